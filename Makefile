@@ -1,0 +1,52 @@
+# Two commands: `make demo` and `make test`. Each does its own set-up, which is kept in .venv and runners/*/target.
+
+PYTHON ?= $(shell for python in python3.12 python3.11 python3.10 python3; do $$python -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))' 2>/dev/null && echo $$python && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+FLINK := runners/flink/target/flink-job-server.jar
+KAFKA := runners/kafka/target/jars/.complete
+
+.PHONY: demo test build lint bench clean
+
+demo: build
+	@$(BIN)/python -m pipeline demo
+
+test: build lint
+	$(BIN)/python -m pytest
+
+build: $(VENV)/.complete $(FLINK) $(KAFKA)
+
+lint: $(VENV)/.complete
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: build
+	$(BIN)/python -m tests.benchmarks
+
+$(VENV)/.complete: setup.py
+	@test -n "$(PYTHON)" || { echo "Python 3.10, 3.11 or 3.12 is not on the PATH; install one, for instance: apt-get install python3 python3-venv"; exit 1; }
+	@echo "Python packages into $(VENV)"
+	@$(PYTHON) -m venv $(VENV) || { echo "$(PYTHON) has no venv module; install it, for instance: apt-get install python3-venv"; exit 1; }
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+$(FLINK): runners/flink/pom.xml
+	@$(call needs_maven)
+	@echo "Flink job server into $@"
+	@mvn --quiet --batch-mode --file $< package
+	@touch $@
+
+$(KAFKA): runners/kafka/pom.xml
+	@$(call needs_maven)
+	@echo "Kafka broker into $(dir $@)"
+	@mvn --quiet --batch-mode --file $< package
+	@touch $@
+
+clean:
+	rm -rf $(VENV) runners/flink/target runners/kafka/target demo-output
+
+define needs_maven
+command -v java >/dev/null || { echo "java is not on the PATH; install a JDK 11 or 17, for instance: apt-get install openjdk-17-jdk-headless"; exit 1; }; \
+command -v mvn >/dev/null || { echo "mvn is not on the PATH; install Maven, for instance: apt-get install maven"; exit 1; }
+endef

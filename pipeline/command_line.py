@@ -1,0 +1,120 @@
+"""The commands and their options. A wrong use ends with one line that says what to do, and exit code 2."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import resource
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline import explain, list_models
+from pipeline.configuration import ConfigurationError, load
+from pipeline.narrowing import narrowed
+from pipeline.wrong_use import WrongUse
+
+_MODELS = Path(__file__).parent / "models.yaml"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a command. Exit codes: 0 done, 1 some elements failed, 2 wrong use or configuration."""
+    arguments, beam_options = _parse(list(sys.argv[1:] if argv is None else argv))
+    try:
+        return _run(arguments, beam_options)
+    except (WrongUse, ConfigurationError) as error:
+        print(f"revision-scores {arguments.command}: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # whoever read our output has had enough: `... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _run(arguments: argparse.Namespace, beam_options: list[str]) -> int:
+    if arguments.command in ("explain", "models", "demo") and beam_options:
+        raise WrongUse(f"unknown option {beam_options[0]}; see revision-scores {arguments.command} --help")
+    if arguments.command == "demo":
+        return _demo(arguments)
+    configuration = narrowed(load(arguments.models), arguments)
+    if arguments.command == "explain":
+        return explain.run(configuration, arguments.events)
+    if arguments.command == "models":
+        return list_models.run(configuration, arguments.wiki)
+    _allow_many_sockets()
+    run: int = importlib.import_module(f"pipeline.{arguments.command}").run(configuration, arguments, beam_options)  # what the others need not load
+    return run
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    """The demo stands above this package, with the machines it runs on, and is not installed with it."""
+    try:
+        demo = importlib.import_module("runners.demo")
+    except ModuleNotFoundError as error:
+        raise WrongUse(f"the demo runs from a checkout, after `make build` ({error})") from error
+    code: int = demo.run(arguments.output, arguments.seconds)
+    return code
+
+
+def _allow_many_sockets() -> None:
+    """A call in flight is a socket, and many systems begin with 1,024 of them."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    """Our options, and those for Beam: what follows `--`, and what we do not know."""
+    own, beam_options = (argv[: argv.index("--")], argv[argv.index("--") + 1 :]) if "--" in argv else (argv, [])
+    arguments, unknown = _parser().parse_known_args(own)
+    return arguments, unknown + beam_options
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="revision-scores", description="One Lift Wing score stream and one dataset per model, out of MediaWiki's revision events.", allow_abbrev=False
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    models = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    models.add_argument("--models", type=Path, default=_MODELS, metavar="FILE", help="models file (default: the shipped one)")
+    models.add_argument("--lift-wing", metavar="URL", help="address of Lift Wing, in place of the models file's")
+    some = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    some.add_argument("--only", metavar="MODELS", help="only these models, with commas between")
+    some.add_argument("--wikis", metavar="WIKIS", help="only these wikis, with commas between")
+
+    def command(name: str, parents: list[argparse.ArgumentParser], text: str, example: str) -> argparse.ArgumentParser:
+        return commands.add_parser(
+            name, parents=parents, help=text, description=text[0].upper() + text[1:] + ".", epilog=f"example: revision-scores {example}", allow_abbrev=False
+        )
+
+    stream = command(
+        "stream", [models, some], "score events as they come, from Kafka to Kafka, on Flink", "stream --kafka broker:9092 --lift-wing http://127.0.0.1:8080"
+    )
+    stream.add_argument("--kafka", required=True, metavar="HOST:PORT", help="brokers, with commas between")
+    stream.add_argument("--input-topics", metavar="TOPICS", help="with commas between (default: mediawiki.revision-create of each datacenter)")
+    stream.add_argument("--output", choices=["kafka"], default="kafka", help="where scores go (default: kafka)")
+    stream.add_argument("--group", default="revision-scores", help="Kafka consumer group, and the name of the state (default: revision-scores)")
+    stream.add_argument("--from", dest="start", choices=["earliest", "latest"], default="latest", help="where a new group begins (default: latest)")
+    stream.add_argument("--state", type=Path, default=Path("revision-scores-state"), metavar="DIR", help="checkpoints and logs; a new run goes on from here")
+
+    regenerate = command(
+        "regenerate",
+        [models, some],
+        "score the events in files, into one dataset per model",
+        "regenerate --input event/mediawiki_revision_create --output scores --only damaging",
+    )
+    regenerate.add_argument("--input", type=Path, required=True, metavar="PATH", help="a file, or a directory in Hive layout or not")
+    regenerate.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the datasets go, one directory a model")
+    regenerate.add_argument("--format", dest="form", choices=["parquet", "avro", "jsonl"], default="parquet", help="of the datasets (default: parquet)")
+    regenerate.add_argument("--overwrite", action="store_true", help="replace partitions that are there")
+
+    explained = command("explain", [models, some], "say for each event which models are called and why not; calls nothing", "explain events.jsonl.gz")
+    explained.add_argument("events", metavar="EVENTS", help="JSON lines, gzip or not; - for standard input")
+
+    listed = command("models", [models, some], "list all models, endpoints and streams; checks the models file", "models enwiki")
+    listed.add_argument("wiki", nargs="?", metavar="WIKI", help="only this wiki's")
+
+    demo = command("demo", [], "show both modes with a real broker, a real Flink and real edits, in about a minute", "demo")
+    demo.add_argument("--output", type=Path, default=Path("demo-output"), metavar="DIR", help="what it leaves behind (default: demo-output)")
+    demo.add_argument("--seconds", type=int, default=40, metavar="N", help="how long the edits are played (default: 40)")
+    return parser

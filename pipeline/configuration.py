@@ -1,0 +1,212 @@
+"""Reads a models file into what the steps know of the models; whatever is wrong in it is said at once, line by line."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from pipeline import strict_yaml
+from pipeline.strict_yaml import Kind, Section, nearest, shown
+from transforms.models import Configuration, Endpoint, LiftWingSettings, Model
+from transforms.rules import EVENT_KINDS, RuleError, compile_rule
+from transforms.wikis import known_wikis
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")  # safe in a host and in a URL as it is
+_STREAM = re.compile(r"[A-Za-z0-9._-]+")  # what Kafka allows in the name of a topic
+
+
+class ConfigurationError(ValueError):
+    """All that is wrong in a models file, one line each: FILE: path.to.key: expected ..., got ...; how to repair."""
+
+
+def load(path: str | Path) -> Configuration:
+    """The configuration that a models file says, every switched-off endpoint included."""
+    problems: list[str] = []
+    configuration = None
+    if document := strict_yaml.read(Path(path), problems):
+        configuration = _configuration(Section("", document, problems))
+    if problems or configuration is None:
+        raise ConfigurationError("\n".join(f"{path}: {problem}" for problem in problems))
+    return configuration
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _is_duration(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
+
+
+def _is_url(value: Any) -> bool:
+    if not isinstance(value, str) or re.search(r"[\s?#@\\]", value):
+        return False
+    try:
+        parts = urlsplit(value)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port or an IPv6 address that is none
+        return False
+
+
+def _is_names(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(_is_name(item) for item in value) and len(set(value)) == len(value)
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and _NAME.fullmatch(value) is not None
+
+
+def _is_stream(value: Any) -> bool:
+    return isinstance(value, str) and _STREAM.fullmatch(value) is not None
+
+
+def _is_template(value: Any) -> bool:
+    return isinstance(value, str) and "{model}" in value and _is_stream(value.replace("{model}", "x"))
+
+
+def _is_mapping(value: Any) -> bool:
+    return isinstance(value, Mapping)
+
+
+_MAPPING: Kind[Mapping[str, Any]] = Kind("a mapping", "{}", _is_mapping)
+_FLAG: Kind[bool] = Kind("true or false", "false", lambda value: isinstance(value, bool))
+_COUNT: Kind[int] = Kind("a whole number of at least 1", "5", _is_count)
+_SECONDS: Kind[float] = Kind("a number of seconds above 0", "30", _is_duration)
+_URL: Kind[str] = Kind("an http or https address without user, query or fragment", "https://inference.discovery.wmnet:30443", _is_url)
+_CA_FILE: Kind[str | None] = Kind("a PEM file that exists", "/etc/ssl/certs/ca-certificates.crt", lambda value: _is_text(value) and Path(value).is_file())
+_TEMPLATE: Kind[str] = Kind("a stream name of letters, digits and ._- with {model} in it", '"mediawiki.revision-score-{model}"', _is_template)
+_STREAM_NAME: Kind[str] = Kind("a stream name of letters, digits and ._-", "mediawiki.revision-score.error", _is_stream)
+_BOTH: Sequence[str] = ("eqiad", "codfw")
+_DATACENTERS: Kind[Sequence[str]] = Kind("a list of different datacenter names", "[eqiad, codfw]", _is_names)
+_NAMESPACE: Kind[str] = Kind("a Kubernetes namespace of a-z, 0-9, _ and -", "revscoring-editquality-damaging", _is_name)
+_ON: Kind[str] = Kind(f"one of {', '.join(EVENT_KINDS)}", "edit", lambda value: isinstance(value, str) and value in EVENT_KINDS)
+_ALTERNATIVES: Kind[Any] = Kind(
+    "a mapping or a list of mappings",
+    "[{performer: {user_groups: [bot]}}]",
+    lambda value: _is_mapping(value) or (isinstance(value, list) and all(map(_is_mapping, value))),
+)
+_LIFT_WING: Kind[Mapping[str, Any]] = Kind("a mapping", "{url: https://inference.discovery.wmnet:30443}", _is_mapping)
+_STREAMS: Kind[Mapping[str, Any]] = Kind("a mapping", '{score: "mediawiki.revision-score-{model}", failure: mediawiki.revision-score.error}', _is_mapping)
+_MODEL_EXAMPLE = "{namespace: revscoring-editquality-damaging, wikis: [enwiki]}"
+_MODELS: Kind[Mapping[str, Any]] = Kind("a mapping of at least one model", f"{{damaging: {_MODEL_EXAMPLE}}}", lambda value: _is_mapping(value) and bool(value))
+
+
+def _configuration(root: Section) -> Configuration:
+    root.only("lift_wing", "streams", "models")
+    lift_wing = root.section("lift_wing", _LIFT_WING)
+    settings = _lift_wing(lift_wing) if lift_wing else LiftWingSettings("")
+    streams = root.section("streams", _STREAMS)
+    template, failure, datacenters = _streams(streams) if streams else ("", "", ())
+    models = root.section("models", _MODELS)
+    by_name = {name: _model(name, model, template) for name, model in models.sections(_MODEL_EXAMPLE)} if models else {}
+    _check_streams({"streams.failure": failure} | {f"models.{model.name}.stream": model.stream for model in by_name.values()}, root.problems)
+    return Configuration(settings, by_name, failure, datacenters)
+
+
+def _lift_wing(section: Section) -> LiftWingSettings:
+    section.only("url", "timeout_s", "max_age_s", "in_flight", "ca_file")
+    default = LiftWingSettings("")
+    return LiftWingSettings(
+        url=section.need("url", _URL, "").rstrip("/"),
+        timeout_s=float(section.get("timeout_s", _SECONDS, default.timeout_s)),
+        max_age_s=float(section.get("max_age_s", _SECONDS, default.max_age_s)),
+        in_flight=section.get("in_flight", _COUNT, default.in_flight),
+        ca_file=section.get("ca_file", _CA_FILE, None),
+    )
+
+
+def _streams(section: Section) -> tuple[str, str, tuple[str, ...]]:
+    """The template of the score streams, the failure stream and the datacenters."""
+    section.only("score", "failure", "datacenters")
+    template = section.need("score", _TEMPLATE, "")
+    failure = section.need("failure", _STREAM_NAME, "")
+    datacenters = section.get("datacenters", _DATACENTERS, _BOTH)
+    return template, failure, tuple(datacenters)
+
+
+def _model(name: str, section: Section, template: str) -> Model:
+    section.only("namespace", "on", "concurrency", "enabled", "stream", "match", "match_not", "wikis")
+    if not _is_name(name):
+        section.problems.append(f"{section.path}: expected a model name of a-z, 0-9, _ and -, got {name!r}; use the name in Lift Wing's URL")
+    common = Endpoint(
+        wiki="",
+        model=name,
+        namespace=section.need("namespace", _NAMESPACE, ""),
+        on=section.get("on", _ON, "edit"),
+        concurrency=section.get("concurrency", _COUNT, 5),  # what ChangeProp allows a rule
+        enabled=section.get("enabled", _FLAG, True),
+    )
+    match, match_not = _rule(section)
+    endpoints = {wiki: _endpoint(wiki, own, common) for wiki, own in _wikis(section)}
+    return Model(
+        name, section.get("stream", _STREAM_NAME, "") if "stream" in section.values else template.replace("{model}", name), endpoints, match, match_not
+    )
+
+
+def _endpoint(wiki: str, section: Section, common: Endpoint) -> Endpoint:
+    """What a wiki says of its endpoint, and what its model says where it says nothing; a model that is off has no endpoint that is on."""
+    section.only("on", "concurrency", "enabled")
+    return replace(
+        common,
+        wiki=wiki,
+        on=section.get("on", _ON, common.on),
+        concurrency=section.get("concurrency", _COUNT, common.concurrency),
+        enabled=section.get("enabled", _FLAG, True) and common.enabled,
+    )
+
+
+def _wikis(model: Section) -> Iterator[tuple[str, Section]]:
+    """The wikis of a model with what they say of their endpoints; in a plain list they say nothing."""
+    given = model.values.get("wikis")
+    path = f"{model.path}.wikis"
+    if isinstance(given, list) and given:
+        for index, wiki in enumerate(given):
+            if wiki in given[:index]:
+                model.problems.append(f"{path}[{index}]: expected each wiki once, got {shown(wiki)} again; remove it")
+            _check_wiki(wiki, f"{path}[{index}]", model.problems)
+        yield from ((str(wiki), Section(path, {}, model.problems)) for wiki in given)
+    elif isinstance(given, Mapping) and given:
+        for wiki in given:
+            _check_wiki(wiki, f"{path}.{wiki}", model.problems)
+        yield from Section(path, given, model.problems).sections("{}")
+    else:
+        example = given if isinstance(given, str) and given in known_wikis() else "enwiki"
+        verb = "write" if "wikis" in model.values else "add"
+        model.problems.append(f"{path}: expected a mapping or a list of database names, got {shown(given)}; {verb} wikis: [{example}]")
+
+
+def _check_wiki(wiki: Any, path: str, problems: list[str]) -> None:
+    """Only a wiki that exists is let into a URL."""
+    if not isinstance(wiki, str) or wiki not in known_wikis():
+        problems.append(f"{path}: expected a database name of transforms/wikis.tsv, got {shown(wiki)}; {nearest(str(wiki), known_wikis())}")
+
+
+def _rule(model: Section) -> tuple[Mapping[str, Any], tuple[Mapping[str, Any], ...]]:
+    match = model.get("match", _MAPPING, {})
+    match_not = model.get("match_not", _ALTERNATIVES, [])
+    alternatives = (match_not,) if isinstance(match_not, Mapping) else tuple(match_not)
+    try:
+        compile_rule(match, alternatives)
+    except RuleError as error:
+        model.problems.extend(f"{model.path}.{problem}" for problem in error.problems)
+    return match, alternatives
+
+
+def _check_streams(streams: Mapping[str, str], problems: list[str]) -> None:
+    """Streams, by the path that names them, of one Hive table would mix: its name has only a-z, 0-9 and _."""
+    owners: dict[str, str] = {}
+    for path, stream in streams.items():
+        table = re.sub(r"[^A-Za-z0-9_]", "_", stream).lower()
+        owner = owners.setdefault(table, path)
+        if stream and owner != path:
+            taken = f"which is {owner} too" if stream == streams[owner] else f"which has the Hive table {table} of {owner} {streams[owner]!r} too"
+            problems.append(f"{path}: expected a stream of its own, got {stream!r}, {taken}; write another name")

@@ -1,0 +1,82 @@
+"""The command `explain`: what the pipeline would do with each event, without doing it."""
+
+from __future__ import annotations
+
+import gzip
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import orjson
+
+from pipeline.wrong_use import WrongUse
+from transforms.elements import Raw
+from transforms.models import Configuration
+from transforms.read_events import NotAnEvent, event_in, is_canary, parse
+from transforms.select_models import Selection, unknown_wiki
+
+
+def run(configuration: Configuration, events: str) -> int:
+    """Prints a JSON line for each line of `events`: who it is, which models' rules match, which calls follow, or why none."""
+    selection = Selection(configuration.models)
+    for line in _lines(events):
+        sys.stdout.buffer.write(orjson.dumps(explanation(line, configuration, selection), option=orjson.OPT_APPEND_NEWLINE))
+    sys.stdout.flush()
+    return 0
+
+
+def explanation(line: bytes, configuration: Configuration, selection: Selection) -> dict[str, Any]:
+    """`skipped` is null where calls follow; `matched` names the models whose rule matches, whether or not the event can be scored."""
+    try:
+        raw: Mapping[str, Any] = parse(line)
+    except NotAnEvent as error:
+        return {"id": None, "database": None, "rev_id": None, "matched": [], "calls": [], "skipped": str(error)}
+    endpoints = selection.endpoints(raw)
+    skipped = _why_skipped(raw, selection, bool(endpoints))
+    meta = raw.get("meta")
+    return {
+        "id": meta.get("id") if isinstance(meta, Mapping) else None,
+        "database": raw.get("database"),
+        "rev_id": raw.get("rev_id"),
+        "matched": [endpoint.model for endpoint in endpoints],
+        "calls": []
+        if skipped
+        else [
+            {
+                "model": endpoint.model,
+                "url": configuration.lift_wing.url + endpoint.path,
+                "host": endpoint.host,
+                "stream": configuration.models[endpoint.model].stream,
+            }
+            for endpoint in endpoints
+        ],
+        "skipped": skipped,
+    }
+
+
+def _why_skipped(raw: Mapping[str, Any], selection: Selection, matches: bool) -> str | None:
+    if is_canary(raw):
+        return "canary event"
+    try:
+        event_in(Raw(raw, datacenter=""))
+    except NotAnEvent as error:
+        return str(error)
+    if matches:
+        return None
+    return "no model wants it" if selection.knows(raw["database"]) else unknown_wiki(raw["database"])
+
+
+def _lines(events: str) -> Iterator[bytes]:
+    try:
+        with _opened(events) as file:
+            yield from (line for line in file if not line.isspace())
+    except (OSError, EOFError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise WrongUse(f"cannot read {events}: {reason}") from error
+
+
+def _opened(events: str) -> BinaryIO:
+    if events == "-":
+        return sys.stdin.buffer
+    return cast(BinaryIO, gzip.open(events, "rb") if events.endswith(".gz") else Path(events).open("rb"))

@@ -1,0 +1,25 @@
+"""The graph: the same five steps in both modes. Source, sink and the way of waiting are values given to it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import apache_beam as beam
+
+from transforms import BuildRevisionScore, ReadEvents, ScoreWithLiftWing, SelectModels, WritePerModel
+from transforms.models import Configuration
+from transforms.score_with_lift_wing import InBundle, InState
+from transforms.write_per_model import WriteFailures
+
+
+def score_revisions(p: beam.Pipeline, configuration: Configuration, source: beam.PTransform, sink: beam.PTransform, waiting: InBundle | InState) -> list[Any]:
+    """ReadEvents > SelectModels > ScoreWithLiftWing > BuildRevisionScore > WritePerModel; gives what the sink gave, score events first."""
+    read = p | "ReadEvents" >> ReadEvents(source)
+    selected = read.events | "SelectModels" >> SelectModels(configuration.models)
+    scored = selected.requests | "ScoreWithLiftWing" >> ScoreWithLiftWing(configuration, waiting)
+    built = scored.responses | "BuildRevisionScore" >> BuildRevisionScore(configuration.models)
+    written = [built.scores | "WritePerModel" >> WritePerModel(sink)]
+    # Not flattened: the DirectRunner would hold all that goes through a Flatten in memory.
+    for step, failures in {"Read": read.failures, "Select": selected.failures, "Score": scored.failures, "Build": built.failures}.items():
+        written.append(failures | f"Write{step}Failures" >> WriteFailures(sink, configuration.failure_stream))
+    return written

@@ -1,0 +1,112 @@
+"""A Java server as a child process: found, started, awaited, and stopped with its parent, however that ends."""
+
+from __future__ import annotations
+
+import ctypes
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+from typing_extensions import Self
+
+_SUPPORTED = (11, 17)
+_PATIENCE_S = 60
+
+
+class JavaError(RuntimeError):
+    """No Java, the wrong one, or a server that does not start; the message says what to do."""
+
+
+def find_java() -> str:
+    """The `java` on the PATH. Raises JavaError unless it is a version that Flink 1.19 runs on."""
+    java = shutil.which("java")
+    if not java:
+        raise JavaError("java is not on the PATH; install a JDK 11 or 17, for instance: apt-get install openjdk-17-jdk-headless")
+    told = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
+    version = re.search(r'version "(\d+)', told)
+    if not version or int(version[1]) not in _SUPPORTED:
+        raise JavaError(f"{java} is {told.splitlines()[0] if told else 'of an unknown version'}; Flink 1.19 needs a JDK 11 or 17: put one first on the PATH")
+    return java
+
+
+def free_port() -> int:
+    """A TCP port that nobody listens on now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+class JavaServer:
+    """A Java main class that listens on a port; its output goes to `log`."""
+
+    def __init__(self, name: str, options: Sequence[str], main: Sequence[str], port: int, log: Path) -> None:
+        self.name, self.log = name, log
+        self.address = f"127.0.0.1:{port}"
+        self._command = [find_java(), *options, *main]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with self.log.open("wb") as output:
+            self._process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # a Ctrl-C is for the parent, which stops things in their order
+                preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+            )
+
+    def wait(self) -> None:
+        """Returns when the port accepts connections. Raises JavaError when the server ends first or takes too long."""
+        assert self._process
+        deadline = time.monotonic() + _PATIENCE_S
+        while time.monotonic() < deadline:
+            if self._process.poll() is not None:
+                break
+            try:
+                socket.create_connection(("127.0.0.1", int(self.address.rpartition(":")[2])), timeout=1).close()
+                return
+            except OSError:
+                time.sleep(0.05)
+        last = self.log.read_text(errors="replace").strip().splitlines()[-1:] or ["nothing"]
+        self.stop()
+        raise JavaError(f"{self.name} did not start; it said last: {last[0]} (all of it: {self.log})")
+
+    def stop(self) -> None:
+        if self._process and self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(10)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+
+    @property
+    def pid(self) -> int:
+        assert self._process
+        return self._process.pid
+
+    def __enter__(self) -> Self:
+        self.start()
+        try:
+            self.wait()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()
+
+
+def _die_with_parent() -> None:
+    """Asks Linux to end this child when its parent is killed: PR_SET_PDEATHSIG is 1."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)

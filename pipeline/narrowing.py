@@ -1,0 +1,47 @@
+"""What the command line says of the models: another Lift Wing, only some models, only some wikis."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+from collections.abc import Collection
+from dataclasses import replace
+from urllib.parse import urlsplit
+
+from pipeline.wrong_use import WrongUse
+from transforms.models import Configuration, Model
+
+
+def narrowed(configuration: Configuration, arguments: argparse.Namespace) -> Configuration:
+    """The configuration with `--lift-wing`, `--only` and `--wikis` applied. Raises WrongUse for a name it does not have."""
+    wikis = {wiki for model in configuration.models.values() for wiki in model.endpoints}
+    chosen = _chosen("--only", arguments.only, configuration.models, "model")
+    chosen_wikis = _chosen("--wikis", arguments.wikis, wikis, "wiki")
+    models = {name: _of_wikis(model, chosen_wikis) for name, model in configuration.models.items() if name in chosen}
+    return replace(configuration, models=models, lift_wing=replace(configuration.lift_wing, url=_url(arguments.lift_wing or configuration.lift_wing.url)))
+
+
+def _chosen(option: str, names: str | None, known: Collection[str], what: str) -> Collection[str]:
+    if names is None:
+        return known
+    chosen = [name.strip() for name in names.split(",")]
+    for name in chosen:
+        if name not in known:
+            raise WrongUse(f"{option}: no {what} is called {name!r} in the models file{did_you_mean(name, known)}")
+    return chosen
+
+
+def did_you_mean(name: str, known: Collection[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {near[0]}?" if near else f"; there are {', '.join(sorted(known))}"
+
+
+def _of_wikis(model: Model, wikis: Collection[str]) -> Model:
+    return replace(model, endpoints={wiki: endpoint for wiki, endpoint in model.endpoints.items() if wiki in wikis})
+
+
+def _url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise WrongUse(f"--lift-wing: expected an address such as https://inference.discovery.wmnet:30443, got {url!r}")
+    return url

@@ -1,0 +1,118 @@
+"""The command `regenerate`: files of events in, one dataset of scores per model out, on the DirectRunner."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import shutil
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+import schemas
+from pipeline import beam_options
+from pipeline.graph import score_revisions
+from pipeline.wrong_use import WrongUse
+from transforms.file_sink import HiveFiles, MoveIntoPlace
+from transforms.file_source import Files, InputFile, find_files, read_file
+from transforms.models import Configuration
+from transforms.score_with_lift_wing import InBundle
+
+_REASONS_SHOWN = 10
+
+
+def run(configuration: Configuration, arguments: argparse.Namespace, options: list[str]) -> int:
+    """Scores every event below `--input` and prints what came of it. Gives 1 when some elements failed."""
+    beam_options.check(options)
+    files = _input_files(arguments.input, configuration)
+    _check_output(arguments.output, arguments.input, arguments.overwrite)
+    print(f"{len(files)} files from {arguments.input}, scored by {configuration.lift_wing.url}", flush=True)
+    counters, partitions = _score(configuration, files, arguments.output, arguments.form, options)
+    return _report(configuration, counters, partitions, arguments.output)
+
+
+def _input_files(path: Path, configuration: Configuration) -> Sequence[InputFile]:
+    try:
+        return find_files(path, configuration.datacenters[0])
+    except FileNotFoundError as error:
+        raise WrongUse(f"--input: {error}") from error
+
+
+def _check_output(output: Path, source: Path, overwrite: bool) -> None:
+    if output.resolve() == source.resolve():
+        raise WrongUse(f"--output: {output} is the input; name another directory")
+    if output.exists() and not output.is_dir():
+        raise WrongUse(f"--output: {output} is no directory")
+    if output.is_dir() and any(output.iterdir()) and not overwrite:
+        raise WrongUse(f"--output: {output} is not empty; name another directory, or say --overwrite to replace the partitions it has")
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WrongUse(f"--output: {output} cannot be made: {error.strerror}") from error
+
+
+def _score(configuration: Configuration, files: Sequence[InputFile], output: Path, form: str, options: list[str]) -> tuple[Counter[str], list[str]]:
+    """Runs the graph; gives its counters by step and name, and the partitions that it wrote, as paths below the output."""
+    root = output.resolve()
+    staging = root.with_name(f".{root.name}.staging")  # beside the output: a rename must not cross file systems
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir()
+    try:
+        pipeline = beam.Pipeline(runner=_runner(options), options=PipelineOptions(options))
+        written = score_revisions(pipeline, configuration, Files(files), HiveFiles(staging, form), InBundle())
+        moved = tuple(written) | "MoveIntoPlace" >> MoveIntoPlace(staging, root)
+        _ = moved | beam.combiners.ToList() | "NotePartitions" >> beam.Map(_note, staging / "partitions.json")
+        result = pipeline.run()
+        result.wait_until_finish()
+        partitions = json.loads((staging / "partitions.json").read_text())
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    counters: Counter[str] = Counter()
+    for counter in result.metrics().query()["counters"]:
+        counters[f"{counter.key.metric.namespace}/{counter.key.metric.name}"] += counter.committed or 0
+    return counters, partitions
+
+
+def _note(partitions: list[str], file: Path) -> None:
+    file.write_text(json.dumps(partitions))
+
+
+def _runner(options: Sequence[str]) -> FnApiRunner | None:
+    """The DirectRunner proper: the name alone would first try to download and start Prism."""
+    return None if any(option.startswith("--runner") for option in options) else FnApiRunner()
+
+
+def _report(configuration: Configuration, counters: Mapping[str, int], partitions: Sequence[str], output: Path) -> int:
+    print(f"\n{counters.get('ReadEvents/events', 0)} events, {counters.get('SelectModels/dropped_no_model', 0)} of them without a model")
+    print(f"{'model':<16}{'requests':>10}{'scores':>10}{'failures':>10}  dataset")
+    for model in configuration.models.values():
+        requests, scores = counters.get(f"SelectModels/requests_{model.name}", 0), counters.get(f"BuildRevisionScore/scores_{model.name}", 0)
+        if requests:
+            print(f"{model.name:<16}{requests:>10}{scores:>10}{requests - scores:>10}  {output / schemas.table_name(model.stream)}")
+    table = schemas.table_name(configuration.failure_stream)
+    failed = [output / partition for partition in partitions if partition.startswith(f"{table}/")]
+    if failed:
+        _report_failures(failed, output / table)
+    return 1 if failed else 0
+
+
+def _report_failures(partitions: Sequence[Path], table: Path) -> None:
+    reasons: Counter[str] = Counter()
+    for partition in partitions:
+        for file in find_files(partition, ""):
+            reasons.update(_alike(dict(event.data)["message"]) for event in read_file(file) if isinstance(event.data, Mapping))
+    print(f"\n{reasons.total()} failures, with their originals in {table}")
+    for reason, count in reasons.most_common(_REASONS_SHOWN):
+        print(f"{count:>8}  {reason}")
+    if len(reasons) > _REASONS_SHOWN:
+        print(f"          and {len(reasons) - _REASONS_SHOWN} other reasons")
+
+
+def _alike(reason: str) -> str:
+    """Reasons that differ only in the revision they name are one."""
+    return re.sub(r"\b\d{5,}\b", "N", reason)

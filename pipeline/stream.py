@@ -1,0 +1,165 @@
+"""The command `stream`: events from Kafka, scores to Kafka, on an embedded Flink that goes on where it stopped."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import shutil
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.runner import PipelineResult, PipelineState
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from pipeline import beam_options
+from pipeline.flink import ExpansionService, JobServer
+from pipeline.graph import score_revisions
+from pipeline.java import JavaError
+from pipeline.wrong_use import WrongUse
+from transforms.kafka_sink import KafkaStreams
+from transforms.kafka_source import KafkaTopics
+from transforms.models import Configuration
+from transforms.score_with_lift_wing import InState
+
+_CHECKPOINT_MS = 5_000
+_BUNDLE_MS, _BUNDLE_SIZE = 20, 50  # a bundle that waits to fill is latency for every element in it
+_REPORT_S = 60
+
+
+def run(configuration: Configuration, arguments: argparse.Namespace, options: list[str]) -> int:
+    """Streams until SIGTERM or Ctrl-C. Gives 1 when Flink gives the job up."""
+    topics = _topics(configuration, arguments.input_topics)
+    _check_broker(arguments.kafka, topics)
+    state = arguments.state.resolve() / arguments.group
+    state.mkdir(parents=True, exist_ok=True)
+    stop = _stop_on_signals()
+    try:
+        with ExpansionService(state) as expansion, _runner(state, options) as runner_options:
+            pipeline = beam.Pipeline(options=PipelineOptions([*runner_options, *options]))
+            score_revisions(
+                pipeline,
+                configuration,
+                KafkaTopics(topics, _consumer(arguments), expansion.address),
+                KafkaStreams({"bootstrap.servers": arguments.kafka}),
+                InState(),
+            )
+            _log_to(state / "worker.log")
+            result = pipeline.run()
+            print(f"reading {', '.join(topics)} of {arguments.kafka}, asking {configuration.lift_wing.url}; state and logs in {state}", flush=True)
+            return _watch(result, stop, state)
+    except (JavaError, FileNotFoundError) as error:
+        raise WrongUse(str(error)) from error
+
+
+def _topics(configuration: Configuration, given: str | None) -> list[str]:
+    """Topics whose prefix is a datacenter of the models file: scores go out under the same prefix."""
+    if given is None:
+        return [f"{datacenter}.mediawiki.revision-create" for datacenter in configuration.datacenters]
+    topics = [topic.strip() for topic in given.split(",")]
+    for topic in topics:
+        if topic.partition(".")[0] not in configuration.datacenters:
+            raise WrongUse(f"--input-topics: expected topics that begin with {' or '.join(f'{name}.' for name in configuration.datacenters)}, got {topic!r}")
+    return topics
+
+
+def _check_broker(address: str, topics: Sequence[str]) -> None:
+    quiet = logging.getLogger("confluent_kafka")
+    quiet.addHandler(logging.NullHandler())
+    quiet.propagate = False
+    try:
+        found = AdminClient({"bootstrap.servers": address}, logger=quiet).list_topics(timeout=5).topics
+    except KafkaException as error:
+        raise WrongUse(f"--kafka: no broker answers at {address} ({error.args[0].str()})") from error
+    for topic in topics:
+        if topic not in found:
+            raise WrongUse(f"--input-topics: the broker at {address} has no topic {topic}; create it, or name others")
+
+
+def _consumer(arguments: argparse.Namespace) -> Mapping[str, str]:
+    return {"bootstrap.servers": arguments.kafka, "group.id": arguments.group, "auto.offset.reset": arguments.start}
+
+
+@contextmanager
+def _runner(state: Path, options: Sequence[str]) -> Iterator[list[str]]:
+    """The options of the runner: those for an embedded Flink, started here, unless the command line names another."""
+    if any(option.startswith("--runner") for option in options):
+        beam_options.check(options)
+        yield ["--streaming"]
+        return
+    with JobServer(state) as server:
+        beam_options.check(options, also_known=beam_options.of_job_server(server.address))
+        yield [
+            "--runner=PortableRunner",
+            f"--job_endpoint={server.address}",
+            "--environment_type=LOOPBACK",
+            "--streaming",
+            "--parallelism=1",
+            "--experiments=use_deprecated_read",  # KafkaIO as a splittable DoFn restarts for ever on portable Flink
+            f"--checkpointing_interval={_CHECKPOINT_MS}",
+            f"--max_bundle_time_mills={_BUNDLE_MS}",
+            f"--max_bundle_size={_BUNDLE_SIZE}",
+            "--state_backend=filesystem",
+            f"--state_backend_storage_path={(state / 'checkpoints').as_uri()}",
+            "--externalized_checkpoints_enabled",
+            "--retain_externalized_checkpoints_on_cancellation",
+            *_last_checkpoint(state / "checkpoints"),
+        ]
+
+
+def _last_checkpoint(folder: Path) -> list[str]:
+    """The option to go on from the newest complete checkpoint; older runs' are removed."""
+    complete = sorted(folder.glob("*/chk-*/_metadata"), key=lambda file: file.stat().st_mtime)
+    if not complete:
+        return []
+    newest = complete[-1].parent
+    for run in folder.iterdir():
+        if run != newest.parent:
+            shutil.rmtree(run)
+    return [f"--savepoint_path={newest.as_uri()}"]
+
+
+def _stop_on_signals() -> threading.Event:
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+def _log_to(file: Path) -> None:
+    """Sends Beam's and Flink's chatter into a file of its own, and the complaints of their threads when they are stopped."""
+    logging.basicConfig(filename=file, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", force=True)
+    threading.excepthook = lambda trouble: logging.getLogger(__name__).info(
+        "thread %s ended", trouble.thread, exc_info=(trouble.exc_type, trouble.exc_value or trouble.exc_type(), trouble.exc_traceback)
+    )
+
+
+def _watch(result: PipelineResult, stop: threading.Event, state: Path) -> int:
+    """Says every minute how far it is, until it is told to stop or Flink gives up."""
+    waited = 0
+    while not stop.wait(1):
+        if PipelineState.is_terminal(result.state):
+            print(f"revision-scores stream: Flink ended the job ({result.state}); why is at the end of {state / 'flink.log'}", file=sys.stderr)
+            return 1
+        waited += 1
+        if waited % _REPORT_S == 0:
+            print(_progress(result), flush=True)
+    print("stopping; a new run goes on from the last checkpoint", flush=True)
+    result.cancel()
+    return 0
+
+
+def _progress(result: Any) -> str:
+    sums = {"events": 0, "scores": 0, "failures": 0}
+    for counter in result.metrics().query()["counters"]:
+        kind = counter.key.metric.name.partition("_")[0]
+        if kind in sums:
+            sums[kind] += counter.committed or counter.attempted or 0
+    return ", ".join(f"{count} {kind}" for kind, count in sums.items())

@@ -1,0 +1,91 @@
+"""How the simulated Lift Wing reads a request and writes an answer, well or faulty.
+
+As revscoring_model/model_servers/model_servers.py in wikimedia/machinelearning-liftwing-inference-services and kserve/kserve do it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import unquote
+
+import orjson
+from aiohttp import web
+
+from runners.simulated_calls import Service
+from runners.simulated_faults import GARBAGE, Rule, usual_body
+from runners.simulated_scores import features, score, version
+
+
+class InvalidInputError(ValueError):
+    """The request is at fault: status 400, as kserve's InvalidInput."""
+
+
+def misdirected(request: web.BaseRequest, service: Service) -> web.Response | None:
+    """The answer to a request that is for no model of this service."""
+    path = request.raw_path
+    if path != service.path and (path := unquote(path)) != service.path:
+        prefix, suffix = "/v1/models/", ":predict"
+        if path.startswith(prefix) and path.endswith(suffix):
+            return json(usual_body(404, path[len(prefix) : -len(suffix)], 0), 404)
+        return json({"detail": "Not Found"}, 404)
+    return None if request.method == "POST" else json({"detail": "Method Not Allowed"}, 405)
+
+
+def inputs_of(body: bytes) -> dict[str, Any]:
+    try:
+        inputs = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise InvalidInputError(f"Unrecognized request format: {error}") from error
+    if not isinstance(inputs, dict):
+        raise InvalidInputError("Please verify that request input is a json dict")
+    return inputs
+
+
+def rev_id_of(inputs: dict[str, Any]) -> int:
+    """The revision to score, as `get_rev_id` finds it: that of the event if there is one."""
+    try:
+        if "event" not in inputs:
+            rev_id = inputs["rev_id"]
+        else:
+            event = inputs["event"]
+            schema = event["$schema"]
+            if schema.startswith(("/mediawiki/revision/create/1", "/mediawiki/revision/create/2")):
+                rev_id = event["rev_id"]
+            elif schema.startswith("/mediawiki/page/change/1"):
+                rev_id = event["revision"]["rev_id"]
+            else:
+                raise InvalidInputError(f"Unsupported event of schema {schema}, the rev_id value cannot be determined.")
+    except (KeyError, TypeError, AttributeError):
+        raise InvalidInputError('Expected "rev_id" in input data.') from None
+    if type(rev_id) is not int:
+        raise InvalidInputError('Expected "rev_id" to be an integer.')
+    return rev_id
+
+
+def good(service: Service, rev_id: int, extended: bool) -> web.Response:
+    wiki, model = service.wiki, service.model
+    scored: dict[str, Any] = {"score": score(wiki, model, rev_id)}
+    if extended:
+        scored["features"] = features(wiki, model, rev_id)
+    return json({wiki: {"models": {model: {"version": version(wiki, model)}}, "scores": {str(rev_id): {model: scored}}}})
+
+
+def faulty(fault: Rule, service: Service, rev_id: int, extended: bool) -> web.Response:
+    match fault.mode:
+        case "status":
+            body = usual_body(fault.status, service.name, rev_id) if fault.body is None else fault.body
+            response = web.Response(text=body, status=fault.status) if isinstance(body, str) else json(body, fault.status)
+            response.headers.update(fault.headers)
+            return response
+        case "garbage":
+            return web.Response(text=GARBAGE)
+        case "empty":
+            return json({service.wiki: {"models": {service.model: {"version": version(service.wiki, service.model)}}, "scores": {}}})
+        case "other_revision":
+            return good(service, rev_id + 1, extended)
+        case _:
+            return good(service, rev_id, extended)  # slow or hung, but well; dropped, it reaches nobody
+
+
+def json(body: Any, status: int = 200) -> web.Response:
+    return web.Response(body=orjson.dumps(body), status=status, content_type="application/json")

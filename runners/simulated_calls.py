@@ -1,0 +1,87 @@
+"""What the simulated Lift Wing remembers of the calls to each of its services, and how it tells."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from html import escape
+from typing import Any
+
+from runners.simulated_scores import ENDPOINTS
+
+
+@dataclass(eq=False)
+class Service:
+    """One model of one wiki, as Lift Wing serves it under its own host name."""
+
+    wiki: str
+    model: str
+    namespace: str
+    total: int = 0
+    in_flight: int = 0
+    most_in_flight: int = 0
+    answered: Counter[int] = field(default_factory=Counter)  # by status
+    revisions: dict[int, int] = field(default_factory=dict)  # calls by rev_id
+    seconds: dict[int, float] = field(default_factory=dict)  # that the last answer of this rev_id was held
+
+    def __post_init__(self) -> None:
+        self.name = f"{self.wiki}-{self.model}"
+        self.host = f"{self.name}.{self.namespace}.wikimedia.org"
+        self.path = f"/v1/models/{self.name}:predict"
+
+    def forget(self) -> None:
+        """Starts the counts again. Calls in flight stay: they are a fact, not a count."""
+        self.total = self.most_in_flight = self.in_flight
+        self.answered = Counter()
+        self.revisions = {}
+        self.seconds = {}
+
+
+def services() -> dict[str, Service]:
+    """Every service by its host."""
+    known = (Service(wiki, model, entry["namespace"]) for model, entry in ENDPOINTS.items() for wiki in entry["wikis"])
+    return {service.host: service for service in known}
+
+
+def stats(known: Iterable[Service]) -> dict[str, Any]:
+    """Calls by model. A call that is neither in flight nor answered was dropped, or its client went away."""
+    by_model: dict[str, list[Service]] = defaultdict(list)
+    for service in known:
+        if service.total:
+            by_model[service.model].append(service)
+    return {
+        "calls": {model: _sum(of_model) for model, of_model in by_model.items()},
+        "most_in_flight": {service.name: service.most_in_flight for of_model in by_model.values() for service in of_model},
+    }
+
+
+def _sum(of_model: list[Service]) -> dict[str, Any]:
+    answered = sum((service.answered for service in of_model), Counter[int]())
+    return {
+        "total": sum(service.total for service in of_model),
+        "in_flight": sum(service.in_flight for service in of_model),
+        "answered": {str(status): count for status, count in sorted(answered.items())},
+    }
+
+
+def by_revision(known: Iterable[Service], what: str) -> dict[str, dict[str, Any]]:
+    """`revisions` or `seconds` of all services: {model: {"wiki:rev_id": value}}."""
+    told: dict[str, dict[str, Any]] = defaultdict(dict)
+    for service in known:
+        for rev_id, value in getattr(service, what).items():
+            told[service.model][f"{service.wiki}:{rev_id}"] = value
+    return told
+
+
+def page(told: dict[str, Any]) -> str:
+    """The stats for a person."""
+    rows = "".join(
+        f"<tr><td>{escape(model)}<td>{calls['total']}<td>{calls['in_flight']}<td>"
+        + ", ".join(f"{status}: {count}" for status, count in calls["answered"].items())
+        for model, calls in told["calls"].items()
+    )
+    return (
+        "<!doctype html><meta charset=utf-8><title>Simulated Lift Wing</title><h1>Simulated Lift Wing</h1>"
+        f"<table border=1 cellpadding=4><tr><th>model<th>calls<th>in flight<th>answers by status{rows}</table>"
+    )

@@ -1,0 +1,92 @@
+"""What the simulated Lift Wing does instead of answering well: rules that a test or a demo sets while it runs.
+
+The texts are those of revscoring_model/model_servers/extractor_utils.py in wikimedia/machinelearning-liftwing-inference-services,
+of kserve/kserve (errors.py) and of Envoy.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+MODES = ("status", "slow", "hang", "drop", "garbage", "empty", "other_revision")
+GARBAGE = "<html><body>upstream said something else"
+
+UNKNOWN_REVISION = (
+    "The MW API does not have any info related to the rev-id provided as input ({rev_id}), therefore it is not possible to "
+    "extract features properly. One possible cause is the deletion of the page related to the revision id. "
+    "Please contact the ML-Team if you need more info."
+)
+MEDIAWIKI_FAILED = "An error happened while fetching feature values from the MediaWiki API, please contact the ML-Team if the issue persists."
+
+
+@dataclass
+class Rule:
+    """One behaviour and the calls it is for; None is any."""
+
+    mode: str
+    model: str | None = None
+    wiki: str | None = None
+    rev_id: int | None = None
+    times: int | None = None  # calls of each (wiki, model, revision) that it is for; None: all of them
+    status: int = 500
+    body: Any = None  # text, or what becomes JSON; None: the real body of that status
+    headers: dict[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+    applied: Counter[tuple[str, str, int]] = field(default_factory=Counter, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.mode not in MODES:
+            raise ValueError(f"mode: expected one of {', '.join(MODES)}, got {self.mode!r}")
+
+    def takes(self, wiki: str, model: str, rev_id: int) -> bool:
+        """Whether this call is for this rule; counts it if so."""
+        if self.model not in (None, model) or self.wiki not in (None, wiki) or self.rev_id not in (None, rev_id):
+            return False
+        call = (wiki, model, rev_id)
+        if self.times is not None and self.applied[call] >= self.times:
+            return False
+        self.applied[call] += 1
+        return True
+
+
+_KEYS: dict[str, type | tuple[type, ...]] = {
+    "mode": str,
+    "model": str,
+    "wiki": str,
+    "rev_id": int,
+    "times": int,
+    "status": int,
+    "body": object,
+    "headers": dict,
+    "seconds": (int, float),
+}
+
+
+def rule(wanted: Any) -> Rule:
+    """Reads the body of POST /control; null is the same as leaving the key out."""
+    if not isinstance(wanted, dict) or "mode" not in wanted:
+        raise ValueError("expected a JSON object with a mode")
+    given = {key: value for key, value in wanted.items() if value is not None}
+    for key, value in given.items():
+        if key not in _KEYS:
+            raise ValueError(f"{key}: unknown key")
+        if not isinstance(value, _KEYS[key]):
+            raise ValueError(f"{key}: unexpected {value!r}")
+    return Rule(**given)
+
+
+def usual_body(status: int, name: str, rev_id: int) -> Any:
+    """What Lift Wing says with this status: text from its proxies, JSON from its model servers."""
+    bodies: dict[int, Any] = {
+        400: {"error": UNKNOWN_REVISION.format(rev_id=rev_id)},
+        404: {"error": f"Model with name {name} does not exist."},
+        422: {"detail": f"Could not make prediction for revision(s) {rev_id}. Reason: parent_revision_missing"},
+        429: "Too Many Requests",
+        500: {"error": MEDIAWIKI_FAILED},
+        502: "Bad Gateway",
+        503: "no healthy upstream",
+        504: "upstream request timeout",
+    }
+    return bodies.get(status, "")

@@ -1,0 +1,72 @@
+"""How an event looks as a row of a Hive table: the names and types that Wikimedia's refine gives it (rules of JsonSchemaConverter in
+nomoa/wikimedia-event-utilities and of HivePartition in wikimedia/analytics-refinery-source)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import pyarrow as pa
+
+from schemas.event_schemas import load
+
+_SCALARS = {"string": pa.string(), "integer": pa.int64(), "number": pa.float64(), "boolean": pa.bool_()}
+_AVRO_SCALARS = {pa.string(): "string", pa.int64(): "long", pa.float64(): "double", pa.bool_(): "boolean"}
+
+
+def table_name(stream: str) -> str:
+    """mediawiki.revision-score-damaging is the table mediawiki_revision_score_damaging."""
+    return column_name(stream).lower()
+
+
+def column_name(field: str) -> str:
+    """`$schema` is the column _schema."""
+    return re.sub(r"[^A-Za-z0-9_]", "_", field)
+
+
+@cache
+def arrow_schema(uri: str) -> pa.Schema:
+    """The columns of a table whose events have the schema `uri`."""
+    return pa.schema([(column_name(name), _arrow_type(field)) for name, field in load(uri)["properties"].items()])
+
+
+def _arrow_type(field: Mapping[str, Any]) -> pa.DataType:
+    kind = field["type"]
+    if kind in _SCALARS:
+        return _SCALARS[kind]
+    if kind == "array":
+        return pa.list_(_arrow_type(field["items"]))
+    if isinstance(field.get("additionalProperties"), Mapping):
+        return pa.map_(pa.string(), _arrow_type(field["additionalProperties"]))
+    return pa.struct([(column_name(name), _arrow_type(inner)) for name, inner in field["properties"].items()])
+
+
+@cache
+def avro_schema(uri: str) -> dict[str, Any]:
+    """The same columns as an Avro record; every field may be null, as in Hive."""
+    return _avro_record(table_name(uri.strip("/").rsplit("/", 1)[0]), list(arrow_schema(uri)))
+
+
+def _avro_record(name: str, fields: list[pa.Field]) -> dict[str, Any]:
+    return {
+        "type": "record",
+        "name": name,
+        "fields": [{"name": field.name, "type": ["null", _avro_type(f"{name}_{field.name}", field.type)], "default": None} for field in fields],
+    }
+
+
+def _avro_type(name: str, kind: pa.DataType) -> Any:
+    if pa.types.is_list(kind):
+        return {"type": "array", "items": _avro_type(name, kind.value_type)}
+    if pa.types.is_map(kind):
+        return {"type": "map", "values": _avro_type(name, kind.item_type)}
+    if pa.types.is_struct(kind):
+        return _avro_record(name, [kind.field(i) for i in range(kind.num_fields)])
+    return _AVRO_SCALARS[kind]
+
+
+def table_row(event: Mapping[str, Any]) -> dict[str, Any]:
+    """The event under the names of its columns. Only the top level has names that differ (`$schema`)."""
+    return {column_name(name): value for name, value in event.items()}

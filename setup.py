@@ -1,0 +1,41 @@
+"""The distribution `revision-scores`: an application that Beam stages into its own workers, under the names its folders have."""
+
+from setuptools import setup
+
+setup(
+    name="revision-scores",
+    version="0.1.0",
+    description="One Lift Wing score stream and one dataset per model, out of MediaWiki's revision events",
+    license="Apache-2.0",
+    python_requires=">=3.10,<3.13",
+    packages=["pipeline", "transforms", "schemas"],  # by name: tests and runners are not part of it
+    package_data={"pipeline": ["*.yaml"], "transforms": ["*.tsv"], "schemas": ["jsonschema/**/*.yaml"]},
+    entry_points={"console_scripts": ["revision-scores=pipeline.command_line:main"]},
+    install_requires=[
+        "apache-beam==2.70.0",  # the newest for which a Flink job server can be built from Maven's repository
+        "certifi",
+        "confluent-kafka>=2.5",
+        "crcmod",  # Beam warns at every start without it
+        "fastavro>=1.9",
+        "fastjsonschema>=2.20",
+        "orjson>=3.10",
+        "pyarrow>=16",
+        "pycurl>=7.45.3",  # the first with wheels
+        "pyyaml>=6",
+        "regress>=2024.11.1",  # ECMAScript regular expressions, for ChangeProp's rules
+        "requests>=2.31",
+        "rich>=13",
+        "uvloop>=0.19",
+    ],
+    extras_require={
+        "dev": [
+            "aiohttp>=3.10",  # the simulated Lift Wing, and the scripts the benchmarks compare with
+            "duckdb>=1.0",
+            "mypy>=1.11",
+            "pytest>=8",
+            "ruff>=0.6",
+            "types-PyYAML",
+            "types-requests",
+        ],
+    },
+)

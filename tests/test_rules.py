@@ -1,0 +1,173 @@
+"""Event kinds as ORES had them, match rules as ChangeProp has them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from transforms.rules import EVENT_KINDS, RuleError, compile_rule
+
+HUMAN_EDIT = {"page_namespace": 0, "rev_parent_id": 7, "performer": {"user_groups": ["*", "user"], "user_is_bot": False}}
+BOT_EDIT = {"page_namespace": 0, "rev_parent_id": 7, "performer": {"user_groups": ["bot", "*", "user"], "user_is_bot": True}}
+
+
+def kinds(event: dict[str, Any]) -> set[str]:
+    return {name for name, is_of_kind in EVENT_KINDS.items() if is_of_kind(event)}
+
+
+def test_there_are_ores_eight_kinds():
+    assert set(EVENT_KINDS) == {
+        "edit",
+        "main_edit",
+        "bot_edit",
+        "nonbot_edit",
+        "page_creation",
+        "main_creation",
+        "bot_page_creation",
+        "nonbot_page_creation",
+    }
+
+
+@pytest.mark.parametrize(
+    ("event", "expected"),
+    [
+        (HUMAN_EDIT, {"edit", "main_edit", "nonbot_edit"}),
+        (BOT_EDIT, {"edit", "main_edit", "bot_edit"}),
+        (HUMAN_EDIT | {"page_namespace": 1}, {"edit", "nonbot_edit"}),
+        (BOT_EDIT | {"rev_parent_id": 0}, {"edit", "main_edit", "bot_edit", "page_creation", "main_creation", "bot_page_creation"}),
+        (HUMAN_EDIT | {"rev_parent_id": None, "page_namespace": 2}, {"edit", "nonbot_edit", "page_creation", "nonbot_page_creation"}),
+        ({"page_namespace": 0}, {"edit", "main_edit", "nonbot_edit", "page_creation", "main_creation", "nonbot_page_creation"}),
+        # the group decides, not the flag
+        (HUMAN_EDIT | {"performer": {"user_groups": ["user"], "user_is_bot": True}}, {"edit", "main_edit", "nonbot_edit"}),
+    ],
+)
+def test_an_event_is_of_these_kinds(event, expected):
+    assert kinds(event) == expected
+
+
+@pytest.mark.parametrize(
+    "performer", [None, "bot", ["bot"], 7, {}, {"user_groups": None}, {"user_groups": "robot"}, {"user_groups": {"bot": 1}}, {"user_groups": [None, ["bot"]]}]
+)
+def test_a_performer_that_is_none_is_no_bot(performer):
+    assert kinds(HUMAN_EDIT | {"performer": performer}) == {"edit", "main_edit", "nonbot_edit"}
+
+
+def test_a_namespace_or_a_parent_of_another_type_is_neither_main_nor_missing():
+    assert kinds({"page_namespace": False, "rev_parent_id": []}) == {"edit", "nonbot_edit"}
+    assert kinds({"page_namespace": "0", "rev_parent_id": False}) == {"edit", "nonbot_edit"}
+
+
+@pytest.mark.parametrize(
+    ("match", "event", "expected"),
+    [
+        ({}, {}, True),
+        ({}, {"a": 1}, True),
+        # literals are compared as by ===
+        ({"a": 1}, {"a": 1.0}, True),
+        ({"a": 1}, {"a": True}, False),
+        ({"a": True}, {"a": 1}, False),
+        ({"a": False}, {"a": 0}, False),
+        ({"a": False}, {"a": False}, True),
+        ({"a": 1}, {"a": "1"}, False),
+        ({"a": "1"}, {"a": 1}, False),
+        ({"a": False}, {}, False),
+        ({"a": ""}, {"a": ""}, True),
+        # all fields have to hold, nested ones too
+        ({"a": 1, "b": 2}, {"a": 1, "b": 2, "c": 3}, True),
+        ({"a": 1, "b": 2}, {"a": 1, "b": 3}, False),
+        ({"page": {"ns": 0, "is_redirect": False}}, {"page": {"ns": 0, "is_redirect": False}}, True),
+        ({"page": {"ns": 0, "is_redirect": False}}, {"page": {"ns": 0}}, False),
+        ({"page": {"ns": 0}}, {"page": "ns"}, False),
+        ({"page": {"ns": 0}}, {"page": None}, False),
+        ({"page": {"ns": 0}}, {}, False),
+        # 'undefined' is a missing field, which null is not
+        ({"a": "undefined"}, {}, True),
+        ({"a": "undefined"}, {"a": None}, False),
+        ({"a": "undefined"}, {"a": "undefined"}, False),
+        ({"page": {"a": "undefined"}}, {"page": {}}, True),
+        ({"page": {"a": "undefined"}}, {"page": "text"}, True),
+        ({"page": {"a": "undefined"}}, {}, False),
+        # regexes are JavaScript's, not anchored, and want a string
+        ({"a": "/it/"}, {"a": "edit"}, True),
+        ({"a": "/^(edit|create)$/"}, {"a": "create"}, True),
+        ({"a": "/^(edit|create)$/"}, {"a": "create\n"}, False),
+        ({"a": "/EDIT/"}, {"a": "edit"}, False),
+        ({"a": "/EDIT/i"}, {"a": "edit"}, True),
+        ({"a": "/it/g"}, {"a": "edit"}, True),
+        ({"a": "/it/y"}, {"a": "edit"}, False),
+        ({"a": "/ed/y"}, {"a": "edit"}, True),
+        ({"a": "/^it$/m"}, {"a": "ed\nit"}, True),
+        ({"a": "/^\\d$/"}, {"a": "٣"}, False),
+        ({"a": "/1/"}, {"a": 1}, False),
+        ({"a": "/.*/"}, {}, False),
+        ({"a": "/^(?!.*(?:commons|meta|sources|species|wikidata)).*wiki$/"}, {"a": "dewiki"}, True),
+        ({"a": "/^(?!.*(?:commons|meta|sources|species|wikidata)).*wiki$/"}, {"a": "commonswiki"}, False),
+        # what ChangeProp takes for a literal
+        ({"a": "//"}, {"a": "//"}, True),
+        ({"a": "/x"}, {"a": "/x"}, True),
+        ({"a": "/x/s"}, {"a": "x"}, False),
+        ({"a": "/x/s"}, {"a": "/x/s"}, True),
+        # each item listed must be found
+        ({"a": ["bot"]}, {"a": ["user", "bot"]}, True),
+        ({"a": ["bot", "/^us/"]}, {"a": ["user", "bot"]}, True),
+        ({"a": ["bot", "sysop"]}, {"a": ["user", "bot"]}, False),
+        ({"a": ["bot"]}, {"a": "bot"}, False),
+        ({"a": ["bot"]}, {}, False),
+        ({"a": []}, {"a": []}, True),
+        ({"a": []}, {"a": {}}, False),
+        ({"a": [{"b": 1}]}, {"a": [None, {"b": 2}, {"b": 1}]}, True),
+        ({"a": [[1]]}, {"a": [[2], [2, 1]]}, True),
+        ({"a": [0]}, {"a": [0]}, False),
+        ({"a": ["/.*/"]}, {"a": ["", "x"]}, False),
+    ],
+)
+def test_match(match, event, expected):
+    assert compile_rule(match)(event) is expected
+
+
+def test_one_of_match_not_is_enough_to_refuse():
+    rule = compile_rule({"a": 1}, [{"b": 1}, {"c": 1, "d": 1}])
+    assert rule({"a": 1})
+    assert rule({"a": 1, "c": 1})
+    assert not rule({"a": 1, "b": 1})
+    assert not rule({"a": 1, "c": 1, "d": 1})
+    assert not rule({"b": 1})
+
+
+def test_match_not_alone_matches_the_rest():
+    rule = compile_rule({}, [{"performer": {"user_groups": ["bot"]}}])
+    assert rule(HUMAN_EDIT)
+    assert not rule(BOT_EDIT)
+
+
+def test_a_rule_of_production():
+    rule = compile_rule(
+        {
+            "wiki_id": "/^(en|pt|fr)wiki$/",
+            "page_change_kind": "edit",
+            "page": {"is_redirect": False, "namespace_id": 0},
+            "meta": {"domain": r"/^(.*).wikipedia.org$/"},
+        },
+        [{"meta": {"domain": "canary"}}],
+    )
+    event = {"wiki_id": "ptwiki", "page_change_kind": "edit", "page": {"is_redirect": False, "namespace_id": 0}, "meta": {"domain": "pt.wikipedia.org"}}
+    assert rule(event)
+    assert not rule(event | {"wiki_id": "dewiki"})
+    assert not rule(event | {"page": {"namespace_id": 0}})
+    assert not rule(event | {"meta": {"domain": "canary"}})
+
+
+def test_what_cannot_be_compiled_is_named_all_at_once():
+    with pytest.raises(RuleError) as error:
+        compile_rule({"a": {"b": "/(x/"}, "c": None, "d": "/x/gg"}, [{}, {"e": ["/[b-a]/", {}]}])
+    assert error.value.problems == (
+        "match.a.b: expected a regular expression of JavaScript, got '/(x/' (Unbalanced parenthesis); repair the pattern",
+        "match.c: expected text, a number, true, false, a list or a mapping, got null; quote it, or write 'undefined' for a missing field",
+        "match.d: expected a regular expression of JavaScript, got '/x/gg' (flags given twice: gg); repair the pattern",
+        "match_not[0]: expected at least one field, got an empty mapping; name a field or leave match_not[0] out",
+        "match_not[1].e[0]: expected a regular expression of JavaScript, got '/[b-a]/' "
+        "(Range values reversed, start char code is greater than end char code.); repair the pattern",
+        "match_not[1].e[1]: expected at least one field, got an empty mapping; name a field or leave e[1] out",
+    )
+    assert str(error.value) == "\n".join(error.value.problems)

@@ -1,0 +1,121 @@
+"""Fourth step: a `/mediawiki/revision/score/3.0.0` event out of an event and its score."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+from apache_beam.metrics import Metrics
+from apache_beam.pvalue import TaggedOutput
+
+import schemas
+from transforms.elements import Event, Failure, OutputEvent, Score, ScoreResponse, json_text
+from transforms.models import Model
+
+SCORE_SCHEMA = "/mediawiki/revision/score/3.0.0"
+_IDS = uuid.uuid5(uuid.NAMESPACE_URL, "https://github.com/wikimedia/schemas-event-primary" + SCORE_SCHEMA)
+
+# All that the schema lets an event take over (additionalProperties: false).
+_PROPERTIES = schemas.load(SCORE_SCHEMA)["properties"]
+_COPIED = [name for name in _PROPERTIES if name.startswith(("page_", "rev_")) or name == "database"]
+_COPIED_OF_META = [name for name in _PROPERTIES["meta"]["properties"] if name in ("request_id", "domain", "uri")]
+_COPIED_OF_PERFORMER = list(_PROPERTIES["performer"]["properties"])
+
+
+def revision_score(raw: Mapping[str, Any], model: str, stream: str, score: Score, now: str) -> dict[str, Any]:
+    """The score event for one model; `now` is its `meta.dt`.
+
+    `meta.id` follows from what was scored and why, so that the same work done twice can be told by its consumers.
+    """
+    meta = raw.get("meta") or {}
+    event: dict[str, Any] = {
+        "$schema": SCORE_SCHEMA,
+        "dt": event_time(raw),
+        "meta": {
+            "stream": stream,
+            "id": str(uuid.uuid5(_IDS, f"{stream} {raw['database']} {raw['rev_id']} {meta.get('id')}")),
+            "dt": now,
+            **{name: meta[name] for name in _COPIED_OF_META if meta.get(name) is not None},
+        },
+    }
+    event.update((name, raw[name]) for name in _COPIED if raw.get(name) is not None)
+    performer = raw.get("performer")
+    if performer is not None:
+        event["performer"] = {name: performer[name] for name in _COPIED_OF_PERFORMER if performer.get(name) is not None}
+    event["scores"] = {
+        model: {
+            "model_name": model,
+            "model_version": score.model_version,
+            "prediction": predictions(score.prediction),
+            "probability": score.probability,
+        }
+    }
+    return event
+
+
+def event_time(raw: Mapping[str, Any]) -> Any:
+    """When the edit was made: `dt`, which is `meta.dt` in the 1.x schemas."""
+    return raw.get("dt") or (raw.get("meta") or {}).get("dt") or raw.get("rev_timestamp")
+
+
+def predictions(prediction: bool | str | list[str]) -> list[str]:
+    """Lift Wing says true, "Stub" or ["STEM.STEM*"]; the schema wants a list of strings."""
+    if isinstance(prediction, bool):
+        return ["true" if prediction else "false"]
+    return [prediction] if isinstance(prediction, str) else prediction
+
+
+def utc_now() -> str:
+    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+class Built(NamedTuple):
+    scores: beam.PCollection[OutputEvent]
+    failures: beam.PCollection[Failure]
+
+
+@dataclass
+class BuildRevisionScore(beam.PTransform):
+    """Gives Built: score events, each valid against the schema. An event that cannot be made valid becomes a failure."""
+
+    models: Mapping[str, Model]
+    clock: Callable[[], str] = utc_now
+
+    def expand(self, responses: beam.PCollection[ScoreResponse]) -> Built:
+        streams = {model.name: model.stream for model in self.models.values()}
+        built = responses | "BuildEvent" >> beam.ParDo(_BuildRevisionScoreFn(streams, self.clock)).with_outputs("failures", main="scores")
+        return Built(built.scores, built.failures)
+
+
+class _BuildRevisionScoreFn(beam.DoFn):
+    def __init__(self, streams: Mapping[str, str], clock: Callable[[], str]) -> None:
+        self._streams, self._clock = streams, clock
+        self._scores = {model: Metrics.counter("BuildRevisionScore", f"scores_{model}") for model in streams}
+        self._failures = Metrics.counter("BuildRevisionScore", "failures")
+
+    def setup(self) -> None:
+        self._validate = schemas.validator(SCORE_SCHEMA)
+
+    def process(self, response: ScoreResponse) -> Iterator[OutputEvent | TaggedOutput]:
+        model, event = response.request.model, response.request.event
+        stream = self._streams[model]
+        try:
+            body = self._build(event, model, stream, response.score)
+        except schemas.InvalidEvent as error:
+            self._failures.inc()
+            yield TaggedOutput("failures", Failure("BuildRevisionScore", str(error), json_text(event.raw), event.datacenter, model, event.partition))
+        else:
+            self._scores[model].inc()
+            yield OutputEvent(stream, body, event.datacenter, event.partition)
+
+    def _build(self, event: Event, model: str, stream: str, score: Score) -> dict[str, Any]:
+        for name in ("meta", "performer"):
+            if not isinstance(event.raw.get(name, {}), Mapping | None):
+                raise schemas.InvalidEvent(f"{name} must be an object, got {event.raw[name]!r}")
+        body = revision_score(event.raw, model, stream, score, self._clock())
+        self._validate(body)
+        return body

@@ -1,0 +1,83 @@
+"""What travels between the steps: typed and frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+
+def json_text(value: Mapping[str, Any]) -> str:
+    """The mapping as JSON; what JSON has no form for (a date of a Parquet file) as Python writes it."""
+    return orjson.dumps(value, default=str).decode()
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """What a source found: the bytes of a message or line, a row, or a piece it could not read and why."""
+
+    data: bytes | Mapping[str, Any]
+    datacenter: str
+    partition: str | None = None
+    problem: str = ""
+
+    def text(self) -> str:
+        return self.data.decode("utf-8", "replace") if isinstance(self.data, bytes) else json_text(self.data)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An event as it came, never changed, and where it came from."""
+
+    raw: Mapping[str, Any]
+    datacenter: str  # eqiad: prefix of the source topic, or of the source partition
+    partition: str | None = None  # Hive partition of the source below its table; None: to be told by the event's time
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreRequest:
+    """One call to make: this revision, by this model."""
+
+    event: Event
+    model: str
+    wiki: str
+    rev_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What a model said of a revision, as Lift Wing wrote it."""
+
+    model_version: str
+    prediction: bool | str | list[str]
+    probability: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreResponse:
+    request: ScoreRequest
+    score: Score
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An element that ends without a score: which step gave it up, why, and the original to try again with."""
+
+    step: str
+    reason: str
+    original: str  # the event as JSON, or the text that is none
+    datacenter: str
+    model: str | None = None
+    partition: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OutputEvent:
+    """A finished event on its way to its stream."""
+
+    stream: str
+    body: Mapping[str, Any]
+    datacenter: str
+    partition: str | None = None

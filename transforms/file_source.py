@@ -1,0 +1,109 @@
+"""Events from files: JSON lines, Avro or Parquet, gzip or not, in Hive layout or in one heap."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import apache_beam as beam
+import fastavro
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from transforms.elements import Raw
+from transforms.hive_layout import KEYS, datacenter_of, partition_of
+
+FORMATS = (".parquet", ".avro", ".jsonl", ".json", ".jsonl.gz", ".json.gz")
+_ADDED_BY_REFINE = {"is_wmf_domain", "normalized_host", "geocoded_data", "user_agent_map", *KEYS}  # refine's own columns, no fields of events
+_ROWS_AT_ONCE = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class InputFile:
+    """A file to read, and what its place says of its events."""
+
+    path: str
+    datacenter: str
+    partition: str | None
+
+
+def find_files(root: Path, default_datacenter: str) -> list[InputFile]:
+    """Every event file below `root`, or `root` itself. Names that begin with . or _ are marks of Hive and Spark, no data.
+
+    Raises FileNotFoundError when there is none.
+    """
+    if not root.exists():
+        raise FileNotFoundError(f"no such file or directory: {root}")
+    below = [root] if root.is_file() else sorted(path for path in root.rglob("*") if path.is_file() and not _hidden(path.relative_to(root)))
+    found = [path for path in below if path.name.endswith(FORMATS)]
+    if not found:
+        raise FileNotFoundError(f"no event files in {root}: expected names that end in {', '.join(FORMATS)}")
+    return [_input_file(path, default_datacenter) for path in found]
+
+
+def _hidden(path: Path) -> bool:
+    return any(part.startswith((".", "_")) for part in path.parts)
+
+
+def _input_file(path: Path, default_datacenter: str) -> InputFile:
+    partition = partition_of(str(path))
+    return InputFile(str(path), datacenter_of(partition) if partition else default_datacenter, partition)
+
+
+def read_file(file: InputFile) -> Iterator[Raw]:
+    """What is in the file, piece by piece; a file that breaks off gives what came before, then its problem."""
+    count = 0
+    try:
+        for data in _pieces(Path(file.path)):
+            yield Raw(data, file.datacenter, file.partition)
+            count += 1
+    except (OSError, EOFError, ValueError, zlib.error, pa.ArrowException) as error:
+        yield Raw(file.path.encode(), file.datacenter, file.partition, problem=f"{file.path}: cannot be read after {count} events: {error}")
+
+
+def _pieces(path: Path) -> Iterator[bytes | Mapping[str, Any]]:
+    if path.stat().st_size == 0:
+        raise ValueError("the file is empty")
+    if path.name.endswith(".parquet"):
+        with pq.ParquetFile(path) as parquet:
+            for batch in parquet.iter_batches(_ROWS_AT_ONCE):
+                yield from (event_of_row(row) for row in batch.to_pylist())
+    elif path.name.endswith(".avro"):
+        with path.open("rb") as avro:
+            yield from (event_of_row(cast("dict[str, Any]", row)) for row in fastavro.reader(avro))
+    else:
+        with _opened(path) as lines:
+            yield from (line.rstrip(b"\r\n") for line in lines if not line.isspace())
+
+
+def _opened(path: Path) -> BinaryIO:
+    return cast(BinaryIO, gzip.open(path, "rb") if path.name.endswith(".gz") else path.open("rb"))
+
+
+def event_of_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The event that refine made the row of: `_schema` is `$schema` again, nulls are absent fields, refine's own columns are gone."""
+    return {"$schema" if name == "_schema" else name: _json(value) for name, value in row.items() if value is not None and name not in _ADDED_BY_REFINE}
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _json(inner) for name, inner in value.items() if inner is not None}
+    if isinstance(value, list):
+        if value and isinstance(value[0], tuple):  # how pyarrow gives a map
+            return {key: _json(inner) for key, inner in value if inner is not None}
+        return [_json(inner) for inner in value]
+    return value
+
+
+@dataclass
+class Files(beam.PTransform):
+    """A bounded source: gives Raw elements, one input file after the other."""
+
+    files: Sequence[InputFile]
+
+    def expand(self, pbegin: beam.pvalue.PBegin) -> beam.PCollection[Raw]:
+        return pbegin | "ListFiles" >> beam.Create(self.files) | "ReadFile" >> beam.FlatMap(read_file)

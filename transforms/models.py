@@ -1,0 +1,64 @@
+"""What the steps know of a model: its endpoints on Lift Wing, its rule, its stream. `pipeline/configuration.py` reads them from YAML."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One model of one wiki as Lift Wing serves it."""
+
+    wiki: str  # database name: enwiki
+    model: str
+    namespace: str  # Kubernetes namespace of the service: revscoring-editquality-damaging
+    on: str  # ORES' event kind, a key of transforms.rules.EVENT_KINDS
+    concurrency: int  # calls at once, per worker process
+    enabled: bool = True
+
+    @property
+    def name(self) -> str:
+        return f"{self.wiki}-{self.model}"
+
+    @property
+    def path(self) -> str:
+        return f"/v1/models/{self.name}:predict"
+
+    @property
+    def host(self) -> str:
+        """Lift Wing's gateway finds the service by the Host header."""
+        return f"{self.name}.{self.namespace}.wikimedia.org"
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model, the wikis it serves and the stream its scores go to."""
+
+    name: str
+    stream: str
+    endpoints: Mapping[str, Endpoint]  # by wiki, those that are switched off included
+    match: Mapping[str, Any] = field(default_factory=dict)
+    match_not: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True)
+class LiftWingSettings:
+    """Where Lift Wing is and how long to wait for it."""
+
+    url: str
+    timeout_s: float = 30.0
+    max_age_s: float = 3600.0  # a request that found no answer for so long becomes a failure
+    in_flight: int = 2000  # calls at once over all endpoints, per worker process; below the sum of their limits a model can take the room of another
+    ca_file: str | None = None  # PEM bundle that signs Lift Wing's certificate; None: the host's own
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """A whole models file."""
+
+    lift_wing: LiftWingSettings
+    models: Mapping[str, Model]
+    failure_stream: str
+    datacenters: tuple[str, ...]  # the prefixes a topic may have: eqiad, codfw

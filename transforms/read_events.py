@@ -1,0 +1,104 @@
+"""First step: events out of a source. Canary events are dropped and counted; what is no event becomes a failure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+import orjson
+from apache_beam.metrics import Metrics
+from apache_beam.pvalue import TaggedOutput
+
+from transforms.elements import Event, Failure, Raw
+
+_SCHEMAS = re.compile(r"/mediawiki/revision/create/[12]\.\d+\.\d+")
+_LARGEST_INTEGER = 2**53 - 1  # of every integer in these schemas
+
+
+class NotAnEvent(ValueError):
+    """The text or mapping is no revision-create event; the message says what was found and what was expected."""
+
+
+def parse(text: bytes | str) -> Mapping[str, Any]:
+    """The JSON object in `text`. Raises NotAnEvent."""
+    try:
+        raw = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise NotAnEvent(f"not JSON: {error}") from error
+    if not isinstance(raw, dict):
+        raise NotAnEvent(f"expected a JSON object, got {type(raw).__name__}")
+    return raw
+
+
+def check(raw: Mapping[str, Any]) -> None:
+    """Raises NotAnEvent unless `raw` says what a score needs: its schema, its wiki, its revision. The rest is the output schema's to check."""
+    schema = raw.get("$schema")
+    if schema is None:
+        raise NotAnEvent("no $schema; expected /mediawiki/revision/create/1.x or 2.x")
+    if not isinstance(schema, str) or not _SCHEMAS.fullmatch(schema):
+        raise NotAnEvent(f"unknown $schema {_shown(schema)}; expected /mediawiki/revision/create/1.x or 2.x")
+    database = raw.get("database")
+    if not isinstance(database, str) or not database:
+        raise NotAnEvent(f"database: expected the name of a wiki, got {_shown(database)}")
+    rev_id = raw.get("rev_id")
+    if type(rev_id) is not int or not 0 <= rev_id <= _LARGEST_INTEGER:
+        raise NotAnEvent(f"rev_id: expected a whole number, got {_shown(rev_id)}")
+
+
+def _shown(value: object) -> str:
+    return "nothing" if value is None else repr(value)[:100]
+
+
+def is_canary(raw: Mapping[str, Any]) -> bool:
+    """Whether the event is one of those that only show that the stream is alive."""
+    meta = raw.get("meta")
+    return isinstance(meta, Mapping) and meta.get("domain") == "canary"
+
+
+def event_in(element: Raw) -> Mapping[str, Any]:
+    """The event that a source found, canary events included. Raises NotAnEvent."""
+    if element.problem:
+        raise NotAnEvent(element.problem)
+    raw = parse(element.data) if isinstance(element.data, bytes) else element.data
+    if not is_canary(raw):
+        check(raw)
+    return raw
+
+
+class Read(NamedTuple):
+    events: beam.PCollection[Event]
+    failures: beam.PCollection[Failure]
+
+
+@dataclass
+class ReadEvents(beam.PTransform):
+    """Gives Read. The source is a transform that gives Raw elements, bounded or not, and may have found failures of its own."""
+
+    source: beam.PTransform
+
+    def expand(self, pbegin: beam.pvalue.PBegin) -> Read:
+        read = pbegin | "Source" >> self.source | "CheckEvents" >> beam.ParDo(_CheckEventFn()).with_outputs("failures", main="events")
+        return Read(read.events, read.failures)
+
+
+class _CheckEventFn(beam.DoFn):
+    def __init__(self) -> None:
+        self._events = Metrics.counter("ReadEvents", "events")
+        self._canaries = Metrics.counter("ReadEvents", "dropped_canary")
+        self._failures = Metrics.counter("ReadEvents", "failures")
+
+    def process(self, element: Raw) -> Iterator[Event | TaggedOutput]:
+        try:
+            raw = event_in(element)
+        except NotAnEvent as error:
+            self._failures.inc()
+            yield TaggedOutput("failures", Failure("ReadEvents", str(error), element.text(), element.datacenter, partition=element.partition))
+        else:
+            if is_canary(raw):
+                self._canaries.inc()
+            else:
+                self._events.inc()
+                yield Event(raw, element.datacenter, element.partition)

@@ -1,0 +1,85 @@
+"""Second step: which models an event asks for, by the simple rules of the models file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+from apache_beam.metrics import Metrics
+from apache_beam.pvalue import TaggedOutput
+
+from transforms.elements import Event, Failure, ScoreRequest, json_text
+from transforms.models import Endpoint, Model
+from transforms.rules import EVENT_KINDS, compile_rule
+from transforms.wikis import known_wikis
+
+Rule = Callable[[Mapping[str, Any]], bool]
+
+
+class Selection:
+    """The models of each wiki with their rules, ready to be asked for every event."""
+
+    def __init__(self, models: Mapping[str, Model]) -> None:
+        self._by_wiki: dict[str, list[tuple[Endpoint, Rule, Rule]]] = {}
+        for model in models.values():
+            rule = compile_rule(model.match, model.match_not)
+            for endpoint in model.endpoints.values():
+                of_wiki = self._by_wiki.setdefault(endpoint.wiki, [])
+                if endpoint.enabled:
+                    of_wiki.append((endpoint, EVENT_KINDS[endpoint.on], rule))
+
+    def endpoints(self, raw: Mapping[str, Any]) -> list[Endpoint]:
+        """The endpoints whose rule this event meets; none for a wiki without models."""
+        database = raw.get("database")
+        candidates = self._by_wiki.get(database, ()) if isinstance(database, str) else ()
+        return [endpoint for endpoint, of_kind, matches in candidates if of_kind(raw) and matches(raw)]
+
+    def knows(self, wiki: str) -> bool:
+        """Whether there is such a wiki at all, with models or without."""
+        return wiki in self._by_wiki or wiki in known_wikis()
+
+
+def unknown_wiki(wiki: str) -> str:
+    return f"database: no wiki is called {wiki!r}; a new one is added to transforms/wikis.tsv"
+
+
+class Selected(NamedTuple):
+    requests: beam.PCollection[ScoreRequest]
+    failures: beam.PCollection[Failure]
+
+
+@dataclass
+class SelectModels(beam.PTransform):
+    """Gives Selected: a request for each model whose rule the event meets. Events that ask for none are counted."""
+
+    models: Mapping[str, Model]
+
+    def expand(self, events: beam.PCollection[Event]) -> Selected:
+        selected = events | "MatchRules" >> beam.ParDo(_SelectModelsFn(self.models)).with_outputs("failures", main="requests")
+        return Selected(selected.requests, selected.failures)
+
+
+class _SelectModelsFn(beam.DoFn):
+    def __init__(self, models: Mapping[str, Model]) -> None:
+        self._models = models
+        self._requests = {name: Metrics.counter("SelectModels", f"requests_{name}") for name in models}
+        self._no_model = Metrics.counter("SelectModels", "dropped_no_model")
+        self._failures = Metrics.counter("SelectModels", "failures")
+
+    def setup(self) -> None:
+        self._selection = Selection(self._models)
+
+    def process(self, event: Event) -> Iterator[ScoreRequest | TaggedOutput]:
+        wiki = event.raw["database"]
+        endpoints = self._selection.endpoints(event.raw)
+        if endpoints:
+            for endpoint in endpoints:
+                self._requests[endpoint.model].inc()
+                yield ScoreRequest(event, endpoint.model, wiki, event.raw["rev_id"])
+        elif self._selection.knows(wiki):
+            self._no_model.inc()
+        else:
+            self._failures.inc()
+            yield TaggedOutput("failures", Failure("SelectModels", unknown_wiki(wiki), json_text(event.raw), event.datacenter, partition=event.partition))
