@@ -9,6 +9,7 @@ import resource
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from pipeline import explain, list_models
 from pipeline.configuration import ConfigurationError, load
@@ -69,20 +70,25 @@ def _parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
     return arguments, unknown + beam_options
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def _parser() -> _Parser:
+    parser = _Parser(
         prog="revision-scores", description="One Lift Wing score stream and one dataset per model, out of MediaWiki's revision events.", allow_abbrev=False
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    models = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    models = _Parser(add_help=False, allow_abbrev=False)
     models.add_argument("--models", type=Path, default=_MODELS, metavar="FILE", help="models file (default: the shipped one)")
     models.add_argument("--lift-wing", metavar="URL", help="address of Lift Wing, in place of the models file's")
-    some = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    some = _Parser(add_help=False, allow_abbrev=False)
     some.add_argument("--only", metavar="MODELS", help="only these models, with commas between")
     some.add_argument("--wikis", metavar="WIKIS", help="only these wikis, with commas between")
 
-    def command(name: str, parents: list[argparse.ArgumentParser], text: str, example: str) -> argparse.ArgumentParser:
+    def command(name: str, parents: list[_Parser], text: str, example: str) -> _Parser:
         return commands.add_parser(
             name, parents=parents, help=text, description=text[0].upper() + text[1:] + ".", epilog=f"example: revision-scores {example}", allow_abbrev=False
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from pipeline.java import JavaServer, free_port
@@ -19,12 +20,42 @@ class _OfTheJar(JavaServer):
 
 
 class JobServer(_OfTheJar):
-    """Takes jobs and runs them on a Flink inside its own process. Logs to `folder`."""
+    """Takes jobs and runs them on a Flink inside its own process, which goes on from the last checkpoint below `folder`. Logs to `folder`."""
 
     def __init__(self, folder: Path) -> None:
         port = free_port()
+        checkpoints, settings = folder / "checkpoints", folder / "flink"
+        settings.mkdir(exist_ok=True)
+        # By a file, because an embedded Flink passes over Beam's --savepoint_path.
+        (settings / "config.yaml").write_text("\n".join(_settings(checkpoints)) + "\n", encoding="utf-8")
         main = ["org.apache.beam.runners.flink.FlinkJobServerDriver", "--job-host=127.0.0.1", f"--job-port={port}", "--artifact-port=0", "--expansion-port=0"]
-        super().__init__("the Flink job server", "1g", [*main, "--flink-master=[local]", f"--artifacts-dir={folder / 'artifacts'}"], port, folder / "flink.log")
+        where = ["--flink-master=[local]", f"--flink-conf-dir={settings}", f"--artifacts-dir={folder / 'artifacts'}"]
+        super().__init__("the Flink job server", "1g", main + where, port, folder / "flink.log")
+
+
+def _settings(checkpoints: Path) -> list[str]:
+    settings = [
+        "state.backend.type: hashmap",
+        f"state.checkpoints.dir: {checkpoints.as_uri()}",
+        "execution.checkpointing.externalized-checkpoint-retention: RETAIN_ON_CANCELLATION",
+    ]
+    if last := last_checkpoint(checkpoints):
+        _forget_runs_before(last.parent)
+        settings.append(f"execution.savepoint.path: {last.as_uri()}")
+    return settings
+
+
+def last_checkpoint(checkpoints: Path) -> Path | None:
+    """The newest complete checkpoint below `checkpoints`, which has a folder for each run; None when there is none."""
+    complete = sorted(checkpoints.glob("*/chk-*/_metadata"), key=lambda file: file.stat().st_mtime)
+    return complete[-1].parent if complete else None
+
+
+def _forget_runs_before(run: Path) -> None:
+    """A run needs nothing of the one before it once it has a checkpoint of its own."""
+    for other in run.parent.iterdir():
+        if other != run:
+            shutil.rmtree(other)
 
 
 class ExpansionService(_OfTheJar):

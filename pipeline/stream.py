@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import shutil
 import signal
 import sys
 import threading
@@ -106,24 +105,7 @@ def _runner(state: Path, options: Sequence[str]) -> Iterator[list[str]]:
             f"--checkpointing_interval={_CHECKPOINT_MS}",
             f"--max_bundle_time_mills={_BUNDLE_MS}",
             f"--max_bundle_size={_BUNDLE_SIZE}",
-            "--state_backend=filesystem",
-            f"--state_backend_storage_path={(state / 'checkpoints').as_uri()}",
-            "--externalized_checkpoints_enabled",
-            "--retain_externalized_checkpoints_on_cancellation",
-            *_last_checkpoint(state / "checkpoints"),
         ]
-
-
-def _last_checkpoint(folder: Path) -> list[str]:
-    """The option to go on from the newest complete checkpoint; older runs' are removed."""
-    complete = sorted(folder.glob("*/chk-*/_metadata"), key=lambda file: file.stat().st_mtime)
-    if not complete:
-        return []
-    newest = complete[-1].parent
-    for run in folder.iterdir():
-        if run != newest.parent:
-            shutil.rmtree(run)
-    return [f"--savepoint_path={newest.as_uri()}"]
 
 
 def _stop_on_signals() -> threading.Event:

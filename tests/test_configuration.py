@@ -91,7 +91,7 @@ def test_the_shipped_file_scores_what_ores_precached(shipped):
 
 
 def test_the_shipped_file_names_streams_and_lift_wing(shipped):
-    assert shipped.lift_wing == LiftWingSettings("https://inference.discovery.wmnet:30443", 30.0, 3600.0, 256, None)
+    assert shipped.lift_wing == LiftWingSettings("https://inference.discovery.wmnet:30443", 30.0, 3600.0, 2000, None)
     assert {name: model.stream for name, model in shipped.models.items()} == {name: f"mediawiki.revision-score-{name}" for name in shipped.models}
     assert shipped.failure_stream == "mediawiki.revision-score.error"
     assert shipped.datacenters == ("eqiad", "codfw")

@@ -14,6 +14,7 @@ from apache_beam.pvalue import TaggedOutput
 
 import schemas
 from transforms.elements import Event, Failure, OutputEvent, Score, ScoreResponse, json_text
+from transforms.hive_layout import partition_at
 from transforms.models import Model
 
 SCORE_SCHEMA = "/mediawiki/revision/score/3.0.0"
@@ -118,4 +119,8 @@ class _BuildRevisionScoreFn(beam.DoFn):
                 raise schemas.InvalidEvent(f"{name} must be an object, got {event.raw[name]!r}")
         body = revision_score(event.raw, model, stream, score, self._clock())
         self._validate(body)
+        try:
+            partition_at(event.datacenter, body["dt"])
+        except (ValueError, OverflowError) as error:  # the schema lets times pass that no calendar has
+            raise schemas.InvalidEvent(f"dt must be a time, got {body['dt']!r}") from error
         return body

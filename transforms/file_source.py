@@ -20,6 +20,8 @@ from transforms.hive_layout import KEYS, datacenter_of, partition_of
 FORMATS = (".parquet", ".avro", ".jsonl", ".json", ".jsonl.gz", ".json.gz")
 _ADDED_BY_REFINE = {"is_wmf_domain", "normalized_host", "geocoded_data", "user_agent_map", *KEYS}  # refine's own columns, no fields of events
 _ROWS_AT_ONCE = 1_000
+# LookupError is what fastavro makes of a damaged block.
+_UNREADABLE = (OSError, EOFError, ValueError, LookupError, zlib.error, pa.ArrowException, fastavro.schema.SchemaParseException)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ def read_file(file: InputFile) -> Iterator[Raw]:
         for data in _pieces(Path(file.path)):
             yield Raw(data, file.datacenter, file.partition)
             count += 1
-    except (OSError, EOFError, ValueError, zlib.error, pa.ArrowException) as error:
+    except _UNREADABLE as error:
         yield Raw(file.path.encode(), file.datacenter, file.partition, problem=f"{file.path}: cannot be read after {count} events: {error}")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timezone
+from functools import lru_cache
 from pathlib import PurePath
 
 KEYS = ("datacenter", "year", "month", "day", "hour")
@@ -21,9 +22,10 @@ def partition_of(path: str) -> str | None:
     return partition(found["datacenter"], *(int(found[key]) for key in KEYS[1:]))
 
 
+@lru_cache
 def partition_at(datacenter: str, dt: str) -> str:
     """The partition of an event that was made at `dt`, an ISO 8601 time. Raises ValueError when it is none."""
-    time = datetime.fromisoformat(re.sub(r"Z$", "+00:00", re.sub(r"\.\d+", "", dt)))
+    time = datetime.fromisoformat(re.sub(r"[Zz]$", "+00:00", re.sub(r"\.\d+", "", dt)))
     time = time.astimezone(timezone.utc) if time.tzinfo else time
     return partition(datacenter, time.year, time.month, time.day, time.hour)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,6 +16,9 @@ import orjson
 from transforms.elements import OutputEvent
 
 _SAFE = {"acks": "all", "enable.idempotence": True, "linger.ms": 1, "message.timeout.ms": 0}  # 0: a broker that is away is waited for
+
+
+_LOGGER = logging.getLogger(__name__)  # else librdkafka writes to stderr
 
 
 class DeliveryError(RuntimeError):
@@ -51,7 +55,7 @@ class _ProduceFn(beam.DoFn):
 
     def process(self, event: OutputEvent) -> None:
         if self._producer is None:  # not in setup: most of the failure streams' sinks never write
-            self._producer = confluent_kafka.Producer(self._settings)
+            self._producer = confluent_kafka.Producer(self._settings, logger=_LOGGER)
         value, timestamp = orjson.dumps(event.body), timestamp_ms(event.body["meta"]["dt"])
         while True:
             try:

@@ -235,7 +235,9 @@ class LiftWing:
     def _break(self, _loop: object, context: dict[str, Any]) -> None:
         """A fault on the loop would leave calls unanswered for ever: so it is the answer to all of them."""
         fault = context.get("exception") or RuntimeError(context["message"])
-        for call in [call for call in self._calls.values() if call.answer is None]:
+        with self._lock:
+            unanswered = [call for call in self._calls.values() if call.answer is None]
+        for call in unanswered:
             self._finish(call, fault, 0.0)
 
     def _finish(self, call: Call, result: Score | Exception, seconds: float) -> None:

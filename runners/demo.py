@@ -1,0 +1,254 @@
+"""What `make demo` shows: real edits through a real Kafka broker, a real Flink and a simulated Lift Wing, then the same edits once more
+from a file, and that both ways gave the same scores."""
+
+from __future__ import annotations
+
+import gzip
+import shutil
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import orjson
+import requests
+from confluent_kafka import Consumer
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from pipeline.configuration import load
+from pipeline.wrong_use import WrongUse
+from runners.local_kafka import LocalKafka
+from runners.played_edits import CAPTURE, Key, PlayedEdits
+from runners.programs import ROOT, Program, SimulatedLiftWingProgram
+from transforms.file_source import find_files, read_file
+from transforms.models import Configuration
+
+_EVENTS_PER_SECOND = 20  # about what all wikis of Wikimedia make together
+_PATIENCE_S = 60
+_MARK = ".made-by-the-demo"
+
+
+def run(output: Path, seconds: int) -> int:
+    """Shows both modes and compares them. Gives 0 when every score is there once by both ways, and all are equal."""
+    output = output.resolve()
+    _make_room(output)
+    configuration = load(ROOT / "pipeline" / "models.yaml")
+    signal.signal(signal.SIGTERM, _interrupted)
+    try:
+        with ExitStack() as stack:
+            return _Demo(configuration, output, seconds, stack).run()
+    except KeyboardInterrupt:
+        print("\nstopped; no process of the demo is left")
+        return 130
+
+
+def _interrupted(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _make_room(output: Path) -> None:
+    if output.exists() and any(output.iterdir()):
+        if not (output / _MARK).exists():
+            raise WrongUse(f"--output: {output} is not empty and not of an earlier demo; name another directory")
+        shutil.rmtree(output)
+    output.mkdir(parents=True, exist_ok=True)
+    (output / _MARK).touch()
+
+
+class _Demo:
+    def __init__(self, configuration: Configuration, output: Path, seconds: int, stack: ExitStack) -> None:
+        self._output, self._seconds, self._stack = output, seconds, stack
+        self._console = Console(width=None if sys.stdout.isatty() else 120)
+        self._say("starting a Kafka broker and a simulated Lift Wing with the latencies of the real one's load tests")
+        self._lift_wing = stack.enter_context(SimulatedLiftWingProgram("--latency", "staging")).url
+        self._configuration = replace(configuration, lift_wing=replace(configuration.lift_wing, url=self._lift_wing))
+        self._kafka = stack.enter_context(LocalKafka(output / "kafka"))
+        self._kafka.create_topics(*self._topics("mediawiki.revision-create"), *self._score_topics())
+
+    def run(self) -> int:
+        began = time.monotonic()
+        streamed = self._stream()
+        regenerated = self._regenerate()
+        return self._compare(streamed, regenerated, time.monotonic() - began)
+
+    def _stream(self) -> _Streamed:
+        edits = PlayedEdits(self._configuration, self._kafka.address, _EVENTS_PER_SECOND, self._seconds)
+        with gzip.open(self._output / "events.jsonl.gz", "wb") as file:
+            file.writelines(line + b"\n" for line in edits.lines)
+        streamed = _Streamed(self._kafka.address, self._score_topics(), self._configuration.failure_stream, edits)
+        self._say("starting Flink with the pipeline in it: python -m pipeline stream")
+        options = ["--kafka", self._kafka.address, "--lift-wing", self._lift_wing, "--from", "earliest", "--state", str(self._output / "stream")]
+        with Program("pipeline", "stream", *options) as program:
+            program.wait_for("^reading ")
+            edits.send_first()  # it waits until Flink is up, which is no time of the pipeline's
+            streamed.wait(len(edits.sent))
+            streamed.forget_times()
+            self._say(f"playing {len(edits.lines)} real edits of January 2023, {_EVENTS_PER_SECOND} a second")
+            edits.start()
+            self._show(program, edits, streamed)
+            program.stop()
+        streamed.close()
+        return streamed
+
+    def _show(self, program: Program, edits: PlayedEdits, streamed: _Streamed) -> None:
+        """The table, until each edit has its scores, or the stream ends or takes too long."""
+        deadline = time.monotonic() + self._seconds + _PATIENCE_S
+        with Live(console=self._console, auto_refresh=False) as live:
+            while program.process.poll() is None and time.monotonic() < deadline and not (edits.done.is_set() and streamed.count >= len(edits.sent)):
+                streamed.poll()
+                if self._console.is_terminal:
+                    live.update(self._table(edits, streamed), refresh=True)
+            live.update(self._table(edits, streamed), refresh=True)
+
+    def _table(self, edits: PlayedEdits, streamed: _Streamed) -> Table:
+        calls = requests.get(f"{self._lift_wing}/stats", timeout=5).json()["calls"]
+        table = Table(caption=f"{edits.events} edits; p50 and p99: seconds from an edit in Kafka to its score in Kafka", caption_justify="left")
+        for name in ("model", "events in", "calls in flight", "scores out", "failures", "p50 s", "p99 s"):
+            table.add_column(name, justify="left" if name == "model" else "right", no_wrap=True)
+        for model, wanted in edits.by_model.items():
+            if wanted:
+                seconds = sorted(streamed.seconds[model])
+                p50, p99 = (f"{_quantile(seconds, share):.2f}" if seconds else "" for share in (0.5, 0.99))
+                in_flight = calls.get(model, {}).get("in_flight", 0)
+                table.add_row(model, str(wanted), str(in_flight), str(streamed.scores[model]), str(streamed.failures[model]), p50, p99)
+        return table
+
+    def _regenerate(self) -> Mapping[Key, bytes]:
+        self._say("\nscoring the same edits from a file: python -m pipeline regenerate")
+        scores = self._output / "scores"
+        options = ["--input", str(self._output / "events.jsonl.gz"), "--output", str(scores), "--lift-wing", self._lift_wing]
+        with Program("pipeline", "regenerate", *options) as program:
+            code = program.process.wait()
+            program.wait_for("")
+        print("".join(program.lines), end="")
+        if code:
+            raise RuntimeError(f"regenerate ended with {code}")
+        return {key: body for file in find_files(scores, "") for raw in read_file(file) for key, body in _comparable(dict(raw.data))}  # type: ignore[arg-type]
+
+    def _compare(self, streamed: _Streamed, regenerated: Mapping[Key, bytes], seconds: float) -> int:
+        """Prints what both ways gave, and whether it is the same."""
+        calls = requests.get(f"{self._lift_wing}/stats/revisions", timeout=30).json()
+        called = {(model, *_wiki_and_revision(revision)): count for model, of_model in calls.items() for revision, count in of_model.items()}
+        wanted = set(streamed.edits.sent)
+        problems = [
+            *(f"{len(wanted - set(scores))} scores are missing in {way}" for way, scores in self._ways(streamed, regenerated) if wanted - set(scores)),
+            *(f"{len(set(scores) - wanted)} scores too many in {way}" for way, scores in self._ways(streamed, regenerated) if set(scores) - wanted),
+        ]
+        different = [key for key in wanted & set(streamed.bodies) & set(regenerated) if streamed.bodies[key] != regenerated[key]]
+        if different:
+            problems.append(f"{len(different)} scores differ, the first: {different[0]}")
+        if repeated := streamed.scores.total() - len(streamed.bodies):
+            problems.append(f"{repeated} scores came twice in the stream")
+        if set(called) != wanted or set(called.values()) != {2}:
+            problems.append(f"Lift Wing was not asked exactly once by each way: {Counter(called.values())} calls a score")
+        self._say("\ncompared, stream and files, score by score, all fields but meta.dt:")
+        for model, count in Counter(key[0] for key in wanted).items():
+            print(f"  {model:<16}{count:>6} scores")
+        for problem in problems:
+            print(f"  NOT EQUAL: {problem}")
+        if not problems:
+            print(f"  {len(wanted)} scores by each way, all equal; Lift Wing was asked {sum(called.values())} times, once for each score and way")
+        self._tell_where(seconds)
+        return 1 if problems else 0
+
+    @staticmethod
+    def _ways(streamed: _Streamed, regenerated: Mapping[Key, bytes]) -> Iterator[tuple[str, Mapping[Key, bytes]]]:
+        yield "the stream", streamed.bodies
+        yield "the files", regenerated
+
+    def _tell_where(self, seconds: float) -> None:
+        here = Path.cwd()
+        output = self._output.relative_to(here) if self._output.is_relative_to(here) else self._output
+        python = Path(sys.executable).relative_to(here) if Path(sys.executable).is_relative_to(here) else Path(sys.executable)
+        table = f"{output}/scores/mediawiki_revision_score_damaging/**/*.parquet"
+        query = f"select database, rev_id, scores['damaging'].probability['true'] as damaging from '{table}' order by 3 desc limit 5"
+        self._say(f"\ndone in {seconds:.0f} s, every process stopped. In {output}:")
+        print(f"  events.jsonl.gz  the edits that were played, from {CAPTURE.relative_to(ROOT)}")
+        print("  scores           one dataset per model, Parquet in Hive layout")
+        print("  stream           logs and checkpoints of the stream\nlook at it:")
+        print(f"  {python} -m pipeline explain {output}/events.jsonl.gz | head -n 3")
+        print(f"  {python} -m pipeline models wikidatawiki")
+        print(f'  {python} -c "import duckdb; duckdb.sql(\\"{query}\\").show()"')
+
+    def _topics(self, stream: str) -> list[str]:
+        return [f"{datacenter}.{stream}" for datacenter in self._configuration.datacenters]
+
+    def _score_topics(self) -> list[str]:
+        streams = [*(model.stream for model in self._configuration.models.values()), self._configuration.failure_stream]
+        return [topic for stream in streams for topic in self._topics(stream)]
+
+    def _say(self, text: str) -> None:
+        self._console.print(text, style="bold", highlight=False, soft_wrap=True)
+
+
+class _Streamed:
+    """What came out of the stream: each score as it is compared, and how long it took."""
+
+    def __init__(self, kafka: str, topics: list[str], failure_stream: str, edits: PlayedEdits) -> None:
+        self.edits = edits
+        self.bodies: dict[Key, bytes] = {}
+        self.seconds: dict[str, list[float]] = {model: [] for model in edits.by_model}
+        self.scores: Counter[str] = Counter()
+        self.failures: Counter[str] = Counter()
+        self._failure_stream = failure_stream
+        self._consumer = Consumer({"bootstrap.servers": kafka, "group.id": "demo", "auto.offset.reset": "earliest", "fetch.wait.max.ms": 20})
+        self._consumer.subscribe(topics)
+
+    @property
+    def count(self) -> int:
+        return self.scores.total() + self.failures.total()
+
+    def wait(self, count: int) -> None:
+        """Returns when so many have come. Raises TimeoutError when they do not."""
+        deadline = time.monotonic() + _PATIENCE_S
+        while self.count < count:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"no score within {_PATIENCE_S} s of the first edit")
+            self.poll()
+
+    def forget_times(self) -> None:
+        for seconds in self.seconds.values():
+            seconds.clear()
+
+    def poll(self) -> None:
+        """Takes what has come, for half a second."""
+        until = time.monotonic() + 0.5
+        while (left := until - time.monotonic()) > 0:
+            for message in self._consumer.consume(500, min(left, 0.05)):
+                if not message.error():
+                    self._take(orjson.loads(message.value()), time.time())
+
+    def close(self) -> None:
+        self._consumer.close()
+
+    def _take(self, event: dict[str, Any], now: float) -> None:
+        if event["meta"]["stream"] == self._failure_stream:
+            self.failures[event["error_type"].rpartition("/")[2]] += 1
+            return
+        for key, body in _comparable(event):
+            self.bodies[key] = body
+            self.scores[key[0]] += 1
+            self.seconds[key[0]].append(now - self.edits.sent[key])
+
+
+def _comparable(event: dict[str, Any]) -> Iterator[tuple[Key, bytes]]:
+    """The score of an event, and all of the event but when it was written."""
+    body = {**event, "meta": {name: value for name, value in event["meta"].items() if name != "dt"}}
+    for model in event["scores"]:
+        yield (model, event["database"], event["rev_id"]), orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
+
+
+def _wiki_and_revision(revision: str) -> tuple[str, int]:
+    wiki, _, rev_id = revision.partition(":")
+    return wiki, int(rev_id)
+
+
+def _quantile(ordered: list[float], share: float) -> float:
+    return ordered[min(len(ordered) - 1, round(share * (len(ordered) - 1)))]

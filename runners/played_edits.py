@@ -1,0 +1,70 @@
+"""The capture of real edits that the demo plays, and what is known of each event it has played."""
+
+from __future__ import annotations
+
+import gzip
+import threading
+import time
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+from confluent_kafka import Producer
+
+from transforms.models import Configuration
+from transforms.select_models import Selection
+
+CAPTURE = Path(__file__).parent / "data" / "edits_2023-01.jsonl.gz"
+
+Key = tuple[str, str, int]  # model, wiki, rev_id
+
+
+class PlayedEdits:
+    """Plays the first events of the capture into the revision-create topics, at a steady rate, in a thread of its own."""
+
+    def __init__(self, configuration: Configuration, kafka: str, per_second: float, seconds: float) -> None:
+        with gzip.open(CAPTURE, "rb") as capture:
+            self.lines = [line.rstrip() for line, _ in zip(capture, range(round(per_second * seconds)), strict=False)]
+        self._interval = 1 / per_second
+        self._selection = Selection(configuration.models)
+        self._datacenters = configuration.datacenters
+        self._producer = Producer({"bootstrap.servers": kafka, "linger.ms": 5})
+        self._thread = threading.Thread(target=self._play, daemon=True)
+        self.sent: dict[Key, float] = {}  # when its event was sent, seconds since the epoch
+        self.by_model: dict[str, int] = dict.fromkeys(configuration.models, 0)
+        self.events = 0
+        self.done = threading.Event()
+
+    def send_first(self) -> None:
+        """Sends edits up to the first that a model wants."""
+        while not self.sent:
+            self._send()
+
+    def start(self) -> None:
+        """Plays the rest, while the caller goes on."""
+        self._thread.start()
+
+    def _play(self) -> None:
+        began, first = time.monotonic(), self.events
+        while self.events < len(self.lines):
+            time.sleep(max(0.0, began + (self.events - first) * self._interval - time.monotonic()))
+            self._send()
+        self._producer.flush()
+        self.done.set()
+
+    def _send(self) -> None:
+        line = self.lines[self.events]
+        event: Mapping[str, Any] = orjson.loads(line)
+        now = time.time()
+        for endpoint in self._selection.endpoints(event):
+            self.sent[endpoint.model, endpoint.wiki, event["rev_id"]] = now
+            self.by_model[endpoint.model] += 1
+        self._producer.produce(f"{self._datacenter(event)}.mediawiki.revision-create", line)
+        self._producer.poll(0)
+        self.events += 1
+
+    def _datacenter(self, event: Mapping[str, Any]) -> str:
+        """The capture does not say where an edit was made: each wiki gets a datacenter, always the same."""
+        return self._datacenters[zlib.crc32(event["database"].encode()) % len(self._datacenters)]

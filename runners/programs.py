@@ -1,0 +1,94 @@
+"""A command of this project as a child process, for the demo, the tests and the benchmarks."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from types import TracebackType
+
+from typing_extensions import Self
+
+ROOT = Path(__file__).parent.parent
+_PATIENCE_S = 120
+
+
+class Program:
+    """`python -m` something, from the checkout; all that it says is kept in `lines`. Stopped with SIGTERM at the latest with its context."""
+
+    def __init__(self, *arguments: str) -> None:
+        self._arguments = arguments
+        self.lines: list[str] = []
+        self._said = threading.Condition()
+
+    def __enter__(self) -> Self:
+        self.process = subprocess.Popen(
+            [sys.executable, "-u", "-m", *self._arguments],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,  # a Ctrl-C is for the one who started it, who stops things in their order
+        )
+        threading.Thread(target=self._listen, daemon=True).start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()
+
+    def wait_for(self, pattern: str) -> re.Match[str]:
+        """The first line that matches. Raises RuntimeError, with what it said, when the program ends or takes too long before that."""
+        found: list[re.Match[str]] = []
+
+        def is_said() -> bool:
+            found.extend(match for line in self.lines if (match := re.search(pattern, line)))
+            return bool(found) or self.process.poll() is not None
+
+        with self._said:
+            self._said.wait_for(is_said, _PATIENCE_S)
+        if not found:
+            raise RuntimeError(f"{' '.join(self._arguments[:2])} never said {pattern!r}; it said:\n" + "".join(self.lines[-20:]))
+        return found[0]
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Ends the program, if it still runs; gives its exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        try:
+            return self.process.wait(60)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            return self.process.wait()
+
+    def _listen(self) -> None:
+        assert self.process.stdout
+        for line in self.process.stdout:
+            with self._said:
+                self.lines.append(line)
+                self._said.notify_all()
+        self.process.wait()
+        with self._said:
+            self._said.notify_all()
+
+
+class SimulatedLiftWingProgram(Program):
+    """The simulated Lift Wing as a process of its own, at `url`."""
+
+    def __init__(self, *options: str) -> None:
+        super().__init__("runners.simulated_lift_wing", "--port", "0", *options)
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        self.url = self.wait_for(r"on (http\S+)")[1]
+        return self
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """A command of this project, run to its end."""
+    return subprocess.run([sys.executable, "-m", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)

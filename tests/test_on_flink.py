@@ -1,0 +1,200 @@
+"""Stream mode as it runs: a real Kafka broker, the real Flink, and Lift Wing over HTTP."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from confluent_kafka import Consumer, Message, Producer
+
+import schemas
+from pipeline.configuration import load
+from runners.local_kafka import LocalKafka
+from runners.played_edits import CAPTURE
+from runners.programs import ROOT, Program
+from runners.simulated_lift_wing import SimulatedLiftWing
+from transforms.models import Configuration
+from transforms.select_models import Selection
+
+pytestmark = pytest.mark.flink
+
+PATIENCE_S = 90
+FAILURES = "mediawiki.revision-score.error"
+
+
+@pytest.fixture(scope="module")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalKafka]:
+    with LocalKafka(tmp_path_factory.mktemp("kafka")) as broker:
+        yield broker
+
+
+@pytest.fixture(scope="module")
+def configuration() -> Configuration:
+    return load(ROOT / "pipeline" / "models.yaml")
+
+
+class Topics:
+    """The revision-create topics of one test, made for it alone, and what comes out of the stream that reads them."""
+
+    def __init__(self, kafka: LocalKafka, name: str, configuration: Configuration) -> None:
+        self.inputs = [f"{datacenter}.{name}.revision-create" for datacenter in configuration.datacenters]
+        kafka.create_topics(*self.inputs)
+        self._producer = Producer({"bootstrap.servers": kafka.address})
+        self._consumer = Consumer(
+            {"bootstrap.servers": kafka.address, "group.id": f"reader of {name}", "auto.offset.reset": "earliest", "topic.metadata.refresh.interval.ms": 500}
+        )
+        self._consumer.subscribe([r"^(eqiad|codfw)\.mediawiki\.revision-score.*"])
+        self.messages: list[Message] = []
+
+    def send(self, lines: list[bytes], topic: str) -> None:
+        for line in lines:
+            self._producer.produce(topic, line)
+        self._producer.flush()
+
+    def wait_for(self, enough: Any) -> None:
+        """Reads until `enough(self)`."""
+        deadline = time.monotonic() + PATIENCE_S
+        while not enough(self):
+            assert time.monotonic() < deadline, f"only {Counter(message.topic() for message in self.messages)}"
+            self.messages.extend(message for message in self._consumer.consume(500, 0.2) if not message.error())
+
+    def close(self) -> None:
+        self._consumer.close()
+
+    def of_model(self, model: str) -> list[dict[str, Any]]:
+        return [orjson.loads(message.value()) for message in self.messages if message.topic().endswith(f"revision-score-{model}")]
+
+    def scored(self) -> Counter[tuple[str, str, str, int]]:
+        """How often each (datacenter, model, wiki, revision) came."""
+        counts: Counter[tuple[str, str, str, int]] = Counter()
+        for message in self.messages:
+            event = orjson.loads(message.value())
+            for model in event.get("scores", ()):
+                assert message.topic() == f"{message.topic().partition('.')[0]}.mediawiki.revision-score-{model}"
+                counts[message.topic().partition(".")[0], model, event["database"], event["rev_id"]] += 1
+        return counts
+
+    def failures(self) -> list[dict[str, Any]]:
+        return [orjson.loads(message.value()) for message in self.messages if message.topic().endswith(FAILURES)]
+
+
+def stream(kafka: LocalKafka, lift_wing: SimulatedLiftWing, topics: Topics, state: Path) -> Program:
+    options = ["--input-topics", ",".join(topics.inputs), "--from", "earliest", "--state", str(state)]
+    return Program("pipeline", "stream", "--kafka", kafka.address, "--lift-wing", lift_wing.url, *options)
+
+
+def edits(first: int, last: int) -> list[bytes]:
+    with gzip.open(CAPTURE, "rb") as capture:
+        return [line.rstrip() for line in capture][first:last]
+
+
+def wanted(lines: list[bytes], datacenter: str, configuration: Configuration) -> set[tuple[str, str, str, int]]:
+    selection = Selection(configuration.models)
+    events = [orjson.loads(line) for line in lines]
+    return {(datacenter, endpoint.model, endpoint.wiki, event["rev_id"]) for event in events for endpoint in selection.endpoints(event)}
+
+
+def java_children(state: Path) -> list[str]:
+    """The Java processes that keep their logs in `state`."""
+    commands = []
+    for process in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            commands.append(process.read_bytes().replace(b"\0", b" ").decode())
+    return [command for command in commands if str(state) in command]
+
+
+def test_each_selected_score_comes_once_and_each_bad_event_fails_with_its_reason(kafka: LocalKafka, configuration: Configuration, tmp_path: Path) -> None:
+    topics = Topics(kafka, "once", configuration)
+    in_eqiad, in_codfw = edits(0, 400), edits(400, 700)
+    rejected = orjson.loads(in_eqiad[0])["rev_id"]  # plwiki: damaging and goodfaith
+    garbage = {
+        b"not json": "not JSON: invalid literal, expected 'null': line 1 column 1 (char 0)",
+        b'["a list"]': "expected a JSON object, got list",
+        b'{"database":"enwiki","rev_id":1}': "no $schema; expected /mediawiki/revision/create/1.x or 2.x",
+        b'{"$schema":"/mediawiki/revision/create/2.0.0","database":"enwikki","rev_id":1}': (
+            "database: no wiki is called 'enwikki'; a new one is added to transforms/wikis.tsv"
+        ),
+    }
+    canary = b'{"$schema": "/mediawiki/revision/create/2.0.0", "meta": {"domain": "canary"}, "database": "enwiki", "rev_id": 123}'
+    scores = wanted(in_eqiad, "eqiad", configuration) | wanted(in_codfw, "codfw", configuration)
+    unscored = {("eqiad", "damaging", "plwiki", rejected)}
+
+    with SimulatedLiftWing(latency=0.02) as lift_wing, stream(kafka, lift_wing, topics, tmp_path) as program:
+        lift_wing.control(model="damaging", wiki="plwiki", rev_id=rejected, mode="status", status=400)
+        topics.send([*garbage, canary, *in_eqiad], topics.inputs[0])
+        topics.send(in_codfw, topics.inputs[1])
+        topics.wait_for(lambda topics: len(topics.messages) >= len(scores) + len(garbage))
+        calls = lift_wing.calls()
+        code = program.stop(signal.SIGTERM)
+
+    topics.close()
+    assert topics.scored() == Counter(scores - unscored)
+    reasons = {failure["raw_event"].encode(): failure["message"] for failure in topics.failures()}
+    assert reasons.pop(orjson.dumps(orjson.loads(in_eqiad[0]))).startswith("400: The MW API does not have any info related to the rev-id")
+    assert reasons == garbage
+    assert calls == dict.fromkeys((key[1:] for key in scores), 1)
+    for message in topics.messages:
+        event = orjson.loads(message.value())
+        schemas.validator(event["$schema"])(event)
+        assert message.key() is None
+        assert message.timestamp()[1] == milliseconds(event["meta"]["dt"])
+    assert (code, program.lines[-1]) == (0, "stopping; a new run goes on from the last checkpoint\n")
+    assert len(program.lines) == 2, "nothing but what it reads and that it stops"
+    assert java_children(tmp_path) == []
+
+
+def milliseconds(dt: str) -> int:
+    return round(datetime.strptime(dt, "%Y-%m-%dT%H:%M:%S.%f%z").timestamp() * 1000)
+
+
+def test_a_hung_model_holds_up_no_other_and_a_killed_stream_loses_nothing(kafka: LocalKafka, configuration: Configuration, tmp_path: Path) -> None:
+    topics = Topics(kafka, "killed", configuration)
+    before, after = edits(1000, 1200), edits(1200, 1300)
+    scores = wanted([*before, *after], "eqiad", configuration)
+    of_hung = {key for key in scores if key[1] == "damaging"}
+    mine = {key[2:] for key in scores}
+
+    def came(topics: Topics) -> Counter[tuple[str, str, str, int]]:
+        return Counter({key: count for key, count in topics.scored().items() if key[2:] in mine})
+
+    with SimulatedLiftWing(latency=0.02) as lift_wing:
+        lift_wing.control(model="damaging", mode="hang")
+        with stream(kafka, lift_wing, topics, tmp_path) as program:
+            topics.send(before, topics.inputs[0])
+            topics.wait_for(lambda topics: set(came(topics)) >= wanted(before, "eqiad", configuration) - of_hung)
+            assert not set(came(topics)) & of_hung
+            wait_for_checkpoint(tmp_path)
+            os.kill(program.process.pid, signal.SIGKILL)
+            program.process.wait()
+        topics.send(after, topics.inputs[0])
+        with stream(kafka, lift_wing, topics, tmp_path) as program:
+            topics.wait_for(lambda topics: set(came(topics)) >= scores - of_hung)
+            lift_wing.clear()
+            topics.wait_for(lambda topics: set(came(topics)) == scores)
+            assert program.stop(signal.SIGTERM) == 0
+
+    topics.close()
+    ids = {(orjson.loads(message.value())["meta"]["id"]) for message in topics.messages if message.topic().endswith(("damaging", "goodfaith"))}
+    assert len(ids) == len({key for key in topics.scored() if key[1] in ("damaging", "goodfaith")}), "a repeat has the id of the first"
+    assert not [failure for failure in topics.failures() if "hung" in failure["message"]]
+
+
+def wait_for_checkpoint(state: Path) -> None:
+    """Returns when a checkpoint is complete that began after now."""
+    began, deadline = time.time(), time.monotonic() + PATIENCE_S
+    while True:
+        times = [file.stat().st_mtime for file in state.glob("*/checkpoints/*/chk-*/_metadata")]
+        if sum(completed > began for completed in times):
+            return
+        assert time.monotonic() < deadline, "no checkpoint"
+        time.sleep(0.1)
