@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import sys
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -71,7 +72,7 @@ def _lines(events: str) -> Iterator[bytes]:
     try:
         with _opened(events) as file:
             yield from (line for line in file if not line.isspace())
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise WrongUse(f"cannot read {events}: {reason}") from error
 

@@ -61,7 +61,7 @@ class JavaServer:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # a Ctrl-C is for the parent, which stops things in their order
-                preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+                preexec_fn=die_with_parent,
             )
 
     def wait(self) -> None:
@@ -107,6 +107,7 @@ class JavaServer:
         self.stop()
 
 
-def _die_with_parent() -> None:
-    """Asks Linux to end this child when its parent is killed: PR_SET_PDEATHSIG is 1."""
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+def die_with_parent() -> None:
+    """For a child between fork and exec: asks Linux to end it when its parent is killed. PR_SET_PDEATHSIG is 1."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import re
 import shutil
+import signal
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -21,6 +25,7 @@ from pipeline.wrong_use import WrongUse
 from transforms.file_sink import HiveFiles, MoveIntoPlace
 from transforms.file_source import Files, InputFile, find_files, read_file
 from transforms.models import Configuration
+from transforms.read_events import parse
 from transforms.score_with_lift_wing import InBundle
 
 _REASONS_SHOWN = 10
@@ -32,7 +37,14 @@ def run(configuration: Configuration, arguments: argparse.Namespace, options: li
     files = _input_files(arguments.input, configuration)
     _check_output(arguments.output, arguments.input, arguments.overwrite)
     print(f"{len(files)} files from {arguments.input}, scored by {configuration.lift_wing.url}", flush=True)
-    counters, partitions = _score(configuration, files, arguments.output, arguments.form, options)
+    stopped = _stop_on_signals()
+    try:
+        counters, partitions = _score(configuration, files, arguments.output, arguments.form, options)
+    except BaseException:
+        if not stopped:
+            raise
+        print(f"stopped; what lies in {arguments.output} is whole partitions", file=sys.stderr)
+        return 128 + stopped[0]
     return _report(configuration, counters, partitions, arguments.output)
 
 
@@ -82,6 +94,20 @@ def _note(partitions: list[str], file: Path) -> None:
     file.write_text(json.dumps(partitions))
 
 
+def _stop_on_signals() -> list[int]:
+    """Lets SIGTERM end a run as Ctrl-C does, and tells which came: Beam passes both on as errors of the step that ran just then."""
+    received: list[int] = []
+
+    def stop(number: int, frame: object) -> None:
+        received.append(number)
+        logging.disable()  # Beam's account of where it was
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    return received
+
+
 def _runner(options: Sequence[str]) -> FnApiRunner | None:
     """The DirectRunner proper: the name alone would first try to download and start Prism."""
     return None if any(option.startswith("--runner") for option in options) else FnApiRunner()
@@ -105,7 +131,9 @@ def _report_failures(partitions: Sequence[Path], table: Path) -> None:
     reasons: Counter[str] = Counter()
     for partition in partitions:
         for file in find_files(partition, ""):
-            reasons.update(_alike(dict(event.data)["message"]) for event in read_file(file) if isinstance(event.data, Mapping))
+            for line in read_file(file):
+                event = parse(line.data) if isinstance(line.data, bytes) else line.data
+                reasons[_alike(event)] += 1
     print(f"\n{reasons.total()} failures, with their originals in {table}")
     for reason, count in reasons.most_common(_REASONS_SHOWN):
         print(f"{count:>8}  {reason}")
@@ -113,6 +141,7 @@ def _report_failures(partitions: Sequence[Path], table: Path) -> None:
         print(f"          and {len(reasons) - _REASONS_SHOWN} other reasons")
 
 
-def _alike(reason: str) -> str:
-    """Reasons that differ only in the revision they name are one."""
-    return re.sub(r"\b\d{5,}\b", "N", reason)
+def _alike(error: Mapping[str, Any]) -> str:
+    """Reasons that differ only in the revision they name are one. What was read has no revision yet, but files with numbers in their names."""
+    reason: str = error["message"]
+    return reason if error["error_type"] == "ReadEvents" else re.sub(r"\b\d{5,}\b", "N", reason)

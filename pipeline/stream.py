@@ -70,11 +70,8 @@ def _topics(configuration: Configuration, given: str | None) -> list[str]:
 
 
 def _check_broker(address: str, topics: Sequence[str]) -> None:
-    quiet = logging.getLogger("confluent_kafka")
-    quiet.addHandler(logging.NullHandler())
-    quiet.propagate = False
     try:
-        found = AdminClient({"bootstrap.servers": address}, logger=quiet).list_topics(timeout=5).topics
+        found = AdminClient({"bootstrap.servers": address, "log_level": 0}).list_topics(timeout=5).topics
     except KafkaException as error:
         raise WrongUse(f"--kafka: no broker answers at {address} ({error.args[0].str()})") from error
     for topic in topics:

@@ -198,7 +198,7 @@ class _Streamed:
         self.scores: Counter[str] = Counter()
         self.failures: Counter[str] = Counter()
         self._failure_stream = failure_stream
-        self._consumer = Consumer({"bootstrap.servers": kafka, "group.id": "demo", "auto.offset.reset": "earliest", "fetch.wait.max.ms": 20})
+        self._consumer = Consumer({"bootstrap.servers": kafka, "group.id": "demo", "auto.offset.reset": "earliest", "fetch.wait.max.ms": 20, "log_level": 0})
         self._consumer.subscribe(topics)
 
     @property

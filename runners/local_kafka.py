@@ -56,6 +56,6 @@ class LocalKafka(JavaServer):
         super().start()
 
     def create_topics(self, *names: str) -> None:
-        admin = AdminClient({"bootstrap.servers": self.address})
+        admin = AdminClient({"bootstrap.servers": self.address, "log_level": 0})
         for created in admin.create_topics([NewTopic(name, 1, 1) for name in names], operation_timeout=20).values():
             created.result(20)

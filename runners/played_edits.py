@@ -30,7 +30,7 @@ class PlayedEdits:
         self._interval = 1 / per_second
         self._selection = Selection(configuration.models)
         self._datacenters = configuration.datacenters
-        self._producer = Producer({"bootstrap.servers": kafka, "linger.ms": 5})
+        self._producer = Producer({"bootstrap.servers": kafka, "linger.ms": 5, "log_level": 0})
         self._thread = threading.Thread(target=self._play, daemon=True)
         self.sent: dict[Key, float] = {}  # when its event was sent, seconds since the epoch
         self.by_model: dict[str, int] = dict.fromkeys(configuration.models, 0)

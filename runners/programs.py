@@ -13,6 +13,8 @@ from types import TracebackType
 
 from typing_extensions import Self
 
+from pipeline.java import die_with_parent
+
 ROOT = Path(__file__).parent.parent
 _PATIENCE_S = 120
 
@@ -35,6 +37,7 @@ class Program:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,  # a Ctrl-C is for the one who started it, who stops things in their order
+            preexec_fn=die_with_parent,
         )
         threading.Thread(target=self._listen, daemon=True).start()
         return self

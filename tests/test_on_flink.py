@@ -49,10 +49,9 @@ class Topics:
     def __init__(self, kafka: LocalKafka, name: str, configuration: Configuration) -> None:
         self.inputs = [f"{datacenter}.{name}.revision-create" for datacenter in configuration.datacenters]
         kafka.create_topics(*self.inputs)
-        self._producer = Producer({"bootstrap.servers": kafka.address})
-        self._consumer = Consumer(
-            {"bootstrap.servers": kafka.address, "group.id": f"reader of {name}", "auto.offset.reset": "earliest", "topic.metadata.refresh.interval.ms": 500}
-        )
+        broker = {"bootstrap.servers": kafka.address, "log_level": 0}
+        self._producer = Producer(broker)
+        self._consumer = Consumer({**broker, "group.id": f"reader of {name}", "auto.offset.reset": "earliest", "topic.metadata.refresh.interval.ms": 500})
         self._consumer.subscribe([r"^(eqiad|codfw)\.mediawiki\.revision-score.*"])
         self.messages: list[Message] = []
 
