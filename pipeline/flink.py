@@ -16,7 +16,10 @@ class _OfTheJar(JavaServer):
     def __init__(self, name: str, memory: str, main: list[str], port: int, log: Path) -> None:
         if not JAR.is_file():
             raise FileNotFoundError(f"no Flink job server in {JAR}; build it: make build")
-        super().__init__(name, [f"-Xmx{memory}", *_OPENS, "-cp", str(JAR)], main, port, log)
+        temporary = log.with_suffix(".tmp")  # Flink leaves what it had there when it is killed
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        super().__init__(name, [f"-Xmx{memory}", f"-Djava.io.tmpdir={temporary}", *_OPENS, "-cp", str(JAR)], main, port, log)
 
 
 class JobServer(_OfTheJar):
@@ -29,13 +32,14 @@ class JobServer(_OfTheJar):
         # By a file, because an embedded Flink passes over Beam's --savepoint_path.
         (settings / "config.yaml").write_text("\n".join(_settings(checkpoints)) + "\n", encoding="utf-8")
         main = ["org.apache.beam.runners.flink.FlinkJobServerDriver", "--job-host=127.0.0.1", f"--job-port={port}", "--artifact-port=0", "--expansion-port=0"]
-        where = ["--flink-master=[local]", f"--flink-conf-dir={settings}", f"--artifacts-dir={folder / 'artifacts'}"]
+        where = ["--flink-master=[local]", f"--flink-conf-dir={settings}", f"--artifacts-dir={folder / 'flink.tmp' / 'artifacts'}"]
         super().__init__("the Flink job server", "1g", main + where, port, folder / "flink.log")
 
 
 def _settings(checkpoints: Path) -> list[str]:
     settings = [
         "state.backend.type: hashmap",
+        "execution.buffer-timeout.interval: 5 ms",  # between the two stages; of the default 100 ms an event waits half
         f"state.checkpoints.dir: {checkpoints.as_uri()}",
         "execution.checkpointing.externalized-checkpoint-retention: RETAIN_ON_CANCELLATION",
     ]

@@ -10,11 +10,13 @@ import orjson
 from transforms.elements import Failure
 
 ERROR_SCHEMA = "/error/2.1.0"
+_LARGEST_ORIGINAL = 500_000  # bytes as JSON; a Kafka broker takes a million by default, and schema and stream of the original come beside it
 _IDS = uuid.uuid5(uuid.NAMESPACE_URL, "https://github.com/wikimedia/schemas-event-primary" + ERROR_SCHEMA)
 
 
 def error_event(failure: Failure, stream: str, now: str) -> dict[str, Any]:
     """The failure as an event; the same failure of the same original has the same `meta.id`."""
+    text = _cut(failure.original)
     event: dict[str, Any] = {
         "$schema": ERROR_SCHEMA,
         "dt": now,
@@ -22,10 +24,10 @@ def error_event(failure: Failure, stream: str, now: str) -> dict[str, Any]:
         "emitter_id": "revision-scores",
         "error_type": f"{failure.step}/{failure.model}" if failure.model else failure.step,
         "message": failure.reason,
-        "raw_event": failure.original,
+        "raw_event": text,
     }
     try:
-        original = orjson.loads(failure.original)
+        original = orjson.loads(text)
     except orjson.JSONDecodeError:
         return event
     if isinstance(original, dict):
@@ -37,3 +39,10 @@ def error_event(failure: Failure, stream: str, now: str) -> dict[str, Any]:
             event["errored_stream_name"] = meta["stream"]
         event["meta"].update((name, meta[name]) for name in ("request_id", "domain") if isinstance(meta.get(name), str) and meta[name])
     return event
+
+
+def _cut(original: str) -> str:
+    """The original, or as much of its beginning as a message can carry."""
+    while len(orjson.dumps(original)) > _LARGEST_ORIGINAL:
+        original = original[: len(original) // 2]
+    return original

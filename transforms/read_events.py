@@ -15,6 +15,7 @@ from apache_beam.pvalue import TaggedOutput
 from transforms.elements import Event, Failure, Raw
 
 _SCHEMAS = re.compile(r"/mediawiki/revision/create/[12]\.\d+\.\d+")
+_LARGEST_EVENT = 400_000  # bytes; what becomes of it must fit in the million that a Kafka broker takes by default. Real events have a few thousand.
 _LARGEST_INTEGER = 2**53 - 1  # of every integer in these schemas
 
 
@@ -62,6 +63,8 @@ def event_in(element: Raw) -> Mapping[str, Any]:
     """The event that a source found, canary events included. Raises NotAnEvent."""
     if element.problem:
         raise NotAnEvent(element.problem)
+    if isinstance(element.data, bytes) and len(element.data) > _LARGEST_EVENT:
+        raise NotAnEvent(f"expected an event of at most {_LARGEST_EVENT} bytes, got {len(element.data)}")
     raw = parse(element.data) if isinstance(element.data, bytes) else element.data
     if not is_canary(raw):
         check(raw)
