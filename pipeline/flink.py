@@ -1,25 +1,28 @@
-"""The Java servers of stream mode: Beam's job server with Flink embedded in it, and the expansion service that knows KafkaIO."""
+"""The servers of stream mode: Beam's job server with Flink embedded in it, the Python workers it asks for, and the expansion service that
+knows KafkaIO."""
 
 from __future__ import annotations
 
+import os
 import shutil
+import sys
 from pathlib import Path
 
-from pipeline.java import JavaServer, free_port
+from pipeline.servers import Server, find_java, free_port
 
 JAR = Path(__file__).parent.parent / "runners" / "flink" / "target" / "flink-job-server.jar"
 
 _OPENS = [f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in ("java.lang", "java.lang.invoke", "java.nio", "java.time", "java.util", "sun.nio.ch")]
 
 
-class _OfTheJar(JavaServer):
+class _OfTheJar(Server):
     def __init__(self, name: str, memory: str, main: list[str], port: int, log: Path) -> None:
         if not JAR.is_file():
             raise FileNotFoundError(f"no Flink job server in {JAR}; build it: make build")
         temporary = log.with_suffix(".tmp")  # Flink leaves what it had there when it is killed
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
-        super().__init__(name, [f"-Xmx{memory}", f"-Djava.io.tmpdir={temporary}", *_OPENS, "-cp", str(JAR)], main, port, log)
+        super().__init__(name, [find_java(), f"-Xmx{memory}", f"-Djava.io.tmpdir={temporary}", *_OPENS, "-cp", str(JAR), *main], port, log)
 
 
 class JobServer(_OfTheJar):
@@ -73,3 +76,15 @@ class ExpansionService(_OfTheJar):
         main = ["org.apache.beam.sdk.expansion.service.ExpansionService", str(port)]
         settings = ["--defaultEnvironmentType=EMBEDDED", "--experiments=use_deprecated_read", f"--filesToStage={nothing}"]
         super().__init__("the expansion service", "256m", [*main, *settings], port, folder / "expansion-service.log")
+
+
+class WorkerPool(Server):
+    """Starts a new Python process for each attempt of the job, as on a cluster: what a process remembers is of its attempt alone."""
+
+    def __init__(self, folder: Path) -> None:
+        port = free_port()
+        python = Path(sys.executable)
+        command = [str(python), "-m", "apache_beam.runners.worker.worker_pool_main", f"--service_port={port}"]
+        # The pool starts "python", whichever comes first, and the worker must find this package.
+        environment = {"PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": os.pathsep.join([str(JAR.parents[3]), *sys.path])}
+        super().__init__("the Python worker pool", command, port, folder / "worker.log", environment)

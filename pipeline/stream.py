@@ -19,9 +19,9 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from pipeline import beam_options
-from pipeline.flink import ExpansionService, JobServer
+from pipeline.flink import ExpansionService, JobServer, WorkerPool
 from pipeline.graph import score_revisions
-from pipeline.java import JavaError
+from pipeline.servers import ServerError, started
 from pipeline.wrong_use import WrongUse
 from transforms.kafka_sink import KafkaStreams
 from transforms.kafka_source import KafkaTopics
@@ -41,7 +41,7 @@ def run(configuration: Configuration, arguments: argparse.Namespace, options: li
     state.mkdir(parents=True, exist_ok=True)
     stop = _stop_on_signals()
     try:
-        with ExpansionService(state) as expansion, _runner(state, options) as runner_options:
+        with _started(state, options) as (expansion, runner_options):
             pipeline = beam.Pipeline(options=PipelineOptions([*runner_options, *options]))
             score_revisions(
                 pipeline,
@@ -50,11 +50,11 @@ def run(configuration: Configuration, arguments: argparse.Namespace, options: li
                 KafkaStreams({"bootstrap.servers": arguments.kafka}),
                 InState(),
             )
-            _log_to(state / "worker.log")
+            _log_to(state / "driver.log")
             result = pipeline.run()
             print(f"reading {', '.join(topics)} of {arguments.kafka}, asking {configuration.lift_wing.url}; state and logs in {state}", flush=True)
             return _watch(result, stop, state)
-    except (JavaError, FileNotFoundError) as error:
+    except (ServerError, FileNotFoundError) as error:
         raise WrongUse(str(error)) from error
 
 
@@ -84,25 +84,32 @@ def _consumer(arguments: argparse.Namespace) -> Mapping[str, str]:
 
 
 @contextmanager
-def _runner(state: Path, options: Sequence[str]) -> Iterator[list[str]]:
-    """The options of the runner: those for an embedded Flink, started here, unless the command line names another."""
+def _started(state: Path, options: Sequence[str]) -> Iterator[tuple[ExpansionService, list[str]]]:
+    """The servers that a run needs, and the options of the runner: an embedded Flink's, unless the command line names another."""
+    expansion = ExpansionService(state)
     if any(option.startswith("--runner") for option in options):
         beam_options.check(options)
-        yield ["--streaming"]
+        with started(expansion):
+            yield expansion, ["--streaming"]
         return
-    with JobServer(state) as server:
+    server, workers = JobServer(state), WorkerPool(state)
+    with started(server, expansion, workers):
         beam_options.check(options, also_known=beam_options.of_job_server(server.address))
-        yield [
-            "--runner=PortableRunner",
-            f"--job_endpoint={server.address}",
-            "--environment_type=LOOPBACK",
-            "--streaming",
-            "--parallelism=1",
-            "--experiments=use_deprecated_read",  # KafkaIO as a splittable DoFn restarts for ever on portable Flink
-            f"--checkpointing_interval={_CHECKPOINT_MS}",
-            f"--max_bundle_time_mills={_BUNDLE_MS}",
-            f"--max_bundle_size={_BUNDLE_SIZE}",
-        ]
+        yield (
+            expansion,
+            [
+                "--runner=PortableRunner",
+                f"--job_endpoint={server.address}",
+                "--environment_type=EXTERNAL",
+                f"--environment_config={workers.address}",
+                "--streaming",
+                "--parallelism=1",
+                "--experiments=use_deprecated_read",  # KafkaIO as a splittable DoFn restarts for ever on portable Flink
+                f"--checkpointing_interval={_CHECKPOINT_MS}",
+                f"--max_bundle_time_mills={_BUNDLE_MS}",
+                f"--max_bundle_size={_BUNDLE_SIZE}",
+            ],
+        )
 
 
 def _stop_on_signals() -> threading.Event:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from pipeline.java import JavaServer, find_java, free_port
+from pipeline.servers import Server, find_java, free_port
 
 JARS = Path(__file__).parent / "kafka" / "target" / "jars"
 
@@ -30,7 +30,7 @@ num.partitions=1
 """
 
 
-class LocalKafka(JavaServer):
+class LocalKafka(Server):
     """A broker with its data below `folder`; one partition a topic, as Wikimedia's edit streams have."""
 
     def __init__(self, folder: Path) -> None:
@@ -41,8 +41,8 @@ class LocalKafka(JavaServer):
         self._properties = folder / "server.properties"
         self._properties.write_text(_PROPERTIES.format(port=port, controller_port=free_port(), folder=folder), encoding="utf-8")
         self._format_log = folder / "format.log"
-        options = ["-Xmx512m", "-cp", f"{JARS}/*"]
-        super().__init__("the Kafka broker", options, ["kafka.Kafka", str(self._properties)], port, folder / "broker.log")
+        command = [find_java(), "-Xmx512m", "-cp", f"{JARS}/*", "kafka.Kafka", str(self._properties)]
+        super().__init__("the Kafka broker", command, port, folder / "broker.log")
 
     def start(self) -> None:
         with self._format_log.open("wb") as log:

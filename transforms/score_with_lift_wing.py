@@ -8,10 +8,13 @@ answers is a value given to the step: `InState` for streams, `InBundle` for boun
 from __future__ import annotations
 
 import queue
+import random
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import apache_beam as beam
 import orjson
@@ -19,7 +22,7 @@ from apache_beam import coders
 from apache_beam.metrics import Metrics
 from apache_beam.pvalue import TaggedOutput
 from apache_beam.transforms.timeutil import TimeDomain
-from apache_beam.transforms.userstate import ReadModifyWriteStateSpec, TimerSpec, on_timer
+from apache_beam.transforms.userstate import BagStateSpec, TimerSpec, on_timer
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.timestamp import MIN_TIMESTAMP, Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
@@ -31,14 +34,14 @@ from transforms.models import Configuration, Endpoint
 Batch = tuple[ScoreRequest, ...]
 Output = Any  # ScoreResponse or TaggedOutput of "failures"; Beam has no name for that at run time
 
-_FIRST_LOOK_S, _LONGEST_LOOK_S = 0.1, 5.0
-_LOOKS_PER_AGE = 0.05  # an answer is found at most 5 % of its own time after it came
+_SHORTEST_LOOK_S, _LONGEST_LOOK_S = 0.1, 5.0
+_LOOKS_PER_S = 25  # each brings home all answers that are there, whoever they are for
 _MOST_OWED = 2_000  # requests; bounds the memory of a bundle, and is far above what is ever in flight
 
 
-def next_look_s(age_s: float) -> float:
-    """How long to leave a batch alone that has waited `age_s`: a quick answer is found quickly, a hung model costs few looks."""
-    return min(_LONGEST_LOOK_S, max(_FIRST_LOOK_S, age_s * _LOOKS_PER_AGE))
+def next_look_s(waiting: int) -> float:
+    """How long to leave a batch alone while a process has so many `waiting`: there are as many looks a second whether few wait or many."""
+    return min(_LONGEST_LOOK_S, max(_SHORTEST_LOOK_S, waiting / _LOOKS_PER_S * random.uniform(0.5, 1.5)))
 
 
 def encode_pending(batch: Batch, asked_at: float) -> bytes:
@@ -90,8 +93,12 @@ class InBundle:
 
 @dataclass(frozen=True)
 class InState:
-    """A batch waits in Flink's state under its revision's key, and a timer looks for its answers: nothing waits for anything else,
-    and a process that dies asks again for what its last checkpoint held. For streams."""
+    """A batch waits in Flink's state under its revision's key, and whoever comes next to this process, a new batch or the timer of a
+    waiting one, takes home every answer that is there: nothing waits for anything else. For streams.
+
+    A process that dies is replaced by one that asks again for what the last checkpoint held. That needs a new process for each attempt
+    of a job, as Flink's workers are; not LOOPBACK, whose one process would take what a failed attempt gave out for done.
+    """
 
     def asking(self, configuration: Configuration) -> beam.PTransform:
         asking = beam.ParDo(_AskInStateFn(configuration)).with_outputs("failures", main="responses")
@@ -104,7 +111,11 @@ class _KeyByRevision(beam.PTransform):
 
 
 def _keyed(batch: Batch) -> tuple[str, bytes]:
-    return f"{batch[0].wiki}/{batch[0].rev_id}", encode_pending(batch, time.time())
+    return key_of(batch[0]), encode_pending(batch, time.time())
+
+
+def key_of(request: ScoreRequest) -> str:
+    return f"{request.wiki}/{request.rev_id}"
 
 
 class _BatchByRevisionFn(beam.DoFn):
@@ -148,7 +159,6 @@ class _AskFn(beam.DoFn):
         return self._endpoints[request.model][request.wiki]
 
     def _output(self, request: ScoreRequest, answer: Answer) -> Output:
-        self._lift_wing.forget(self._endpoint(request), request.rev_id)
         self._calls[request.model].inc(answer.tries)
         self._milliseconds[request.model].update(round(answer.seconds * 1000))
         if isinstance(answer.result, Score):
@@ -192,57 +202,105 @@ class _AskInBundleFn(_AskFn):
     def _next(self) -> Output:
         request, answer = self._answered.get()
         self._owed -= 1
+        self._lift_wing.forget(self._endpoint(request), request.rev_id)
         return self._output(request, answer)
 
 
+@dataclass(slots=True)
+class _Waiting:
+    """What a process knows of one key: the requests without an answer, by model, and all models that were asked for."""
+
+    requests: dict[str, ScoreRequest]
+    asked: set[str]
+    asked_at: float
+    in_state: int  # how many requests the state holds
+
+
+class _Desk:
+    """What the DoFns of a process share, so that any of them can take home any answer."""
+
+    def __init__(self) -> None:
+        self.answered: queue.SimpleQueue[tuple[ScoreRequest, Answer]] = queue.SimpleQueue()
+        self.waiting: dict[str, _Waiting] = {}
+
+
+_DESKS: WeakKeyDictionary[LiftWing, _Desk] = WeakKeyDictionary()
+
+
 class _AskInStateFn(_AskFn):
-    PENDING = ReadModifyWriteStateSpec("pending", coders.BytesCoder())
+    """State is only written here, and read after a restart: to read it is a round trip to Flink."""
+
+    PENDING = BagStateSpec("pending", coders.BytesCoder())
     LOOK = TimerSpec("look", TimeDomain.REAL_TIME)
 
     def __init__(self, configuration: Configuration) -> None:
         super().__init__(configuration)
         self._repeated = Metrics.counter("ScoreWithLiftWing", "dropped_repeated")
 
+    def setup(self) -> None:
+        super().setup()
+        self._desk = _DESKS.setdefault(self._lift_wing, _Desk())
+
     def process(
         self,
         element: tuple[str, bytes],
         pending: Any = beam.DoFn.StateParam(PENDING),
         look: Any = beam.DoFn.TimerParam(LOOK),
-    ) -> None:
-        before = pending.read()
-        batch, asked_at = decode_pending(element[1])
-        if before is None:
-            pending.write(element[1])
-            look.set(Timestamp.of(time.time() + next_look_s(0)))
-        else:
-            waiting, asked_at = decode_pending(before)
-            added = tuple(request for request in batch if request.model not in {other.model for other in waiting})
-            self._repeated.inc(len(batch) - len(added))
-            pending.write(encode_pending(waiting + added, asked_at))
-            batch = added
-        self._ask(batch, asked_at)
+    ) -> Iterator[Output]:
+        key, encoded = element
+        pending.add(encoded)
+        self._ask(key, *decode_pending(encoded))
+        look.set(self._next_look())
+        yield from self._answers()
 
     @on_timer(LOOK)
     def look(
         self,
+        key: str = beam.DoFn.KeyParam,
         pending: Any = beam.DoFn.StateParam(PENDING),
         look: Any = beam.DoFn.TimerParam(LOOK),
-    ) -> Iterable[Output]:
-        batch, asked_at = decode_pending(pending.read())
-        waiting: list[ScoreRequest] = []
-        for request, answer in self._ask(batch, asked_at):
-            if answer is None:
-                waiting.append(request)
-            else:
-                yield self._output(request, answer)
-        if not waiting:
+    ) -> Iterator[Output]:
+        if key not in self._desk.waiting:  # asked by a process before this one
+            for encoded in pending.read():
+                self._ask(key, *decode_pending(encoded))
+        yield from self._answers()
+        waiting = self._desk.waiting[key]
+        left = tuple(waiting.requests.values())
+        if len(left) < waiting.in_state:
             pending.clear()
-            return
-        if len(waiting) < len(batch):
-            pending.write(encode_pending(tuple(waiting), asked_at))
-        now = time.time()
-        look.set(Timestamp.of(now + next_look_s(now - asked_at)))
+            waiting.in_state = len(left)
+            if left:
+                pending.add(encode_pending(left, waiting.asked_at))
+        if left:
+            look.set(self._next_look())
+        else:
+            del self._desk.waiting[key]
 
-    def _ask(self, batch: Batch, asked_at: float) -> list[tuple[ScoreRequest, Answer | None]]:
-        """To ask again for what is already asked is to look for its answer: so a new process takes up what another had asked."""
-        return [(request, self._lift_wing.ask(self._endpoint(request), request.rev_id, asked_at=asked_at).answer) for request in batch]
+    def _ask(self, key: str, batch: Batch, asked_at: float) -> None:
+        """Asks for what this key is not waiting for already."""
+        waiting = self._desk.waiting.setdefault(key, _Waiting({}, set(), asked_at, 0))
+        waiting.in_state += len(batch)
+        for request in batch:
+            if request.model in waiting.asked:
+                self._repeated.inc()
+                continue
+            waiting.asked.add(request.model)
+            waiting.requests[request.model] = request
+            self._lift_wing.ask(self._endpoint(request), request.rev_id, partial(self._put, request), waiting.asked_at)
+
+    def _put(self, request: ScoreRequest, answer: Answer) -> None:
+        self._desk.answered.put((request, answer))
+
+    def _answers(self) -> Iterator[Output]:
+        """Every answer that is there, for this key or another; the look of its own key then takes it out of the state."""
+        while True:
+            try:
+                request, answer = self._desk.answered.get_nowait()
+            except queue.Empty:
+                return
+            self._lift_wing.forget(self._endpoint(request), request.rev_id)
+            yield self._output(request, answer)
+            del self._desk.waiting[key_of(request)].requests[request.model]
+
+    def _next_look(self) -> Timestamp:
+        return Timestamp.of(time.time() + next_look_s(len(self._desk.waiting)))

@@ -1,8 +1,9 @@
-"""A Java server as a child process: found, started, awaited, and stopped with its parent, however that ends."""
+"""A server as a child process: started, awaited, and stopped with its parent, however that ends."""
 
 from __future__ import annotations
 
 import ctypes
+import os
 import re
 import shutil
 import signal
@@ -10,7 +11,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -20,19 +22,19 @@ _SUPPORTED = (11, 17)
 _PATIENCE_S = 60
 
 
-class JavaError(RuntimeError):
+class ServerError(RuntimeError):
     """No Java, the wrong one, or a server that does not start; the message says what to do."""
 
 
 def find_java() -> str:
-    """The `java` on the PATH. Raises JavaError unless it is a version that Flink 1.19 runs on."""
+    """The `java` on the PATH. Raises ServerError unless it is a version that Flink 1.19 runs on."""
     java = shutil.which("java")
     if not java:
-        raise JavaError("java is not on the PATH; install a JDK 11 or 17, for instance: apt-get install openjdk-17-jdk-headless")
+        raise ServerError("java is not on the PATH; install a JDK 11 or 17, for instance: apt-get install openjdk-17-jdk-headless")
     told = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
     version = re.search(r'version "(\d+)', told)
     if not version or int(version[1]) not in _SUPPORTED:
-        raise JavaError(f"{java} is {told.splitlines()[0] if told else 'of an unknown version'}; Flink 1.19 needs a JDK 11 or 17: put one first on the PATH")
+        raise ServerError(f"{java} is {told.splitlines()[0] if told else 'of an unknown version'}; Flink 1.19 needs a JDK 11 or 17: put one first on the PATH")
     return java
 
 
@@ -44,19 +46,20 @@ def free_port() -> int:
         return port
 
 
-class JavaServer:
-    """A Java main class that listens on a port; its output goes to `log`."""
+class Server:
+    """A command that listens on a port of this machine; its output goes to `log`."""
 
-    def __init__(self, name: str, options: Sequence[str], main: Sequence[str], port: int, log: Path) -> None:
+    def __init__(self, name: str, command: Sequence[str], port: int, log: Path, environment: Mapping[str, str] | None = None) -> None:
         self.name, self.log = name, log
         self.address = f"127.0.0.1:{port}"
-        self._command = [find_java(), *options, *main]
+        self._command, self._environment = command, environment
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         with self.log.open("wb") as output:
             self._process = subprocess.Popen(
                 self._command,
+                env={**os.environ, **(self._environment or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -65,7 +68,7 @@ class JavaServer:
             )
 
     def wait(self) -> None:
-        """Returns when the port accepts connections. Raises JavaError when the server ends first or takes too long."""
+        """Returns when the port accepts connections. Raises ServerError when the server ends first or takes too long."""
         assert self._process
         deadline = time.monotonic() + _PATIENCE_S
         while time.monotonic() < deadline:
@@ -78,7 +81,7 @@ class JavaServer:
                 time.sleep(0.05)
         last = self.log.read_text(errors="replace").strip().splitlines()[-1:] or ["nothing"]
         self.stop()
-        raise JavaError(f"{self.name} did not start; it said last: {last[0]} (all of it: {self.log})")
+        raise ServerError(f"{self.name} did not start; it said last: {last[0]} (all of it: {self.log})")
 
     def stop(self) -> None:
         if self._process and self._process.poll() is None:
@@ -95,16 +98,24 @@ class JavaServer:
         return self._process.pid
 
     def __enter__(self) -> Self:
-        self.start()
-        try:
-            self.wait()
-        except BaseException:
-            self.stop()
-            raise
+        self._stack = ExitStack()
+        self._stack.enter_context(started(self))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.stop()
+        self._stack.close()
+
+
+@contextmanager
+def started(*servers: Server) -> Iterator[None]:
+    """Starts them at the same time, waits for all, and stops them in the opposite order."""
+    with ExitStack() as stack:
+        for server in servers:
+            stack.callback(server.stop)
+            server.start()
+        for server in servers:
+            server.wait()
+        yield
 
 
 def die_with_parent() -> None:
