@@ -80,7 +80,12 @@ def _check_broker(address: str, topics: Sequence[str]) -> None:
 
 
 def _consumer(arguments: argparse.Namespace) -> Mapping[str, str]:
-    return {"bootstrap.servers": arguments.kafka, "group.id": arguments.group, "auto.offset.reset": arguments.start}
+    return {
+        "bootstrap.servers": arguments.kafka,
+        "group.id": arguments.group,
+        "auto.offset.reset": arguments.start,
+        "enable.auto.commit": "false",  # Kafka's default is to commit what is merely read; KafkaIO commits what a checkpoint holds
+    }
 
 
 @contextmanager

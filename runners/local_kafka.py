@@ -6,7 +6,7 @@ import subprocess
 import uuid
 from pathlib import Path
 
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic, ResourceType
 
 from pipeline.servers import Server, find_java, free_port
 
@@ -59,3 +59,10 @@ class LocalKafka(Server):
         admin = AdminClient({"bootstrap.servers": self.address, "log_level": 0})
         for created in admin.create_topics([NewTopic(name, 1, 1) for name in names], operation_timeout=20).values():
             created.result(20)
+
+    def configure_topic(self, name: str, setting: str, value: str) -> None:
+        change = ConfigEntry(setting, value, incremental_operation=AlterConfigOpType.SET)
+        resource = ConfigResource(ResourceType.TOPIC, name, incremental_configs=[change])
+        admin = AdminClient({"bootstrap.servers": self.address, "log_level": 0})
+        for changed in admin.incremental_alter_configs([resource]).values():
+            changed.result(20)

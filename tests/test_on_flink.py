@@ -7,7 +7,7 @@ import os
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -33,8 +33,10 @@ FAILURES = "mediawiki.revision-score.error"
 
 
 @pytest.fixture(scope="module")
-def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalKafka]:
+def kafka(tmp_path_factory: pytest.TempPathFactory, configuration: Configuration) -> Iterator[LocalKafka]:
+    streams = [*(model.stream for model in configuration.models.values()), configuration.failure_stream]
     with LocalKafka(tmp_path_factory.mktemp("kafka")) as broker:
+        broker.create_topics(*(f"{datacenter}.{stream}" for datacenter in configuration.datacenters for stream in streams))
         yield broker
 
 
@@ -60,7 +62,7 @@ class Topics:
             self._producer.produce(topic, line)
         self._producer.flush()
 
-    def wait_for(self, enough: Any) -> None:
+    def wait_for(self, enough: Callable[[Topics], bool]) -> None:
         """Reads until `enough(self)`."""
         deadline = time.monotonic() + PATIENCE_S
         while not enough(self):
@@ -87,9 +89,9 @@ class Topics:
         return [orjson.loads(message.value()) for message in self.messages if message.topic().endswith(FAILURES)]
 
 
-def stream(kafka: LocalKafka, lift_wing: SimulatedLiftWing, topics: Topics, state: Path) -> Program:
-    options = ["--input-topics", ",".join(topics.inputs), "--from", "earliest", "--state", str(state)]
-    return Program("pipeline", "stream", "--kafka", kafka.address, "--lift-wing", lift_wing.url, *options)
+def stream(kafka: LocalKafka, lift_wing: SimulatedLiftWing, topics: Topics, state: Path, *options: str) -> Program:
+    where = ["--input-topics", ",".join(topics.inputs), "--from", "earliest", "--state", str(state)]
+    return Program("pipeline", "stream", "--kafka", kafka.address, "--lift-wing", lift_wing.url, *where, *options)
 
 
 def edits(first: int, last: int) -> list[bytes]:
@@ -188,12 +190,31 @@ def test_a_hung_model_holds_up_no_other_and_a_killed_stream_loses_nothing(kafka:
     assert not [failure for failure in topics.failures() if "hung" in failure["message"]]
 
 
+def test_what_kafka_refuses_for_a_while_is_not_lost(kafka: LocalKafka, configuration: Configuration, tmp_path: Path) -> None:
+    topics = Topics(kafka, "refused", configuration)
+    lines = edits(2000, 2100)
+    scores = wanted(lines, "eqiad", configuration)
+    mine = {key[2:] for key in scores}
+    refusing = "eqiad.mediawiki.revision-score-articletopic"
+    with SimulatedLiftWing(latency=0.02) as lift_wing, stream(kafka, lift_wing, topics, tmp_path) as program:
+        kafka.configure_topic(refusing, "max.message.bytes", "100")
+        program.wait_for("^reading")
+        topics.send(lines, topics.inputs[0])
+        wait_until(lambda: (tmp_path / "revision-scores" / "flink.log").read_text().count("DeliveryError") > 1)
+        kafka.configure_topic(refusing, "max.message.bytes", "1000000")
+        topics.wait_for(lambda topics: {key for key in topics.scored() if key[2:] in mine} == scores)
+        assert program.stop(signal.SIGTERM) == 0
+    topics.close()
+
+
 def wait_for_checkpoint(state: Path) -> None:
     """Returns when a checkpoint is complete that began after now."""
-    began, deadline = time.time(), time.monotonic() + PATIENCE_S
-    while True:
-        times = [file.stat().st_mtime for file in state.glob("*/checkpoints/*/chk-*/_metadata")]
-        if sum(completed > began for completed in times):
-            return
-        assert time.monotonic() < deadline, "no checkpoint"
+    began = time.time()
+    wait_until(lambda: any(file.stat().st_mtime > began for file in state.glob("*/checkpoints/*/chk-*/_metadata")))
+
+
+def wait_until(fact: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not fact():
+        assert time.monotonic() < deadline
         time.sleep(0.1)
