@@ -107,6 +107,7 @@ def test_the_shipped_file_gives_more_calls_to_endpoints_with_more_replicas(shipp
         ("ruwiki", "goodfaith"): 22,
         ("wikidatawiki", "goodfaith"): 44,
         ("enwiki", "articlequality"): 10,
+        ("wikidatawiki", "itemquality"): 17,
     }
 
 

@@ -43,10 +43,10 @@ def revision_score(raw: Mapping[str, Any], model: str, stream: str, score: Score
             **{name: meta[name] for name in _COPIED_OF_META if meta.get(name) is not None},
         },
     }
-    event.update((name, raw[name]) for name in _COPIED if raw.get(name) is not None)
+    event.update((name, _whole(raw[name])) for name in _COPIED if raw.get(name) is not None)
     performer = raw.get("performer")
     if performer is not None:
-        event["performer"] = {name: performer[name] for name in _COPIED_OF_PERFORMER if performer.get(name) is not None}
+        event["performer"] = {name: _whole(performer[name]) for name in _COPIED_OF_PERFORMER if performer.get(name) is not None}
     event["scores"] = {
         model: {
             "model_name": model,
@@ -56,6 +56,11 @@ def revision_score(raw: Mapping[str, Any], model: str, stream: str, score: Score
         }
     }
     return event
+
+
+def _whole(value: Any) -> Any:
+    """JSON Schema takes 5.0 for a whole number; tables do not."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def event_time(raw: Mapping[str, Any]) -> Any:

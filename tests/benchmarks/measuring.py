@@ -1,0 +1,70 @@
+"""A command as a process of its own with what it used, and tables of such figures."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pipeline.servers import die_with_parent
+from tests.benchmarks.inputs import ROOT
+
+
+@dataclass(frozen=True)
+class Used:
+    """What a process used, its children that it waited for included."""
+
+    seconds: float
+    cpu_s: float
+    peak_mb: float
+    output: str
+
+
+def measured(*arguments: str) -> Used:
+    """Runs `python -m` something. Raises RuntimeError, with what it said, when it fails."""
+    with tempfile.TemporaryFile("w+") as output:
+        began = time.monotonic()
+        process = subprocess.Popen(
+            [sys.executable, "-m", *arguments],
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            preexec_fn=die_with_parent,
+        )
+        try:
+            _pid, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+        finally:
+            if process.returncode is None:
+                process.kill()
+                process.wait()
+        seconds = time.monotonic() - began
+        output.seek(0)
+        told = output.read()
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(arguments[:2])} ended with {process.returncode}; it said:\n{told}")
+    return Used(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, told)
+
+
+def per_10_000(cpu_s: float, count: float) -> float:
+    return cpu_s / count * 10_000
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str | float]]) -> str:
+    """Lines of a table: text to the left, numbers to the right with as many digits as they deserve."""
+    cells = [[cell if isinstance(cell, str) else _number(cell) for cell in row] for row in rows]
+    widths = [max(len(row[index]) for row in [list(columns), *cells]) for index in range(len(columns))]
+
+    def line(row: Sequence[str]) -> str:
+        return "  ".join(cell.ljust(width) if index == 0 else cell.rjust(width) for index, (cell, width) in enumerate(zip(row, widths, strict=True))).rstrip()
+
+    return "\n".join(["", title, line(columns), "  ".join("-" * width for width in widths), *map(line, cells)])
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 20 else f"{value:.3f}" if abs(value) < 1 else f"{value:.2f}"

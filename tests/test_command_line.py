@@ -1,0 +1,404 @@
+"""The commands as people run them: what they print, what they leave behind, their exit codes, and one line for each wrong use."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import signal
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import duckdb
+import orjson
+import pyarrow.dataset as pads
+import pytest
+from conftest import ROOT, edit
+
+import schemas
+from pipeline.command_line import main
+from pipeline.servers import free_port
+from runners.simulated_lift_wing import SimulatedLiftWing
+from transforms.file_source import InputFile, find_files, read_file
+
+EDITS = ROOT / "runners" / "data" / "edits_2023-01.jsonl.gz"
+DAMAGING = "mediawiki_revision_score_damaging"
+ERRORS = "mediawiki_revision_score_error"
+SHORT = """\
+lift_wing: {{url: "{url}", timeout_s: 1, max_age_s: 1}}
+streams: {{score: "score-{{model}}", failure: score-error}}
+models:
+  damaging: {{namespace: revscoring-editquality-damaging, wikis: [enwiki, frwiki]}}
+  goodfaith: {{namespace: revscoring-editquality-goodfaith, wikis: [enwiki]}}
+"""
+
+
+def command(*arguments: object, stdin: bytes = b"", **more: Any) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline", *map(str, arguments)], input=stdin, capture_output=True, cwd=more.pop("cwd", ROOT), timeout=60, check=False, **more
+    )
+    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def wrong_use(*arguments: object) -> Any:
+    """In this process, as nothing is started: the exit code."""
+    try:
+        return main([str(argument) for argument in arguments])
+    except SystemExit as exit_code:
+        return exit_code.code
+
+
+def events_file(path: Path, *events: dict[str, Any] | bytes) -> Path:
+    path.write_bytes(b"\n".join(event if isinstance(event, bytes) else orjson.dumps(event) for event in events) + b"\n")
+    return path
+
+
+def scores_in(root: Path) -> Counter[tuple[str, str, int]]:
+    """(table, wiki, revision) of all events below an output, failures apart."""
+    found: Counter[tuple[str, str, int]] = Counter()
+    for file in find_files(root, ""):
+        table = Path(file.path).relative_to(root).parts[0]
+        for raw in read_file(InputFile(file.path, "", None)):
+            event = orjson.loads(raw.data) if isinstance(raw.data, bytes) else raw.data
+            if "message" not in event:
+                schemas.validator("/mediawiki/revision/score/3.0.0")(event)
+                found[table, event["database"], event["rev_id"]] += 1
+    return found
+
+
+def everything_in(root: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+# models
+
+
+def test_models_lists_every_endpoint() -> None:
+    done = command("models")
+    assert (done.returncode, done.stderr) == (0, "")
+    header, *rows, empty, last = done.stdout.splitlines()
+    assert re.split("  +", header) == ["wiki", "model", "active", "on", "calls at once", "stream", "endpoint"]
+    assert (len(rows), empty) == (109, "")
+    assert Counter(row.split()[2] for row in rows) == {"yes": 92, "no": 17}
+    assert last == "109 endpoints, 92 active, called at https://inference.discovery.wmnet:30443"
+
+
+def test_models_of_one_wiki(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "enwiki", "--lift-wing", "http://localhost:8080"]) == 0
+    _, *rows, _, last = capsys.readouterr().out.splitlines()
+    assert [row.split()[:4] for row in rows] == [
+        ["enwiki", "articlequality", "no", "edit"],
+        ["enwiki", "articletopic", "yes", "main_edit"],
+        ["enwiki", "damaging", "yes", "edit"],
+        ["enwiki", "draftquality", "no", "page_creation"],
+        ["enwiki", "drafttopic", "yes", "page_creation"],
+        ["enwiki", "goodfaith", "yes", "edit"],
+    ]
+    assert rows[2].split()[-2:] == [
+        "mediawiki.revision-score-damaging",
+        "enwiki-damaging.revscoring-editquality-damaging.wikimedia.org/v1/models/enwiki-damaging:predict",
+    ]
+    assert last == "6 endpoints, 4 active, called at http://localhost:8080"
+
+
+def test_models_narrowed(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    models = tmp_path / "models.yaml"
+    models.write_text(SHORT.format(url="http://lift.wing"))
+    assert main(["models", "--models", str(models)]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "3 endpoints, 3 active, called at http://lift.wing"
+
+
+# explain
+
+
+def test_explain_says_which_calls_follow(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["explain", str(events_file(tmp_path / "in.jsonl", edit(page_namespace=1)))]) == 0
+    calls = [
+        {
+            "model": model,
+            "url": f"https://inference.discovery.wmnet:30443/v1/models/enwiki-{model}:predict",
+            "host": f"enwiki-{model}.revscoring-editquality-{model}.wikimedia.org",
+            "stream": f"mediawiki.revision-score-{model}",
+        }
+        for model in ("damaging", "goodfaith")
+    ]
+    assert orjson.loads(capsys.readouterr().out) == {
+        "id": "040c4b69-317a-43e2-8c9c-474446e23df7",
+        "database": "enwiki",
+        "rev_id": 1040920135,
+        "matched": ["damaging", "goodfaith"],
+        "calls": calls,
+        "skipped": None,
+    }
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (b"[]", (None, None, None, [], "expected a JSON object, got list")),
+        (b"{}", (None, None, None, [], "no $schema; expected /mediawiki/revision/create/1.x or 2.x")),
+        (
+            orjson.dumps({"meta": 7, "database": 8, "rev_id": "x", "$schema": 9}),
+            (None, 8, "x", [], "unknown $schema 9; expected /mediawiki/revision/create/1.x or 2.x"),
+        ),
+        (
+            orjson.dumps(edit(rev_id="7", page_namespace=1, meta={"id": "i"})),
+            ("i", "enwiki", "7", ["damaging", "goodfaith"], "rev_id: expected a whole number, got '7'"),
+        ),
+        (orjson.dumps(edit(page_namespace=1, meta={"domain": "canary"})), (None, "enwiki", 1040920135, ["damaging", "goodfaith"], "canary event")),
+        (orjson.dumps(edit(meta={"id": "i"}, database="commonswiki")), ("i", "commonswiki", 1040920135, [], "no model wants it")),
+        (
+            orjson.dumps(edit(meta={"id": "i"}, database="nowiki2")),
+            ("i", "nowiki2", 1040920135, [], "database: no wiki is called 'nowiki2'; a new one is added to transforms/wikis.tsv"),
+        ),
+    ],
+)
+def test_explain_says_why_not(capsys: pytest.CaptureFixture[str], tmp_path: Path, line: bytes, expected: tuple[Any, ...]) -> None:
+    assert main(["explain", str(events_file(tmp_path / "in.jsonl", line))]) == 0
+    explained = orjson.loads(capsys.readouterr().out)
+    assert explained.pop("calls") == []
+    assert tuple(explained.values()) == expected
+
+
+def test_explain_of_the_capture_selects_what_it_should() -> None:
+    done = command("explain", EDITS)
+    assert (done.returncode, done.stderr) == (0, "")
+    explained = [orjson.loads(line) for line in done.stdout.splitlines()]
+    calls = Counter(call["model"] for each in explained for call in each["calls"])
+    assert (len(explained), calls.total()) == (11_344, 25_636)
+    assert calls == {
+        "damaging": 6_987,
+        "goodfaith": 6_987,
+        "itemquality": 4_850,
+        "itemtopic": 4_548,
+        "articletopic": 1_599,
+        "reverted": 502,
+        "articlequality": 85,
+        "drafttopic": 78,
+    }
+    assert all((each["skipped"] is None) == bool(each["calls"]) for each in explained)
+
+
+def test_explain_reads_standard_input_and_takes_only_some() -> None:
+    done = command(
+        "explain", "-", "--only", "goodfaith,articletopic", "--wikis=enwiki", stdin=orjson.dumps(edit()) + b"\n\n" + orjson.dumps(edit(database="frwiki"))
+    )
+    assert [orjson.loads(line)["matched"] for line in done.stdout.splitlines()] == [["goodfaith", "articletopic"], []]
+
+
+def test_explain_ends_quietly_when_its_reader_has_enough() -> None:
+    with subprocess.Popen([sys.executable, "-m", "pipeline", "explain", str(EDITS)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT) as process:
+        assert process.stdout
+        assert process.stderr
+        assert process.stdout.readline().startswith(b'{"id":"c08de234')
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(30) == 0
+
+
+# regenerate
+
+
+def test_regenerate_writes_one_dataset_for_each_model(lift_wing: SimulatedLiftWing, tmp_path: Path) -> None:
+    with gzip.open(EDITS) as edits:
+        source = events_file(tmp_path / "in.jsonl", *(next(edits).rstrip() for _ in range(600)))
+    done = command("regenerate", "--input", source, "--output", tmp_path / "out", "--lift-wing", lift_wing.url)
+    assert (done.returncode, done.stderr) == (0, "")
+    calls = lift_wing.calls()
+    assert set(calls.values()) == {1}
+    assert scores_in(tmp_path / "out") == Counter((f"mediawiki_revision_score_{model}", wiki, rev_id) for model, wiki, rev_id in calls)
+    first, empty, events, header, *rows = done.stdout.splitlines()
+    assert (first, empty) == (f"1 files from {source}, scored by {lift_wing.url}", "")
+    assert events.startswith("600 events, ")
+    assert header.split() == ["model", "requests", "scores", "failures", "dataset"]
+    of_models = Counter(model for model, _, _ in calls)
+    assert {row.split()[0]: row.split()[1:] for row in rows} == {
+        model: [str(count), str(count), "0", str(tmp_path / "out" / f"mediawiki_revision_score_{model}")] for model, count in of_models.items()
+    }
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.jsonl", "out"]
+    damaging = tmp_path / "out" / DAMAGING
+    files = f"read_parquet('{damaging}/**/*.parquet', hive_partitioning = true)"
+    query = f"select datacenter, year, month, day, count(*), count(scores['damaging'].probability['true']) from {files} group by all"
+    count = of_models["damaging"]
+    assert duckdb.sql(query).fetchall() == [("eqiad", 2023, 1, 24, count, count)]
+    table = pads.dataset(damaging, partitioning="hive").to_table()
+    assert table.num_rows == count
+    assert set(table["_schema"].to_pylist()) == {"/mediawiki/revision/score/3.0.0"}
+
+
+@pytest.mark.parametrize("form", ["parquet", "avro", "jsonl"])
+def test_regenerate_goes_on_past_what_fails_and_names_it(lift_wing: SimulatedLiftWing, tmp_path: Path, form: str) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    events_file(folder / "a.jsonl", edit(rev_id=1_000_001), edit(rev_id=1_000_002), edit(rev_id=1_000_003), b"nonsense", edit(database="nowiki2"))
+    (folder / "part-00000-b.parquet").write_bytes(b"this is none")
+    lift_wing.control(mode="status", status=404, model="goodfaith", body={"error": "no model"})
+    lift_wing.control(mode="status", status=400, rev_id=1_000_001, model="damaging", body={"error": "no revision 1000001"})
+    lift_wing.control(mode="status", status=400, rev_id=1_000_002, model="damaging", body={"error": "no revision 1000002"})
+    done = command(
+        "regenerate", "--input", folder, "--output", tmp_path / "out", "--lift-wing", lift_wing.url, "--format", form, "--only", "damaging,goodfaith"
+    )
+    assert (done.returncode, done.stderr) == (1, "")
+    assert scores_in(tmp_path / "out") == {(DAMAGING, "enwiki", 1_000_003): 1}
+    _, _, _, _, damaging, goodfaith, empty, total, first, second, *others = done.stdout.splitlines()
+    assert damaging.split()[:4] == ["damaging", "3", "1", "2"]
+    assert goodfaith.split()[:4] == ["goodfaith", "3", "0", "3"]
+    assert (empty, total) == ("", f"8 failures, with their originals in {tmp_path}/out/{ERRORS}")
+    assert [first.split(None, 1), second.split(None, 1)] == [["3", "404: no model"], ["2", "400: no revision N"]]
+    assert len(others) == 3
+    assert any(f" 1  {folder}/part-00000-b.parquet: cannot be read after 0 events: " in line for line in others)
+    (suffix,) = {path.name.partition(".")[2] for path in (tmp_path / "out").rglob("part-*")}
+    assert suffix == {"parquet": "parquet", "avro": "avro", "jsonl": "jsonl.gz"}[form]
+
+
+def test_regenerate_never_overwrites_unasked(lift_wing: SimulatedLiftWing, tmp_path: Path) -> None:
+    arguments = ["regenerate", "--output", tmp_path / "out", "--lift-wing", lift_wing.url, "--only", "damaging", "--input"]
+    elsewhere = edit(rev_id=9, dt="2022-01-01T00:00:00Z")
+    assert command(*arguments, events_file(tmp_path / "first.jsonl", edit(rev_id=1), edit(rev_id=2), elsewhere)).returncode == 0
+    before = everything_in(tmp_path / "out")
+    second = events_file(tmp_path / "second.jsonl", edit(rev_id=3))
+    done = command(*arguments, second)
+    assert (done.returncode, done.stdout) == (2, "")
+    problem = f"--output: {tmp_path}/out is not empty; name another directory, or say --overwrite to replace the partitions it has"
+    assert done.stderr == f"revision-scores regenerate: {problem}\n"
+    assert everything_in(tmp_path / "out") == before
+    assert command(*arguments, second, "--overwrite").returncode == 0
+    assert scores_in(tmp_path / "out") == {(DAMAGING, "enwiki", 3): 1, (DAMAGING, "enwiki", 9): 1}
+
+
+def test_regenerate_keeps_partitions_and_datacenters(lift_wing: SimulatedLiftWing, tmp_path: Path) -> None:
+    folder = tmp_path / "in" / "datacenter=codfw" / "year=2021" / "month=08" / "day=27" / "hour=00"
+    folder.mkdir(parents=True)
+    events_file(folder / "a.jsonl", edit())
+    done = command("regenerate", "--input", tmp_path / "in", "--output", tmp_path / "out", "--lift-wing", lift_wing.url, "--only=damaging")
+    assert done.returncode == 0
+    (part,) = everything_in(tmp_path / "out")
+    assert re.fullmatch(f"{DAMAGING}/datacenter=codfw/year=2021/month=8/day=27/hour=0/part-[0-9a-f-]+.parquet", part)
+
+
+def test_regenerate_stops_when_told_and_leaves_no_half(lift_wing: SimulatedLiftWing, tmp_path: Path) -> None:
+    lift_wing.control(mode="hang")
+    arguments = ["regenerate", "--input", events_file(tmp_path / "in.jsonl", edit()), "--output", tmp_path / "out", "--lift-wing", lift_wing.url]
+    with subprocess.Popen([sys.executable, "-m", "pipeline", *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT) as process:
+        until = monotonic() + 30
+        while not lift_wing.calls():
+            assert monotonic() < until
+        process.send_signal(signal.SIGTERM)
+        _, complaint = process.communicate(timeout=30)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert complaint.decode() == f"stopped; what lies in {tmp_path}/out is whole partitions\n"
+    assert everything_in(tmp_path) == {"in.jsonl": orjson.dumps(edit()) + b"\n"}
+
+
+# Wrong use
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("regenerate --input {none} --output {out}", "--input: no such file or directory: {none}"),
+        (
+            "regenerate --input {empty} --output {out}",
+            "--input: no event files in {empty}: expected names that end in .parquet, .avro, .jsonl, .json, .jsonl.gz, .json.gz",
+        ),
+        ("regenerate --input {file} --output {file}", "--output: {file} is the input; name another directory"),
+        ("regenerate --input {file} --output {other}", "--output: {other} is no directory"),
+        ("regenerate --input {file} --output {other}/out", "--output: {other}/out cannot be made: Not a directory"),
+        ("regenerate --input {file} --output {out} --only damagin", "--only: no model is called 'damagin' in the models file; did you mean damaging?"),
+        (
+            "regenerate --input {file} --output {out} --only=damaging,",
+            "--only: no model is called '' in the models file; there are articlequality, articletopic, ",
+        ),
+        ("regenerate --input {file} --output {out} --wikis enwki", "--wikis: no wiki is called 'enwki' in the models file; did you mean enwiki?"),
+        (
+            "regenerate --input {file} --output {out} --lift-wing inference",
+            "--lift-wing: expected an address such as https://inference.discovery.wmnet:30443, got 'inference'",
+        ),
+        ("regenerate --input {file} --output {out} --overwirte", "unknown option --overwirte; "),
+        ("regenerate --input {file} --output {out} stray", "unknown option stray; "),
+        ("regenerate --input {file} --output {out} -- --runer=DirectRunner", "unknown option --runer; did you mean --runner?"),
+        ("regenerate --input {file} --output {out} --direct_num_workers=two", "Beam option argument --direct_num_workers: invalid int value: 'two'"),
+        ("regenerate --input {file}", "the following arguments are required: --output; see revision-scores regenerate --help"),
+        ("regenerate --input {file} --output {out} --format csv", "argument --format: invalid choice: 'csv'"),
+        ("explain {none}", "cannot read {none}: No such file or directory"),
+        ("explain {empty}", "cannot read {empty}: Is a directory"),
+        ("explain {file}.gz", "cannot read {file}.gz: Not a gzipped file"),
+        ("explain {file} --runner=DirectRunner", "unknown option --runner=DirectRunner; see revision-scores explain --help"),
+        ("models enwki", "no model serves 'enwki'; did you mean enwiki?"),
+        ("models --models {none}", "{none}: expected a file that can be read, got: No such file or directory; check the path"),
+        ("stream --kafka {nobody}", "--kafka: no broker answers at {nobody} ("),
+        (
+            "stream --kafka {nobody} --input-topics mediawiki.revision-create",
+            "--input-topics: expected topics that begin with eqiad. or codfw., got 'mediawiki.revision-create'",
+        ),
+        ("stream --kafka {nobody} --only x,damaging", "--only: no model is called 'x' in the models file; "),
+        ("stream", "the following arguments are required: --kafka; see revision-scores stream --help"),
+    ],
+)
+def test_a_wrong_use_is_one_line(capfd: pytest.CaptureFixture[str], tmp_path: Path, arguments: str, said: str) -> None:
+    places = {name: str(tmp_path / name) for name in ("none", "empty", "out", "file", "other")} | {"nobody": f"127.0.0.1:{free_port()}"}
+    (tmp_path / "empty").mkdir()
+    places["file"] = str(events_file(tmp_path / "file.jsonl", edit()))
+    events_file(tmp_path / "file.jsonl.gz", edit())
+    (tmp_path / "other").write_text("kept")
+    before = everything_in(tmp_path)
+    assert wrong_use(*arguments.format(**places).split()) == 2
+    out, told = capfd.readouterr()
+    assert out == ""
+    assert told.startswith(f"revision-scores {arguments.split()[0]}: {said.format(**places)}")
+    assert told.count("\n") == 1
+    assert everything_in(tmp_path) == before
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "revision-scores: the following arguments are required: COMMAND; see revision-scores --help\n"),
+        (["score"], "revision-scores: argument COMMAND: invalid choice: 'score'"),
+        (["regenerate", "--input", "/none", "--output", "/none/out"], "revision-scores regenerate: --input: no such file or directory: /none\n"),
+    ],
+)
+def test_a_process_ends_with_the_line_and_2(arguments: list[str], said: str) -> None:
+    done = command(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(said)
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_damaged_gzip_is_told_after_what_came_before(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    whole = EDITS.read_bytes()
+    for name, damaged, why in [
+        ("cut.jsonl.gz", whole[:200_000], "Compressed file ended before the end-of-stream marker was reached"),
+        ("broken.jsonl.gz", whole[:200_000] + b"\xff" * 1000 + whole[201_000:], "Error -3 while decompressing data: "),
+    ]:
+        (tmp_path / name).write_bytes(damaged)
+        assert main(["explain", str(tmp_path / name)]) == 2
+        out, told = capfd.readouterr()
+        assert out.count("\n") > 500
+        assert told.startswith(f"revision-scores explain: cannot read {tmp_path / name}: {why}")
+        assert told.count("\n") == 1
+
+
+def test_all_errors_of_a_models_file_are_told_at_once(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    models = tmp_path / "models.yaml"
+    models.write_text(SHORT.format(url="lift.wing").replace("[enwiki, frwiki]", "[enwki]"))
+    assert main(["models", "--models", str(models)]) == 2
+    out, told = capsys.readouterr()
+    assert out == ""
+    assert told.splitlines() == [
+        f"revision-scores models: {models}: lift_wing.url: expected an http or https address without user, query or fragment, got 'lift.wing'; "
+        "write url: https://inference.discovery.wmnet:30443",
+        f"{models}: models.damaging.wikis[0]: expected a database name of transforms/wikis.tsv, got 'enwki'; did you mean enwiki?",
+    ]
+
+
+def test_help_shows_an_example(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("stream", "regenerate", "explain", "models", "demo"):
+        with pytest.raises(SystemExit) as done:
+            main([name, "--help"])
+        assert done.value.code == 0
+        assert f"example: revision-scores {name}" in " ".join(capsys.readouterr().out.split())

@@ -1,0 +1,408 @@
+"""The calls to Lift Wing: each row of what its answers mean, against a server that gives them. No Beam."""
+
+from __future__ import annotations
+
+import queue
+import re
+import shutil
+import ssl
+import subprocess
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from dataclasses import replace
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import pytest
+from conftest import ROOT
+
+from pipeline.configuration import load
+from pipeline.servers import free_port
+from runners.simulated_faults import MEDIAWIKI_FAILED, UNKNOWN_REVISION
+from runners.simulated_lift_wing import SimulatedLiftWing, score, version
+from transforms.elements import Score
+from transforms.lift_wing import Answer, LiftWing, LiftWingError, Rejected, SharedLiftWing, Unavailable, Unexpected
+from transforms.models import Endpoint, LiftWingSettings
+
+MODELS = load(ROOT / "pipeline" / "models.yaml").models
+DAMAGING = MODELS["damaging"].endpoints["enwiki"]
+GOODFAITH = MODELS["goodfaith"].endpoints["enwiki"]
+REVISION = 7
+PATIENCE_S = 20  # of a test for an answer; none is waited for in vain
+
+Open = Callable[..., LiftWing]
+
+
+@pytest.fixture
+def opened(lift_wing: SimulatedLiftWing) -> Iterator[Open]:
+    """Opens connections to the simulated Lift Wing, or elsewhere, and closes them at the end."""
+    all_opened: list[LiftWing] = []
+
+    def open_lift_wing(**settings: Any) -> LiftWing:
+        all_opened.append(LiftWing(replace(LiftWingSettings(lift_wing.url, timeout_s=5, max_age_s=60), **settings)))
+        return all_opened[-1]
+
+    yield open_lift_wing
+    for each in all_opened:
+        each.close()
+
+
+def asked(lift_wing: LiftWing, rev_id: int = REVISION, endpoint: Endpoint = DAMAGING) -> Future[Answer]:
+    future: Future[Answer] = Future()
+    lift_wing.ask(endpoint, rev_id, future.set_result)
+    return future
+
+
+def answer(lift_wing: LiftWing, rev_id: int = REVISION, endpoint: Endpoint = DAMAGING) -> Answer:
+    return asked(lift_wing, rev_id, endpoint).result(PATIENCE_S)
+
+
+def good(rev_id: int = REVISION, endpoint: Endpoint = DAMAGING) -> Score:
+    said = score(endpoint.wiki, endpoint.model, rev_id)
+    return Score(version(endpoint.wiki, endpoint.model), said["prediction"], said["probability"])
+
+
+def error(found: Answer) -> tuple[type[object], str, int]:
+    return type(found.result), str(found.result), found.tries
+
+
+def calls(server: SimulatedLiftWing, rev_id: int = REVISION, endpoint: Endpoint = DAMAGING) -> int:
+    return server.calls().get((endpoint.model, endpoint.wiki, rev_id), 0)
+
+
+def wait_for_calls(server: SimulatedLiftWing, count: int, endpoint: Endpoint) -> None:
+    """Returns when the server holds so many calls for certain."""
+    until = monotonic() + PATIENCE_S
+    while server.stats()["calls"].get(endpoint.model, {}).get("in_flight", 0) < count:
+        assert monotonic() < until
+
+
+# A score
+
+
+@pytest.mark.parametrize("endpoint", [next(iter(model.endpoints.values())) for model in MODELS.values()], ids=lambda endpoint: endpoint.name)
+def test_each_model_gives_its_score(lift_wing: SimulatedLiftWing, opened: Open, endpoint: Endpoint) -> None:
+    found = answer(opened(), endpoint=endpoint)
+    assert (found.result, found.tries) == (good(endpoint=endpoint), 1)
+    assert lift_wing.calls() == {(endpoint.model, endpoint.wiki, REVISION): 1}
+
+
+def test_the_time_of_a_call_is_told(opened: Open, lift_wing: SimulatedLiftWing) -> None:
+    lift_wing.control(mode="slow", seconds=0.3)
+    assert 0.3 <= answer(opened()).seconds < 5
+
+
+def test_a_path_in_the_address_stays(opened: Open, lift_wing: SimulatedLiftWing) -> None:
+    assert error(answer(opened(url=f"{lift_wing.url}/service/"))) == (Rejected, "404: Not Found", 1)
+
+
+# No score, and another try cannot help
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (400, UNKNOWN_REVISION.format(rev_id=REVISION)),
+        (404, "Model with name enwiki-damaging does not exist."),
+        (422, "Could not make prediction for revision(s) 7. Reason: parent_revision_missing"),
+    ],
+)
+def test_the_revision_or_the_model_is_at_fault(lift_wing: SimulatedLiftWing, opened: Open, status: int, said: str) -> None:
+    lift_wing.control(mode="status", status=status)
+    assert error(answer(opened())) == (Rejected, f"{status}: {said}", 1)
+    assert calls(lift_wing) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("", "(empty body)"),
+        ("  one\n two\t", "one two"),
+        ({"error": "no"}, "no"),
+        ({"detail": ["a"]}, "['a']"),
+        ({"error": None, "x": 1}, '{"error":null,"x":1}'),
+        ([1], "[1]"),
+        ("x" * 9000, "x" * 500),
+    ],
+)
+def test_the_reason_is_what_the_body_says(lift_wing: SimulatedLiftWing, opened: Open, body: Any, said: str) -> None:
+    lift_wing.control(mode="status", status=418, body=body)
+    assert error(answer(opened())) == (Rejected, f"418: {said}", 1)
+
+
+def test_a_redirect_is_not_followed(lift_wing: SimulatedLiftWing, opened: Open) -> None:
+    lift_wing.control(mode="status", status=302, headers={"Location": "/elsewhere"})
+    assert error(answer(opened())) == (Rejected, "302: (empty body)", 1)
+
+
+@pytest.mark.parametrize(
+    ("mode", "said"),
+    [
+        ("garbage", "<html><body>upstream said something else"),
+        ("empty", '{"enwiki":{"models":{"damaging":{"version":"0.5.1"}},"scores":{}}}'),
+        ("other_revision", '{"enwiki":{"models":{"damaging":{"version":"0.5.1"}},"scores":{"8":{"damaging":{"score":'),
+    ],
+)
+def test_a_good_status_without_the_score(lift_wing: SimulatedLiftWing, opened: Open, mode: str, said: str) -> None:
+    lift_wing.control(mode=mode)
+    kind, text, tries = error(answer(opened()))
+    assert (kind, tries, calls(lift_wing)) == (Rejected, 1, 1)
+    assert text.startswith(f"200 without the score of revision 7: {said}")
+
+
+@pytest.mark.parametrize("body", ["", "null", "[]", '"enwiki"', '{"enwiki": 7}', '{"enwiki": {"scores": {"7": {"damaging": {"score": null}}}, "models": {}}}'])
+def test_a_good_status_with_anything_else(lift_wing: SimulatedLiftWing, opened: Open, body: str) -> None:
+    lift_wing.control(mode="status", status=200, body=body)
+    assert error(answer(opened()))[0] is Rejected
+
+
+# No score, and another try may help
+
+
+@pytest.mark.parametrize("status", [429, 502, 503, 504, 500])
+def test_a_passing_fault_is_tried_again(lift_wing: SimulatedLiftWing, opened: Open, status: int) -> None:
+    lift_wing.control(mode="status", status=status, times=1)
+    found = answer(opened())
+    assert (found.result, found.tries, calls(lift_wing)) == (good(), 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [(429, "Too Many Requests"), (502, "Bad Gateway"), (503, "no healthy upstream"), (504, "upstream request timeout"), (500, MEDIAWIKI_FAILED)],
+)
+def test_a_lasting_fault_ends_with_the_age_of_the_request(lift_wing: SimulatedLiftWing, opened: Open, status: int, said: str) -> None:
+    lift_wing.control(mode="status", status=status)
+    assert error(answer(opened(max_age_s=0.2))) == (Unavailable, f"{status}: {said}", 1)
+    assert calls(lift_wing) == 1
+
+
+def test_the_age_is_counted_from_when_it_was_first_asked(lift_wing: SimulatedLiftWing, opened: Open) -> None:
+    lift_wing.control(mode="status", status=503)
+    future: Future[Answer] = Future()
+    opened(max_age_s=60).ask(DAMAGING, REVISION, future.set_result, asked_at=1.0)
+    assert error(future.result(PATIENCE_S)) == (Unavailable, "503: no healthy upstream", 1)
+
+
+def test_a_wait_that_was_asked_for_is_kept(lift_wing: SimulatedLiftWing, opened: Open) -> None:
+    lift_wing.control(mode="status", status=429, times=1, headers={"Retry-After": "2"})
+    started = monotonic()
+    found = answer(opened())
+    assert (found.result, found.tries) == (good(), 2)
+    assert 2 <= monotonic() - started < 4
+
+
+def test_a_wait_beyond_the_age_of_the_request_is_not_begun(lift_wing: SimulatedLiftWing, opened: Open) -> None:
+    lift_wing.control(mode="status", status=503, headers={"Retry-After": "61"})
+    assert error(answer(opened())) == (Unavailable, "503: no healthy upstream", 1)
+
+
+def test_an_error_of_which_nothing_is_known_is_tried_three_times(lift_wing: SimulatedLiftWing, opened: Open) -> None:
+    lift_wing.control(mode="status", status=500, body={"error": "KeyError : 'x'"})
+    assert error(answer(opened())) == (Unexpected, "500: KeyError : 'x'", 3)
+    assert calls(lift_wing) == 3
+
+
+def test_a_dropped_connection_is_tried_again(lift_wing: SimulatedLiftWing, opened: Open) -> None:
+    lift_wing.control(mode="drop", times=1)
+    found = answer(opened())
+    assert (found.result, found.tries, calls(lift_wing)) == (good(), 2, 2)
+
+
+def test_a_call_that_hangs_ends_with_its_time(lift_wing: SimulatedLiftWing, opened: Open) -> None:
+    lift_wing.control(mode="hang")
+    found = answer(opened(timeout_s=0.3, max_age_s=0.3))
+    assert isinstance(found.result, Unavailable)
+    assert str(found.result).startswith("no answer: Operation timed out after 3")
+    assert (found.tries, calls(lift_wing)) == (1, 1)
+
+
+def test_a_call_that_hung_is_tried_again(lift_wing: SimulatedLiftWing, opened: Open) -> None:
+    lift_wing.control(mode="hang", times=1)
+    found = answer(opened(timeout_s=0.3))
+    assert (found.result, found.tries) == (good(), 2)
+
+
+def test_a_port_where_nobody_listens(opened: Open) -> None:
+    kind, said, tries = error(answer(opened(url=f"http://127.0.0.1:{free_port()}", max_age_s=0.2)))
+    assert (kind, tries) == (Unavailable, 1)
+    assert said.startswith("no answer: Failed to connect to 127.0.0.1")
+
+
+def test_a_lift_wing_that_comes_up_late_is_found(opened: Open) -> None:
+    port = free_port()
+    future = asked(opened(url=f"http://127.0.0.1:{port}"))
+    with SimulatedLiftWing(port=port):
+        assert future.result(PATIENCE_S).result == good()
+
+
+# Many calls
+
+
+def test_an_endpoint_is_never_asked_more_at_once_than_it_allows(lift_wing: SimulatedLiftWing, opened: Open) -> None:
+    lift_wing.control(mode="slow", seconds=0.02)
+    two, five = replace(DAMAGING, concurrency=2), replace(GOODFAITH, concurrency=5)
+    lw = opened()
+    futures = [asked(lw, rev_id, endpoint) for rev_id in range(40) for endpoint in (two, five)]
+    assert [future.result(PATIENCE_S).result for future in futures] == [good(rev_id, endpoint) for rev_id in range(40) for endpoint in (two, five)]
+    assert lift_wing.stats()["most_in_flight"] == {"enwiki-damaging": 2, "enwiki-goodfaith": 5}
+    assert set(lift_wing.calls().values()) == {1}
+
+
+def test_all_endpoints_together_are_never_asked_more_at_once_than_the_process_allows(lift_wing: SimulatedLiftWing, opened: Open) -> None:
+    lift_wing.control(mode="slow", seconds=0.02)
+    lw = opened(in_flight=3)
+    for future in [asked(lw, rev_id, endpoint) for rev_id in range(20) for endpoint in (DAMAGING, GOODFAITH)]:
+        assert isinstance(future.result(PATIENCE_S).result, Score)
+    most = lift_wing.stats()["most_in_flight"]
+    assert max(most.values()) <= 3
+    assert len(lift_wing.calls()) == 40
+
+
+def test_a_model_that_hangs_leaves_the_others_alone(lift_wing: SimulatedLiftWing, opened: Open) -> None:
+    lift_wing.control(mode="hang", model="damaging")
+    lw = opened()
+    hung = [asked(lw, rev_id) for rev_id in range(200)]
+    wait_for_calls(lift_wing, DAMAGING.concurrency, DAMAGING)
+    well = [asked(lw, rev_id, GOODFAITH) for rev_id in range(200)]
+    assert all(isinstance(future.result(PATIENCE_S).result, Score) for future in well)
+    assert not any(future.done() for future in hung)
+    lift_wing.clear()
+    assert all(isinstance(future.result(PATIENCE_S).result, Score) for future in hung)
+    assert lift_wing.stats()["most_in_flight"]["enwiki-damaging"] == DAMAGING.concurrency
+
+
+def test_calls_that_wait_for_another_try_take_nobodys_place(lift_wing: SimulatedLiftWing, opened: Open) -> None:
+    lift_wing.control(mode="status", status=503, rev_id=1, times=1, headers={"Retry-After": "1"})
+    lw, one_at_a_time = opened(), replace(DAMAGING, concurrency=1)
+    waiting = asked(lw, 1, one_at_a_time)
+    others = [asked(lw, rev_id, one_at_a_time) for rev_id in range(2, 20)]
+    assert all(future.result(PATIENCE_S).tries == 1 for future in others)
+    assert not waiting.done()
+    assert waiting.result(PATIENCE_S).tries == 2
+
+
+def test_every_call_ends_once(lift_wing: SimulatedLiftWing, opened: Open) -> None:
+    lift_wing.control(mode="status", status=404, model="damaging")
+    lift_wing.control(mode="garbage", rev_id=3)
+    lift_wing.control(mode="status", status=503, rev_id=5, times=1)
+    lw = opened()
+    ended: queue.SimpleQueue[tuple[str, int]] = queue.SimpleQueue()
+    everything = [(endpoint, rev_id) for rev_id in range(100) for endpoint in (DAMAGING, GOODFAITH)]
+    for endpoint, rev_id in everything:
+        lw.ask(endpoint, rev_id, lambda answer, asked=(endpoint.model, rev_id): ended.put(asked))
+    found = [ended.get(timeout=PATIENCE_S) for _ in everything]
+    assert sorted(found) == sorted((endpoint.model, rev_id) for endpoint, rev_id in everything)
+    assert ended.empty()
+
+
+# The same revision again
+
+
+def test_asked_twice_while_it_waits_is_one_call(lift_wing: SimulatedLiftWing, opened: Open) -> None:
+    lift_wing.control(mode="hang")
+    lw = opened()
+    first = asked(lw)
+    wait_for_calls(lift_wing, 1, DAMAGING)
+    second = asked(lw)
+    lift_wing.clear()
+    assert first.result(PATIENCE_S) == second.result(PATIENCE_S)
+    assert calls(lift_wing) == 1
+
+
+def test_asked_again_after_the_answer_is_still_one_call(lift_wing: SimulatedLiftWing, opened: Open) -> None:
+    lw = opened()
+    assert answer(lw) == answer(lw)
+    assert lw.ask(DAMAGING, REVISION).answer == answer(lw)
+    assert calls(lift_wing) == 1
+
+
+def test_what_is_forgotten_is_asked_again(lift_wing: SimulatedLiftWing, opened: Open) -> None:
+    lw = opened()
+    answer(lw)
+    lw.forget(DAMAGING, REVISION)
+    lw.forget(DAMAGING, 8)  # never asked
+    assert answer(lw).result == good()
+    assert calls(lift_wing) == 2
+
+
+def test_wikis_models_and_revisions_are_asked_apart(lift_wing: SimulatedLiftWing, opened: Open) -> None:
+    lw = opened()
+    of_frwiki = MODELS["damaging"].endpoints["frwiki"]
+    for rev_id, endpoint in [(7, DAMAGING), (8, DAMAGING), (7, GOODFAITH), (7, of_frwiki)]:
+        assert answer(lw, rev_id, endpoint).result == good(rev_id, endpoint)
+    assert len(lift_wing.calls()) == 4
+
+
+# Faults of this code
+
+
+def test_a_fault_on_the_loop_reaches_every_caller(lift_wing: SimulatedLiftWing, opened: Open) -> None:
+    lift_wing.control(mode="hang")
+    lw = opened()
+    waiting = asked(lw)
+    wait_for_calls(lift_wing, 1, DAMAGING)
+    at_fault = asked(lw, "seven")  # type: ignore[arg-type]
+    for future in (waiting, at_fault):
+        fault = future.result(PATIENCE_S).result
+        assert isinstance(fault, TypeError)
+        assert not isinstance(fault, LiftWingError)
+
+
+# TLS
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl makes the certificate")
+    folder = tmp_path_factory.mktemp("tls")
+    key, own = folder / "key.pem", folder / "cert.pem"
+    make = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=Test CA"]
+    subprocess.run([*make, "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(own)], check=True, capture_output=True)
+    return own, key
+
+
+@pytest.fixture
+def secure(certificate: tuple[Path, Path]) -> Iterator[SimulatedLiftWing]:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(*certificate)
+    with SimulatedLiftWing(tls=context) as running:
+        yield running
+
+
+def test_a_certificate_of_a_known_authority_is_trusted(secure: SimulatedLiftWing, opened: Open, certificate: tuple[Path, Path]) -> None:
+    assert secure.url.startswith("https://")
+    assert answer(opened(url=secure.url, ca_file=str(certificate[0]))).result == good()
+
+
+def test_a_certificate_of_an_unknown_authority_is_not_trusted(secure: SimulatedLiftWing, opened: Open) -> None:
+    kind, said, _ = error(answer(opened(url=secure.url, max_age_s=0.2)))
+    assert kind is Unavailable
+    assert re.match("no answer: SSL certificate .*self.signed certificate", said)
+    assert secure.calls() == {}
+
+
+def test_a_certificate_of_another_host_is_not_trusted(secure: SimulatedLiftWing, opened: Open, certificate: tuple[Path, Path]) -> None:
+    url = secure.url.replace("127.0.0.1", "localhost")
+    kind, said, _ = error(answer(opened(url=url, max_age_s=0.2, ca_file=str(certificate[0]))))
+    assert kind is Unavailable
+    assert "localhost" in said
+    assert secure.calls() == {}
+
+
+# One for the whole process
+
+
+def test_the_users_of_a_process_share_one_until_the_last_lets_it_go(lift_wing: SimulatedLiftWing) -> None:
+    settings = LiftWingSettings(lift_wing.url)
+    first, second = SharedLiftWing.acquire(settings), SharedLiftWing.acquire(settings)
+    assert first is second
+    SharedLiftWing.release(settings)
+    assert answer(first).result == good()
+    SharedLiftWing.release(settings)
+    third = SharedLiftWing.acquire(settings)
+    assert third is not first
+    assert answer(third).result == good()
+    SharedLiftWing.release(settings)
+    assert calls(lift_wing) == 2
