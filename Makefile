@@ -22,7 +22,9 @@ lint: $(VENV)/.complete
 	$(BIN)/mypy
 
 bench: build
-	$(BIN)/python -m tests.benchmarks
+	$(BIN)/python -m tests.benchmarks.http_clients
+	$(BIN)/python -m tests.benchmarks.batch
+	$(BIN)/python -m tests.benchmarks.stream
 
 $(VENV)/.complete: setup.py
 	@test -n "$(PYTHON)" || { echo "Python 3.10, 3.11 or 3.12 is not on the PATH; install one, for instance: apt-get install python3 python3-venv"; exit 1; }

@@ -32,9 +32,11 @@ setup(
             "aiohttp>=3.10",  # the simulated Lift Wing, and the scripts the benchmarks compare with
             "duckdb>=1.0",
             "mypy>=1.11",
+            "psutil>=5.9",  # what the benchmarks measure with
             "pytest>=8",
             "ruff>=0.6",
             "types-PyYAML",
+            "types-psutil",
             "types-requests",
         ],
     },
