@@ -36,13 +36,13 @@ $(VENV)/.complete: setup.py
 $(FLINK): runners/flink/pom.xml
 	@$(call needs_maven)
 	@echo "Flink job server into $@"
-	@mvn --quiet --batch-mode --file $< package
+	@mvn --quiet --batch-mode -Dstyle.color=never --file $< package
 	@touch $@
 
 $(KAFKA): runners/kafka/pom.xml
 	@$(call needs_maven)
 	@echo "Kafka broker into $(dir $@)"
-	@mvn --quiet --batch-mode --file $< package
+	@mvn --quiet --batch-mode -Dstyle.color=never --file $< package
 	@touch $@
 
 clean:

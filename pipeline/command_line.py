@@ -122,5 +122,5 @@ def _parser() -> _Parser:
 
     demo = command("demo", [], "show both modes with a real broker, a real Flink and real edits, in about a minute", "demo")
     demo.add_argument("--output", type=Path, default=Path("demo-output"), metavar="DIR", help="what it leaves behind (default: demo-output)")
-    demo.add_argument("--seconds", type=int, default=40, metavar="N", help="how long the edits are played (default: 40)")
+    demo.add_argument("--seconds", type=int, default=30, metavar="N", help="how long the edits are played (default: 30)")
     return parser

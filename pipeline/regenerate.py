@@ -36,7 +36,7 @@ def run(configuration: Configuration, arguments: argparse.Namespace, options: li
     beam_options.check(options)
     files = _input_files(arguments.input, configuration)
     _check_output(arguments.output, arguments.input, arguments.overwrite)
-    print(f"{len(files)} files from {arguments.input}, scored by {configuration.lift_wing.url}", flush=True)
+    print(f"{len(files)} file{'s' if len(files) > 1 else ''} from {arguments.input}, scored by {configuration.lift_wing.url}", flush=True)
     stopped = _stop_on_signals()
     try:
         counters, partitions = _score(configuration, files, arguments.output, arguments.form, options)

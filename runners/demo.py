@@ -42,8 +42,12 @@ def run(output: Path, seconds: int) -> int:
     configuration = load(ROOT / "pipeline" / "models.yaml")
     signal.signal(signal.SIGTERM, _interrupted)
     try:
+        began = time.monotonic()
         with ExitStack() as stack:
-            return _Demo(configuration, output, seconds, stack).run()
+            demo = _Demo(configuration, output, seconds, stack)
+            code = demo.run()
+        demo.tell_where(time.monotonic() - began)
+        return code
     except KeyboardInterrupt:
         print("\nstopped; no process of the demo is left")
         return 130
@@ -73,10 +77,8 @@ class _Demo:
         self._kafka.create_topics(*self._topics("mediawiki.revision-create"), *self._score_topics())
 
     def run(self) -> int:
-        began = time.monotonic()
         streamed = self._stream()
-        regenerated = self._regenerate()
-        return self._compare(streamed, regenerated, time.monotonic() - began)
+        return self._compare(streamed, self._regenerate())
 
     def _stream(self) -> _Streamed:
         edits = PlayedEdits(self._configuration, self._kafka.address, _EVENTS_PER_SECOND, self._seconds)
@@ -132,7 +134,7 @@ class _Demo:
             raise RuntimeError(f"regenerate ended with {code}")
         return {key: body for file in find_files(scores, "") for raw in read_file(file) for key, body in _comparable(dict(raw.data))}  # type: ignore[arg-type]
 
-    def _compare(self, streamed: _Streamed, regenerated: Mapping[Key, bytes], seconds: float) -> int:
+    def _compare(self, streamed: _Streamed, regenerated: Mapping[Key, bytes]) -> int:
         """Prints what both ways gave, and whether it is the same."""
         calls = requests.get(f"{self._lift_wing}/stats/revisions", timeout=30).json()
         called = {(model, *_wiki_and_revision(revision)): count for model, of_model in calls.items() for revision, count in of_model.items()}
@@ -149,13 +151,12 @@ class _Demo:
         if set(called) != wanted or set(called.values()) != {2}:
             problems.append(f"Lift Wing was not asked exactly once by each way: {Counter(called.values())} calls a score")
         self._say("\ncompared, stream and files, score by score, all fields but meta.dt:")
-        for model, count in Counter(key[0] for key in wanted).items():
+        for model, count in streamed.edits.by_model.items():
             print(f"  {model:<16}{count:>6} scores")
         for problem in problems:
             print(f"  NOT EQUAL: {problem}")
         if not problems:
             print(f"  {len(wanted)} scores by each way, all equal; Lift Wing was asked {sum(called.values())} times, once for each score and way")
-        self._tell_where(seconds)
         return 1 if problems else 0
 
     @staticmethod
@@ -163,7 +164,7 @@ class _Demo:
         yield "the stream", streamed.bodies
         yield "the files", regenerated
 
-    def _tell_where(self, seconds: float) -> None:
+    def tell_where(self, seconds: float) -> None:
         here = Path.cwd()
         output = self._output.relative_to(here) if self._output.is_relative_to(here) else self._output
         python = Path(sys.executable).relative_to(here) if Path(sys.executable).is_relative_to(here) else Path(sys.executable)
