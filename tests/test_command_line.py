@@ -211,7 +211,7 @@ def test_regenerate_writes_one_dataset_for_each_model(lift_wing: SimulatedLiftWi
     assert set(calls.values()) == {1}
     assert scores_in(tmp_path / "out") == Counter((f"mediawiki_revision_score_{model}", wiki, rev_id) for model, wiki, rev_id in calls)
     first, empty, events, header, *rows = done.stdout.splitlines()
-    assert (first, empty) == (f"1 files from {source}, scored by {lift_wing.url}", "")
+    assert (first, empty) == (f"1 file from {source}, scored by {lift_wing.url}", "")
     assert events.startswith("600 events, ")
     assert header.split() == ["model", "requests", "scores", "failures", "dataset"]
     of_models = Counter(model for model, _, _ in calls)
