@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import fcntl
 import logging
 import signal
 import sys
@@ -41,7 +42,7 @@ def run(configuration: Configuration, arguments: argparse.Namespace, options: li
     state.mkdir(parents=True, exist_ok=True)
     stop = _stop_on_signals()
     try:
-        with _started(state, options) as (expansion, runner_options):
+        with _alone_in(state), _started(state, options) as (expansion, runner_options):
             pipeline = beam.Pipeline(options=PipelineOptions([*runner_options, *options]))
             score_revisions(
                 pipeline,
@@ -86,6 +87,17 @@ def _consumer(arguments: argparse.Namespace) -> Mapping[str, str]:
         "auto.offset.reset": arguments.start,
         "enable.auto.commit": "false",  # Kafka's default is to commit what is merely read; KafkaIO commits what a checkpoint holds
     }
+
+
+@contextmanager
+def _alone_in(state: Path) -> Iterator[None]:
+    """Two runs in one place would take each other's checkpoints for their own."""
+    with (state / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise WrongUse(f"--state: another stream works in {state}; stop it, or name another --group or --state") from error
+        yield
 
 
 @contextmanager

@@ -21,7 +21,7 @@ import schemas
 from pipeline.configuration import load
 from runners.local_kafka import LocalKafka
 from runners.played_edits import CAPTURE
-from runners.programs import ROOT, Program
+from runners.programs import ROOT, Program, run
 from runners.simulated_lift_wing import SimulatedLiftWing
 from transforms.models import Configuration
 from transforms.select_models import Selection
@@ -136,6 +136,7 @@ def test_each_selected_score_comes_once_and_each_bad_event_fails_with_its_reason
         topics.send(in_codfw, topics.inputs[1])
         topics.wait_for(lambda topics: len(topics.messages) >= len(scores) + len(garbage))
         calls = lift_wing.calls()
+        second = run("pipeline", "stream", "--kafka", kafka.address, "--input-topics", topics.inputs[0], "--state", str(tmp_path))
         code = program.stop(signal.SIGTERM)
 
     topics.close()
@@ -152,6 +153,9 @@ def test_each_selected_score_comes_once_and_each_bad_event_fails_with_its_reason
     assert (code, program.lines[-1]) == (0, "stopping; a new run goes on from the last checkpoint\n")
     assert len(program.lines) == 2, "nothing but what it reads and that it stops"
     assert java_children(tmp_path) == []
+    place = tmp_path / "revision-scores"
+    line = f"revision-scores stream: --state: another stream works in {place}; stop it, or name another --group or --state\n"
+    assert (second.returncode, second.stderr) == (2, line)
 
 
 def milliseconds(dt: str) -> int:
