@@ -8,7 +8,8 @@ import apache_beam as beam
 
 from transforms import BuildRevisionScore, ReadEvents, ScoreWithLiftWing, SelectModels, WritePerModel
 from transforms.models import Configuration
-from transforms.score_with_lift_wing import InBundle, InState
+from transforms.wait_in_bundle import InBundle
+from transforms.wait_in_state import InState
 from transforms.write_per_model import WriteFailures
 
 

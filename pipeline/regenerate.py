@@ -26,7 +26,7 @@ from transforms.file_sink import HiveFiles, MoveIntoPlace
 from transforms.file_source import Files, InputFile, find_files, read_file
 from transforms.models import Configuration
 from transforms.read_events import parse
-from transforms.score_with_lift_wing import InBundle
+from transforms.wait_in_bundle import InBundle
 
 _REASONS_SHOWN = 10
 

@@ -27,7 +27,7 @@ from pipeline.wrong_use import WrongUse
 from transforms.kafka_sink import KafkaStreams
 from transforms.kafka_source import KafkaTopics
 from transforms.models import Configuration
-from transforms.score_with_lift_wing import InState
+from transforms.wait_in_state import InState
 
 _CHECKPOINT_MS = 5_000
 _BUNDLE_MS, _BUNDLE_SIZE = 20, 50  # a bundle that waits to fill is latency for every element in it

@@ -24,8 +24,8 @@ from runners.simulated_lift_wing import SimulatedLiftWing
 from transforms.file_sink import HiveFiles, MoveIntoPlace
 from transforms.file_source import Files, find_files
 from transforms.models import Configuration
-from transforms.score_with_lift_wing import InBundle
 from transforms.select_models import Selection
+from transforms.wait_in_bundle import InBundle
 
 PAIRS = ROOT / "tests" / "data" / "real_pairs.jsonl"
 EDITS = ROOT / "runners" / "data" / "edits_2023-01.jsonl.gz"

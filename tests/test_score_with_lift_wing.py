@@ -19,10 +19,12 @@ from conftest import at, edit, request
 
 from runners.simulated_lift_wing import SimulatedLiftWing, score, version
 from transforms import ScoreWithLiftWing
+from transforms.asking import failure
 from transforms.elements import Event, Failure, Score, ScoreRequest, ScoreResponse, json_text
 from transforms.lift_wing import Rejected, Unavailable
 from transforms.models import Configuration
-from transforms.score_with_lift_wing import InBundle, decode_pending, encode_pending, failure
+from transforms.wait_in_bundle import InBundle
+from transforms.wait_in_state import decode_pending, encode_pending
 
 UNKNOWN_REVISION = (
     "400: The MW API does not have any info related to the rev-id provided as input (7), therefore it is not possible to extract features properly. "
