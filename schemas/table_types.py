@@ -21,6 +21,7 @@ def table_name(stream: str) -> str:
     return column_name(stream).lower()
 
 
+@cache
 def column_name(field: str) -> str:
     """`$schema` is the column _schema."""
     return re.sub(r"[^A-Za-z0-9_]", "_", field)

@@ -76,7 +76,7 @@ def predictions(prediction: bool | str | list[str]) -> list[str]:
 
 
 def utc_now() -> str:
-    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return datetime.now(timezone.utc).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 class Built(NamedTuple):
