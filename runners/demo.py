@@ -152,7 +152,8 @@ class _Demo:
             problems.append(f"Lift Wing was not asked exactly once by each way: {Counter(called.values())} calls a score")
         self._say("\ncompared, stream and files, score by score, all fields but meta.dt:")
         for model, count in streamed.edits.by_model.items():
-            print(f"  {model:<16}{count:>6} scores")
+            if count:
+                print(f"  {model:<16}{count:>6} scores")
         for problem in problems:
             print(f"  NOT EQUAL: {problem}")
         if not problems:
