@@ -16,6 +16,7 @@ _SCALARS = {"string": pa.string(), "integer": pa.int64(), "number": pa.float64()
 _AVRO_SCALARS = {pa.string(): "string", pa.int64(): "long", pa.float64(): "double", pa.bool_(): "boolean"}
 
 
+@cache
 def table_name(stream: str) -> str:
     """mediawiki.revision-score-damaging is the table mediawiki_revision_score_damaging."""
     return column_name(stream).lower()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 
@@ -18,15 +19,15 @@ class Endpoint:
     concurrency: int  # calls at once, per worker process
     enabled: bool = True
 
-    @property
+    @cached_property
     def name(self) -> str:
         return f"{self.wiki}-{self.model}"
 
-    @property
+    @cached_property
     def path(self) -> str:
         return f"/v1/models/{self.name}:predict"
 
-    @property
+    @cached_property
     def host(self) -> str:
         """Lift Wing's gateway finds the service by the Host header."""
         return f"{self.name}.{self.namespace}.wikimedia.org"

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 import schemas
 
-_MOST_ROWS_HELD = 10_000  # over all open files
+_MOST_ROWS_HELD = 4_000  # over all open files
 _MOST_FILES_OPEN = 64
 
 
