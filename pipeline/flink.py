@@ -46,13 +46,13 @@ def _settings(checkpoints: Path) -> list[str]:
         f"state.checkpoints.dir: {checkpoints.as_uri()}",
         "execution.checkpointing.externalized-checkpoint-retention: RETAIN_ON_CANCELLATION",
     ]
-    if last := last_checkpoint(checkpoints):
+    if last := _last_checkpoint(checkpoints):
         _forget_runs_before(last.parent)
         settings.append(f"execution.savepoint.path: {last.as_uri()}")
     return settings
 
 
-def last_checkpoint(checkpoints: Path) -> Path | None:
+def _last_checkpoint(checkpoints: Path) -> Path | None:
     """The newest complete checkpoint below `checkpoints`, which has a folder for each run; None when there is none."""
     complete = sorted(checkpoints.glob("*/chk-*/_metadata"), key=lambda file: file.stat().st_mtime)
     return complete[-1].parent if complete else None

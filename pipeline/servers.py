@@ -92,11 +92,6 @@ class Server:
                 self._process.kill()
                 self._process.wait()
 
-    @property
-    def pid(self) -> int:
-        assert self._process
-        return self._process.pid
-
     def __enter__(self) -> Self:
         self._stack = ExitStack()
         self._stack.enter_context(started(self))
