@@ -102,6 +102,14 @@ def _parser() -> _Parser:
     stream.add_argument("--group", default="revision-scores", help="Kafka consumer group, and the name of the state (default: revision-scores)")
     stream.add_argument("--from", dest="start", choices=["earliest", "latest"], default="latest", help="where a new group begins (default: latest)")
     stream.add_argument("--state", type=Path, default=Path("revision-scores-state"), metavar="DIR", help="checkpoints and logs; a new run goes on from here")
+    stream.add_argument("--flink", metavar="HOST:PORT", help="JobManager of a cluster that has --state too (default: a Flink inside this command)")
+    stream.add_argument(
+        "--workers",
+        metavar="HOST:PORT",
+        default="127.0.0.1:50000",
+        help="with --flink: Python workers, as a TaskManager sees them (default: 127.0.0.1:50000)",
+    )
+    stream.add_argument("--metrics-port", type=int, metavar="PORT", help="without --flink: where Prometheus finds metrics (default: nowhere)")
 
     regenerate = command(
         "regenerate",

@@ -47,7 +47,7 @@ def free_port() -> int:
 
 
 class Server:
-    """A command that listens on a port of this machine; its output goes to `log`."""
+    """A command that listens on a port of this machine; its output goes to the end of `log`."""
 
     def __init__(self, name: str, command: Sequence[str], port: int, log: Path, environment: Mapping[str, str] | None = None) -> None:
         self.name, self.log = name, log
@@ -56,7 +56,7 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        with self.log.open("wb") as output:
+        with self.log.open("ab") as output:
             self._process = subprocess.Popen(
                 self._command,
                 env={**os.environ, **(self._environment or {})},
@@ -79,9 +79,21 @@ class Server:
                 return
             except OSError:
                 time.sleep(0.05)
-        last = self.log.read_text(errors="replace").strip().splitlines()[-1:] or ["nothing"]
+        last = self.last_line()
         self.stop()
-        raise ServerError(f"{self.name} did not start; it said last: {last[0]} (all of it: {self.log})")
+        raise ServerError(f"{self.name} did not start; it said last: {last} (all of it: {self.log})")
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        assert self._process
+        return self._process.pid
+
+    def last_line(self) -> str:
+        return (self.log.read_text(errors="replace").strip().splitlines() or ["nothing"])[-1]
 
     def stop(self) -> None:
         if self._process and self._process.poll() is None:

@@ -1,4 +1,4 @@
-"""The command `stream`: events from Kafka, scores to Kafka, on an embedded Flink that goes on where it stopped."""
+"""The command `stream`: events from Kafka, scores to Kafka, on a Flink that goes on where it stopped."""
 
 from __future__ import annotations
 
@@ -6,57 +6,50 @@ import argparse
 import fcntl
 import logging
 import signal
-import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
-from apache_beam.runners.runner import PipelineResult, PipelineState
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from pipeline import beam_options
-from pipeline.flink import ExpansionService, JobServer, WorkerPool
 from pipeline.graph import score_revisions
-from pipeline.servers import ServerError, started
+from pipeline.kept_running import keep_running
+from pipeline.on_flink import EmbeddedFlink, FlinkCluster
+from pipeline.snapshots import Snapshots
 from pipeline.wrong_use import WrongUse
 from transforms.kafka_sink import KafkaStreams
 from transforms.kafka_source import KafkaTopics
 from transforms.models import Configuration
 from transforms.wait_in_state import InState
 
-_CHECKPOINT_MS = 5_000
-_BUNDLE_MS, _BUNDLE_SIZE = 20, 50  # a bundle that waits to fill is latency for every element in it
-_REPORT_S = 60
-
 
 def run(configuration: Configuration, arguments: argparse.Namespace, options: list[str]) -> int:
-    """Streams until SIGTERM or Ctrl-C. Gives 1 when Flink gives the job up."""
+    """Streams until SIGTERM or Ctrl-C. Gives 1 when Flink does not take the job, or somebody ends it there."""
+    if any(option.startswith("--runner") for option in options):
+        raise WrongUse("--runner: a stream runs on Flink; name a cluster with --flink HOST:PORT, or leave both out")
     topics = _topics(configuration, arguments.input_topics)
     _check_broker(arguments.kafka, topics)
     state = arguments.state.resolve() / arguments.group
     state.mkdir(parents=True, exist_ok=True)
     stop = _stop_on_signals()
-    try:
-        with _alone_in(state), _started(state, options) as (expansion, runner_options):
-            pipeline = beam.Pipeline(options=PipelineOptions([*runner_options, *options]))
-            score_revisions(
-                pipeline,
-                configuration,
-                KafkaTopics(topics, _consumer(arguments), expansion.address),
-                KafkaStreams({"bootstrap.servers": arguments.kafka}),
-                InState(),
-            )
-            _log_to(state / "driver.log")
-            result = pipeline.run()
-            print(f"reading {', '.join(topics)} of {arguments.kafka}, asking {configuration.lift_wing.url}; state and logs in {state}", flush=True)
-            return _watch(result, stop, state)
-    except (ServerError, FileNotFoundError) as error:
-        raise WrongUse(str(error)) from error
+    flink = FlinkCluster(state, arguments.flink, arguments.workers) if arguments.flink else EmbeddedFlink(state, arguments.metrics_port)
+    build = partial(_build, configuration, arguments, topics)
+    ready = f"reading {', '.join(topics)} of {arguments.kafka}, asking {configuration.lift_wing.url}; state and logs in {state}"
+    with _alone_in(state):
+        _log_to(state / "driver.log")
+        return keep_running(partial(flink.running, arguments.group, build, options), stop, Snapshots(state).savepoints, ready)
+
+
+def _build(configuration: Configuration, arguments: argparse.Namespace, topics: Sequence[str], options: PipelineOptions, expansion: str) -> beam.Pipeline:
+    pipeline = beam.Pipeline(options=options)
+    source = KafkaTopics(topics, _consumer(arguments), expansion)
+    score_revisions(pipeline, configuration, source, KafkaStreams({"bootstrap.servers": arguments.kafka}), InState())
+    return pipeline
 
 
 def _topics(configuration: Configuration, given: str | None) -> list[str]:
@@ -100,35 +93,6 @@ def _alone_in(state: Path) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def _started(state: Path, options: Sequence[str]) -> Iterator[tuple[ExpansionService, list[str]]]:
-    """The servers that a run needs, and the options of the runner: an embedded Flink's, unless the command line names another."""
-    expansion = ExpansionService(state)
-    if any(option.startswith("--runner") for option in options):
-        beam_options.check(options)
-        with started(expansion):
-            yield expansion, ["--streaming"]
-        return
-    server, workers = JobServer(state), WorkerPool(state)
-    with started(server, expansion, workers):
-        beam_options.check(options, also_known=beam_options.of_job_server(server.address))
-        yield (
-            expansion,
-            [
-                "--runner=PortableRunner",
-                f"--job_endpoint={server.address}",
-                "--environment_type=EXTERNAL",
-                f"--environment_config={workers.address}",
-                "--streaming",
-                "--parallelism=1",
-                "--experiments=use_deprecated_read",  # KafkaIO as a splittable DoFn restarts for ever on portable Flink
-                f"--checkpointing_interval={_CHECKPOINT_MS}",
-                f"--max_bundle_time_mills={_BUNDLE_MS}",
-                f"--max_bundle_size={_BUNDLE_SIZE}",
-            ],
-        )
-
-
 def _stop_on_signals() -> threading.Event:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -142,27 +106,3 @@ def _log_to(file: Path) -> None:
     threading.excepthook = lambda trouble: logging.getLogger(__name__).info(
         "thread %s ended", trouble.thread, exc_info=(trouble.exc_type, trouble.exc_value or trouble.exc_type(), trouble.exc_traceback)
     )
-
-
-def _watch(result: PipelineResult, stop: threading.Event, state: Path) -> int:
-    """Says every minute how far it is, until it is told to stop or Flink gives up."""
-    waited = 0
-    while not stop.wait(1):
-        if PipelineState.is_terminal(result.state):
-            print(f"revision-scores stream: Flink ended the job ({result.state}); why is at the end of {state / 'flink.log'}", file=sys.stderr)
-            return 1
-        waited += 1
-        if waited % _REPORT_S == 0:
-            print(_progress(result), flush=True)
-    print("stopping; a new run goes on from the last checkpoint", flush=True)
-    result.cancel()
-    return 0
-
-
-def _progress(result: Any) -> str:
-    sums = {"events": 0, "scores": 0, "failures": 0}
-    for counter in result.metrics().query()["counters"]:
-        kind = counter.key.metric.name.partition("_")[0]
-        if kind in sums:
-            sums[kind] += counter.committed or counter.attempted or 0
-    return ", ".join(f"{count} {kind}" for kind, count in sums.items())

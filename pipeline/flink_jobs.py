@@ -1,0 +1,135 @@
+"""Jobs on a Flink, by its REST interface: the same for an embedded one and a cluster."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from urllib.parse import quote
+
+import requests
+
+_OVER = ("FINISHED", "CANCELED", "FAILED")
+_PAUSE_S = 0.2
+
+
+class Unreachable(Exception):
+    """No JobManager answers at the address."""
+
+
+class SavepointError(Exception):
+    """Flink could not stop the job with a savepoint; says why."""
+
+
+class FlinkRest:
+    """A JobManager at `address`, HOST:PORT."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+
+    def jobs(self, name: str) -> list[FlinkJob]:
+        """The jobs of that name that are not over. Raises Unreachable."""
+        overview = self.ask("GET", "/jobs/overview").json()["jobs"]
+        return [FlinkJob(self, job["jid"]) for job in overview if job["name"] == name and job["state"] not in _OVER]
+
+    def ask(self, method: str, path: str, body: object = None) -> requests.Response:
+        try:
+            answer = requests.request(method, f"http://{self.address}{path}", json=body, timeout=10)
+        except requests.RequestException as error:
+            raise Unreachable(f"no JobManager answers at {self.address}") from error
+        if answer.status_code == requests.codes.unavailable:  # one that has not yet found out that it leads
+            raise Unreachable(f"the JobManager at {self.address} is not ready")
+        return answer
+
+
+class FlinkJob:
+    def __init__(self, rest: FlinkRest, job_id: str) -> None:
+        self.rest, self.job_id = rest, job_id
+
+    def state(self) -> str | None:
+        """RUNNING, RESTARTING, FAILED ...; None when this Flink has no such job. Raises Unreachable."""
+        answer = self.rest.ask("GET", f"/jobs/{self.job_id}")
+        if answer.status_code == requests.codes.not_found:
+            return None
+        state: str = answer.json()["state"]
+        return state
+
+    def why(self) -> str:
+        """The innermost cause of its last failure, in one line. Raises Unreachable."""
+        history = self.rest.ask("GET", f"/jobs/{self.job_id}/exceptions").json().get("exceptionHistory", {}).get("entries", [])
+        return innermost_cause(history[0]["stacktrace"]) if history else "Flink does not say why"
+
+    def end(self, savepoints: Path, patience_s: float) -> str:
+        """Stops the job with a savepoint below the folder, or cancels it when that is not to be had; says which, to follow "stopped"."""
+        before = set(savepoints.glob("*/_metadata"))
+        try:
+            try:
+                self._stop_with_savepoint(savepoints, patience_s)
+            except SavepointError as error:
+                self._cancel(patience_s)
+                return f"without a savepoint ({error}); a new run goes on from the last checkpoint"
+        except Unreachable as error:  # an embedded Flink ends with its job
+            if not set(savepoints.glob("*/_metadata")) - before:
+                return f"without a savepoint ({error}); a new run goes on from the last checkpoint"
+        return "with a savepoint; a new run goes on from it"
+
+    def _stop_with_savepoint(self, folder: Path, patience_s: float) -> None:
+        deadline = time.monotonic() + patience_s
+        while True:
+            try:
+                self._try_to_stop(folder, deadline)
+                break
+            except SavepointError:  # a job that is just starting, or starting again, takes no savepoint
+                if time.monotonic() > deadline or self._is_over():
+                    raise
+                time.sleep(_PAUSE_S)
+        self._wait_until_over(deadline)
+
+    def _try_to_stop(self, folder: Path, deadline: float) -> None:
+        begun = self.rest.ask("POST", f"/jobs/{self.job_id}/stop", {"drain": False, "targetDirectory": folder.as_uri()})
+        if begun.status_code != requests.codes.accepted:
+            raise SavepointError(innermost_cause("\n".join(begun.json().get("errors", [begun.text]))))
+        while time.monotonic() < deadline:
+            answer = self.rest.ask("GET", f"/jobs/{self.job_id}/savepoints/{begun.json()['request-id']}").json()
+            if answer["status"]["id"] == "COMPLETED":
+                if "failure-cause" in answer["operation"]:
+                    raise SavepointError(innermost_cause(answer["operation"]["failure-cause"]["stack-trace"]))
+                return
+            time.sleep(_PAUSE_S)
+        raise SavepointError("Flink took too long for it")
+
+    def _cancel(self, patience_s: float) -> None:
+        self.rest.ask("PATCH", f"/jobs/{self.job_id}")
+        self._wait_until_over(time.monotonic() + patience_s)
+
+    def _wait_until_over(self, deadline: float) -> None:
+        while not self._is_over() and time.monotonic() < deadline:
+            time.sleep(_PAUSE_S)
+
+    def _is_over(self) -> bool:
+        state = self.state()
+        return state is None or state in _OVER
+
+    def counts(self) -> dict[str, int]:
+        """Events, scores and failures since the job was last started. Raises Unreachable."""
+        counts = {"events": 0, "scores": 0, "failures": 0}
+        for vertex in self.rest.ask("GET", f"/jobs/{self.job_id}").json().get("vertices", ()):
+            path = f"/jobs/{self.job_id}/vertices/{vertex['id']}/subtasks/metrics"
+            wanted = {metric["id"]: kind for metric in self.rest.ask("GET", path).json() if (kind := _kind(metric["id"])) in counts}
+            if wanted:
+                for metric in self.rest.ask("GET", f"{path}?agg=sum&get={quote(','.join(wanted))}").json():
+                    counts[wanted[metric["id"]]] += round(metric["sum"])
+        return counts
+
+
+def _kind(metric: str) -> str:
+    """events, scores, failures ... of Flink's name for a metric of ours: OPERATOR.STEP_events, OPERATOR.STEP_scores_damaging."""
+    return (*metric.rpartition(".")[2].split("_"), "")[1]
+
+
+def innermost_cause(trace: str) -> str:
+    """The last "Caused by" of a Java stack trace, or its first line, without the name of the class."""
+    lines = [line for line in trace.splitlines() if line.strip()] or ["?"]
+    causes = [line for line in lines if line.startswith("Caused by: ")]
+    text = causes[-1].removeprefix("Caused by: ") if causes else lines[0]
+    name, colon, message = text.partition(": ")
+    return message if colon and "." in name and " " not in name else text

@@ -1,0 +1,70 @@
+"""What `stream` asks of Flink, embedded or a cluster: settings that travel with the job, and Beam's options for it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from pipeline.snapshots import Snapshots
+
+_CHECKPOINT_MS, _CHECKPOINT_TIMEOUT_MS = 5_000, 120_000
+_BUNDLE_MS, _BUNDLE_SIZE = 20, 50  # a bundle that waits to fill is latency for every element in it
+
+
+def of_job(snapshots: Snapshots) -> dict[str, str]:
+    """Flink's settings for a job that survives whatever happens to Kafka, to Lift Wing and to processes of Flink."""
+    return {
+        "state.backend.type": "rocksdb",  # a model that is away for long may leave more waiting than memory holds
+        "state.backend.incremental": "true",
+        "state.checkpoints.dir": snapshots.checkpoints.as_uri(),
+        "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
+        "execution.buffer-timeout.interval": "5 ms",  # between the two stages; of the default 100 ms an event waits half
+        "restart-strategy.type": "exponential-delay",  # without end, as Kafka may be away for long
+        "restart-strategy.exponential-delay.initial-backoff": "1 s",
+        "restart-strategy.exponential-delay.backoff-multiplier": "2.0",
+        "restart-strategy.exponential-delay.max-backoff": "60 s",
+        "restart-strategy.exponential-delay.reset-backoff-threshold": "5 min",
+    }
+
+
+def of_embedded(rest: str) -> dict[str, str]:
+    """Flink's settings for one inside the job server, whose REST interface is at `rest`, HOST:PORT."""
+    host, _, port = rest.partition(":")
+    return {"rest.bind-address": host, "rest.address": host, "rest.port": port, "rest.bind-port": port}
+
+
+def of_metrics(port: int | None) -> dict[str, str]:
+    """Flink's settings for metrics at http://...:`port`/metrics; none without a port."""
+    if port is None:
+        return {}
+    return {
+        "metrics.reporters": "prometheus",
+        "metrics.reporter.prometheus.factory.class": "org.apache.flink.metrics.prometheus.PrometheusReporterFactory",
+        "metrics.reporter.prometheus.port": str(port),
+        "metrics.reporter.prometheus.filter.excludes": "*:*.metric*",  # Beam's own, a thousand of them
+        "metrics.reporter.prometheus.scope.variables.excludes": "task_name;task_attempt_id;task_attempt_num;operator_name",  # other ones at each start
+    }
+
+
+def beam_options(job_server: str, workers: str, name: str) -> list[str]:
+    """Beam's options for a job with the Python workers of the pool at `workers`, HOST:PORT as the TaskManagers see it."""
+    return [
+        "--runner=PortableRunner",
+        f"--job_endpoint={job_server}",
+        f"--job_name={name}",
+        "--environment_type=EXTERNAL",
+        f"--environment_config={workers}",
+        "--streaming",
+        "--parallelism=1",
+        "--experiments=use_deprecated_read",  # KafkaIO as a splittable DoFn restarts for ever on portable Flink
+        f"--checkpointing_interval={_CHECKPOINT_MS}",
+        f"--checkpoint_timeout_millis={_CHECKPOINT_TIMEOUT_MS}",
+        "--fail_on_checkpointing_errors",  # which Beam reads as "do not": a broker that is away makes checkpoints late, not wrong
+        f"--max_bundle_time_mills={_BUNDLE_MS}",
+        f"--max_bundle_size={_BUNDLE_SIZE}",
+    ]
+
+
+def file_of(settings: Mapping[str, str]) -> str:
+    """Settings as Flink's config.yaml. Each is text: the Prometheus reporter passes over a port that is a number."""
+    return "".join(f"{name}: {json.dumps(value)}\n" for name, value in settings.items())

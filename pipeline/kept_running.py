@@ -1,0 +1,114 @@
+"""What `stream` does all day: watches its job, and starts it again when it is gone."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
+from pathlib import Path
+
+from pipeline.flink_jobs import Unreachable
+from pipeline.on_flink import Lost, Run
+from pipeline.servers import ServerError
+from pipeline.wrong_use import WrongUse
+
+_SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 60.0
+_RAN_WELL_S = 300  # a run of that length is no part of a series of failures
+_GIVE_UP_S = 60  # on a process of ours that lives and does not answer
+_REPORT_S = 60
+_STOPPING_S = 30  # what waits for a savepoint too long is killed by whoever told us to stop
+
+
+def keep_running(start: Callable[[], AbstractContextManager[Run]], stop: threading.Event, savepoints: Path, ready: str) -> int:
+    """Starts the job again and again until it is told to stop, and then ends it with a savepoint. Says `ready` when the job runs for the first time.
+
+    Gives 0; 1 when Flink does not take the job the first time, or somebody else ends it. Raises WrongUse when a server does not start the first time.
+    """
+    ran, pause = False, _SHORTEST_PAUSE_S
+    while True:
+        began = time.monotonic()
+        try:
+            with start() as run:
+                if not ran:
+                    print(ready, flush=True)
+                ran = True
+                return _watched(run, stop, savepoints)
+        except (ServerError, FileNotFoundError, Unreachable) as error:
+            if not ran:
+                raise WrongUse(str(error)) from error
+            trouble: Exception = error
+        except Lost as error:
+            if not ran:
+                _say(str(error))
+                return 1
+            trouble = error
+        if time.monotonic() - began > _RAN_WELL_S:
+            pause = _SHORTEST_PAUSE_S
+        _say(f"{trouble}; starting again from the last checkpoint in {pause:.0f} s")
+        if stop.wait(pause):
+            return 0
+        pause = min(_LONGEST_PAUSE_S, pause * 2)
+
+
+def _watched(run: Run, stop: threading.Event, savepoints: Path) -> int:
+    """Watches until it is told to stop. Raises Lost."""
+    watch, next_report = _Watch(run), time.monotonic() + _REPORT_S
+    while not stop.wait(1):
+        for server in run.needs:
+            if not server.is_running:
+                raise Lost(f"{server.name} died")
+        if watch.sees_the_end():
+            return 1
+        if time.monotonic() > next_report:
+            next_report += _REPORT_S
+            watch.report()
+    print("stopping with a savepoint", flush=True)
+    print(f"stopped {run.job.end(savepoints, _STOPPING_S)}", flush=True)
+    return 0
+
+
+class _Watch:
+    """Looks after a job, and says each trouble once."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._answered = time.monotonic()
+        self._said = ""
+
+    def sees_the_end(self) -> bool:
+        """Whether somebody has ended the job at Flink. Raises Lost when it is gone otherwise."""
+        try:
+            state = self._run.job.state()
+            why = self._run.job.why() if state in ("RESTARTING", "FAILED") else ""
+        except Unreachable as error:
+            if self._run.needs and time.monotonic() - self._answered > _GIVE_UP_S:
+                raise Lost(str(error)) from error
+            if not self._run.needs:
+                self._say_once(f"{error}; waiting for it")
+            return False
+        self._answered = time.monotonic()
+        if state is None:
+            raise Lost(f"the JobManager at {self._run.job.rest.address} has lost the job")
+        if state == "FAILED":
+            raise Lost(f"Flink gave the job up: {why}")
+        if state in ("FINISHED", "CANCELED"):
+            _say(f"the job was ended at Flink, not here; it is {state}")
+            return True
+        self._say_once(f"Flink starts the job again: {why}" if why else "")
+        return False
+
+    def report(self) -> None:
+        with suppress(Unreachable):
+            counts = self._run.job.counts()
+            print(", ".join(f"{count} {what}" for what, count in counts.items()), flush=True)
+
+    def _say_once(self, trouble: str) -> None:
+        if trouble and trouble != self._said:
+            _say(trouble)
+        self._said = trouble
+
+
+def _say(text: str) -> None:
+    print(f"revision-scores stream: {text}", file=sys.stderr, flush=True)

@@ -1,0 +1,122 @@
+"""The two places where a job of `stream` can run: a Flink embedded in the job server, and a cluster."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import apache_beam as beam
+import grpc
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.runner import PipelineResult, PipelineState
+
+from pipeline import beam_options, flink_settings
+from pipeline.flink import ExpansionService, JobServer, WorkerPool
+from pipeline.flink_jobs import FlinkJob, FlinkRest, Unreachable
+from pipeline.servers import Server, free_port, started
+from pipeline.snapshots import Snapshots
+
+_PAUSE_S, _PATIENCE_S = 0.2, 120
+
+Build = Callable[[PipelineOptions, str], beam.Pipeline]  # also given the address of the expansion service
+
+
+class Lost(Exception):
+    """The job, or a process that it needs, is gone; another start may help. Says in one line what happened."""
+
+
+class Run(NamedTuple):
+    """A job that Flink has taken, and the servers of ours that it cannot do without."""
+
+    job: FlinkJob
+    needs: Sequence[Server]
+
+
+@dataclass(frozen=True)
+class EmbeddedFlink:
+    """A Flink that lives and dies with this process."""
+
+    state: Path
+    metrics_port: int | None
+
+    @contextmanager
+    def running(self, name: str, build: Build, options: Sequence[str]) -> Iterator[Run]:
+        """The job, gone on from the newest snapshot. Raises Lost, and what starting servers raises."""
+        snapshots = Snapshots(self.state)
+        snapshots.forget_older()
+        rest = FlinkRest(f"127.0.0.1:{free_port()}")
+        settings = {**flink_settings.of_job(snapshots), **flink_settings.of_embedded(rest.address), **flink_settings.of_metrics(self.metrics_port)}
+        if newest := snapshots.newest():
+            settings["execution.savepoint.path"] = newest.as_uri()  # an embedded Flink passes over Beam's --savepoint_path
+        server, expansion, workers = JobServer(self.state, settings), ExpansionService(self.state), WorkerPool(self.state)
+        with started(server, expansion, workers):
+            of_flink = flink_settings.beam_options(server.address, workers.address, name)
+            job = _submit(name, build, [*of_flink, *options], server, expansion, rest)
+            expansion.stop()
+            yield Run(job, [server, workers])
+
+
+@dataclass(frozen=True)
+class FlinkCluster:
+    """A cluster with its JobManager at `address` and a pool of Python workers at `workers` as its TaskManagers see it, both HOST:PORT.
+
+    Its jobs go on without this process, and whoever comes next takes them over. `state` is a folder that the cluster has too.
+    """
+
+    state: Path
+    address: str
+    workers: str
+
+    @contextmanager
+    def running(self, name: str, build: Build, options: Sequence[str]) -> Iterator[Run]:
+        """The job, gone on from the newest snapshot; one of that name that is there already is stopped first. Raises Lost, Unreachable, and
+        what starting servers raises."""
+        snapshots, rest = Snapshots(self.state), FlinkRest(self.address)
+        for left in rest.jobs(name):
+            left.end(snapshots.savepoints, _PATIENCE_S)
+        snapshots.forget_older()
+        server, expansion = JobServer(self.state, flink_settings.of_job(snapshots), self.address), ExpansionService(self.state)
+        with started(server, expansion):
+            of_flink = flink_settings.beam_options(server.address, self.workers, name)
+            if newest := snapshots.newest():
+                of_flink.append(f"--savepoint_path={newest.as_uri()}")
+            job = _submit(name, build, [*of_flink, *options], server, expansion, rest)
+        yield Run(job, [])
+
+
+def _submit(name: str, build: Build, options: Sequence[str], server: JobServer, expansion: ExpansionService, rest: FlinkRest) -> FlinkJob:
+    beam_options.check(options, also_known=beam_options.of_job_server(server.address))
+    pipeline = build(PipelineOptions(list(options)), expansion.address)
+    try:
+        result = pipeline.run()
+    except (grpc.RpcError, RuntimeError) as error:
+        raise Lost(f"the Flink job server did not take the job: {error}") from error
+    deadline = time.monotonic() + _PATIENCE_S
+    while time.monotonic() < deadline:
+        if not server.is_running:
+            raise Lost(f"{server.name} died")
+        if PipelineState.is_terminal(result.state):
+            raise Lost(f"Flink did not take the job: {_last_words(result)}")
+        if jobs := _jobs(rest, name):
+            return jobs[0]
+        time.sleep(_PAUSE_S)
+    raise Lost(f"Flink did not take the job within {_PATIENCE_S} s")
+
+
+def _jobs(rest: FlinkRest, name: str) -> Sequence[FlinkJob]:
+    try:
+        return rest.jobs(name)
+    except Unreachable:  # an embedded one is not up at once
+        return ()
+
+
+def _last_words(result: PipelineResult) -> str:
+    try:
+        result.wait_until_finish()
+    except RuntimeError as error:
+        return str(error).strip().splitlines()[-1]
+    return str(result.state)

@@ -1,0 +1,127 @@
+"""A real Flink cluster on this machine, for tests, benchmarks and production on one machine: `python -m runners.local_flink`.
+
+JobManager, TaskManagers and the pool of Python workers are processes of their own, and one that dies is replaced.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+from pipeline import flink_settings
+from pipeline.flink import OfTheJar, WorkerPool
+from pipeline.servers import Server, ServerError, free_port, started
+
+_LOOK_S = 0.5
+_RUNTIME = "org.apache.flink.runtime"
+
+# What Flink's shell scripts work out of one total. RocksDB lives in the managed part.
+_TASK_HEAP_MB, _FRAMEWORK_HEAP_MB = 640, 128
+_TASK_MANAGER_MEMORY = {
+    "task.heap.size": f"{_TASK_HEAP_MB}m",
+    "task.off-heap.size": "0",
+    "managed.size": "256m",
+    "network.min": "64m",
+    "network.max": "64m",
+    "framework.heap.size": f"{_FRAMEWORK_HEAP_MB}m",
+    "framework.off-heap.size": "128m",
+    "jvm-metaspace.size": "256m",
+    "jvm-overhead.min": "192m",
+    "jvm-overhead.max": "192m",
+}
+
+
+def cluster(folder: Path, port: int, workers_port: int, task_managers: int, slots: int, metrics_port: int | None) -> list[Server]:
+    """JobManager, Python worker pool and TaskManagers with their logs in `folder`. TaskManagers have their metrics at the ports after the JobManager's."""
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = _settings(port, slots)
+    servers: list[Server] = [_job_manager(folder, port, {**settings, **flink_settings.of_metrics(metrics_port)}), WorkerPool(folder, workers_port)]
+    for number in range(1, task_managers + 1):
+        of_metrics = flink_settings.of_metrics(metrics_port and metrics_port + number)
+        servers.append(_task_manager(folder, number, {**settings, **of_metrics}))
+    return servers
+
+
+def _settings(port: int, slots: int) -> dict[str, str]:
+    return {
+        "jobmanager.rpc.address": "127.0.0.1",
+        "jobmanager.rpc.port": str(free_port()),
+        "jobmanager.bind-host": "127.0.0.1",
+        "rest.address": "127.0.0.1",
+        "rest.bind-address": "127.0.0.1",
+        "rest.port": str(port),
+        "rest.bind-port": str(port),
+        "taskmanager.host": "127.0.0.1",
+        "taskmanager.bind-host": "127.0.0.1",
+        "taskmanager.numberOfTaskSlots": str(slots),
+        "heartbeat.interval": "2000",  # ms; how soon a TaskManager finds the JobManager's successor
+        "heartbeat.timeout": "10000",
+        "classloader.resolve-order": "parent-first",  # jobs bring the jar that is here already
+    }
+
+
+def _job_manager(folder: Path, port: int, settings: Mapping[str, str]) -> Server:
+    main = [f"{_RUNTIME}.entrypoint.StandaloneSessionClusterEntrypoint", "--configDir", _configuration(folder / "job-manager", settings)]
+    return OfTheJar("the JobManager", 512, main, port, folder / "job-manager.log")
+
+
+def _task_manager(folder: Path, number: int, settings: Mapping[str, str]) -> Server:
+    name, port = f"task-manager-{number}", free_port()
+    sizes = {"taskmanager.cpu.cores": "1", **{f"taskmanager.memory.{part}": size for part, size in _TASK_MANAGER_MEMORY.items()}}
+    main = [f"{_RUNTIME}.taskexecutor.TaskManagerRunner", "--configDir", _configuration(folder / name, {**settings, "taskmanager.rpc.port": str(port)})]
+    for setting, size in sizes.items():
+        main += ["-D", f"{setting}={size}"]
+    return OfTheJar(f"TaskManager {number}", _TASK_HEAP_MB + _FRAMEWORK_HEAP_MB, main, port, folder / f"{name}.log")
+
+
+def _configuration(folder: Path, settings: Mapping[str, str]) -> str:
+    folder.mkdir(exist_ok=True)
+    (folder / "config.yaml").write_text(flink_settings.file_of(settings), encoding="utf-8")
+    return str(folder)
+
+
+def keep_up(servers: list[Server], stop: threading.Event) -> None:
+    """Replaces each server that dies, until it is told to stop."""
+    while not stop.wait(_LOOK_S):
+        for server in servers:
+            if not server.is_running:
+                print(f"{server.name} died; starting another", flush=True)
+                server.start()
+
+
+def main() -> int:
+    arguments = _arguments()
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    port, workers_port = arguments.port or free_port(), arguments.workers_port or free_port()
+    try:
+        servers = cluster(arguments.folder.resolve(), port, workers_port, arguments.task_managers, arguments.slots, arguments.metrics_port)
+        with started(*servers):
+            print(f"Flink at 127.0.0.1:{port}, Python workers at 127.0.0.1:{workers_port}; logs in {arguments.folder.resolve()}", flush=True)
+            keep_up(servers, stop)
+    except (ServerError, FileNotFoundError) as error:
+        print(f"local_flink: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m runners.local_flink", description="A Flink cluster on this machine; each process that dies is replaced.")
+    parser.add_argument("--folder", type=Path, default=Path("flink-cluster"), metavar="DIR", help="logs and settings (default: flink-cluster)")
+    parser.add_argument("--port", type=int, default=8081, help="of the JobManager, for stream --flink and for browsers; 0: any (default: 8081)")
+    parser.add_argument("--workers-port", type=int, default=50000, metavar="PORT", help="of the Python worker pool; 0: any (default: 50000)")
+    parser.add_argument("--task-managers", type=int, default=1, metavar="N", help="each has a Python worker process for each job (default: 1)")
+    parser.add_argument("--slots", type=int, default=2, metavar="N", help="of each TaskManager (default: 2)")
+    parser.add_argument(
+        "--metrics-port", type=int, metavar="PORT", help="where Prometheus finds the JobManager, and after it the TaskManagers (default: nowhere)"
+    )
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
