@@ -109,6 +109,7 @@ def _parser() -> _Parser:
         default="127.0.0.1:50000",
         help="with --flink: Python workers, as a TaskManager sees them (default: 127.0.0.1:50000)",
     )
+    stream.add_argument("--job-jar", type=Path, metavar="FILE", help="write the job for a cluster that runs it by itself (Kubernetes), and end")
     stream.add_argument("--metrics-port", type=int, metavar="PORT", help="without --flink: where Prometheus finds metrics (default: nowhere)")
 
     regenerate = command(

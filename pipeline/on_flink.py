@@ -88,6 +88,18 @@ class FlinkCluster:
         yield Run(job, [])
 
 
+def write_job(file: Path, state: Path, workers: str, name: str, build: Build, options: Sequence[str]) -> None:
+    """Writes the job as a jar for a cluster that runs nothing else, with org.apache.beam.runners.flink.FlinkPipelineRunner as its main class. Raises Lost,
+    and what starting servers raises."""
+    server, expansion = JobServer(state, {}, master="[auto]"), ExpansionService(state)
+    with started(server, expansion):
+        of_flink = [*flink_settings.beam_options(server.address, workers, name), f"--output_executable_path={file}"]
+        beam_options.check([*of_flink, *options], also_known=beam_options.of_job_server(server.address))
+        result = build(PipelineOptions([*of_flink, *options]), expansion.address).run()
+        if result.wait_until_finish() != PipelineState.DONE:
+            raise Lost(f"the Flink job server did not write the jar; why is at the end of {server.log}")
+
+
 def _submit(name: str, build: Build, options: Sequence[str], server: JobServer, expansion: ExpansionService, rest: FlinkRest) -> FlinkJob:
     beam_options.check(options, also_known=beam_options.of_job_server(server.address))
     pipeline = build(PipelineOptions(list(options)), expansion.address)

@@ -19,7 +19,8 @@ from confluent_kafka.admin import AdminClient
 
 from pipeline.graph import score_revisions
 from pipeline.kept_running import keep_running
-from pipeline.on_flink import EmbeddedFlink, FlinkCluster
+from pipeline.on_flink import Build, EmbeddedFlink, FlinkCluster, Lost, write_job
+from pipeline.servers import ServerError
 from pipeline.snapshots import Snapshots
 from pipeline.wrong_use import WrongUse
 from transforms.kafka_sink import KafkaStreams
@@ -36,13 +37,26 @@ def run(configuration: Configuration, arguments: argparse.Namespace, options: li
     _check_broker(arguments.kafka, topics)
     state = arguments.state.resolve() / arguments.group
     state.mkdir(parents=True, exist_ok=True)
+    build = partial(_build, configuration, arguments, topics)
+    if arguments.job_jar:
+        return _write_job(arguments, state, build, options)
     stop = _stop_on_signals()
     flink = FlinkCluster(state, arguments.flink, arguments.workers) if arguments.flink else EmbeddedFlink(state, arguments.metrics_port)
-    build = partial(_build, configuration, arguments, topics)
     ready = f"reading {', '.join(topics)} of {arguments.kafka}, asking {configuration.lift_wing.url}; state and logs in {state}"
     with _alone_in(state):
         _log_to(state / "driver.log")
         return keep_running(partial(flink.running, arguments.group, build, options), stop, Snapshots(state).savepoints, ready)
+
+
+def _write_job(arguments: argparse.Namespace, state: Path, build: Build, options: Sequence[str]) -> int:
+    try:
+        with _alone_in(state):
+            _log_to(state / "driver.log")
+            write_job(arguments.job_jar.resolve(), state, arguments.workers, arguments.group, build, options)
+    except (ServerError, FileNotFoundError, Lost) as error:
+        raise WrongUse(str(error)) from error
+    print(f"wrote {arguments.job_jar}")
+    return 0
 
 
 def _build(configuration: Configuration, arguments: argparse.Namespace, topics: Sequence[str], options: PipelineOptions, expansion: str) -> beam.Pipeline:

@@ -92,6 +92,19 @@ class SimulatedLiftWingProgram(Program):
         return self
 
 
+class LocalFlinkProgram(Program):
+    """A Flink cluster as processes of their own: the JobManager at `address`, the Python workers at `workers`. Its files are below `folder`."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        super().__init__("runners.local_flink", "--folder", str(folder), "--port", "0", "--workers-port", "0", *options)
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        found = self.wait_for(r"^Flink at (\S+), Python workers at (\S+);")
+        self.address, self.workers = found[1], found[2]
+        return self
+
+
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     """A command of this project, run to its end."""
     return subprocess.run([sys.executable, "-m", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)

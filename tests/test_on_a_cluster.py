@@ -1,0 +1,104 @@
+"""Stream mode on a real Flink cluster, whose processes die one after the other."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import orjson
+import psutil
+import pytest
+import requests
+from conftest import ROOT
+from test_on_flink import Topics, edits, stream, wait_for_checkpoint, wait_until, wanted
+
+from pipeline.configuration import load
+from pipeline.servers import free_port
+from runners.local_kafka import LocalKafka
+from runners.programs import LocalFlinkProgram
+from runners.simulated_lift_wing import SimulatedLiftWing
+from transforms.models import Configuration
+
+pytestmark = pytest.mark.flink
+
+SHIPPED = (ROOT / "pipeline" / "models.yaml").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def kafka(tmp_path_factory: pytest.TempPathFactory, shipped: Configuration) -> Iterator[LocalKafka]:
+    streams = [*(model.stream for model in shipped.models.values()), shipped.failure_stream]
+    with LocalKafka(tmp_path_factory.mktemp("kafka")) as broker:
+        broker.create_topics(*(f"{datacenter}.{stream}" for datacenter in shipped.datacenters for stream in streams))
+        yield broker
+
+
+def models_without(model: str, file: Path) -> Path:
+    """The shipped models file without one of its models."""
+    text, count = re.subn(rf"^  {model}:\n(?:    .*\n|\n)+", "", SHIPPED, flags=re.MULTILINE)
+    assert count == 1
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def kill(cluster: LocalFlinkProgram, command: str) -> None:
+    """kill -9 for the youngest process of the cluster with this in its command line."""
+    found = [process for process in psutil.Process(cluster.process.pid).children(recursive=True) if command in " ".join(process.cmdline())]
+    max(found, key=lambda process: process.create_time()).kill()
+
+
+def metric(port: int, name: str) -> list[tuple[str, float]]:
+    """Each series of that name at a Prometheus reporter, its job_name and its value; none before there is a reporter."""
+    try:
+        lines = requests.get(f"http://127.0.0.1:{port}/metrics", timeout=10).text.splitlines()
+    except requests.ConnectionError:
+        return []
+    series = [re.fullmatch(rf'{name}{{.*job_name="(\w+)".*}} (\S+)', line) for line in lines]
+    return [(match[1], float(match[2])) for match in series if match]
+
+
+def test_nothing_is_lost_when_processes_of_a_cluster_die_and_when_models_change(kafka: LocalKafka, tmp_path: Path) -> None:
+    files = [models_without("articletopic", tmp_path / "first.yaml"), models_without("reverted", tmp_path / "second.yaml")]
+    first, second = map(load, files)
+    topics, metrics_port, state = Topics(kafka, "cluster", first), free_port(), tmp_path / "state"
+    sent: set[tuple[str, str, str, int]] = set()
+
+    def send(lines: list[bytes], configuration: Configuration) -> set[tuple[str, str, str, int]]:
+        topics.send(lines, topics.inputs[0])
+        scores = wanted(lines, "eqiad", configuration)
+        sent.update(scores)
+        return scores
+
+    with SimulatedLiftWing(latency=0.2) as lift_wing, LocalFlinkProgram(tmp_path / "cluster", "--metrics-port", str(metrics_port)) as cluster:
+        where = ["--flink", cluster.address, "--workers", cluster.workers]
+        with stream(kafka, lift_wing, topics, state, "--models", str(files[0]), *where) as program:
+            of_damaging = [key for key in send(edits(0, 60), first) if key[1] == "damaging"]
+            calls = "flink_taskmanager_job_task_operator_ScoreWithLiftWing_calls_damaging"
+            wait_until(lambda: metric(metrics_port + 1, calls) == [("revision_scores", len(of_damaging))])
+            for number, victim in enumerate(("TaskManagerRunner", "SdkHarness", "StandaloneSessionClusterEntrypoint"), 1):
+                wait_for_checkpoint(state)
+                send(edits(60 * number, 60 * number + 60), first)
+                kill(cluster, victim)
+                topics.wait_for(lambda topics: set(topics.scored()) == sent)
+            at_crashes = topics.scored()
+            assert len({orjson.loads(message.value())["meta"]["id"] for message in topics.messages}) == len(at_crashes), "a repeat has the id of the first"
+
+            lift_wing.control(model="damaging", mode="hang")
+            answered = {key for key in send(edits(240, 320), first) if key[1] != "damaging"}
+            topics.wait_for(lambda topics: set(topics.scored()) >= answered)
+            for _ in range(2):  # an answered request leaves the state with the next look at it, which is no more than 5 s away
+                wait_for_checkpoint(state)
+            assert program.stop() == 0
+        assert program.lines[-2:] == ["stopping with a savepoint\n", "stopped with a savepoint; a new run goes on from it\n"]
+
+        lift_wing.clear()
+        of_new_model = {key for key in send(edits(320, 500), second) if key[1] == "articletopic"}
+        with stream(kafka, lift_wing, topics, state, "--models", str(files[1]), *where) as program:
+            topics.wait_for(lambda topics: set(topics.scored()) >= sent)
+            assert program.stop() == 0
+
+    topics.close()
+    assert topics.scored() - at_crashes == Counter(sent - set(at_crashes)), "none missing, and after an orderly stop none twice"
+    assert of_new_model
+    assert topics.failures() == []
