@@ -49,7 +49,7 @@ def run(configuration: Configuration, arguments: argparse.Namespace, options: li
                 configuration,
                 KafkaTopics(topics, _consumer(arguments), expansion.address),
                 KafkaStreams({"bootstrap.servers": arguments.kafka}),
-                InState(),
+                InState(arguments.each_event_once),
             )
             _log_to(state / "driver.log")
             result = pipeline.run()
