@@ -19,6 +19,7 @@ from transforms.answers import LiftWingError, NotCalled, seconds_to_next_try
 from transforms.elements import Failure, Score, ScoreRequest, ScoreResponse, json_text
 from transforms.lift_wing import Answer, LiftWing, SharedLiftWing
 from transforms.models import Configuration, Endpoint
+from transforms.recent import Recent
 
 Batch = tuple[ScoreRequest, ...]
 Output = Any  # ScoreResponse or TaggedOutput of "failures"; Beam has no name for that at run time
@@ -59,6 +60,7 @@ class AskFn(beam.DoFn):
     def __init__(self, configuration: Configuration) -> None:
         self.configuration = configuration
         self._milliseconds = {model: Metrics.distribution("ScoreWithLiftWing", f"call_ms_{model}") for model in configuration.models}
+        self.recent_milliseconds = Recent("ScoreWithLiftWing", "call_ms", configuration.models)
 
     def setup(self) -> None:
         self.lift_wing: LiftWing = SharedLiftWing.acquire(self.configuration.lift_wing)
@@ -79,7 +81,9 @@ class AskFn(beam.DoFn):
         model = pending.request.model
         if not isinstance(answer.result, NotCalled):
             count("calls", model)
-            self._milliseconds[model].update(round(answer.seconds * 1000))
+            milliseconds = round(answer.seconds * 1000)
+            self._milliseconds[model].update(milliseconds)
+            self.recent_milliseconds.add(model, milliseconds)
         if isinstance(answer.result, Score):
             return ScoreResponse(pending.request, answer.result)
         if not isinstance(answer.result, LiftWingError):

@@ -40,8 +40,8 @@ class CallLimit:
         return int(self._limit)
 
     def per_second(self, now: float) -> float:
-        """What the endpoint can take, by Little's law; less and less when it has not answered for longer than it should."""
-        return self._limit / max(self._seconds, now - (self._answered_at or now))
+        """What the endpoint can take, or will soon, by Little's law; less and less when it has not answered for longer than it should."""
+        return max(self._limit, self._easy) / max(self._seconds, now - (self._answered_at or now))
 
     def has_room(self, in_flight: int, now: float) -> bool:
         """Whether one more call may go out. Of a broken endpoint that is the probe."""
@@ -63,11 +63,12 @@ class CallLimit:
     def answered(self, seconds: float, now: float) -> None:
         """An answer that shows life came after so long."""
         self._in_a_row, self._answered_at = 0, now
-        self._seconds += 0.1 * (max(seconds, 0.001) - self._seconds)
         if self._closed_until is not None:  # it is back, and begins with one call at a time
-            self._easy, self._limit = self.most / 2, 1.0
+            self._easy, self._limit = float(self.most), 1.0
             self._closed_until, self._probing, self._pauses = None, False, 0
-        elif self._limit < self.most:
+            return
+        self._seconds += 0.1 * (max(seconds, 0.001) - self._seconds)
+        if self._limit < self.most:
             self._limit = min(self.most, self._limit + (1.0 if self._limit < self._easy else 1.0 / self._limit))
 
     def failed(self, started_at: float, now: float, retry_after_s: float = 0.0) -> bool:

@@ -115,7 +115,7 @@ class LiftWing:
             if not lane.limit.is_broken:
                 if lane.in_flight + len(lane.queue) < lane.limit.now + _QUEUED_AT_MOST and len(self._open) < 2 * self._settings.in_flight:
                     return 0.0
-                first, lane.pace = _SHORTEST_WAIT_S, 1.25 * lane.limit.per_second(now)
+                first, lane.pace = _SHORTEST_WAIT_S, max(1.0, 1.25 * lane.limit.per_second(now))
             elif lane.limit.has_room(0, now) and not lane.queue:
                 return 0.0
             else:

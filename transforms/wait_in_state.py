@@ -25,7 +25,7 @@ from transforms.elements import Event, ScoreRequest
 from transforms.lift_wing import Answer, Counts, LiftWing
 from transforms.models import Configuration
 
-_SHORTEST_LOOK_S, _LONGEST_LOOK_S = 0.1, 5.0
+_SHORTEST_LOOK_S, _LONGEST_LOOK_S = 0.1, 2.5
 _LOOKS_PER_S = 25  # each brings home all answers that are there, whoever they are for
 _REMEMBERED_S = 3600  # what ChangeProp remembers of an event
 _GAUGES_S = 1.0
@@ -191,6 +191,7 @@ class _AskInStateFn(AskFn):
             counts = self.lift_wing.counts()
             for (model, name), gauge in self._gauges.items():
                 gauge.set(getattr(counts.get(model, Counts()), name))
+            self.recent_milliseconds.tell()
 
     def _serve(self, key: str, waiting: _Waiting, pending: Any, look: Any) -> Iterator[Output]:
         """Takes home what is answered, calls what is due, and leaves the rest of this key in state until it is worth another look."""
