@@ -101,6 +101,7 @@ def _parser() -> _Parser:
     stream.add_argument("--output", choices=["kafka"], default="kafka", help="where scores go (default: kafka)")
     stream.add_argument("--group", default="revision-scores", help="Kafka consumer group, and the name of the state (default: revision-scores)")
     stream.add_argument("--from", dest="start", choices=["earliest", "latest"], default="latest", help="where a new group begins (default: latest)")
+    stream.add_argument("--each-event-once", action="store_true", help="drop an event whose meta.id came within the last hour")
     stream.add_argument("--state", type=Path, default=Path("revision-scores-state"), metavar="DIR", help="checkpoints and logs; a new run goes on from here")
     stream.add_argument("--flink", metavar="HOST:PORT", help="JobManager of a cluster that has --state too (default: a Flink inside this command)")
     stream.add_argument(

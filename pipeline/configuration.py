@@ -43,6 +43,10 @@ def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
+def _is_limit(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
 def _is_duration(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
 
@@ -80,6 +84,7 @@ def _is_mapping(value: Any) -> bool:
 _MAPPING: Kind[Mapping[str, Any]] = Kind("a mapping", "{}", _is_mapping)
 _FLAG: Kind[bool] = Kind("true or false", "false", lambda value: isinstance(value, bool))
 _COUNT: Kind[int] = Kind("a whole number of at least 1", "5", _is_count)
+_LIMIT: Kind[int] = Kind("a whole number, 0 to let the requests wait", "5", _is_limit)
 _SECONDS: Kind[float] = Kind("a number of seconds above 0", "30", _is_duration)
 _URL: Kind[str] = Kind("an http or https address without user, query or fragment", "https://inference.discovery.wmnet:30443", _is_url)
 _CA_FILE: Kind[str | None] = Kind("a PEM file that exists", "/etc/ssl/certs/ca-certificates.crt", lambda value: _is_text(value) and Path(value).is_file())
@@ -134,7 +139,7 @@ def _streams(section: Section) -> tuple[str, str, tuple[str, ...]]:
 
 
 def _model(name: str, section: Section, template: str) -> Model:
-    section.only("namespace", "on", "concurrency", "enabled", "stream", "match", "match_not", "wikis")
+    section.only("namespace", "on", "concurrency", "enabled", "url", "stream", "match", "match_not", "wikis")
     if not _is_name(name):
         section.problems.append(f"{section.path}: expected a model name of a-z, 0-9, _ and -, got {name!r}; use the name in Lift Wing's URL")
     common = Endpoint(
@@ -142,8 +147,9 @@ def _model(name: str, section: Section, template: str) -> Model:
         model=name,
         namespace=section.need("namespace", _NAMESPACE, ""),
         on=section.get("on", _ON, "edit"),
-        concurrency=section.get("concurrency", _COUNT, 5),  # what ChangeProp allows a rule
+        concurrency=section.get("concurrency", _LIMIT, 5),  # what ChangeProp allows a rule
         enabled=section.get("enabled", _FLAG, True),
+        url=section.get("url", _URL, "").rstrip("/") or None,
     )
     match, match_not = _rule(section)
     endpoints = {wiki: _endpoint(wiki, own, common) for wiki, own in _wikis(section)}
@@ -159,7 +165,7 @@ def _endpoint(wiki: str, section: Section, common: Endpoint) -> Endpoint:
         common,
         wiki=wiki,
         on=section.get("on", _ON, common.on),
-        concurrency=section.get("concurrency", _COUNT, common.concurrency),
+        concurrency=section.get("concurrency", _LIMIT, common.concurrency),
         enabled=section.get("enabled", _FLAG, True) and common.enabled,
     )
 

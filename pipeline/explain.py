@@ -46,7 +46,7 @@ def explanation(line: bytes, configuration: Configuration, selection: Selection)
         else [
             {
                 "model": endpoint.model,
-                "url": configuration.lift_wing.url + endpoint.path,
+                "url": (endpoint.url or configuration.lift_wing.url) + endpoint.path,
                 "host": endpoint.host,
                 "stream": configuration.models[endpoint.model].stream,
             }

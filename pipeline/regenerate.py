@@ -22,6 +22,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 import schemas
 from pipeline import beam_options
 from pipeline.graph import score_revisions
+from pipeline.narrowing import without_stopped
 from pipeline.wrong_use import WrongUse
 from transforms.file_sink import HiveFiles, MoveIntoPlace
 from transforms.file_source import Files, InputFile, find_files, read_file
@@ -37,6 +38,9 @@ def run(configuration: Configuration, arguments: argparse.Namespace, options: li
     beam_options.check(options)
     files = _input_files(arguments.input, configuration)
     _check_output(arguments.output, arguments.input, arguments.overwrite)
+    configuration, stopped_endpoints = without_stopped(configuration)
+    if stopped_endpoints:
+        print(f"not called, as their concurrency is 0: {', '.join(stopped_endpoints)}")
     print(f"{len(files)} file{'s' if len(files) > 1 else ''} from {arguments.input}, scored by {configuration.lift_wing.url}", flush=True)
     stopped = _stop_on_signals()
     try:

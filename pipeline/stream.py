@@ -62,7 +62,7 @@ def _write_job(arguments: argparse.Namespace, state: Path, build: Build, options
 def _build(configuration: Configuration, arguments: argparse.Namespace, topics: Sequence[str], options: PipelineOptions, expansion: str) -> beam.Pipeline:
     pipeline = beam.Pipeline(options=options)
     source = KafkaTopics(topics, _consumer(arguments), expansion)
-    score_revisions(pipeline, configuration, source, KafkaStreams({"bootstrap.servers": arguments.kafka}), InState())
+    score_revisions(pipeline, configuration, source, KafkaStreams({"bootstrap.servers": arguments.kafka}), InState(arguments.each_event_once))
     return pipeline
 
 

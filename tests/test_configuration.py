@@ -16,7 +16,7 @@ from transforms.wikis import known_wikis
 SHIPPED = Path(__file__).parent.parent / "pipeline" / "models.yaml"
 DATA = Path(__file__).parent / "data"
 KINDS = "edit, main_edit, bot_edit, nonbot_edit, page_creation, main_creation, bot_page_creation, nonbot_page_creation"
-MODEL_KEYS = "namespace, on, concurrency, enabled, stream, match, match_not, wikis"
+MODEL_KEYS = "namespace, on, concurrency, enabled, url, stream, match, match_not, wikis"
 HEAD = """\
 lift_wing: {url: "https://lift.wing"}
 streams: {score: "revision-score-{model}", failure: revision-score.error}
@@ -194,11 +194,14 @@ def test_an_anchor_spares_to_write_a_list_twice(read):
         ("on: edits", f"on: expected one of {KINDS}, got 'edits'; write on: edit"),
         ("on: [edit]", f"on: expected one of {KINDS}, got a list; write on: edit"),
         ("on: true", f"on: expected one of {KINDS}, got true; write on: edit"),
-        ("concurrency: 0", "concurrency: expected a whole number of at least 1, got 0; write concurrency: 5"),
-        ("concurrency: true", "concurrency: expected a whole number of at least 1, got true; write concurrency: 5"),
-        ("concurrency: 2.0", "concurrency: expected a whole number of at least 1, got 2.0; write concurrency: 5"),
-        ("concurrency: '8'", "concurrency: expected a whole number of at least 1, got '8'; write concurrency: 5"),
-        ("concurrency:", "concurrency: expected a whole number of at least 1, got nothing; write concurrency: 5"),
+        (
+            "url: inference",
+            "url: expected an http or https address without user, query or fragment, got 'inference'; write url: https://inference.discovery.wmnet:30443",
+        ),
+        ("concurrency: true", "concurrency: expected a whole number, 0 to let the requests wait, got true; write concurrency: 5"),
+        ("concurrency: 2.0", "concurrency: expected a whole number, 0 to let the requests wait, got 2.0; write concurrency: 5"),
+        ("concurrency: '8'", "concurrency: expected a whole number, 0 to let the requests wait, got '8'; write concurrency: 5"),
+        ("concurrency:", "concurrency: expected a whole number, 0 to let the requests wait, got nothing; write concurrency: 5"),
         ("enabled: no", "enabled: expected true or false, got 'no'; write enabled: false"),
         ("enabled: 0", "enabled: expected true or false, got 0; write enabled: false"),
         ("stream: a/b", "stream: expected a stream name of letters, digits and ._-, got 'a/b'; write stream: mediawiki.revision-score.error"),
@@ -241,7 +244,7 @@ def test_a_wrong_line_of_a_model(problems, line, problem):
         ("{enwiki: }", "wikis.enwiki: expected a mapping, got nothing; write enwiki: {}"),
         ("{enwiki: edit}", "wikis.enwiki: expected a mapping, got 'edit'; write enwiki: {}"),
         ("{enwiki: {concurency: 5}}", "wikis.enwiki.concurency: expected one of on, concurrency, enabled, got 'concurency'; did you mean concurrency?"),
-        ("{enwiki: {concurrency: -1}}", "wikis.enwiki.concurrency: expected a whole number of at least 1, got -1; write concurrency: 5"),
+        ("{enwiki: {concurrency: -1}}", "wikis.enwiki.concurrency: expected a whole number, 0 to let the requests wait, got -1; write concurrency: 5"),
         ("{enwiki: {on: no}}", f"wikis.enwiki.on: expected one of {KINDS}, got 'no'; write on: edit"),
         ("{enwiki: {}, enwiki: {}}", "wikis.enwiki: expected once, got on line 6 and again on line 6; remove one"),
     ],

@@ -21,8 +21,9 @@ from pipeline.configuration import load
 from pipeline.servers import free_port
 from runners.simulated_faults import MEDIAWIKI_FAILED, UNKNOWN_REVISION
 from runners.simulated_lift_wing import SimulatedLiftWing, score, version
+from transforms.answers import LiftWingError, NotCalled, Rejected, Unavailable, Unexpected
 from transforms.elements import Score
-from transforms.lift_wing import Answer, LiftWing, LiftWingError, Rejected, SharedLiftWing, Unavailable, Unexpected
+from transforms.lift_wing import Answer, Counts, LiftWing, SharedLiftWing
 from transforms.models import Endpoint, LiftWingSettings
 
 MODELS = load(ROOT / "pipeline" / "models.yaml").models
@@ -63,12 +64,18 @@ def good(rev_id: int = REVISION, endpoint: Endpoint = DAMAGING) -> Score:
     return Score(version(endpoint.wiki, endpoint.model), said["prediction"], said["probability"])
 
 
-def error(found: Answer) -> tuple[type[object], str, int]:
-    return type(found.result), str(found.result), found.tries
+def error(found: Answer) -> tuple[type[object], str]:
+    return type(found.result), str(found.result)
 
 
 def calls(server: SimulatedLiftWing, rev_id: int = REVISION, endpoint: Endpoint = DAMAGING) -> int:
     return server.calls().get((endpoint.model, endpoint.wiki, rev_id), 0)
+
+
+def wait_until(fact: Callable[[], bool]) -> None:
+    until = monotonic() + PATIENCE_S
+    while not fact():
+        assert monotonic() < until
 
 
 def wait_for_calls(server: SimulatedLiftWing, count: int, endpoint: Endpoint) -> None:
@@ -83,8 +90,7 @@ def wait_for_calls(server: SimulatedLiftWing, count: int, endpoint: Endpoint) ->
 
 @pytest.mark.parametrize("endpoint", [next(iter(model.endpoints.values())) for model in MODELS.values()], ids=lambda endpoint: endpoint.name)
 def test_each_model_gives_its_score(lift_wing: SimulatedLiftWing, opened: Open, endpoint: Endpoint) -> None:
-    found = answer(opened(), endpoint=endpoint)
-    assert (found.result, found.tries) == (good(endpoint=endpoint), 1)
+    assert answer(opened(), endpoint=endpoint).result == good(endpoint=endpoint)
     assert lift_wing.calls() == {(endpoint.model, endpoint.wiki, REVISION): 1}
 
 
@@ -94,7 +100,7 @@ def test_the_time_of_a_call_is_told(opened: Open, lift_wing: SimulatedLiftWing) 
 
 
 def test_a_path_in_the_address_stays(opened: Open, lift_wing: SimulatedLiftWing) -> None:
-    assert error(answer(opened(url=f"{lift_wing.url}/service/"))) == (Rejected, "404: Not Found", 1)
+    assert error(answer(opened(url=f"{lift_wing.url}/service/"))) == (Rejected, "404: Not Found")
 
 
 # No score, and another try cannot help
@@ -110,7 +116,7 @@ def test_a_path_in_the_address_stays(opened: Open, lift_wing: SimulatedLiftWing)
 )
 def test_the_revision_or_the_model_is_at_fault(lift_wing: SimulatedLiftWing, opened: Open, status: int, said: str) -> None:
     lift_wing.control(mode="status", status=status)
-    assert error(answer(opened())) == (Rejected, f"{status}: {said}", 1)
+    assert error(answer(opened())) == (Rejected, f"{status}: {said}")
     assert calls(lift_wing) == 1
 
 
@@ -128,12 +134,12 @@ def test_the_revision_or_the_model_is_at_fault(lift_wing: SimulatedLiftWing, ope
 )
 def test_the_reason_is_what_the_body_says(lift_wing: SimulatedLiftWing, opened: Open, body: Any, said: str) -> None:
     lift_wing.control(mode="status", status=418, body=body)
-    assert error(answer(opened())) == (Rejected, f"418: {said}", 1)
+    assert error(answer(opened())) == (Rejected, f"418: {said}")
 
 
 def test_a_redirect_is_not_followed(lift_wing: SimulatedLiftWing, opened: Open) -> None:
     lift_wing.control(mode="status", status=302, headers={"Location": "/elsewhere"})
-    assert error(answer(opened())) == (Rejected, "302: (empty body)", 1)
+    assert error(answer(opened())) == (Rejected, "302: (empty body)")
 
 
 @pytest.mark.parametrize(
@@ -146,8 +152,8 @@ def test_a_redirect_is_not_followed(lift_wing: SimulatedLiftWing, opened: Open) 
 )
 def test_a_good_status_without_the_score(lift_wing: SimulatedLiftWing, opened: Open, mode: str, said: str) -> None:
     lift_wing.control(mode=mode)
-    kind, text, tries = error(answer(opened()))
-    assert (kind, tries, calls(lift_wing)) == (Rejected, 1, 1)
+    kind, text = error(answer(opened()))
+    assert (kind, calls(lift_wing)) == (Rejected, 1)
     assert text.startswith(f"200 without the score of revision 7: {said}")
 
 
@@ -160,80 +166,112 @@ def test_a_good_status_with_anything_else(lift_wing: SimulatedLiftWing, opened: 
 # No score, and another try may help
 
 
-@pytest.mark.parametrize("status", [429, 502, 503, 504, 500])
-def test_a_passing_fault_is_tried_again(lift_wing: SimulatedLiftWing, opened: Open, status: int) -> None:
-    lift_wing.control(mode="status", status=status, times=1)
-    found = answer(opened())
-    assert (found.result, found.tries, calls(lift_wing)) == (good(), 2, 2)
-
-
 @pytest.mark.parametrize(
     ("status", "said"),
     [(429, "Too Many Requests"), (502, "Bad Gateway"), (503, "no healthy upstream"), (504, "upstream request timeout"), (500, MEDIAWIKI_FAILED)],
 )
-def test_a_lasting_fault_ends_with_the_age_of_the_request(lift_wing: SimulatedLiftWing, opened: Open, status: int, said: str) -> None:
-    lift_wing.control(mode="status", status=status)
-    assert error(answer(opened(max_age_s=0.2))) == (Unavailable, f"{status}: {said}", 1)
+def test_a_passing_fault(lift_wing: SimulatedLiftWing, opened: Open, status: int, said: str) -> None:
+    lift_wing.control(mode="status", status=status, headers={"Retry-After": "7"})
+    found = answer(opened()).result
+    assert isinstance(found, Unavailable)
+    assert (str(found), found.cause, found.retry_after_s) == (f"{status}: {said}", str(status), 7.0)
     assert calls(lift_wing) == 1
 
 
-def test_the_age_is_counted_from_when_it_was_first_asked(lift_wing: SimulatedLiftWing, opened: Open) -> None:
-    lift_wing.control(mode="status", status=503)
-    future: Future[Answer] = Future()
-    opened(max_age_s=60).ask(DAMAGING, REVISION, future.set_result, asked_at=1.0)
-    assert error(future.result(PATIENCE_S)) == (Unavailable, "503: no healthy upstream", 1)
-
-
-def test_a_wait_that_was_asked_for_is_kept(lift_wing: SimulatedLiftWing, opened: Open) -> None:
-    lift_wing.control(mode="status", status=429, times=1, headers={"Retry-After": "2"})
-    started = monotonic()
-    found = answer(opened())
-    assert (found.result, found.tries) == (good(), 2)
-    assert 2 <= monotonic() - started < 4
-
-
-def test_a_wait_beyond_the_age_of_the_request_is_not_begun(lift_wing: SimulatedLiftWing, opened: Open) -> None:
-    lift_wing.control(mode="status", status=503, headers={"Retry-After": "61"})
-    assert error(answer(opened())) == (Unavailable, "503: no healthy upstream", 1)
-
-
-def test_an_error_of_which_nothing_is_known_is_tried_three_times(lift_wing: SimulatedLiftWing, opened: Open) -> None:
+def test_an_error_of_which_nothing_is_known(lift_wing: SimulatedLiftWing, opened: Open) -> None:
     lift_wing.control(mode="status", status=500, body={"error": "KeyError : 'x'"})
-    assert error(answer(opened())) == (Unexpected, "500: KeyError : 'x'", 3)
-    assert calls(lift_wing) == 3
+    assert error(answer(opened())) == (Unexpected, "500: KeyError : 'x'")
 
 
-def test_a_dropped_connection_is_tried_again(lift_wing: SimulatedLiftWing, opened: Open) -> None:
-    lift_wing.control(mode="drop", times=1)
-    found = answer(opened())
-    assert (found.result, found.tries, calls(lift_wing)) == (good(), 2, 2)
+def test_a_dropped_connection(lift_wing: SimulatedLiftWing, opened: Open) -> None:
+    lift_wing.control(mode="drop")
+    found = answer(opened()).result
+    assert isinstance(found, Unavailable)
+    assert (found.cause, str(found)[:11]) == ("connection", "no answer: ")
 
 
 def test_a_call_that_hangs_ends_with_its_time(lift_wing: SimulatedLiftWing, opened: Open) -> None:
     lift_wing.control(mode="hang")
-    found = answer(opened(timeout_s=0.3, max_age_s=0.3))
-    assert isinstance(found.result, Unavailable)
-    assert str(found.result).startswith("no answer: Operation timed out after 3")
-    assert (found.tries, calls(lift_wing)) == (1, 1)
-
-
-def test_a_call_that_hung_is_tried_again(lift_wing: SimulatedLiftWing, opened: Open) -> None:
-    lift_wing.control(mode="hang", times=1)
-    found = answer(opened(timeout_s=0.3))
-    assert (found.result, found.tries) == (good(), 2)
+    found = answer(opened(timeout_s=0.3)).result
+    assert isinstance(found, Unavailable)
+    assert found.cause == "timeout"
+    assert str(found).startswith("no answer: Operation timed out after 3")
+    assert calls(lift_wing) == 1
 
 
 def test_a_port_where_nobody_listens(opened: Open) -> None:
-    kind, said, tries = error(answer(opened(url=f"http://127.0.0.1:{free_port()}", max_age_s=0.2)))
-    assert (kind, tries) == (Unavailable, 1)
+    kind, said = error(answer(opened(url=f"http://127.0.0.1:{free_port()}")))
+    assert kind is Unavailable
     assert said.startswith("no answer: Failed to connect to 127.0.0.1")
 
 
-def test_a_lift_wing_that_comes_up_late_is_found(opened: Open) -> None:
-    port = free_port()
-    future = asked(opened(url=f"http://127.0.0.1:{port}"))
-    with SimulatedLiftWing(port=port):
-        assert future.result(PATIENCE_S).result == good()
+def test_a_model_may_be_served_elsewhere(lift_wing: SimulatedLiftWing, opened: Open) -> None:
+    lw = opened(url=f"http://127.0.0.1:{free_port()}")
+    assert answer(lw, endpoint=replace(DAMAGING, url=lift_wing.url)).result == good()
+
+
+# An endpoint that is broken
+
+
+def test_an_endpoint_that_only_fails_gets_a_probe_now_and_then(lift_wing: SimulatedLiftWing, opened: Open) -> None:
+    lift_wing.control(mode="status", status=503, model="damaging")
+    lw, one = opened(), replace(DAMAGING, concurrency=1)
+    found = [asked(lw, rev_id, one) for rev_id in range(20)]
+    kinds = [error(future.result(PATIENCE_S)) for future in found]
+    assert kinds[:5] == [(Unavailable, "503: no healthy upstream")] * 5
+    assert kinds[5:] == [(NotCalled, "not called, because of what others got: 503: no healthy upstream")] * 15
+    assert lw.counts()["damaging"].broken == 1
+    assert lw.seconds_to_wait(one) > 0.1
+    assert lw.seconds_to_wait(GOODFAITH) == 0
+    wait_until(lambda: lw.seconds_to_wait(one) == 0)
+    lift_wing.clear()
+    assert answer(lw, 21, one).result == good(21)
+    assert lw.counts()["damaging"] == Counts(limit=1, waiting=lw.counts()["damaging"].waiting)
+    assert lift_wing.stats()["calls"]["damaging"]["total"] == 6
+
+
+def test_while_the_probe_is_out_nothing_else_is_called(lift_wing: SimulatedLiftWing, opened: Open) -> None:
+    lift_wing.control(mode="status", status=503, model="damaging")
+    lw = opened()
+    for rev_id in range(5):
+        answer(lw, rev_id)
+    lift_wing.clear()
+    lift_wing.control(mode="hang", model="damaging")
+    wait_until(lambda: lw.seconds_to_wait(DAMAGING) == 0)
+    probe = asked(lw, 6)
+    wait_for_calls(lift_wing, 1, DAMAGING)
+    assert isinstance(answer(lw, 7).result, NotCalled)
+    assert lw.seconds_to_wait(DAMAGING) > 0
+    lift_wing.clear()
+    assert probe.result(PATIENCE_S).result == good(6)
+    assert answer(lw, 8).result == good(8)
+
+
+def test_a_stopped_endpoint_is_never_called(lift_wing: SimulatedLiftWing, opened: Open) -> None:
+    lw, stopped = opened(), replace(DAMAGING, concurrency=0)
+    assert lw.seconds_to_wait(stopped) > 0
+    assert isinstance(answer(lw, endpoint=stopped).result, NotCalled)
+    assert lift_wing.calls() == {}
+
+
+def test_those_that_find_no_room_come_back_in_turn(lift_wing: SimulatedLiftWing, opened: Open) -> None:
+    lw, stopped = opened(), replace(DAMAGING, concurrency=0)
+    waits = [lw.seconds_to_wait(stopped) for _ in range(1000)]
+    assert waits == sorted(waits)
+    assert 9 < waits[-1] - waits[0] < 11, "100 looks a second"
+    assert 950 <= lw.counts()["damaging"].waiting <= 1050
+
+
+def test_a_full_endpoint_sends_away_what_is_too_much(lift_wing: SimulatedLiftWing, opened: Open) -> None:
+    lift_wing.control(mode="hang")
+    lw, two = opened(), replace(DAMAGING, concurrency=2)
+    taken = []
+    while lw.seconds_to_wait(two) == 0:
+        taken.append(asked(lw, len(taken), two))
+        wait_until(lambda: (counts := lw.counts()["damaging"]).in_flight + counts.queued == len(taken))
+    assert len(taken) == 2 + 64
+    lift_wing.clear()
+    assert all(isinstance(future.result(PATIENCE_S).result, Score) for future in taken)
 
 
 # Many calls
@@ -272,16 +310,6 @@ def test_a_model_that_hangs_leaves_the_others_alone(lift_wing: SimulatedLiftWing
     assert lift_wing.stats()["most_in_flight"]["enwiki-damaging"] == DAMAGING.concurrency
 
 
-def test_calls_that_wait_for_another_try_take_nobodys_place(lift_wing: SimulatedLiftWing, opened: Open) -> None:
-    lift_wing.control(mode="status", status=503, rev_id=1, times=1, headers={"Retry-After": "1"})
-    lw, one_at_a_time = opened(), replace(DAMAGING, concurrency=1)
-    waiting = asked(lw, 1, one_at_a_time)
-    others = [asked(lw, rev_id, one_at_a_time) for rev_id in range(2, 20)]
-    assert all(future.result(PATIENCE_S).tries == 1 for future in others)
-    assert not waiting.done()
-    assert waiting.result(PATIENCE_S).tries == 2
-
-
 def test_every_call_ends_once(lift_wing: SimulatedLiftWing, opened: Open) -> None:
     lift_wing.control(mode="status", status=404, model="damaging")
     lift_wing.control(mode="garbage", rev_id=3)
@@ -294,36 +322,6 @@ def test_every_call_ends_once(lift_wing: SimulatedLiftWing, opened: Open) -> Non
     found = [ended.get(timeout=PATIENCE_S) for _ in everything]
     assert sorted(found) == sorted((endpoint.model, rev_id) for endpoint, rev_id in everything)
     assert ended.empty()
-
-
-# The same revision again
-
-
-def test_asked_twice_while_it_waits_is_one_call(lift_wing: SimulatedLiftWing, opened: Open) -> None:
-    lift_wing.control(mode="hang")
-    lw = opened()
-    first = asked(lw)
-    wait_for_calls(lift_wing, 1, DAMAGING)
-    second = asked(lw)
-    lift_wing.clear()
-    assert first.result(PATIENCE_S) == second.result(PATIENCE_S)
-    assert calls(lift_wing) == 1
-
-
-def test_asked_again_after_the_answer_is_still_one_call(lift_wing: SimulatedLiftWing, opened: Open) -> None:
-    lw = opened()
-    assert answer(lw) == answer(lw)
-    assert lw.ask(DAMAGING, REVISION).answer == answer(lw)
-    assert calls(lift_wing) == 1
-
-
-def test_what_is_forgotten_is_asked_again(lift_wing: SimulatedLiftWing, opened: Open) -> None:
-    lw = opened()
-    answer(lw)
-    lw.forget(DAMAGING, REVISION)
-    lw.forget(DAMAGING, 8)  # never asked
-    assert answer(lw).result == good()
-    assert calls(lift_wing) == 2
 
 
 def test_wikis_models_and_revisions_are_asked_apart(lift_wing: SimulatedLiftWing, opened: Open) -> None:
@@ -377,7 +375,7 @@ def test_a_certificate_of_a_known_authority_is_trusted(secure: SimulatedLiftWing
 
 
 def test_a_certificate_of_an_unknown_authority_is_not_trusted(secure: SimulatedLiftWing, opened: Open) -> None:
-    kind, said, _ = error(answer(opened(url=secure.url, max_age_s=0.2)))
+    kind, said = error(answer(opened(url=secure.url)))
     assert kind is Unavailable
     assert re.match("no answer: SSL certificate .*self.signed certificate", said)
     assert secure.calls() == {}
@@ -385,7 +383,7 @@ def test_a_certificate_of_an_unknown_authority_is_not_trusted(secure: SimulatedL
 
 def test_a_certificate_of_another_host_is_not_trusted(secure: SimulatedLiftWing, opened: Open, certificate: tuple[Path, Path]) -> None:
     url = secure.url.replace("127.0.0.1", "localhost")
-    kind, said, _ = error(answer(opened(url=url, max_age_s=0.2, ca_file=str(certificate[0]))))
+    kind, said = error(answer(opened(url=url, ca_file=str(certificate[0]))))
     assert kind is Unavailable
     assert "localhost" in said
     assert secure.calls() == {}

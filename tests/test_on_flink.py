@@ -115,7 +115,7 @@ def java_children(state: Path) -> list[str]:
 
 
 def test_each_selected_score_comes_once_and_each_bad_event_fails_with_its_reason(kafka: LocalKafka, configuration: Configuration, tmp_path: Path) -> None:
-    topics = Topics(kafka, "once", configuration)
+    topics = Topics(kafka, "repeated", configuration)
     in_eqiad, in_codfw = edits(0, 400), edits(400, 700)
     rejected = orjson.loads(in_eqiad[0])["rev_id"]  # plwiki: damaging and goodfaith
     garbage = {
@@ -197,7 +197,7 @@ def test_what_kafka_refuses_for_a_while_is_not_lost(kafka: LocalKafka, configura
     topics = Topics(kafka, "refused", configuration)
     lines = edits(2000, 2100)
     scores = wanted(lines, "eqiad", configuration)
-    mine = {key[2:] for key in scores}
+    of_this_test = {key[2:] for key in scores}
     refusing = "eqiad.mediawiki.revision-score-articletopic"
     with SimulatedLiftWing(latency=0.02) as lift_wing, stream(kafka, lift_wing, topics, tmp_path) as program:
         kafka.configure_topic(refusing, "max.message.bytes", "100")
@@ -205,9 +205,76 @@ def test_what_kafka_refuses_for_a_while_is_not_lost(kafka: LocalKafka, configura
         topics.send(lines, topics.inputs[0])
         wait_until(lambda: (tmp_path / "revision-scores" / "flink.log").read_text().count("DeliveryError") > 1)
         kafka.configure_topic(refusing, "max.message.bytes", "1000000")
-        topics.wait_for(lambda topics: {key for key in topics.scored() if key[2:] in mine} == scores)
+        topics.wait_for(lambda topics: {key for key in topics.scored() if key[2:] in of_this_test} == scores)
         assert program.stop(signal.SIGTERM) == 0
     topics.close()
+
+
+def test_a_changed_models_file_loses_nothing_that_waits(kafka: LocalKafka, tmp_path: Path) -> None:
+    """First damaging is stopped and goodfaith answers 503; then goodfaith is gone and damaging runs."""
+    damaging, goodfaith, drafttopic = (
+        f"  {model}: {{namespace: {namespace}, wikis: [enwiki], concurrency: %d}}\n"
+        for model, namespace in [
+            ("damaging", "revscoring-editquality-damaging"),
+            ("goodfaith", "revscoring-editquality-goodfaith"),
+            ("drafttopic", "revscoring-drafttopic"),
+        ]
+    )
+    before = models_file(tmp_path / "before.yaml", damaging % 0 + goodfaith % 5)
+    after = models_file(tmp_path / "after.yaml", damaging % 5 + drafttopic % 5)
+    topics = Topics(kafka, "changed", load(before))
+    lines = [line for line in edits(3000, 3600) if orjson.loads(line)["database"] == "enwiki"][:30]
+    revisions = {orjson.loads(line)["rev_id"] for line in lines}
+    first, second = lines[:20], lines[20:]
+    with SimulatedLiftWing() as lift_wing:
+        lift_wing.control(mode="status", model="goodfaith", status=503)
+        with stream(kafka, lift_wing, topics, tmp_path, "--models", str(before)) as program:
+            program.wait_for("^reading")
+            topics.send(first, topics.inputs[0])
+            wait_until(lambda: sum(of_model == "goodfaith" for of_model, _, _ in lift_wing.calls()) >= 5)
+            wait_for_checkpoint(tmp_path)
+            assert program.stop(signal.SIGTERM) == 0
+        assert not [call for call in lift_wing.calls() if call[0] == "damaging"]
+        topics.send(second, topics.inputs[0])
+        with stream(kafka, lift_wing, topics, tmp_path, "--models", str(after)) as program:
+            topics.wait_for(lambda topics: len({key[1:] for key in mine(topics, revisions) if key[1] == "damaging"}) == len(lines))
+            topics.wait_for(lambda topics: len({key for key in mine(topics, revisions) if key[1] == "drafttopic"}) == len(second))
+            topics.wait_for(lambda topics: len([failure for failure in topics.failures() if "any more" in failure["message"]]) == len(first))
+            assert program.stop(signal.SIGTERM) == 0
+    topics.close()
+    gone = [failure for failure in topics.failures() if "any more" in failure["message"]]
+    assert {failure["message"].partition(" (")[0] for failure in gone} == {"the models file has no goodfaith of enwiki any more"}
+    assert {failure["error_type"] for failure in gone} == {"ScoreWithLiftWing/goodfaith"}
+    assert {orjson.loads(failure["raw_event"])["rev_id"] for failure in gone} == {orjson.loads(line)["rev_id"] for line in first}
+
+
+def test_an_event_that_comes_again_is_scored_once_if_wanted(kafka: LocalKafka, configuration: Configuration, tmp_path: Path) -> None:
+    topics = Topics(kafka, "repeated", configuration)
+    lines = edits(4000, 4050)
+    scores = wanted(lines, "eqiad", configuration)
+    last = edits(4050, 4060)
+    revisions = {key[3] for key in scores | wanted(last, "eqiad", configuration)}
+    with SimulatedLiftWing() as lift_wing, stream(kafka, lift_wing, topics, tmp_path, "--each-event-once") as program:
+        program.wait_for("^reading")
+        topics.send(lines, topics.inputs[0])
+        topics.wait_for(lambda topics: set(mine(topics, revisions)) == scores)
+        topics.send([*lines, *last], topics.inputs[0])
+        topics.wait_for(lambda topics: set(mine(topics, revisions)) == scores | wanted(last, "eqiad", configuration))
+        assert program.stop(signal.SIGTERM) == 0
+        assert set(lift_wing.calls().values()) == {1}
+    topics.close()
+    assert set(mine(topics, revisions).values()) == {1}
+
+
+def models_file(file: Path, models: str) -> Path:
+    head = 'lift_wing: {url: "http://127.0.0.1:1"}\nstreams: {score: "mediawiki.revision-score-{model}", failure: mediawiki.revision-score.error}\nmodels:\n'
+    file.write_text(head + models, encoding="utf-8")
+    return file
+
+
+def mine(topics: Topics, revisions: set[int]) -> Counter[tuple[str, str, str, int]]:
+    """What came of these revisions: the topics of scores are those of every test."""
+    return Counter({key: count for key, count in topics.scored().items() if key[3] in revisions})
 
 
 def wait_for_checkpoint(state: Path) -> None:

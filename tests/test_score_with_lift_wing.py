@@ -15,16 +15,16 @@ import pytest
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that, equal_to
-from conftest import at, edit, request
+from conftest import ABSENT, at, edit, request
 
 from runners.simulated_lift_wing import SimulatedLiftWing, score, version
 from transforms import ScoreWithLiftWing
-from transforms.asking import failure
+from transforms.answers import LiftWingError, Rejected, Unavailable, Unexpected, seconds_to_next_try
+from transforms.asking import Pending, failure
 from transforms.elements import Event, Failure, Score, ScoreRequest, ScoreResponse, json_text
-from transforms.lift_wing import Rejected, Unavailable
 from transforms.models import Configuration
 from transforms.wait_in_bundle import InBundle
-from transforms.wait_in_state import decode_pending, encode_pending
+from transforms.wait_in_state import decode_pending, encode_pending, key_of
 
 UNKNOWN_REVISION = (
     "400: The MW API does not have any info related to the rev-id provided as input (7), therefore it is not possible to extract features properly. "
@@ -82,19 +82,77 @@ def test_a_model_that_fails_costs_the_others_of_the_revision_nothing(configurati
     responses = [response(each) for each in asked if each.model != "goodfaith"]
     failures = [failed(each, "422: no") for each in asked if each.model == "goodfaith"]
     counters = run(configuration, asked, responses, failures)
-    assert counters == {"calls_damaging": 19, "calls_goodfaith": 19, "calls_drafttopic": 19, "failures_goodfaith": 19}
+    assert counters == {"calls_damaging": 19, "calls_goodfaith": 19, "calls_drafttopic": 19, "failures_goodfaith": 19, "failures_goodfaith_422": 19}
 
 
 def test_a_failure_says_how_often_it_was_tried(configuration: Configuration, lift_wing: SimulatedLiftWing) -> None:
     lift_wing.control(mode="status", status=500, model="damaging", body={"error": "KeyError"})
     (asked,) = requests(range(7, 8), "damaging")
     counters = run(configuration, [asked], [], [failed(asked, "500: KeyError (3 tries)")])
-    assert counters == {"calls_damaging": 3, "failures_damaging": 1}
+    assert counters == {"calls_damaging": 3, "retries_damaging_500": 2, "failures_damaging": 1, "failures_damaging_500": 1}
 
 
 def test_a_failure_that_was_tried_once_says_nothing_of_it() -> None:
-    assert failure(request(), Rejected("404: gone"), 1).reason == "404: gone"
-    assert failure(request(), Unavailable("503: down"), 2).reason == "503: down (2 tries)"
+    assert failure(Pending(request(), 0.0, tries=1, reason="404: gone")).reason == "404: gone"
+    assert failure(Pending(request(), 0.0, tries=2, reason="503: down")).reason == "503: down (2 tries)"
+
+
+@pytest.mark.parametrize(
+    ("fault", "cause"),
+    [
+        ({"mode": "status", "status": 503}, "503"),
+        ({"mode": "status", "status": 429, "headers": {"Retry-After": "1"}}, "429"),
+        ({"mode": "status", "status": 500}, "500"),
+        ({"mode": "drop"}, "connection"),
+        ({"mode": "hang"}, "timeout"),
+    ],
+)
+def test_a_passing_fault_costs_a_try(shipped: Configuration, lift_wing: SimulatedLiftWing, fault: dict[str, Any], cause: str) -> None:
+    lift_wing.control(**fault, times=1)
+    (asked,) = requests(range(7, 8), "damaging")
+    counters = run(at(shipped, lift_wing.url, timeout_s=0.5), [asked], [response(asked)], [])
+    assert counters == {"calls_damaging": 2, f"retries_damaging_{cause}": 1}
+
+
+def test_a_lasting_fault_ends_with_the_age_of_the_request(shipped: Configuration, lift_wing: SimulatedLiftWing) -> None:
+    lift_wing.control(mode="status", status=503)
+    (asked,) = requests(range(7, 8), "damaging")
+    counters = run(at(shipped, lift_wing.url, max_age_s=0.2), [asked], [], [failed(asked, "503: no healthy upstream")])
+    assert counters == {"calls_damaging": 1, "failures_damaging": 1, "failures_damaging_503": 1}
+
+
+def test_what_was_never_called_says_why(shipped: Configuration, lift_wing: SimulatedLiftWing) -> None:
+    """Enough requests that the endpoint counts as broken, and most are too old before it gets another call."""
+    lift_wing.control(mode="status", status=503)
+    asked = requests(range(400), "damaging")
+    with TestPipeline(FnApiRunner()) as p:
+        scored = p | beam.Create(asked) | ScoreWithLiftWing(at(shipped, lift_wing.url, max_age_s=0.5), InBundle())
+        reasons = scored.failures | beam.Map(lambda failure: failure.reason.partition(" (")[0]) | beam.Distinct()
+        assert_that(reasons, equal_to(["503: no healthy upstream", "not called, because of what others got: 503: no healthy upstream"]))
+        assert_that(scored.failures | beam.Map(end_of_failure), equal_to([(each.model, each.rev_id) for each in asked]), label="each once")
+    assert len(lift_wing.calls()) < 100
+
+
+@pytest.mark.parametrize(
+    ("error", "tries", "age_s", "between"),
+    [
+        (Rejected("404: gone", "404"), 1, 0, None),
+        (Unavailable("503: down", "503"), 1, 0, (0.25, 0.5)),
+        (Unavailable("503: down", "503"), 4, 0, (2, 4)),
+        (Unavailable("503: down", "503"), 100, 0, (30, 60)),
+        (Unavailable("429: slow down", "429", retry_after_s=90), 1, 0, (90, 90)),
+        (Unavailable("429: slow down", "429", retry_after_s=90), 1, 511, None),
+        (Unavailable("503: down", "503"), 100, 590, None),
+        (Unexpected("500: KeyError", "500"), 2, 0, (0.5, 1)),
+        (Unexpected("500: KeyError", "500"), 3, 0, None),
+    ],
+)
+def test_how_long_to_wait_for_another_try(error: LiftWingError, tries: int, age_s: float, between: tuple[float, float] | None) -> None:
+    waits = [seconds_to_next_try(error, tries, age_s, max_age_s=600) for _ in range(100)]
+    if between is None:
+        assert set(waits) == {None}
+    else:
+        assert all(wait is not None and between[0] <= wait <= between[1] for wait in waits)
 
 
 def test_the_same_request_again_has_an_answer_of_its_own(configuration: Configuration) -> None:
@@ -136,15 +194,20 @@ def end_of_failure(found: Failure) -> tuple[str | None, int]:
 @pytest.mark.parametrize("partition", [None, "datacenter=codfw/year=2021/month=8/day=27/hour=13"])
 def test_what_rests_in_state_comes_back_as_it_was(partition: str | None) -> None:
     event = Event(edit(comment="\u00e9\U0001f600"), "codfw", partition)
-    batch = tuple(ScoreRequest(event, model, "enwiki", 1040920135) for model in ("damaging", "goodfaith"))
-    assert decode_pending(encode_pending(batch, 1700000000.25)) == (batch, 1700000000.25)
+    fresh = Pending(ScoreRequest(event, "damaging", "enwiki", 1040920135), 1700000000.25)
+    tried = Pending(ScoreRequest(event, "goodfaith", "enwiki", 1040920135), 1700000000.25, 3, 1700000009.5, "503: no healthy upstream")
+    assert decode_pending(encode_pending([fresh, tried])) == [fresh, tried]
 
 
 def test_what_rests_in_state_can_be_read_by_another_version() -> None:
-    assert orjson.loads(encode_pending((request("damaging"), request("goodfaith")), 1.5)) == {
+    assert orjson.loads(encode_pending([Pending(request("damaging"), 1.5), Pending(request("goodfaith"), 1.5, 2, 9.0, "503: down")])) == {
         "event": edit(),
         "datacenter": "eqiad",
         "partition": None,
-        "models": ["damaging", "goodfaith"],
-        "asked_at": 1.5,
+        "models": {"damaging": [1.5, 0, 0.0, ""], "goodfaith": [1.5, 2, 9.0, "503: down"]},
     }
+
+
+def test_an_event_that_comes_again_has_the_same_key_and_no_other_event() -> None:
+    assert key_of(edit()) == "enwiki/1040920135/040c4b69-317a-43e2-8c9c-474446e23df7" == key_of(edit(comment="other"))
+    assert key_of(edit(meta=ABSENT)) == key_of(edit(meta=7)) == "enwiki/1040920135/None"

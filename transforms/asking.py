@@ -1,8 +1,11 @@
-"""What both ways of waiting for Lift Wing share: a worker process's connection to it, and an answer's way out."""
+"""What both ways of waiting for Lift Wing share: a worker process's connection to it, and what an answer makes of a request."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import apache_beam as beam
@@ -12,12 +15,43 @@ from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.timestamp import MIN_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
 
+from transforms.answers import LiftWingError, NotCalled, seconds_to_next_try
 from transforms.elements import Failure, Score, ScoreRequest, ScoreResponse, json_text
-from transforms.lift_wing import Answer, LiftWing, LiftWingError, SharedLiftWing
+from transforms.lift_wing import Answer, LiftWing, SharedLiftWing
 from transforms.models import Configuration, Endpoint
+from transforms.recent import Recent
 
 Batch = tuple[ScoreRequest, ...]
 Output = Any  # ScoreResponse or TaggedOutput of "failures"; Beam has no name for that at run time
+
+
+@dataclass(slots=True)
+class Pending:
+    """A request that has not come to its end."""
+
+    request: ScoreRequest
+    asked_at: float  # seconds since the epoch
+    tries: int = 0
+    due: float = 0.0  # seconds since the epoch; not to be asked before
+    reason: str = ""  # what the last try gave in place of a score
+    untold: list[str] = field(default_factory=list)  # causes of tries that the metrics do not know yet
+
+    def ends_with(self, answer: Answer, max_age_s: float) -> bool:
+        """Whether the answer to a call is the end of it; if not, when it is due again."""
+        error, called = answer.result, not isinstance(answer.result, NotCalled)
+        self.tries += called
+        if not isinstance(error, LiftWingError):
+            return True
+        if called or not self.reason:
+            self.reason = str(error)
+        now = time.time()
+        wait = seconds_to_next_try(error, self.tries, now - self.asked_at, max_age_s)
+        if wait is None:
+            return True
+        if called:
+            self.untold.append(error.cause)
+        self.due = now + wait
+        return False
 
 
 class AskFn(beam.DoFn):
@@ -25,36 +59,62 @@ class AskFn(beam.DoFn):
 
     def __init__(self, configuration: Configuration) -> None:
         self.configuration = configuration
-        self._calls = {model: Metrics.counter("ScoreWithLiftWing", f"calls_{model}") for model in configuration.models}
-        self._failed = {model: Metrics.counter("ScoreWithLiftWing", f"failures_{model}") for model in configuration.models}
         self._milliseconds = {model: Metrics.distribution("ScoreWithLiftWing", f"call_ms_{model}") for model in configuration.models}
+        self.recent_milliseconds = Recent("ScoreWithLiftWing", "call_ms", configuration.models)
 
     def setup(self) -> None:
         self.lift_wing: LiftWing = SharedLiftWing.acquire(self.configuration.lift_wing)
+        self.max_age_s = self.configuration.lift_wing.max_age_s
         self._endpoints: Mapping[str, Mapping[str, Endpoint]] = {name: model.endpoints for name, model in self.configuration.models.items()}
 
     def teardown(self) -> None:
         SharedLiftWing.release(self.configuration.lift_wing)
 
-    def endpoint(self, request: ScoreRequest) -> Endpoint:
-        return self._endpoints[request.model][request.wiki]
+    def endpoint(self, request: ScoreRequest) -> Endpoint | None:
+        """Where to ask; None when the models file has no such endpoint any more."""
+        endpoint = self._endpoints.get(request.model, {}).get(request.wiki)
+        return endpoint if endpoint and endpoint.enabled else None
 
-    def output(self, request: ScoreRequest, answer: Answer) -> Output:
-        self._calls[request.model].inc(answer.tries)
-        self._milliseconds[request.model].update(round(answer.seconds * 1000))
+    def end(self, pending: Pending, answer: Answer) -> Output:
+        """What comes out of a request with its last answer."""
+        self.tell(pending)
+        model = pending.request.model
+        if not isinstance(answer.result, NotCalled):
+            count("calls", model)
+            milliseconds = round(answer.seconds * 1000)
+            self._milliseconds[model].update(milliseconds)
+            self.recent_milliseconds.add(model, milliseconds)
         if isinstance(answer.result, Score):
-            return ScoreResponse(request, answer.result)
+            return ScoreResponse(pending.request, answer.result)
         if not isinstance(answer.result, LiftWingError):
             raise answer.result
-        self._failed[request.model].inc()
-        return TaggedOutput("failures", failure(request, answer.result, answer.tries))
+        count("failures", model)
+        count("failures", model, answer.result.cause)
+        return TaggedOutput("failures", failure(pending))
+
+    def tell(self, pending: Pending) -> None:
+        """Counts the tries that were not the last."""
+        for cause in pending.untold:
+            count("calls", pending.request.model)
+            count("retries", pending.request.model, cause)
+        pending.untold.clear()
 
 
-def failure(request: ScoreRequest, error: LiftWingError, tries: int) -> Failure:
+def failure(pending: Pending) -> Failure:
     """The failure of a request, with how often it was tried where that was more than once."""
-    reason = f"{error} ({tries} tries)" if tries > 1 else str(error)
-    event = request.event
-    return Failure("ScoreWithLiftWing", reason, json_text(event.raw), event.datacenter, request.model, event.partition)
+    reason = f"{pending.reason} ({pending.tries} tries)" if pending.tries > 1 else pending.reason
+    event = pending.request.event
+    return Failure("ScoreWithLiftWing", reason, json_text(event.raw), event.datacenter, pending.request.model, event.partition)
+
+
+def count(*name: str) -> None:
+    _counter("_".join(name)).inc()
+
+
+@cache
+def _counter(name: str) -> Any:
+    """Made when first counted: what can go wrong with a model is known only then, and a removed one may still have requests."""
+    return Metrics.counter("ScoreWithLiftWing", name)
 
 
 def in_global_window(value: Any) -> WindowedValue:

@@ -23,13 +23,15 @@ _CONNECT_TIMEOUT_MS = 5_000
 
 @dataclass(frozen=True, slots=True)
 class HttpAnswer:
-    """What came back: a status and a body, or status 0 and what went wrong on the way."""
+    """What came back: a status and a body, and what went wrong on the way."""
 
-    status: int
+    status: int  # 0: none came
     body: bytes
     seconds: float
     retry_after_s: float
-    error: str = ""
+    error: str = ""  # why this is not the whole answer
+    timed_out: bool = False
+    too_large: bool = False
 
 
 class HttpCalls:
@@ -100,20 +102,22 @@ class HttpCalls:
         while True:
             more, answered, failed = self._multi.info_read()
             for handle in answered:
-                self._finish(handle, "")
-            for handle, _number, message in failed:
-                self._finish(handle, message)
+                self._finish(handle, 0, "")
+            for handle, number, message in failed:
+                self._finish(handle, number, message or f"curl error {number}")
             if not more:
                 return
 
-    def _finish(self, handle: pycurl.Curl, error: str) -> None:
+    def _finish(self, handle: pycurl.Curl, number: int, error: str) -> None:
         chunks, done = self._open.pop(handle)
         answer = HttpAnswer(
-            status=0 if error else handle.getinfo(pycurl.RESPONSE_CODE),
+            status=handle.getinfo(pycurl.RESPONSE_CODE),
             body=b"".join(chunks),
             seconds=handle.getinfo(pycurl.TOTAL_TIME),
             retry_after_s=float(handle.getinfo(pycurl.RETRY_AFTER)),
             error=error,
+            timed_out=number == pycurl.E_OPERATION_TIMEDOUT,
+            too_large=number == pycurl.E_FILESIZE_EXCEEDED,
         )
         self._multi.remove_handle(handle)
         self._idle.append(handle)

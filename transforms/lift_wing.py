@@ -1,138 +1,88 @@
 """Asks Lift Wing for scores, without Beam: one event loop and one pool of connections for a whole worker process.
 
-    LiftWingError
-    ├── Rejected      the revision or the model will never score: 400, 404, 422, or a 200 without the score asked for
-    ├── Unavailable   worth another try: 429, 502, 503, 504, connection, timeout, a 500 that speaks of MediaWiki or EventGate
-    └── Unexpected    any other 5xx: three tries
-
-The contract is that of wikimedia/machinelearning-liftwing-inference-services: the Host header names the service, the body the
-revision. Each endpoint has its own limit of calls at once, so that a slow one holds up nobody else.
+The Host header names the service, the body the revision. Each endpoint has a lane of its own with its own limit of calls at once, so that
+one that is slow, broken or stopped holds up nobody else. A call is tried once: whoever asked decides what becomes of an error, and where
+a request waits until it is asked for again.
 """
 
 from __future__ import annotations
 
-import random
-import re
 import threading
-import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from time import monotonic
+from typing import Any, NamedTuple
 
-import orjson
 import uvloop
 
+from transforms.answers import LiftWingError, NotCalled, Unavailable, read_answer
+from transforms.call_limit import CallLimit
 from transforms.elements import Score
 from transforms.http_calls import HttpAnswer, HttpCalls
 from transforms.models import Endpoint, LiftWingSettings
 
-_TRIES_OF_UNEXPECTED = 3
-_FIRST_BACKOFF_S, _LONGEST_BACKOFF_S = 0.5, 60.0
-_OF_ANOTHER_SERVICE = re.compile(rb"mediawiki|eventgate", re.IGNORECASE)
-
-
-class LiftWingError(Exception):
-    """Lift Wing gave no score; the text says what it answered."""
-
-
-class Rejected(LiftWingError):
-    """Trying again cannot help."""
-
-
-class Unavailable(LiftWingError):
-    """Worth another try, at the earliest after `retry_after_s` seconds."""
-
-    def __init__(self, message: str, retry_after_s: float = 0.0) -> None:
-        super().__init__(message)
-        self.retry_after_s = retry_after_s
-
-
-class Unexpected(LiftWingError):
-    """An error of which nothing is known."""
-
-
-def read_answer(answer: HttpAnswer, endpoint: Endpoint, rev_id: int) -> Score:
-    """The score in an answer. Raises the LiftWingError that says what may be done about its absence."""
-    if answer.status == 200:
-        return _score(answer.body, endpoint, rev_id)
-    if answer.status == 0:
-        raise Unavailable(f"no answer: {answer.error}")
-    text = f"{answer.status}: {_excerpt(answer.body)}"
-    if answer.status in (429, 502, 503, 504):
-        raise Unavailable(text, answer.retry_after_s)
-    if answer.status == 500 and _OF_ANOTHER_SERVICE.search(answer.body):
-        raise Unavailable(text)
-    if answer.status >= 500:
-        raise Unexpected(text)
-    raise Rejected(text)
-
-
-def _score(body: bytes, endpoint: Endpoint, rev_id: int) -> Score:
-    try:
-        of_wiki = orjson.loads(body)[endpoint.wiki]
-        score = of_wiki["scores"][str(rev_id)][endpoint.model]["score"]
-        return Score(of_wiki["models"][endpoint.model]["version"], score["prediction"], score["probability"])
-    except (orjson.JSONDecodeError, KeyError, TypeError) as error:
-        raise Rejected(f"200 without the score of revision {rev_id}: {_excerpt(body)}") from error
-
-
-def _excerpt(body: bytes) -> str:
-    """The message of an error body in either of Lift Wing's two shapes, else its beginning."""
-    text = body[:2000].decode("utf-8", "replace")
-    with suppress(orjson.JSONDecodeError):
-        parsed = orjson.loads(body)
-        if isinstance(parsed, dict):
-            text = str(parsed.get("error") or parsed.get("detail") or text)
-    return " ".join(text.split())[:500] or "(empty body)"
+_QUEUED_AT_MOST = 64  # of a lane, beyond those in flight: enough that it never runs dry while others are on their way out of Flink's state
+_LOOKS_PER_S = 100  # at broken endpoints, in all: what asking in vain may cost
+_SHORTEST_WAIT_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """How a call ended: the score, or the error that no further try can change."""
+    """How a call ended."""
 
-    result: Score | Exception  # a LiftWingError, or a fault of this code that the runner must see
-    seconds: float  # of the last try
-    tries: int
+    result: Score | LiftWingError | Exception  # any other exception is a fault of this code, that the runner must see
+    seconds: float
+
+
+class Counts(NamedTuple):
+    """What a model is at now, over all its endpoints, in this process."""
+
+    in_flight: int = 0
+    queued: int = 0
+    waiting: int = 0  # requests that were told to come back later, about
+    limit: int = 0  # calls at once that its endpoints would get now
+    broken: int = 0  # endpoints that get no calls but a probe now and then
 
 
 @dataclass(eq=False, slots=True)
-class Call:
-    """One revision asked of one endpoint, by however many requests."""
+class _Call:
+    """One revision asked of one endpoint."""
 
     endpoint: Endpoint
     rev_id: int
-    asked_at: float  # seconds since the epoch
-    tries: int = 0
-    answer: Answer | None = None
-    listeners: list[Callable[[Answer], None]] = field(default_factory=list)
+    done: Callable[[Answer], None]  # called on the loop's thread
+    started_at: float = 0.0
 
 
 @dataclass(eq=False, slots=True)
 class _Lane:
-    """The calls of one endpoint: those that wait and how many are out."""
+    """The calls of one endpoint."""
 
+    endpoint: Endpoint
     url: str
     headers: list[str]
-    limit: int
-    waiting: deque[Call] = field(default_factory=deque)
+    limit: CallLimit
+    queue: deque[_Call] = field(default_factory=deque)
     in_flight: int = 0
     listed: bool = False
+    next_turn: float = 0.0  # when the next that finds no room may look again
+    pace: float = 1.0  # turns a second
+    last_error: str = "no answer yet"
 
 
 class LiftWing:
-    """The calls of one worker process. `ask` may be called from any thread; listeners are called on the loop's thread."""
+    """The calls of one worker process. `ask`, `seconds_to_wait` and `counts` may be called from any thread."""
 
     def __init__(self, settings: LiftWingSettings) -> None:
         self._settings = settings
-        self._calls: dict[tuple[str, int], Call] = {}
         self._lock = threading.Lock()
-        self._new: deque[Call] = deque()
+        self._new: deque[_Call] = deque()
         self._awake = False
         self._lanes: dict[str, _Lane] = {}
         self._ready: deque[_Lane] = deque()  # lanes with calls to start, in turn
+        self._open: set[_Call] = set()  # asked and not answered
         self._in_flight = 0
         self._loop = uvloop.new_event_loop()
         self._loop.set_exception_handler(self._break)
@@ -140,27 +90,60 @@ class LiftWing:
         self._thread = threading.Thread(target=self._loop.run_forever, name="lift-wing", daemon=True)
         self._thread.start()
 
-    def ask(self, endpoint: Endpoint, rev_id: int, listener: Callable[[Answer], None] | None = None, asked_at: float | None = None) -> Call:
-        """The call for this revision: the one already asked, answered or not, else a new one."""
+    def ask(self, endpoint: Endpoint, rev_id: int, done: Callable[[Answer], None]) -> None:
+        """Calls as soon as there is room; `done` hears on the loop's thread how that ends."""
+        call = _Call(endpoint, rev_id, done)
         with self._lock:
-            call = self._calls.get((endpoint.name, rev_id))
-            if call is None:
-                call = self._calls[endpoint.name, rev_id] = Call(endpoint, rev_id, asked_at or time.time())
-                self._new.append(call)
-                if not self._awake:
-                    self._awake = True
-                    self._loop.call_soon_threadsafe(self._take_new)
-            if listener:
-                if call.answer is None:
-                    call.listeners.append(listener)
-                else:
-                    listener(call.answer)
-        return call
+            self._open.add(call)
+            self._new.append(call)
+            if self._awake:
+                return
+            self._awake = True
+        self._loop.call_soon_threadsafe(self._take_new)
 
-    def forget(self, endpoint: Endpoint, rev_id: int) -> None:
-        """Whoever took an answer away says so; the next `ask` calls again."""
+    def later(self, seconds: float, action: Callable[[], None]) -> None:
+        """Has `action` done on the loop's thread, of which this is called."""
+        self._loop.call_later(seconds, action)
+
+    def seconds_to_wait(self, endpoint: Endpoint) -> float:
+        """How long to leave a request alone for which there is no room now; 0: ask.
+
+        Those that wait for an endpoint come back in turn, at the pace at which it works: to look for room costs, and a million may wait.
+        """
         with self._lock:
-            self._calls.pop((endpoint.name, rev_id), None)
+            lane, now = self._lane(endpoint), monotonic()
+            if not lane.limit.is_broken:
+                if lane.in_flight + len(lane.queue) < lane.limit.now + _QUEUED_AT_MOST and len(self._open) < 2 * self._settings.in_flight:
+                    return 0.0
+                first, lane.pace = _SHORTEST_WAIT_S, max(1.0, 1.25 * lane.limit.per_second(now))
+            elif lane.limit.has_room(0, now) and not lane.queue:
+                return 0.0
+            else:
+                first = lane.limit.seconds_to_probe(now) + _SHORTEST_WAIT_S
+                lane.pace = _LOOKS_PER_S / sum(each.limit.is_broken for each in self._lanes.values())
+            lane.next_turn = max(lane.next_turn, now + first) + 1 / lane.pace
+            return lane.next_turn - now
+
+    def not_called(self, endpoint: Endpoint) -> NotCalled:
+        """Why a request for which there is no room has to wait."""
+        with self._lock:
+            return NotCalled(self._lane(endpoint).last_error)
+
+    def counts(self) -> dict[str, Counts]:
+        """Of each model that was asked."""
+        with self._lock:
+            lanes, now = list(self._lanes.values()), monotonic()
+        sums: dict[str, Counter[str]] = {}
+        for lane in lanes:
+            broken = lane.limit.is_broken
+            sums.setdefault(lane.endpoint.model, Counter()).update(
+                in_flight=lane.in_flight,
+                queued=len(lane.queue),
+                waiting=round(max(0.0, lane.next_turn - now) * lane.pace),
+                limit=0 if broken else lane.limit.now,
+                broken=broken,
+            )
+        return {model: Counts(**of_model) for model, of_model in sums.items()}
 
     def close(self) -> None:
         def stop() -> None:
@@ -171,27 +154,31 @@ class LiftWing:
         self._thread.join()
         self._loop.close()
 
-    def _take_new(self) -> None:
-        with self._lock:
-            taken, self._new, self._awake = self._new, deque(), False
-        for call in taken:
-            self._enqueue(call)
-        self._start()
-
-    def _enqueue(self, call: Call) -> None:
-        endpoint = call.endpoint
+    def _lane(self, endpoint: Endpoint) -> _Lane:
         lane = self._lanes.get(endpoint.name)
         if lane is None:
             lane = self._lanes[endpoint.name] = _Lane(
-                url=self._settings.url.rstrip("/") + endpoint.path,
+                endpoint,
+                url=(endpoint.url or self._settings.url).rstrip("/") + endpoint.path,
                 headers=[f"Host: {endpoint.host}", "Content-Type: application/json", "Accept: application/json", "Expect:"],
-                limit=endpoint.concurrency,
+                limit=CallLimit(endpoint.concurrency),
             )
-        lane.waiting.append(call)
-        self._list(lane)
+        return lane
+
+    def _take_new(self) -> None:
+        with self._lock:
+            taken, self._new, self._awake = self._new, deque(), False
+            lanes = [self._lane(call.endpoint) for call in taken]
+        for call, lane in zip(taken, lanes, strict=True):
+            lane.queue.append(call)
+            self._list(lane)
+        for lane in set(lanes):
+            if lane.limit.is_broken and not lane.listed:
+                self._send_away(lane)
+        self._start()
 
     def _list(self, lane: _Lane) -> None:
-        if lane.waiting and not lane.listed and lane.in_flight < lane.limit:
+        if lane.queue and not lane.listed and lane.limit.has_room(lane.in_flight, monotonic()):
             lane.listed = True
             self._ready.append(lane)
 
@@ -199,53 +186,54 @@ class LiftWing:
         while self._ready and self._in_flight < self._settings.in_flight:
             lane = self._ready.popleft()
             lane.listed = False
-            call = lane.waiting.popleft()
-            call.tries += 1
+            call = lane.queue.popleft()
+            call.started_at = monotonic()
+            lane.limit.started(call.started_at)
             lane.in_flight += 1
             self._in_flight += 1
             self._http.post(lane.url, lane.headers, b'{"rev_id": %d}' % call.rev_id, partial(self._answered, call, lane))
+            if lane.limit.is_broken:
+                self._send_away(lane)
             self._list(lane)
 
-    def _answered(self, call: Call, lane: _Lane, answer: HttpAnswer) -> None:
+    def _send_away(self, lane: _Lane) -> None:
+        """What waits in memory for a broken endpoint can wait elsewhere."""
+        gone, lane.queue = lane.queue, deque()
+        for call in gone:
+            self._finish(call, NotCalled(lane.last_error), 0.0)
+
+    def _answered(self, call: _Call, lane: _Lane, answer: HttpAnswer) -> None:
         lane.in_flight -= 1
         self._in_flight -= 1
-        self._list(lane)
+        result: Score | LiftWingError
         try:
-            self._finish(call, read_answer(answer, call.endpoint, call.rev_id), answer.seconds)
+            result = read_answer(answer, call.endpoint, call.rev_id)
         except LiftWingError as error:
-            wait = self._seconds_to_wait(call, error)
-            if wait is None:
-                self._finish(call, error, answer.seconds)
-            else:
-                self._loop.call_later(wait, self._again, call)
-        self._start()
-
-    def _seconds_to_wait(self, call: Call, error: LiftWingError) -> float | None:
-        """How long before the next try; None: there is none."""
-        if isinstance(error, Rejected) or (isinstance(error, Unexpected) and call.tries >= _TRIES_OF_UNEXPECTED):
-            return None
-        backoff = min(_LONGEST_BACKOFF_S, _FIRST_BACKOFF_S * 2 ** min(call.tries - 1, 10)) * random.uniform(0.5, 1.0)
-        wait = max(backoff, error.retry_after_s if isinstance(error, Unavailable) else 0.0)
-        return wait if time.time() + wait - call.asked_at <= self._settings.max_age_s else None
-
-    def _again(self, call: Call) -> None:
-        self._enqueue(call)
+            result = error
+        if isinstance(result, Unavailable):
+            lane.last_error = str(result)
+            if lane.limit.failed(call.started_at, monotonic(), result.retry_after_s):
+                self._send_away(lane)
+        else:
+            lane.limit.answered(answer.seconds, monotonic())
+        self._list(lane)
+        self._finish(call, result, answer.seconds)
         self._start()
 
     def _break(self, _loop: object, context: dict[str, Any]) -> None:
         """A fault on the loop would leave calls unanswered for ever: so it is the answer to all of them."""
         fault = context.get("exception") or RuntimeError(context["message"])
         with self._lock:
-            unanswered = [call for call in self._calls.values() if call.answer is None]
+            unanswered = list(self._open)
         for call in unanswered:
             self._finish(call, fault, 0.0)
 
-    def _finish(self, call: Call, result: Score | Exception, seconds: float) -> None:
+    def _finish(self, call: _Call, result: Score | LiftWingError | Exception, seconds: float) -> None:
         with self._lock:
-            call.answer = Answer(result, seconds, call.tries)
-            listeners, call.listeners = call.listeners, []
-        for listener in listeners:
-            listener(call.answer)
+            if call not in self._open:  # a fault answered it before
+                return
+            self._open.remove(call)
+        call.done(Answer(result, seconds))
 
 
 class SharedLiftWing:

@@ -16,8 +16,9 @@ class Endpoint:
     model: str
     namespace: str  # Kubernetes namespace of the service: revscoring-editquality-damaging
     on: str  # ORES' event kind, a key of transforms.rules.EVENT_KINDS
-    concurrency: int  # calls at once, per worker process
+    concurrency: int  # calls at once, per worker process, at most; 0: its requests wait until that changes
     enabled: bool = True
+    url: str | None = None  # None: Lift Wing's
 
     @cached_property
     def name(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,10 +13,10 @@ import apache_beam as beam
 from apache_beam.pvalue import TaggedOutput
 from apache_beam.utils.windowed_value import WindowedValue
 
-from transforms.asking import AskFn, Batch, Output, in_global_window
-from transforms.elements import ScoreRequest
+from transforms.answers import NotCalled
+from transforms.asking import AskFn, Batch, Output, Pending, in_global_window
 from transforms.lift_wing import Answer
-from transforms.models import Configuration
+from transforms.models import Configuration, Endpoint
 
 _MOST_OWED = 2_000  # requests; bounds the memory of a bundle, and is far above what is ever in flight
 _TAKEN_AT_ONCE = 128
@@ -36,8 +37,10 @@ class _AskInBundleFn(AskFn):
 
     def process(self, batch: Batch) -> Iterator[Output]:
         for request in batch:
+            endpoint = self.endpoint(request)
+            assert endpoint, f"{request.model} of {request.wiki} was selected and is not configured"
             self._owed += 1
-            self.lift_wing.ask(self.endpoint(request), request.rev_id, partial(self._answers.put, request))
+            self._ask(Pending(request, time.time()), endpoint, self._answers)
         if self._owed > _MOST_OWED:
             yield from self._next()
 
@@ -50,26 +53,36 @@ class _AskInBundleFn(AskFn):
                     yield in_global_window(output)
 
     def _next(self) -> Iterator[Output]:
-        for request, answer in self._answers.take(min(self._owed, _TAKEN_AT_ONCE)):
+        for pending, answer in self._answers.take(min(self._owed, _TAKEN_AT_ONCE)):
             self._owed -= 1
-            self.lift_wing.forget(self.endpoint(request), request.rev_id)
-            yield self.output(request, answer)
+            yield self.end(pending, answer)
+
+    def _ask(self, pending: Pending, endpoint: Endpoint, answers: _Answers) -> None:
+        self.lift_wing.ask(endpoint, pending.request.rev_id, partial(self._heard, pending, endpoint, answers))
+
+    def _heard(self, pending: Pending, endpoint: Endpoint, answers: _Answers, answer: Answer) -> None:
+        """On the loop's thread: an answer that is no end has the request asked again when it is due."""
+        if pending.ends_with(answer, self.max_age_s):
+            answers.put(pending, answer)
+        else:
+            wait = self.lift_wing.seconds_to_wait(endpoint) if isinstance(answer.result, NotCalled) else pending.due - time.time()
+            self.lift_wing.later(max(0.0, wait), partial(self._ask, pending, endpoint, answers))
 
 
 class _Answers:
     """Hands answers from the loop's thread to the bundle's many at a time: to wake a thread for each costs more than the answer."""
 
     def __init__(self) -> None:
-        self._answered: deque[tuple[ScoreRequest, Answer]] = deque()
+        self._answered: deque[tuple[Pending, Answer]] = deque()
         self._wanted = 0
         self._enough = threading.Event()
 
-    def put(self, request: ScoreRequest, answer: Answer) -> None:
-        self._answered.append((request, answer))
+    def put(self, pending: Pending, answer: Answer) -> None:
+        self._answered.append((pending, answer))
         if len(self._answered) >= self._wanted:
             self._enough.set()
 
-    def take(self, count: int) -> list[tuple[ScoreRequest, Answer]]:
+    def take(self, count: int) -> list[tuple[Pending, Answer]]:
         """So many answers, as soon as they are there."""
         self._wanted = count
         self._enough.clear()

@@ -1,0 +1,131 @@
+"""The limit of calls at once and its breaker: times are given, nothing waits."""
+
+from __future__ import annotations
+
+import pytest
+
+from transforms.call_limit import CallLimit
+
+
+def fail(limit: CallLimit, times: int, at: float) -> list[bool]:
+    """So many calls that go out at a time and fail at once, one after the other."""
+    told = []
+    for _ in range(times):
+        limit.started(at)
+        told.append(limit.failed(at, at))
+    return told
+
+
+def test_it_begins_with_what_is_configured_and_never_exceeds_it() -> None:
+    limit = CallLimit(12)
+    for _ in range(1000):
+        limit.answered(0.1, 1.0)
+    assert (limit.now, limit.has_room(11, 1.0), limit.has_room(12, 1.0)) == (12, True, False)
+
+
+def test_calls_that_were_out_together_shrink_it_once() -> None:
+    limit = CallLimit(10)
+    for at in (5.0, 5.1, 5.2):
+        limit.failed(started_at=4.0, now=at)
+    assert limit.now == 7
+    limit.failed(started_at=5.3, now=5.4)
+    assert limit.now == 4
+
+
+def test_it_grows_by_one_for_each_round_of_answers() -> None:
+    limit = CallLimit(10)
+    limit.failed(4.0, 5.0)
+    for _ in range(7):
+        limit.answered(0.1, 6.0)
+    assert limit.now == 7
+    for _ in range(12):
+        limit.answered(0.1, 6.0)
+    assert limit.now == 9
+    for _ in range(100):
+        limit.answered(0.1, 6.0)
+    assert limit.now == 10
+
+
+def test_it_never_shrinks_below_one_call() -> None:
+    limit = CallLimit(3)
+    for second in range(100):
+        limit.failed(second, second)
+        limit.answered(0.1, second)
+    assert limit.now >= 1
+
+
+def test_five_failures_in_a_row_break_it() -> None:
+    limit = CallLimit(10)
+    assert fail(limit, 5, 1.0) == [False, False, False, False, True]
+    assert limit.is_broken
+    assert not limit.has_room(0, 1.0)
+
+
+def test_an_answer_between_keeps_it_whole() -> None:
+    limit = CallLimit(10)
+    fail(limit, 4, 1.0)
+    limit.answered(0.1, 1.0)
+    assert fail(limit, 4, 1.0) == [False] * 4
+    assert not limit.is_broken
+
+
+def test_after_a_pause_it_takes_one_probe() -> None:
+    limit = CallLimit(10)
+    fail(limit, 5, 100.0)
+    assert 0.75 <= limit.seconds_to_probe(100.0) <= 1.0
+    assert limit.has_room(10, 101.0), "calls that hang from before take nobody's place"
+    limit.started(101.0)
+    assert not limit.has_room(0, 102.0)
+    assert not limit.failed(started_at=99.0, now=102.0), "a call from before says nothing new"
+    assert not limit.has_room(0, 102.0)
+
+
+@pytest.mark.parametrize(("probes", "least", "most"), [(1, 1.5, 2), (2, 3, 4), (5, 22.5, 30), (50, 22.5, 30)])
+def test_each_probe_in_vain_doubles_the_pause(probes: int, least: float, most: float) -> None:
+    limit, now = CallLimit(10), 100.0
+    fail(limit, 5, now)
+    for _ in range(probes):
+        now += limit.seconds_to_probe(now)
+        limit.started(now)
+        limit.failed(now, now)
+    assert least <= limit.seconds_to_probe(now) <= most
+
+
+def test_a_pause_that_was_asked_for_is_kept() -> None:
+    limit = CallLimit(10)
+    fail(limit, 4, 1.0)
+    limit.started(1.0)
+    limit.failed(1.0, 1.0, retry_after_s=120)
+    assert limit.seconds_to_probe(1.0) == 120
+
+
+def test_when_it_is_back_it_begins_with_one_call_and_doubles() -> None:
+    limit = CallLimit(40)
+    fail(limit, 5, 1.0)
+    limit.started(2.0)
+    limit.answered(0.1, 2.5)
+    rounds = [limit.now]
+    for _ in range(4):
+        for _ in range(limit.now):
+            limit.answered(0.1, 3.0)
+        rounds.append(limit.now)
+    assert rounds == [1, 2, 4, 8, 16]
+    for _ in range(1000):
+        limit.answered(0.1, 4.0)
+    assert limit.now == 40
+    fail(limit, 5, 5.0)
+    assert limit.seconds_to_probe(5.0) <= 1.0, "the next pause is short again"
+
+
+def test_what_it_can_take_in_a_second() -> None:
+    limit = CallLimit(10)
+    for second in range(200):
+        limit.started(second)
+        limit.answered(0.5, second + 0.5)
+    assert limit.per_second(199.5) == pytest.approx(20, rel=0.01)
+    assert limit.per_second(209.5) == pytest.approx(1), "ten seconds without an answer"
+
+
+def test_a_limit_of_nothing_is_broken_for_ever() -> None:
+    limit = CallLimit(0)
+    assert (limit.is_broken, limit.has_room(0, 1e9), limit.now) == (True, False, 0)

@@ -1,0 +1,104 @@
+"""What an answer of Lift Wing means: a score, or an error that says what may be done about its absence.
+
+    LiftWingError
+    ├── Rejected      the revision or the model will never score: 400, 404, 422, or a 200 without the score asked for
+    ├── Unavailable   worth another try: 429, 502, 503, 504, connection, timeout, a 500 that speaks of MediaWiki or EventGate
+    ├── Unexpected    any other 5xx: three tries
+    └── NotCalled     no call went out, because of what the endpoint answered to others
+
+The contract is that of wikimedia/machinelearning-liftwing-inference-services.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from contextlib import suppress
+
+import orjson
+
+from transforms.elements import Score
+from transforms.http_calls import HttpAnswer
+from transforms.models import Endpoint
+
+_TRIES_OF_UNEXPECTED = 3
+_FIRST_BACKOFF_S, _LONGEST_BACKOFF_S = 0.5, 60.0
+_OF_ANOTHER_SERVICE = re.compile(rb"mediawiki|eventgate", re.IGNORECASE)
+
+
+class LiftWingError(Exception):
+    """Lift Wing gave no score; the text says what it answered, `cause` its kind in one word for the metrics."""
+
+    def __init__(self, message: str, cause: str) -> None:
+        super().__init__(message)
+        self.cause = cause
+
+
+class Rejected(LiftWingError):
+    """Trying again cannot help."""
+
+
+class Unavailable(LiftWingError):
+    """Worth another try, at the earliest after `retry_after_s` seconds."""
+
+    def __init__(self, message: str, cause: str, retry_after_s: float = 0.0) -> None:
+        super().__init__(message, cause)
+        self.retry_after_s = retry_after_s
+
+
+class Unexpected(LiftWingError):
+    """An error of which nothing is known."""
+
+
+class NotCalled(LiftWingError):
+    """The endpoint gets no calls for a while."""
+
+    def __init__(self, last_error: str) -> None:
+        super().__init__(f"not called, because of what others got: {last_error}", "not_called")
+
+
+def read_answer(answer: HttpAnswer, endpoint: Endpoint, rev_id: int) -> Score:
+    """The score in an answer. Raises the LiftWingError that says what may be done about its absence."""
+    status = answer.status
+    if answer.too_large:
+        raise Rejected(f"{status}: {answer.error}", "too_large")
+    if answer.error:
+        raise Unavailable(f"no answer: {answer.error}", "timeout" if answer.timed_out else "connection")
+    if status == 200:
+        return _score(answer.body, endpoint, rev_id)
+    text = f"{status}: {_excerpt(answer.body)}"
+    if status in (429, 502, 503, 504) or (status == 500 and _OF_ANOTHER_SERVICE.search(answer.body)):
+        raise Unavailable(text, str(status), answer.retry_after_s)
+    if status >= 500:
+        raise Unexpected(text, str(status))
+    raise Rejected(text, str(status))
+
+
+def _score(body: bytes, endpoint: Endpoint, rev_id: int) -> Score:
+    try:
+        of_wiki = orjson.loads(body)[endpoint.wiki]
+        score = of_wiki["scores"][str(rev_id)][endpoint.model]["score"]
+        return Score(of_wiki["models"][endpoint.model]["version"], score["prediction"], score["probability"])
+    except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+        raise Rejected(f"200 without the score of revision {rev_id}: {_excerpt(body)}", "no_score") from error
+
+
+def _excerpt(body: bytes) -> str:
+    """The message of an error body in either of Lift Wing's two shapes, else its beginning."""
+    text = body[:2000].decode("utf-8", "replace")
+    with suppress(orjson.JSONDecodeError):
+        parsed = orjson.loads(body)
+        if isinstance(parsed, dict):
+            text = str(parsed.get("error") or parsed.get("detail") or text)
+    return " ".join(text.split())[:500] or "(empty body)"
+
+
+def seconds_to_next_try(error: LiftWingError, tries: int, age_s: float, max_age_s: float) -> float | None:
+    """How long to leave a request alone that has been tried so often; None: there is no other try."""
+    if isinstance(error, NotCalled):
+        return 0.0 if age_s < max_age_s else None
+    if isinstance(error, Rejected) or (isinstance(error, Unexpected) and tries >= _TRIES_OF_UNEXPECTED):
+        return None
+    backoff = min(_LONGEST_BACKOFF_S, _FIRST_BACKOFF_S * 2 ** min(tries - 1, 10)) * random.uniform(0.5, 1.0)
+    wait = max(backoff, error.retry_after_s if isinstance(error, Unavailable) else 0.0)
+    return wait if age_s + wait <= max_age_s else None

@@ -1,0 +1,93 @@
+"""How many calls an endpoint may have at once: as many as is configured while it answers well, fewer while it struggles, one now and then
+while it is down.
+
+Pure arithmetic on times that the caller gives, in seconds of a monotonic clock. Additive increase, multiplicative decrease, as TCP does it;
+and a circuit breaker with a probe.
+"""
+
+from __future__ import annotations
+
+import random
+
+_SHRINK = 0.7  # for each round of calls in which one was refused or lost
+_BREAKS_AFTER = 5  # calls in a row without an answer that shows life
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 30.0
+
+
+class CallLimit:
+    """The limit of one endpoint. `most` is what is configured; 0 stops all calls."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._limit = float(most)
+        self._easy = 0.0  # below it the limit grows with each answer, above it with each round of answers
+        self._shrunk_at = 0.0
+        self._in_a_row = 0
+        self._pauses = 0
+        self._closed_until: float | None = None  # None: calls go out
+        self._probing = False
+        self._seconds = 1.0  # that a call takes, smoothed
+        self._answered_at: float | None = None
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether no call goes out but a probe now and then."""
+        return self._closed_until is not None or self.most == 0
+
+    @property
+    def now(self) -> int:
+        """Calls at once while the endpoint is not broken."""
+        return int(self._limit)
+
+    def per_second(self, now: float) -> float:
+        """What the endpoint can take, or will soon, by Little's law; less and less when it has not answered for longer than it should."""
+        return max(self._limit, self._easy) / max(self._seconds, now - (self._answered_at or now))
+
+    def has_room(self, in_flight: int, now: float) -> bool:
+        """Whether one more call may go out. Of a broken endpoint that is the probe."""
+        if self.most == 0:
+            return False
+        if self._closed_until is not None:
+            return not self._probing and now >= self._closed_until
+        return in_flight < int(self._limit)
+
+    def seconds_to_probe(self, now: float) -> float:
+        """How long a broken endpoint is left alone at least."""
+        return max(0.0, (self._closed_until or 0.0) - now)
+
+    def started(self, now: float) -> None:
+        """A call goes out."""
+        self._probing = self._closed_until is not None
+        self._answered_at = self._answered_at or now
+
+    def answered(self, seconds: float, now: float) -> None:
+        """An answer that shows life came after so long."""
+        self._in_a_row, self._answered_at = 0, now
+        if self._closed_until is not None:  # it is back, and begins with one call at a time
+            self._easy, self._limit = float(self.most), 1.0
+            self._closed_until, self._probing, self._pauses = None, False, 0
+            return
+        self._seconds += 0.1 * (max(seconds, 0.001) - self._seconds)
+        if self._limit < self.most:
+            self._limit = min(self.most, self._limit + (1.0 if self._limit < self._easy else 1.0 / self._limit))
+
+    def failed(self, started_at: float, now: float, retry_after_s: float = 0.0) -> bool:
+        """A call that was started then was refused, or lost. Gives whether this breaks the endpoint, so that what waits for it must go elsewhere."""
+        if self._closed_until is not None:
+            if self._probing and started_at >= self._closed_until:
+                self._pause(now, retry_after_s)
+            return False
+        self._in_a_row += 1
+        if started_at >= self._shrunk_at:  # one shrink for all calls that were out together
+            self._limit = max(1.0, self._limit * _SHRINK)
+            self._easy, self._shrunk_at = self._limit, now
+        if self._in_a_row < _BREAKS_AFTER:
+            return False
+        self._pause(now, retry_after_s)
+        return True
+
+    def _pause(self, now: float, retry_after_s: float) -> None:
+        pause = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0 ** min(self._pauses, 10)) * random.uniform(0.75, 1.0)
+        self._closed_until = now + max(pause, retry_after_s)
+        self._pauses += 1
+        self._probing = False
