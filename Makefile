@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 FLINK := runners/flink/target/flink-job-server.jar
 KAFKA := runners/kafka/target/jars/.complete
+KUBERNETES := runners/kubernetes/target/.complete
 
 .PHONY: demo test build lint bench clean
 
@@ -14,7 +15,7 @@ demo: build
 test: build lint
 	$(BIN)/python -m pytest
 
-build: $(VENV)/.complete $(FLINK) $(KAFKA)
+build: $(VENV)/.complete $(FLINK) $(KAFKA) $(KUBERNETES)
 
 lint: $(VENV)/.complete
 	$(BIN)/ruff check .
@@ -45,8 +46,14 @@ $(KAFKA): runners/kafka/pom.xml
 	@mvn --quiet --batch-mode -Dstyle.color=never --file $< package
 	@touch $@
 
+$(KUBERNETES): runners/kubernetes/pom.xml
+	@$(call needs_maven)
+	@echo "Schema of the Flink Kubernetes operator into $(dir $@)"
+	@mvn --quiet --batch-mode -Dstyle.color=never --file $< package
+	@touch $@
+
 clean:
-	rm -rf $(VENV) runners/flink/target runners/kafka/target demo-output
+	rm -rf $(VENV) runners/flink/target runners/kafka/target runners/kubernetes/target demo-output
 
 define needs_maven
 command -v java >/dev/null || { echo "java is not on the PATH; install a JDK 11 or 17, for instance: apt-get install openjdk-17-jdk-headless"; exit 1; }; \

@@ -87,7 +87,7 @@ def test_nothing_is_lost_when_processes_of_a_cluster_die_and_when_models_change(
             lift_wing.control(model="damaging", mode="hang")
             answered = {key for key in send(edits(240, 320), first) if key[1] != "damaging"}
             topics.wait_for(lambda topics: set(topics.scored()) >= answered)
-            for _ in range(2):  # an answered request leaves the state with the next look at it, which is no more than 5 s away
+            for _ in range(2):  # an answered request leaves the state with the next look at it, which is soon
                 wait_for_checkpoint(state)
             assert program.stop() == 0
         assert program.lines[-2:] == ["stopping with a savepoint\n", "stopped with a savepoint; a new run goes on from it\n"]
