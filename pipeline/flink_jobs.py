@@ -36,8 +36,8 @@ class FlinkRest:
             answer = requests.request(method, f"http://{self.address}{path}", json=body, timeout=10)
         except requests.RequestException as error:
             raise Unreachable(f"no JobManager answers at {self.address}") from error
-        if answer.status_code == requests.codes.unavailable:  # one that has not yet found out that it leads
-            raise Unreachable(f"the JobManager at {self.address} is not ready")
+        if answer.status_code >= requests.codes.server_error:  # it is starting or ending
+            raise Unreachable(f"the JobManager at {self.address} answers {answer.status_code}")
         return answer
 
 
@@ -79,7 +79,7 @@ class FlinkJob:
                 self._try_to_stop(folder, deadline)
                 break
             except SavepointError:  # a job that is just starting, or starting again, takes no savepoint
-                if time.monotonic() > deadline or self._is_over():
+                if time.monotonic() + _PAUSE_S > deadline or self._is_over():
                     raise
                 time.sleep(_PAUSE_S)
         self._wait_until_over(deadline)
@@ -88,14 +88,15 @@ class FlinkJob:
         begun = self.rest.ask("POST", f"/jobs/{self.job_id}/stop", {"drain": False, "targetDirectory": folder.as_uri()})
         if begun.status_code != requests.codes.accepted:
             raise SavepointError(innermost_cause("\n".join(begun.json().get("errors", [begun.text]))))
-        while time.monotonic() < deadline:
+        while True:
             answer = self.rest.ask("GET", f"/jobs/{self.job_id}/savepoints/{begun.json()['request-id']}").json()
             if answer["status"]["id"] == "COMPLETED":
                 if "failure-cause" in answer["operation"]:
                     raise SavepointError(innermost_cause(answer["operation"]["failure-cause"]["stack-trace"]))
                 return
+            if time.monotonic() > deadline:
+                raise SavepointError("Flink took too long for it")
             time.sleep(_PAUSE_S)
-        raise SavepointError("Flink took too long for it")
 
     def _cancel(self, patience_s: float) -> None:
         self.rest.ask("PATCH", f"/jobs/{self.job_id}")

@@ -101,10 +101,9 @@ def write_job(file: Path, state: Path, workers: str, name: str, build: Build, op
 
 
 def _submit(name: str, build: Build, options: Sequence[str], server: JobServer, expansion: ExpansionService, rest: FlinkRest) -> FlinkJob:
-    beam_options.check(options, also_known=beam_options.of_job_server(server.address))
-    pipeline = build(PipelineOptions(list(options)), expansion.address)
     try:
-        result = pipeline.run()
+        beam_options.check(options, also_known=beam_options.of_job_server(server.address))
+        result = build(PipelineOptions(list(options)), expansion.address).run()
     except (grpc.RpcError, RuntimeError) as error:
         raise Lost(f"the Flink job server did not take the job: {error}") from error
     deadline = time.monotonic() + _PATIENCE_S

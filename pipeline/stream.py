@@ -17,6 +17,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
+from pipeline.flink_jobs import FlinkRest, Unreachable
 from pipeline.graph import score_revisions
 from pipeline.kept_running import keep_running
 from pipeline.on_flink import Build, EmbeddedFlink, FlinkCluster, Lost, write_job
@@ -33,6 +34,8 @@ def run(configuration: Configuration, arguments: argparse.Namespace, options: li
     """Streams until SIGTERM or Ctrl-C. Gives 1 when Flink does not take the job, or somebody ends it there."""
     if any(option.startswith("--runner") for option in options):
         raise WrongUse("--runner: a stream runs on Flink; name a cluster with --flink HOST:PORT, or leave both out")
+    if arguments.flink:
+        _check_flink(arguments.flink)
     topics = _topics(configuration, arguments.input_topics)
     _check_broker(arguments.kafka, topics)
     state = arguments.state.resolve() / arguments.group
@@ -64,6 +67,13 @@ def _build(configuration: Configuration, arguments: argparse.Namespace, topics: 
     source = KafkaTopics(topics, _consumer(arguments), expansion)
     score_revisions(pipeline, configuration, source, KafkaStreams({"bootstrap.servers": arguments.kafka}), InState(arguments.each_event_once))
     return pipeline
+
+
+def _check_flink(address: str) -> None:
+    try:
+        FlinkRest(address).jobs("")
+    except Unreachable as error:
+        raise WrongUse(f"--flink: {error}; start one, for instance: python -m runners.local_flink") from error
 
 
 def _topics(configuration: Configuration, given: str | None) -> list[str]:

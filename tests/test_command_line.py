@@ -334,6 +334,11 @@ def test_regenerate_stops_when_told_and_leaves_no_half(lift_wing: SimulatedLiftW
             "stream --kafka {nobody} --input-topics mediawiki.revision-create",
             "--input-topics: expected topics that begin with eqiad. or codfw., got 'mediawiki.revision-create'",
         ),
+        (
+            "stream --kafka {nobody} --flink {nobody}",
+            "--flink: no JobManager answers at {nobody}; start one, for instance: python -m runners.local_flink",
+        ),
+        ("stream --kafka {nobody} --runner=DirectRunner", "--runner: a stream runs on Flink; name a cluster with --flink HOST:PORT, or leave both out"),
         ("stream --kafka {nobody} --only x,damaging", "--only: no model is called 'x' in the models file; "),
         ("stream", "the following arguments are required: --kafka; see revision-scores stream --help"),
     ],
