@@ -70,7 +70,7 @@ class WorkerPool(Server):
     def __init__(self, folder: Path, port: int | None = None) -> None:
         port = port or free_port()
         python = Path(sys.executable)
-        command = [str(python), "-m", "apache_beam.runners.worker.worker_pool_main", f"--service_port={port}"]
+        command = [str(python), "-m", "pipeline.worker_pool", f"--port={port}"]
         # The pool starts "python", whichever comes first, and the worker must find this package.
         environment = {"PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": os.pathsep.join([str(JAR.parents[3]), *sys.path])}
         super().__init__("the Python worker pool", command, port, folder / "worker.log", environment)

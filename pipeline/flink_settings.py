@@ -30,7 +30,7 @@ def of_job(snapshots: Snapshots) -> dict[str, str]:
 def of_embedded(rest: str) -> dict[str, str]:
     """Flink's settings for one inside the job server, whose REST interface is at `rest`, HOST:PORT."""
     host, _, port = rest.partition(":")
-    return {"rest.bind-address": host, "rest.address": host, "rest.port": port, "rest.bind-port": port}
+    return {"rest.bind-address": host, "rest.address": host, "rest.port": port, "rest.bind-port": port, "jobmanager.bind-host": host}
 
 
 def of_metrics(port: int | None) -> dict[str, str]:

@@ -106,7 +106,7 @@ def test_what_goes_from_container_to_container_meets(deployment: dict[str, Any])
     here = {mount["name"]: mount["mountPath"] for mount in job_manager["initContainers"][0]["volumeMounts"]}
     assert spec["job"]["jarURI"] == "local://" + written.replace(here["job"], mounts["job"])
     (workers,) = task_manager["containers"]
-    assert "--service_port=50000" in workers["command"], "the default of stream --workers"
+    assert "--port=50000" in workers["command"], "the default of stream --workers"
     assert {workers["image"], job_manager["initContainers"][0]["image"]} == {spec["image"]}
 
 

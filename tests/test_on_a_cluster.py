@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zipfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,12 +13,12 @@ import psutil
 import pytest
 import requests
 from conftest import ROOT
-from test_on_flink import Topics, edits, stream, wait_for_checkpoint, wait_until, wanted
+from test_on_flink import Topics, edits, java_children, stream, wait_for_checkpoint, wait_until, wanted
 
 from pipeline.configuration import load
 from pipeline.servers import free_port
 from runners.local_kafka import LocalKafka
-from runners.programs import LocalFlinkProgram
+from runners.programs import LocalFlinkProgram, run
 from runners.simulated_lift_wing import SimulatedLiftWing
 from transforms.models import Configuration
 
@@ -102,3 +103,18 @@ def test_nothing_is_lost_when_processes_of_a_cluster_die_and_when_models_change(
     assert topics.scored() - at_crashes == Counter(sent - set(at_crashes)), "none missing, and after an orderly stop none twice"
     assert of_new_model
     assert topics.failures() == []
+
+
+def test_the_job_can_be_written_for_a_cluster_of_its_own(kafka: LocalKafka, shipped: Configuration, tmp_path: Path) -> None:
+    topics, jar = Topics(kafka, "written", shipped), tmp_path / "job.jar"
+    topics.close()
+    where = ["--kafka", kafka.address, "--input-topics", topics.inputs[0], "--state", str(tmp_path), "--group", "scores", "--job-jar", str(jar)]
+    done = run("pipeline", "stream", *where)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"wrote {jar}\n", "")
+    with zipfile.ZipFile(jar) as file:
+        assert b"Main-Class: org.apache.beam.runners.flink.FlinkPipelineRunner" in file.read("META-INF/MANIFEST.MF")
+        assert orjson.loads(file.read("BEAM-PIPELINE/pipeline-manifest.json")) == {"defaultJobName": "scores"}
+        options = orjson.loads(file.read("BEAM-PIPELINE/scores/pipeline-options.json"))
+    wanted_options = {"flink_master": "[auto]", "environment_type": "EXTERNAL", "environment_config": "127.0.0.1:50000", "fail_on_checkpointing_errors": False}
+    assert {name: options[f"beam:option:{name}:v1"] for name in wanted_options} == wanted_options
+    assert java_children(tmp_path) == []
