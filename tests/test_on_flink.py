@@ -115,7 +115,7 @@ def java_children(state: Path) -> list[str]:
 
 
 def test_each_selected_score_comes_once_and_each_bad_event_fails_with_its_reason(kafka: LocalKafka, configuration: Configuration, tmp_path: Path) -> None:
-    topics = Topics(kafka, "repeated", configuration)
+    topics = Topics(kafka, "once", configuration)
     in_eqiad, in_codfw = edits(0, 400), edits(400, 700)
     rejected = orjson.loads(in_eqiad[0])["rev_id"]  # plwiki: damaging and goodfaith
     garbage = {
