@@ -82,6 +82,7 @@ def test_nothing_is_lost_when_processes_of_a_cluster_die_and_when_models_change(
                 send(edits(60 * number, 60 * number + 60), first)
                 kill(cluster, victim)
                 topics.wait_for(lambda topics: set(topics.scored()) == sent)
+            wait_for_checkpoint(state)  # of the job's successor: without a JobManager its TaskManager goes on for some seconds
             around_crashes = set(sent)
 
             lift_wing.control(model="damaging", mode="hang")
