@@ -1,0 +1,121 @@
+"""Where a stream benchmark runs: a real broker, a simulated Lift Wing in a process of its own, a load, and the command under test."""
+
+from __future__ import annotations
+
+import argparse
+import socket
+import tempfile
+from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from pipeline.configuration import load
+from runners.local_kafka import LocalKafka
+from runners.programs import Program, SimulatedLiftWingProgram
+from runners.simulated_latency import Latency, latency
+from tests.benchmarks import processes
+from tests.benchmarks.edits import Edits
+from tests.benchmarks.load import Load, failure_topics, input_topics, output_topics
+from tests.benchmarks.nine_models import write_nine_models
+from transforms.models import Configuration
+
+STAGING = "lognormal:0.48:6.5"  # seconds at p50 and p99; what Lift Wing's staging takes for most models
+
+
+def parser(description: str | None, *, rate: float, seconds: float) -> argparse.ArgumentParser:
+    """The options that every scenario has."""
+    options = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--rate", type=float, default=rate, help=f"calls a second (default: {rate:g})")
+    options.add_argument("--seconds", type=float, default=seconds, help=f"of each measurement (default: {seconds:g})")
+    options.add_argument("--latency", default=STAGING, help=f"of Lift Wing: staging, lognormal:P50:P99 or seconds (default: {STAGING})")
+    options.add_argument("--folder", type=Path, help="for logs, state and the broker's data, which are kept (default: a temporary one)")
+    return options
+
+
+class LiftWing:
+    """The simulated Lift Wing at a port that stays its own when it is restarted; it remembers nothing of single revisions."""
+
+    def __init__(self, latency_text: str) -> None:
+        self._options = ["--port", str(quiet_port()), "--other-port", str(quiet_port()), "--no-records", "--latency", latency_text]
+        self.draw: Latency = latency(latency_text)
+
+    def start(self) -> None:
+        self._program = SimulatedLiftWingProgram(*self._options).__enter__()
+        self.url = self._program.url
+        self.other_url = self._program.wait_for(r"other port: (http\S+)")[1]
+
+    def stop(self) -> None:
+        self._program.stop()
+
+    def control(self, **wanted: Any) -> None:
+        requests.post(f"{self.url}/control", json=wanted, timeout=60).raise_for_status()
+
+    def clear(self) -> None:
+        requests.delete(f"{self.url}/control", timeout=60).raise_for_status()
+
+
+def quiet_port() -> int:
+    """A free port that no connection gets as its near end: below what Linux gives out for that."""
+    for port in range(20_000, 32_000):
+        with socket.socket() as listener:
+            try:
+                listener.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            if port not in _GIVEN:
+                _GIVEN.add(port)
+                return port
+    raise RuntimeError("no port between 20000 and 32000 is free")
+
+
+_GIVEN: set[int] = set()
+
+
+@dataclass
+class Stage:
+    folder: Path
+    configuration: Configuration
+    kafka: LocalKafka
+    lift_wing: LiftWing
+    load: Load
+
+    def stream(self, models: Path) -> Program:
+        """The command under test, not yet started."""
+        where = ["--kafka", self.kafka.address, "--lift-wing", self.lift_wing.url, "--state", str(self.folder / "state")]
+        return Program("pipeline", "stream", "--models", str(models), "--from", "earliest", *where)
+
+    @contextmanager
+    def streaming(self, models: Path) -> Iterator[Program]:
+        """The command under test, up: a first event has its scores."""
+        with self.stream(models) as program:
+            program.wait_for("^reading")
+            self.load.send_until_scored()
+            yield program
+
+
+@contextmanager
+def stage(arguments: argparse.Namespace, edits_of: Callable[[Configuration], Edits] = Edits) -> Iterator[Stage]:
+    """All but the command under test, with the topics of all nine models."""
+    processes.mark()
+    with ExitStack() as stack:
+        folder = arguments.folder or Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
+        folder.mkdir(parents=True, exist_ok=True)
+        configuration = load(write_nine_models(folder / "nine_models.yaml"))
+        kafka = stack.enter_context(LocalKafka(folder / "kafka"))
+        kafka.create_topics(*input_topics(configuration), *output_topics(configuration), *failure_topics(configuration))
+        lift_wing = LiftWing(arguments.latency)
+        lift_wing.start()
+        stack.callback(lift_wing.stop)
+        load_ = Load(kafka.address, configuration, edits_of(configuration))
+        stack.enter_context(load_.counting())
+        yield Stage(folder, configuration, kafka, lift_wing, load_)
+
+
+def quantiles(values: Collection[float], shares: tuple[float, ...] = (0.5, 0.9, 0.99)) -> list[float]:
+    """Of values that rise."""
+    rising = list(values)
+    return [rising[int(share * (len(rising) - 1))] for share in shares] if rising else [float("nan")] * len(shares)
