@@ -23,32 +23,43 @@ FAULTS: dict[str, dict[str, Any]] = {
     "slow": {"mode": "slow", "seconds": 20},
     "refuse": {"mode": "refuse"},
 }
-_COLUMNS = ["others/s before", "with it", "ratio", "p99 s before", "with it", "ratio", "its requests", "open at return", "scored", "failed", "missing"]
+COLUMNS = [
+    *("others/s before", "with it", "ratio", "p99 s before", "with it", "ratio"),
+    *("its requests", "open at return", "scored", "failed", "missing", "catches up in s"),
+]
 
 
 def main() -> None:
     options = parser(__doc__, rate=50, seconds=60)
-    options.add_argument("--faults", default=",".join(FAULTS), help="with commas between")
-    options.add_argument("--model", default="damaging", help="that misbehaves (default: damaging)")
-    options.add_argument("--fault-seconds", type=float, default=180, help="how long it does (default: 180)")
-    options.add_argument("--patience", type=float, default=300, help="seconds without any new score after which the rest counts as missing (default: 300)")
+    add_options(options)
     arguments = options.parse_args()
     rows = []
     for fault in arguments.faults.split(","):
         rows.append([fault, *isolation(arguments, fault)])
         print(rows[-1], flush=True)
-    title = f"{arguments.model} misbehaves for {arguments.fault_seconds:.0f} s at {arguments.rate:.0f} calls/s of {arguments.latency}; the others, then itself"
-    print(table(title, ["fault", *_COLUMNS, "catches up in s"], rows), flush=True)
+    print(table(title(arguments), ["fault", *COLUMNS], rows), flush=True)
+
+
+def add_options(options: argparse.ArgumentParser) -> None:
+    options.add_argument("--faults", default=",".join(FAULTS), help="with commas between")
+    options.add_argument("--model", default="damaging", help="that misbehaves (default: damaging)")
+    options.add_argument("--fault-seconds", type=float, default=180, help="how long it does (default: 180)")
+    options.add_argument("--patience", type=float, default=300, help="seconds without any new score after which the rest counts as missing (default: 300)")
+
+
+def title(arguments: argparse.Namespace) -> str:
+    load = f"{arguments.rate:.0f} calls/s of {arguments.latency}"
+    return f"{arguments.model} misbehaves for {arguments.fault_seconds:.0f} s at {load}; the other models, and then itself"
 
 
 def isolation(arguments: argparse.Namespace, fault: str) -> list[str | float]:
     with stage(arguments) as set_up:
         addresses = {arguments.model: set_up.lift_wing.other_url} if fault == "refuse" else {}
         with set_up.streaming(write_nine_models(set_up.folder / "models.yaml", addresses=addresses)):
-            return _compare(set_up, arguments, fault)
+            return compare(set_up, arguments, fault)
 
 
-def _compare(set_up: Stage, arguments: argparse.Namespace, fault: str) -> list[str | float]:
+def compare(set_up: Stage, arguments: argparse.Namespace, fault: str) -> list[str | float]:
     load, ledger, model = set_up.load, set_up.load.ledger, arguments.model
     others = [name for name in set_up.configuration.models if name != model]
     load.send_for(arguments.rate, WARM_UP_S)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import socket
 import tempfile
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,7 @@ def parser(description: str | None, *, rate: float, seconds: float) -> argparse.
     options.add_argument("--rate", type=float, default=rate, help=f"calls a second (default: {rate:g})")
     options.add_argument("--seconds", type=float, default=seconds, help=f"of each measurement (default: {seconds:g})")
     options.add_argument("--latency", default=STAGING, help=f"of Lift Wing: staging, lognormal:P50:P99 or seconds (default: {STAGING})")
+    options.add_argument("--cluster", action="store_true", help="a Flink cluster of processes of its own, in place of one inside the command")
     options.add_argument("--folder", type=Path, help="for logs, state and the broker's data, which are kept (default: a temporary one)")
     return options
 
@@ -50,6 +52,9 @@ class LiftWing:
 
     def stop(self) -> None:
         self._program.stop()
+
+    def kill(self) -> None:
+        self._program.stop(signal.SIGKILL)
 
     def control(self, **wanted: Any) -> None:
         requests.post(f"{self.url}/control", json=wanted, timeout=60).raise_for_status()
@@ -82,15 +87,16 @@ class Stage:
     kafka: LocalKafka
     lift_wing: LiftWing
     load: Load
+    cluster: Sequence[str] = ()  # options of the command
 
     def stream(self, models: Path) -> Program:
         """The command under test, not yet started."""
         where = ["--kafka", self.kafka.address, "--lift-wing", self.lift_wing.url, "--state", str(self.folder / "state")]
-        return Program("pipeline", "stream", "--models", str(models), "--from", "earliest", *where)
+        return Program("pipeline", "stream", "--models", str(models), "--from", "earliest", *where, *self.cluster)
 
     @contextmanager
     def streaming(self, models: Path) -> Iterator[Program]:
-        """The command under test, up: a first event has its scores."""
+        """The command under test, up: a first score has come."""
         with self.stream(models) as program:
             program.wait_for("^reading")
             self.load.send_until_scored()
@@ -112,7 +118,16 @@ def stage(arguments: argparse.Namespace, edits_of: Callable[[Configuration], Edi
         stack.callback(lift_wing.stop)
         load_ = Load(kafka.address, configuration, edits_of(configuration))
         stack.enter_context(load_.counting())
-        yield Stage(folder, configuration, kafka, lift_wing, load_)
+        cluster = stack.enter_context(_cluster(folder)) if arguments.cluster else ()
+        yield Stage(folder, configuration, kafka, lift_wing, load_, cluster)
+
+
+@contextmanager
+def _cluster(folder: Path) -> Iterator[Sequence[str]]:
+    """A running Flink cluster, and the options that send a job there."""
+    with Program("runners.local_flink", "--folder", str(folder / "cluster"), "--port", "0", "--workers-port", "0") as flink:
+        found = flink.wait_for(r"Flink at (\S+), Python workers at (\S+);")
+        yield "--flink", found[1], "--workers", found[2]
 
 
 def quantiles(values: Collection[float], shares: tuple[float, ...] = (0.5, 0.9, 0.99)) -> list[float]:
