@@ -1,6 +1,6 @@
 """What one model that misbehaves does to the other eight, and whether it gets all its scores when it comes back.
 
-    python -m tests.benchmarks.isolation [--faults hang,status,slow,refuse] [--model damaging] [--seconds 60] [--fault-seconds 180]
+    python -m tests.benchmarks.isolation [--faults hang,status,slow,refuse] [--model damaging] [--seconds 120] [--fault-seconds 180]
 
 For each fault a run of its own: first without it, for comparison, then with it at the same load, then the model is well again.
 hang: calls are taken and never answered. status: 503 to everything. slow: 20 s for each call. refuse: no connection.
@@ -30,7 +30,7 @@ COLUMNS = [
 
 
 def main() -> None:
-    options = parser(__doc__, rate=50, seconds=60)
+    options = parser(__doc__, rate=50, seconds=120)
     add_options(options)
     arguments = options.parse_args()
     rows = []

@@ -12,11 +12,11 @@ import argparse
 import time
 
 from tests.benchmarks.measuring import per_10_000, table
-from tests.benchmarks.processes import cpu_s, flink_mb, rss_mb
+from tests.benchmarks.processes import cpu_s, system_mb
 from tests.benchmarks.stage import Stage, parser, quantiles, stage
 
 WARM_UP_S = 10
-COLUMNS = ["calls/s", "requests", "scored", "p50 s", "p90 s", "p99 s", "CPU s: Python", "CPU s: Java", "MB: worker", "MB: Flink"]
+COLUMNS = ["calls/s", "requests", "scored", "p50 s", "p90 s", "p99 s", "CPU s: Python", "CPU s: Java", "MB: Python", "MB: Java"]
 
 
 def main() -> None:
@@ -42,12 +42,12 @@ def measure(set_up: Stage, rate: float, seconds: float) -> list[str | float]:
     load.send_for(rate, WARM_UP_S)
     began, before, done = time.time(), cpu_s(), load.ledger.done
     load.send_for(rate, seconds)
-    used, memory, scores = cpu_s(), rss_mb(), load.ledger.done - done
+    used, memory, scores = cpu_s(), system_mb(), load.ledger.done - done
     load.wait_for_all(patience_s=30)
     rising = load.ledger.overheads(set_up.lift_wing.draw, set_up.configuration.models, began)
     scored = sum(1 for request in load.ledger.all(began) if request.times)
     costs = [per_10_000(used[name] - before[name], scores) if scores else float("nan") for name in ("python", "java")]
-    return [f"{rate:.0f}", str(len(rising)), str(scored), *quantiles(rising), *costs, memory["Python worker"], flink_mb(memory)]
+    return [f"{rate:.0f}", str(len(rising)), str(scored), *quantiles(rising), *costs, *memory.values()]
 
 
 if __name__ == "__main__":

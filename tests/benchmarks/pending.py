@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import replace
 
 from tests.benchmarks.edits import Edits
 from tests.benchmarks.isolation import FAULTS
@@ -43,7 +44,7 @@ def main() -> None:
 
 def _edits(configuration: Configuration) -> Edits:
     models = {name: model for name, model in configuration.models.items() if name != _WITHOUT}
-    return Edits(Configuration(configuration.lift_wing, models, configuration.failure_stream, configuration.datacenters), lambda wanted: _DEAD in wanted)
+    return Edits(replace(configuration, models=models), lambda wanted: _DEAD in wanted)
 
 
 def _fill(set_up: Stage, arguments: argparse.Namespace) -> list[list[str | float]]:

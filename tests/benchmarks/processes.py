@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 import psutil
@@ -48,13 +48,21 @@ def of_role(role: str) -> list[psutil.Process]:
 
 def cpu_s() -> dict[str, float]:
     """CPU seconds so far of the system under test, of its Python and its Java processes."""
-    used = {"python": 0.0, "java": 0.0}
+    return _of_system(lambda process: sum(process.cpu_times()[:2]))
+
+
+def system_mb() -> dict[str, float]:
+    """Resident memory of the system under test, of its Python and its Java processes, in MB."""
+    return _of_system(lambda process: process.memory_info().rss / 1e6)
+
+
+def _of_system(figure: Callable[[psutil.Process], float]) -> dict[str, float]:
+    sums = {"python": 0.0, "java": 0.0}
     for role, process in all_processes():
         if role not in SURROUNDINGS:
             with suppress(psutil.Error):
-                times = process.cpu_times()
-                used["java" if process.name() == "java" else "python"] += times.user + times.system
-    return used
+                sums["java" if process.name() == "java" else "python"] += figure(process)
+    return sums
 
 
 def rss_mb() -> Counter[str]:

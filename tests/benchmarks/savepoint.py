@@ -33,7 +33,7 @@ def main() -> None:
     ledger = set_up.load.ledger
     told = f"stopped under {arguments.rate:.0f} calls/s of {arguments.latency} in {ended - began:.1f} s, started with {_COMES} and without {_GOES}"
     print(table(told, ["requests", "count", "scored", "failed", "missing", "came again"], _rows(ledger, began, ended)), flush=True)
-    print(f"repeats with another meta.id: {ledger.repeats_with_another_id}; failures: {set_up.load.failure_reasons}", flush=True)
+    print(f"repeats with another meta.id: {ledger.repeats_with_another_id}; failures: {dict(set_up.load.failure_reasons)}", flush=True)
 
 
 def _stop_and_start(set_up: Stage, arguments: argparse.Namespace) -> tuple[float, float]:

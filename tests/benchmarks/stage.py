@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import random
 import signal
 import socket
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,19 +66,11 @@ class LiftWing:
 
 def quiet_port() -> int:
     """A free port that no connection gets as its near end: below what Linux gives out for that."""
-    for port in range(20_000, 32_000):
-        with socket.socket() as listener:
-            try:
-                listener.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            if port not in _GIVEN:
-                _GIVEN.add(port)
-                return port
-    raise RuntimeError("no port between 20000 and 32000 is free")
-
-
-_GIVEN: set[int] = set()
+    for port in random.sample(range(20_000, 32_000), 100):
+        with socket.socket() as listener, suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError("of 100 ports between 20000 and 32000 none is free")
 
 
 @dataclass
