@@ -51,7 +51,8 @@ class Group:
         loop = asyncio.get_running_loop()
         committed = loop.time()
         while True:
-            for message in await loop.run_in_executor(None, self._consumer.consume, 100, 0.005):
+            first = await loop.run_in_executor(None, self._consumer.poll, 0.1)
+            for message in [first, *self._consumer.consume(100, 0)] if first else []:
                 if not message.error():
                     await self._take(message)
             if loop.time() > committed + 1:
