@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import signal
 from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import aiohttp
@@ -99,6 +100,7 @@ async def run(arguments: argparse.Namespace) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, asyncio.current_task().cancel)  # type: ignore[union-attr]
     models = Rules(arguments.rules).models
     groups = {f"script-{model}": {model} for model in models} if arguments.groups else {"script": set(models)}
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(len(groups)))  # each blocks one
     producer = Producer({"bootstrap.servers": arguments.kafka, "acks": "all", "linger.ms": 1, "log_level": 0})
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(30)) as session:
         print("reading", flush=True)
