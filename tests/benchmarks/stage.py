@@ -101,7 +101,7 @@ def stage(arguments: argparse.Namespace, edits_of: Callable[[Configuration], Edi
     """All but the command under test, with the topics of all nine models."""
     processes.mark()
     with ExitStack() as stack:
-        folder = arguments.folder or Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
+        folder = arguments.folder.resolve() if arguments.folder else Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
         folder.mkdir(parents=True, exist_ok=True)
         configuration = load(write_nine_models(folder / "nine_models.yaml"))
         kafka = stack.enter_context(LocalKafka(folder / "kafka"))
