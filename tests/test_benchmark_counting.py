@@ -49,6 +49,7 @@ def test_the_ledger_knows_what_is_scored_failed_missing_and_twice(edits: Edits) 
     ledger.score(model, wiki, FIRST_REVISION, ID, 12.0)
     ledger.score(model, wiki, FIRST_REVISION, OTHER, 13.0)
     ledger.fail(other_model, other_wiki, FIRST_REVISION + 1)
+    ledger.fail(model, wiki, FIRST_REVISION)  # a score and a failure are one fate
     ledger.score(model, wiki, FIRST_REVISION + len(edits.edits), ID, 14.0)  # of the next round, which was not sent
     asked = sum(len(edits.edit(event).models) for event in range(3))
     assert (ledger.events, ledger.requests, ledger.done) == (3, asked, 2)
@@ -56,7 +57,7 @@ def test_the_ledger_knows_what_is_scored_failed_missing_and_twice(edits: Edits) 
     assert ledger.open_of(set(ledger.sent_of)) == asked - 2
     requests = list(ledger.all())
     assert len(requests) == asked
-    assert requests[0] == Request(0, model, 10.0, 11.0, 3, 0)
+    assert requests[0] == Request(0, model, 10.0, 11.0, 3, 1)
     assert next(request for request in requests if request.event == 1) == Request(1, other_model, 20.0, 0.0, 0, 1)
     assert {request.event for request in ledger.all(since=20.0, until=30.0)} == {1}
 

@@ -38,6 +38,7 @@ class Ledger:
         self.sent_of: Counter[str] = Counter()  # by model
         self.scored_of: Counter[str] = Counter()
         self.failed_of: Counter[str] = Counter()
+        self._done_of: Counter[str] = Counter()  # what is both scored and failed, once
         self.repeats = 0
         self.repeats_with_another_id = 0
         self.foreign = 0  # scores and failures that nobody asked for
@@ -53,11 +54,11 @@ class Ledger:
     @property
     def done(self) -> int:
         """Requests with a score or a failure."""
-        return self.scored_of.total() + self.failed_of.total()
+        return self._done_of.total()
 
     def open_of(self, models: Collection[str]) -> int:
         """Requests for these models that have neither score nor failure yet."""
-        return sum(self.sent_of[model] - self.scored_of[model] - self.failed_of[model] for model in models)
+        return sum(self.sent_of[model] - self._done_of[model] for model in models)
 
     def send(self, now: float) -> None:
         """Notes the next event, before it leaves."""
@@ -80,6 +81,7 @@ class Ledger:
         if self._times[number] == 0:
             self._scored[number], self._id[number] = now, half
             self.scored_of[model] += 1
+            self._done_of[model] += self._failures[number] == 0
         else:
             self.repeats += 1
             self.repeats_with_another_id += self._id[number] != half
@@ -90,7 +92,9 @@ class Ledger:
         if number is None or number >= len(self._times):
             self.foreign += 1
             return
-        self.failed_of[model] += self._failures[number] == 0
+        if self._failures[number] == 0:
+            self.failed_of[model] += 1
+            self._done_of[model] += self._times[number] == 0
         self._failures[number] = min(255, self._failures[number] + 1)
 
     def all(self, since: float = 0.0, until: float = math.inf) -> Iterator[Request]:
