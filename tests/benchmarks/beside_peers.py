@@ -23,7 +23,7 @@ _IN_FLIGHT = "500"
 
 
 def main() -> None:
-    options = parser(__doc__, rate=0, seconds=60)
+    options = parser(__doc__, seconds=60)
     options.add_argument("--rates", default="50,400", help="calls a second")
     options.add_argument("--systems", default=",".join(SYSTEMS), help="with commas between")
     isolation.add_options(options)

@@ -34,7 +34,7 @@ class Blow:
 
 
 def main() -> None:
-    options = parser(__doc__, rate=400, seconds=0)
+    options = parser(__doc__, rate=400)
     options.add_argument("--events", type=int, default=100_000)
     options.add_argument("--blows", default=",".join(BLOWS), help="with commas between")
     options.add_argument("--patience", type=float, default=180, help="seconds without any new score after which the rest is missing (default: 180)")

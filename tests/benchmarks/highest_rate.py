@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from itertools import count
 
-from tests.benchmarks.measuring import per_10_000, table
+from tests.benchmarks.measuring import cells_of, per_10_000, table
 from tests.benchmarks.processes import cpu_s, flink_mb, rss_mb
 from tests.benchmarks.stage import Stage, parser, quantiles, stage
 
@@ -31,7 +31,7 @@ def main() -> None:
             if rate > arguments.most:
                 break
             rows.append(_step(set_up, rate, arguments.seconds))
-            print(rows[-1], flush=True)
+            print("  ".join(cells_of(rows[-1])), flush=True)
             if rows[-1][-1] == "no":
                 break
     highest = max((str(row[0]) for row in rows if row[-1] == "yes"), default="less than the first step", key=float)

@@ -12,7 +12,7 @@ import argparse
 import time
 from typing import Any
 
-from tests.benchmarks.measuring import table
+from tests.benchmarks.measuring import cells_of, table
 from tests.benchmarks.nine_models import write_nine_models
 from tests.benchmarks.overhead import WARM_UP_S
 from tests.benchmarks.stage import Stage, parser, quantiles, stage
@@ -36,7 +36,7 @@ def main() -> None:
     rows = []
     for fault in arguments.faults.split(","):
         rows.append([fault, *isolation(arguments, fault)])
-        print(rows[-1], flush=True)
+        print("  ".join(cells_of(rows[-1])), flush=True)
     print(table(title(arguments), ["fault", *COLUMNS], rows), flush=True)
 
 

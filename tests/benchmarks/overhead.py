@@ -20,7 +20,7 @@ COLUMNS = ["calls/s", "requests", "scored", "p50 s", "p90 s", "p99 s", "CPU s: P
 
 
 def main() -> None:
-    options = parser(__doc__, rate=0, seconds=60)
+    options = parser(__doc__, seconds=60)
     options.add_argument("--rates", default="50,400", help="calls a second")
     arguments = options.parse_args()
     rows = [["stream", *overhead(arguments, rate)] for rate in map(float, arguments.rates.split(","))]

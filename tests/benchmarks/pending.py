@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from tests.benchmarks.edits import Edits
 from tests.benchmarks.isolation import FAULTS
-from tests.benchmarks.measuring import table
+from tests.benchmarks.measuring import cells_of, table
 from tests.benchmarks.nine_models import write_nine_models
 from tests.benchmarks.overhead import WARM_UP_S
 from tests.benchmarks.sampling import COLUMNS, sample
@@ -28,8 +28,7 @@ _STEPS = 10
 
 
 def main() -> None:
-    options = parser(__doc__, rate=100, seconds=30)
-    options.set_defaults(latency="0.05")
+    options = parser(__doc__, rate=100, seconds=30, latency="0.05")
     options.add_argument("--requests", type=int, default=1_000_000, help="pending at the end (default: 1,000,000)")
     options.add_argument("--fault", choices=list(FAULTS), default="status", help="of the dead model (default: status, 503)")
     options.add_argument("--ahead", type=int, default=500, help="open requests of the other models up to which events are sent (default: 500)")
@@ -64,7 +63,7 @@ def _fill(set_up: Stage, arguments: argparse.Namespace) -> list[list[str | float
         load.wait(lambda: ledger.open_of(others) == 0)
         fills = (ledger.open_of([_DEAD]) - before) / (time.time() - start)
         rows.append(_row(set_up, arguments, others, time.time() - began, fills))
-        print(rows[-1], flush=True)
+        print("  ".join(cells_of(rows[-1])), flush=True)
     return rows
 
 

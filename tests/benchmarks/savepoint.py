@@ -24,7 +24,7 @@ _AFTER_S = 15  # of load on the new models file
 
 
 def main() -> None:
-    options = parser(__doc__, rate=200, seconds=0)
+    options = parser(__doc__, rate=200)
     options.add_argument("--pending", type=int, default=5_000, help="requests at the stop (default: 5,000)")
     options.add_argument("--patience", type=float, default=120, help="seconds without any new score after which the rest is missing (default: 120)")
     arguments = options.parse_args()

@@ -16,9 +16,9 @@ from typing import Any
 import requests
 
 from pipeline.configuration import load
+from runners import simulated_latency
 from runners.local_kafka import LocalKafka
 from runners.programs import Program, SimulatedLiftWingProgram
-from runners.simulated_latency import Latency, latency
 from tests.benchmarks import processes
 from tests.benchmarks.edits import Edits
 from tests.benchmarks.load import Load, failure_topics, input_topics, output_topics
@@ -28,12 +28,14 @@ from transforms.models import Configuration
 STAGING = "lognormal:0.48:6.5"  # seconds at p50 and p99; what Lift Wing's staging takes for most models
 
 
-def parser(description: str | None, *, rate: float, seconds: float) -> argparse.ArgumentParser:
-    """The options that every scenario has."""
+def parser(description: str | None, *, rate: float | None = None, seconds: float | None = None, latency: str = STAGING) -> argparse.ArgumentParser:
+    """The options that scenarios share, with their defaults; None: this one has no such option."""
     options = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--rate", type=float, default=rate, help=f"calls a second (default: {rate:g})")
-    options.add_argument("--seconds", type=float, default=seconds, help=f"of each measurement (default: {seconds:g})")
-    options.add_argument("--latency", default=STAGING, help=f"of Lift Wing: staging, lognormal:P50:P99 or seconds (default: {STAGING})")
+    if rate is not None:
+        options.add_argument("--rate", type=float, default=rate, help=f"calls a second (default: {rate:g})")
+    if seconds is not None:
+        options.add_argument("--seconds", type=float, default=seconds, help=f"of each measurement (default: {seconds:g})")
+    options.add_argument("--latency", default=latency, help=f"of Lift Wing: staging, lognormal:P50:P99 or seconds (default: {latency})")
     options.add_argument("--cluster", action="store_true", help="a Flink cluster of processes of its own, in place of one inside the command")
     options.add_argument("--folder", type=Path, help="for logs, state and the broker's data, which are kept (default: a temporary one)")
     return options
@@ -44,7 +46,7 @@ class LiftWing:
 
     def __init__(self, latency_text: str) -> None:
         self._options = ["--port", str(quiet_port()), "--other-port", str(quiet_port()), "--no-records", "--latency", latency_text]
-        self.draw: Latency = latency(latency_text)
+        self.draw = simulated_latency.latency(latency_text)
 
     def start(self) -> None:
         self._program = SimulatedLiftWingProgram(*self._options).__enter__()
