@@ -37,7 +37,7 @@ def parser(description: str | None, *, rate: float | None = None, seconds: float
         options.add_argument("--seconds", type=float, default=seconds, help=f"of each measurement (default: {seconds:g})")
     options.add_argument("--latency", default=latency, help=f"of Lift Wing: staging, lognormal:P50:P99 or seconds (default: {latency})")
     options.add_argument("--cluster", action="store_true", help="a Flink cluster of processes of its own, in place of one inside the command")
-    options.add_argument("--folder", type=Path, help="for logs, state and the broker's data, which are kept (default: a temporary one)")
+    options.add_argument("--folder", type=Path, help="below which logs, state and the broker's data are kept (default: a temporary one)")
     return options
 
 
@@ -103,8 +103,7 @@ def stage(arguments: argparse.Namespace, edits_of: Callable[[Configuration], Edi
     """All but the command under test, with the topics of all nine models."""
     processes.mark()
     with ExitStack() as stack:
-        folder = arguments.folder.resolve() if arguments.folder else Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = _folder(arguments.folder) if arguments.folder else Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
         configuration = load(write_nine_models(folder / "nine_models.yaml"))
         kafka = stack.enter_context(LocalKafka(folder / "kafka"))
         kafka.create_topics(*input_topics(configuration), *output_topics(configuration), *failure_topics(configuration))
@@ -115,6 +114,12 @@ def stage(arguments: argparse.Namespace, edits_of: Callable[[Configuration], Edi
         stack.enter_context(load_.counting())
         cluster = stack.enter_context(_cluster(folder)) if arguments.cluster else ()
         yield Stage(folder, configuration, kafka, lift_wing, load_, cluster)
+
+
+def _folder(wanted: Path) -> Path:
+    """A new one below it for each time a stage is set up."""
+    wanted.mkdir(parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(dir=wanted.resolve()))
 
 
 @contextmanager
