@@ -41,7 +41,7 @@ class Load:
                 time.sleep(min(early, 0.01))
             else:
                 calls += self.send_one()
-        self._producer.flush()
+        self._producer.flush(PATIENCE_S)
 
     def send_for(self, rate: float, seconds: float) -> None:
         end = time.monotonic() + seconds
@@ -64,7 +64,7 @@ class Load:
         """One event, until a score comes: then the system is up. Raises RuntimeError when none does."""
         done = self.ledger.done
         self.send_one()
-        self._producer.flush()
+        self._producer.flush(PATIENCE_S)
         if not self.wait(lambda: self.ledger.done > done):
             raise RuntimeError(f"no score came in {PATIENCE_S} s")
 
