@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from itertools import product
 
 import orjson
 
 from runners.programs import Program
 from tests.benchmarks import isolation, overhead
-from tests.benchmarks.measuring import table
+from tests.benchmarks.measuring import cells_of, table
 from tests.benchmarks.stage import Stage, parser, stage
 from transforms.models import Configuration
 
@@ -30,7 +31,10 @@ def main() -> None:
     options.set_defaults(faults="")
     arguments = options.parse_args()
     rates, systems = list(map(float, arguments.rates.split(","))), arguments.systems.split(",")
-    rows = [[name, *_overhead(arguments, name, rate)] for rate in rates for name in systems]
+    rows: list[list[str | float]] = []
+    for rate, name in product(rates, systems):
+        rows.append([name, *_overhead(arguments, name, rate)])
+        print("  ".join(cells_of(rows[-1])), flush=True)
     print(table(overhead.title(arguments), ["", *overhead.COLUMNS], rows), flush=True)
     for fault in filter(None, arguments.faults.split(",")):
         arguments.rate = rates[0]

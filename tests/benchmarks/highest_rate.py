@@ -46,7 +46,7 @@ def _step(set_up: Stage, rate: float, seconds: float) -> list[str | float]:
     took, used, sent, done = time.time() - began, cpu_s(), ledger.requests - sent, ledger.done - done
     memory, still_open = rss_mb(), ledger.requests - ledger.done
     costs = [per_10_000(used[name] - cpu[name], done) for name in ("python", "java")]
-    load.wait_for_all(patience_s=10)  # what one step leaves undone is none of the next one's
+    load.drain()  # what one step leaves undone is none of the next one's
     middle, _, most = quantiles(ledger.overheads(set_up.lift_wing.draw, set_up.configuration.models, began, began + took))
     kept_up = "yes" if done >= _KEPT_UP * sent else "no"
     return [f"{rate:.0f}", sent / took, done / took, f"{still_open}", middle, most, *costs, memory["Python worker"], flink_mb(memory), kept_up]

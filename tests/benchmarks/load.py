@@ -18,6 +18,7 @@ from transforms.models import Configuration
 
 _SAFE = {"enable.idempotence": True, "linger.ms": 1, "message.timeout.ms": 0, "log_level": 0}  # a broker that is away is waited for
 PATIENCE_S = 120
+DRAIN_S = 30  # the longest call takes 15
 
 
 class Load:
@@ -81,6 +82,11 @@ class Load:
 
     def wait_for_all(self, patience_s: float = PATIENCE_S) -> bool:
         return self.wait(lambda: self.ledger.done >= self.ledger.requests, patience_s)
+
+    def drain(self) -> None:
+        """Waits for what is open, but not for all that a system which falls behind has piled up."""
+        deadline = time.monotonic() + DRAIN_S
+        self.wait(lambda: self.ledger.done >= self.ledger.requests or time.monotonic() > deadline)
 
     @contextmanager
     def sending(self, rate: float) -> Iterator[None]:

@@ -43,7 +43,7 @@ def measure(set_up: Stage, rate: float, seconds: float) -> list[str | float]:
     began, before, done = time.time(), cpu_s(), load.ledger.done
     load.send_for(rate, seconds)
     used, memory, scores = cpu_s(), system_mb(), load.ledger.done - done
-    load.wait_for_all(patience_s=30)
+    load.drain()
     rising = load.ledger.overheads(set_up.lift_wing.draw, set_up.configuration.models, began)
     scored = sum(1 for request in load.ledger.all(began) if request.times)
     costs = [per_10_000(used[name] - before[name], scores) if scores else float("nan") for name in ("python", "java")]
