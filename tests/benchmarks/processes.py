@@ -21,7 +21,7 @@ ROLES = {
     "job server": "FlinkJobServerDriver",
     "expansion service": "ExpansionService",
     "Python worker": "apache_beam.runners.worker.sdk_worker",
-    "worker pool": "worker_pool_main",
+    "worker pool": "worker_pool",
     "command": "pipeline stream",
 }
 SURROUNDINGS = ("broker", "Lift Wing")
