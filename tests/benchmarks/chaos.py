@@ -10,6 +10,7 @@ TaskManager in one: then the job server gets the blow. The command is started ag
 from __future__ import annotations
 
 import argparse
+import math
 import signal
 import time
 from collections.abc import Callable
@@ -73,13 +74,12 @@ def _wait_for_event(ledger: Ledger, event: int) -> None:
 
 
 def _rows(blows: list[Blow], ledger: Ledger) -> list[list[str | float]]:
-    """For each blow the longest time in which no score came, and what came again, until the next."""
+    """For each blow the longest time without any score that began before the next one, and what came again until then."""
     came = sorted(request.scored for request in ledger.all() if request.times)
     rows: list[list[str | float]] = []
     for blow, following in pairwise([*blows, Blow("end", ledger.events, time.time(), ledger.repeats)]):
-        until = [blow.at, *(at for at in came if blow.at < at < following.at)]
-        pause = max((later - at for at, later in pairwise(until)), default=float("inf"))
-        rows.append([blow.name, f"{blow.event}", pause, f"{following.repeats - blow.repeats}"])
+        pauses = (later - max(at, blow.at) for at, later in pairwise([*came, math.inf]) if later > blow.at and at < min(following.at, came[-1]))
+        rows.append([blow.name, f"{blow.event}", max(pauses, default=math.inf), f"{following.repeats - blow.repeats}"])
     return rows
 
 
