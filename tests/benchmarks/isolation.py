@@ -55,7 +55,7 @@ def title(arguments: argparse.Namespace) -> str:
 def isolation(arguments: argparse.Namespace, fault: str) -> list[str | float]:
     with stage(arguments) as set_up:
         addresses = {arguments.model: set_up.lift_wing.other_url} if fault == "refuse" else {}
-        with set_up.streaming(write_nine_models(set_up.folder / "models.yaml", addresses=addresses)):
+        with set_up.streaming(write_nine_models(set_up.folder / "models.yaml", set_up.lift_wing.url, addresses=addresses)):
             return compare(set_up, arguments, fault)
 
 

@@ -35,7 +35,7 @@ def main() -> None:
     arguments = options.parse_args()
     with stage(arguments, _edits) as set_up:
         addresses = {_DEAD: set_up.lift_wing.other_url} if arguments.fault == "refuse" else {}
-        with set_up.streaming(write_nine_models(set_up.folder / "models.yaml", {_WITHOUT}, addresses)):
+        with set_up.streaming(write_nine_models(set_up.folder / "models.yaml", set_up.lift_wing.url, {_WITHOUT}, addresses)):
             rows = _fill(set_up, arguments)
     title = f"pending requests of a dead model ({arguments.fault}); the other models at {arguments.rate:.0f} calls/s of {arguments.latency}"
     print(table(title, ["pending", "second", "fills/s", *COLUMNS, "others/s", "p50 s", "p99 s"], rows), flush=True)

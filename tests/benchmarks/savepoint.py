@@ -39,8 +39,8 @@ def main() -> None:
 def _stop_and_start(set_up: Stage, arguments: argparse.Namespace) -> tuple[float, float]:
     """When the stop began, and when it was done."""
     load, ledger = set_up.load, set_up.load.ledger
-    before = write_nine_models(set_up.folder / "before.yaml", without={_COMES})
-    after = write_nine_models(set_up.folder / "after.yaml", without={_GOES})
+    before = write_nine_models(set_up.folder / "before.yaml", set_up.lift_wing.url, without={_COMES})
+    after = write_nine_models(set_up.folder / "after.yaml", set_up.lift_wing.url, without={_GOES})
     with set_up.streaming(before) as program:
         for model in (_STAYS, _GOES):
             set_up.lift_wing.control(mode="hang", model=model)

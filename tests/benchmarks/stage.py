@@ -86,7 +86,7 @@ class Stage:
 
     def stream(self, models: Path) -> Program:
         """The command under test, not yet started."""
-        where = ["--kafka", self.kafka.address, "--lift-wing", self.lift_wing.url, "--state", str(self.folder / "state")]
+        where = ["--kafka", self.kafka.address, "--state", str(self.folder / "state")]
         return Program("pipeline", "stream", "--models", str(models), "--from", "earliest", *where, *self.cluster)
 
     @contextmanager
@@ -104,12 +104,12 @@ def stage(arguments: argparse.Namespace, edits_of: Callable[[Configuration], Edi
     processes.mark()
     with ExitStack() as stack:
         folder = _folder(arguments.folder) if arguments.folder else Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
-        configuration = load(write_nine_models(folder / "nine_models.yaml"))
-        kafka = stack.enter_context(LocalKafka(folder / "kafka"))
-        kafka.create_topics(*input_topics(configuration), *output_topics(configuration), *failure_topics(configuration))
         lift_wing = LiftWing(arguments.latency)
         lift_wing.start()
         stack.callback(lift_wing.stop)
+        configuration = load(write_nine_models(folder / "nine_models.yaml", lift_wing.url))
+        kafka = stack.enter_context(LocalKafka(folder / "kafka"))
+        kafka.create_topics(*input_topics(configuration), *output_topics(configuration), *failure_topics(configuration))
         load_ = Load(kafka.address, configuration, edits_of(configuration))
         stack.enter_context(load_.counting())
         cluster = stack.enter_context(_cluster(folder)) if arguments.cluster else ()
