@@ -7,7 +7,7 @@ FLINK := runners/flink/target/flink-job-server.jar
 KAFKA := runners/kafka/target/jars/.complete
 KUBERNETES := runners/kubernetes/target/.complete
 
-.PHONY: demo test build lint bench clean
+.PHONY: demo test build lint bench bench-stream clean
 
 demo: build
 	@$(BIN)/python -m pipeline demo
@@ -25,7 +25,17 @@ lint: $(VENV)/.complete
 bench: build
 	$(BIN)/python -m tests.benchmarks.http_clients
 	$(BIN)/python -m tests.benchmarks.batch
-	$(BIN)/python -m tests.benchmarks.stream
+	$(BIN)/python -m tests.benchmarks.overhead
+
+# All that a stream has to bear, on a Flink cluster of processes of its own: some two hours, of which the last two take one.
+bench-stream: build
+	$(BIN)/python -m tests.benchmarks.beside_peers
+	$(BIN)/python -m tests.benchmarks.highest_rate
+	$(BIN)/python -m tests.benchmarks.isolation --cluster
+	$(BIN)/python -m tests.benchmarks.savepoint --cluster
+	$(BIN)/python -m tests.benchmarks.chaos --cluster
+	$(BIN)/python -m tests.benchmarks.pending --cluster
+	$(BIN)/python -m tests.benchmarks.soak --cluster
 
 $(VENV)/.complete: setup.py
 	@test -n "$(PYTHON)" || { echo "Python 3.10, 3.11 or 3.12 is not on the PATH; install one, for instance: apt-get install python3 python3-venv"; exit 1; }
@@ -53,7 +63,7 @@ $(KUBERNETES): runners/kubernetes/pom.xml
 	@touch $@
 
 clean:
-	rm -rf $(VENV) runners/flink/target runners/kafka/target runners/kubernetes/target demo-output
+	rm -rf $(VENV) runners/flink/target runners/kafka/target runners/kubernetes/target tests/benchmarks/peers/target demo-output
 
 define needs_maven
 command -v java >/dev/null || { echo "java is not on the PATH; install a JDK 11 or 17, for instance: apt-get install openjdk-17-jdk-headless"; exit 1; }; \

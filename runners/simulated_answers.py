@@ -12,7 +12,7 @@ import orjson
 from aiohttp import web
 
 from runners.simulated_calls import Service
-from runners.simulated_faults import GARBAGE, Rule, usual_body
+from runners.simulated_faults import GARBAGE, HTML, Rule, usual_body
 from runners.simulated_scores import features, score, version
 
 
@@ -63,11 +63,15 @@ def rev_id_of(inputs: dict[str, Any]) -> int:
 
 
 def good(service: Service, rev_id: int, extended: bool) -> web.Response:
+    return web.Response(body=good_body(service, rev_id, extended), content_type="application/json")
+
+
+def good_body(service: Service, rev_id: int, extended: bool) -> bytes:
     wiki, model = service.wiki, service.model
     scored: dict[str, Any] = {"score": score(wiki, model, rev_id)}
     if extended:
         scored["features"] = features(wiki, model, rev_id)
-    return json({wiki: {"models": {model: {"version": version(wiki, model)}}, "scores": {str(rev_id): {model: scored}}}})
+    return orjson.dumps({wiki: {"models": {model: {"version": version(wiki, model)}}, "scores": {str(rev_id): {model: scored}}}})
 
 
 def faulty(fault: Rule, service: Service, rev_id: int, extended: bool) -> web.Response:
@@ -79,6 +83,10 @@ def faulty(fault: Rule, service: Service, rev_id: int, extended: bool) -> web.Re
             return response
         case "garbage":
             return web.Response(text=GARBAGE)
+        case "html":
+            return web.Response(text=HTML, content_type="text/html")
+        case "redirect":
+            return web.Response(status=302, headers={"Location": fault.location})
         case "empty":
             return json({service.wiki: {"models": {service.model: {"version": version(service.wiki, service.model)}}, "scores": {}}})
         case "other_revision":

@@ -18,6 +18,7 @@ class Service:
     wiki: str
     model: str
     namespace: str
+    keeps_records: bool = True  # false: `revisions` and `seconds` stay empty, so that memory does not grow with the calls
     total: int = 0
     in_flight: int = 0
     most_in_flight: int = 0
@@ -30,6 +31,17 @@ class Service:
         self.host = f"{self.name}.{self.namespace}.wikimedia.org"
         self.path = f"/v1/models/{self.name}:predict"
 
+    def attempt(self, rev_id: int) -> int:
+        """Which call of this revision this is, the first being 1; always 1 without records."""
+        if not self.keeps_records:
+            return 1
+        self.revisions[rev_id] = self.revisions.get(rev_id, 0) + 1
+        return self.revisions[rev_id]
+
+    def answered_after(self, rev_id: int, seconds: float) -> None:
+        if self.keeps_records:
+            self.seconds[rev_id] = round(seconds, 4)
+
     def forget(self) -> None:
         """Starts the counts again. Calls in flight stay: they are a fact, not a count."""
         self.total = self.most_in_flight = self.in_flight
@@ -38,9 +50,9 @@ class Service:
         self.seconds = {}
 
 
-def services() -> dict[str, Service]:
+def services(keep_records: bool) -> dict[str, Service]:
     """Every service by its host."""
-    known = (Service(wiki, model, entry["namespace"]) for model, entry in ENDPOINTS.items() for wiki in entry["wikis"])
+    known = (Service(wiki, model, entry["namespace"], keep_records) for model, entry in ENDPOINTS.items() for wiki in entry["wikis"])
     return {service.host: service for service in known}
 
 

@@ -10,8 +10,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-MODES = ("status", "slow", "hang", "drop", "garbage", "empty", "other_revision")
+MODES = ("status", "slow", "hang", "drop", "garbage", "html", "redirect", "truncated", "huge", "empty", "other_revision", "refuse")
 GARBAGE = "<html><body>upstream said something else"
+HTML = "<!doctype html><html><head><title>Wikimedia Error</title></head><body>Our servers are currently under maintenance</body></html>"
 
 UNKNOWN_REVISION = (
     "The MW API does not have any info related to the rev-id provided as input ({rev_id}), therefore it is not possible to "
@@ -23,7 +24,7 @@ MEDIAWIKI_FAILED = "An error happened while fetching feature values from the Med
 
 @dataclass
 class Rule:
-    """One behaviour and the calls it is for; None is any."""
+    """One behaviour and the calls it is for; None is any. `refuse` is for the other port, whoever calls there."""
 
     mode: str
     model: str | None = None
@@ -33,22 +34,27 @@ class Rule:
     status: int = 500
     body: Any = None  # text, or what becomes JSON; None: the real body of that status
     headers: dict[str, str] = field(default_factory=dict)
-    seconds: float = 0.0
+    seconds: float = 0.0  # of `slow`
+    location: str = ""  # of `redirect`
+    megabytes: int = 100  # of `huge`: as many of white space before a good answer
+    chunked: bool = False  # `huge` without a Content-Length
     applied: Counter[tuple[str, str, int]] = field(default_factory=Counter, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
             raise ValueError(f"mode: expected one of {', '.join(MODES)}, got {self.mode!r}")
+        if self.mode == "redirect" and not self.location:
+            raise ValueError("location: expected the address that `redirect` leads to, got nothing")
 
     def takes(self, wiki: str, model: str, rev_id: int) -> bool:
         """Whether this call is for this rule; counts it if so."""
         if self.model not in (None, model) or self.wiki not in (None, wiki) or self.rev_id not in (None, rev_id):
             return False
+        if self.times is None:
+            return True
         call = (wiki, model, rev_id)
-        if self.times is not None and self.applied[call] >= self.times:
-            return False
         self.applied[call] += 1
-        return True
+        return self.applied[call] <= self.times
 
 
 _KEYS: dict[str, type | tuple[type, ...]] = {
@@ -61,6 +67,9 @@ _KEYS: dict[str, type | tuple[type, ...]] = {
     "body": object,
     "headers": dict,
     "seconds": (int, float),
+    "location": str,
+    "megabytes": int,
+    "chunked": bool,
 }
 
 

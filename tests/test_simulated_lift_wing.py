@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 import requests
 
+from runners.simulated_faults import MODES
 from runners.simulated_latency import curves, latency, seconds_at
 from runners.simulated_lift_wing import SimulatedLiftWing, score, version
 from runners.simulated_scores import ENDPOINTS, TOPICS, features
@@ -338,6 +339,65 @@ def test_garbage(lift_wing: SimulatedLiftWing) -> None:
     assert (got.status_code, got.text) == (200, "<html><body>upstream said something else")
 
 
+def test_html(lift_wing: SimulatedLiftWing) -> None:
+    lift_wing.control(mode="html")
+    got = predict(lift_wing.url, {"rev_id": 7})
+    assert (got.status_code, got.headers["Content-Type"], got.text[:15]) == (200, "text/html; charset=utf-8", "<!doctype html>")
+
+
+def test_redirect(lift_wing: SimulatedLiftWing) -> None:
+    lift_wing.control(mode="redirect", location="http://elsewhere.example/")
+    got = predict(lift_wing.url, {"rev_id": 7}, allow_redirects=False)
+    assert (got.status_code, got.headers["Location"]) == (302, "http://elsewhere.example/")
+
+
+def test_a_truncated_answer_says_more_than_it_sends(lift_wing: SimulatedLiftWing) -> None:
+    lift_wing.control(mode="truncated", times=1)
+    connection = http.client.HTTPConnection(lift_wing.url.removeprefix("http://"), timeout=5)
+    connection.request("POST", "/v1/models/enwiki-damaging:predict", b'{"rev_id": 7}', {"Host": host("enwiki", "damaging")})
+    response = connection.getresponse()
+    with pytest.raises(http.client.IncompleteRead) as broken:
+        response.read()
+    whole = requests.post(f"{lift_wing.url}/v1/models/enwiki-damaging:predict", json={"rev_id": 7}, headers={"Host": host("enwiki", "damaging")}, timeout=5)
+    assert response.status == 200
+    assert int(response.headers["Content-Length"]) == len(whole.content)
+    assert broken.value.partial == whole.content[: len(whole.content) // 2]
+    assert whole.json() == answer(7)
+
+
+@pytest.mark.parametrize(("chunked", "header"), [(False, "Content-Length"), (True, "Transfer-Encoding")])
+def test_a_huge_answer_is_a_good_one_after_megabytes_of_white_space(lift_wing: SimulatedLiftWing, chunked: bool, header: str) -> None:
+    lift_wing.control(mode="huge", megabytes=3, chunked=chunked)
+    got = predict(lift_wing.url, {"rev_id": 7})
+    assert {"Content-Length", "Transfer-Encoding"} & set(got.headers) == {header}
+    assert (got.status_code, got.content[:3_000_000].strip(), json.loads(got.content[3_000_000:])) == (200, b"", answer(7))
+
+
+def test_a_client_may_leave_a_huge_answer(lift_wing: SimulatedLiftWing) -> None:
+    lift_wing.control(mode="huge")
+    with predict(lift_wing.url, {"rev_id": 7}, stream=True) as got:
+        assert got.raw.read(10) == b" " * 10
+        assert got.headers["Content-Length"] == str(100_000_000 + len(json.dumps(answer(7), separators=(",", ":"))))
+    while lift_wing.stats()["calls"]["damaging"]["in_flight"]:
+        pass
+    lift_wing.clear()
+    assert predict(lift_wing.url, {"rev_id": 7}).json() == answer(7)
+
+
+def test_the_other_port_refuses_until_the_control_is_cleared(lift_wing: SimulatedLiftWing) -> None:
+    with requests.Session() as session:
+        headers = {"Host": host("enwiki", "damaging")}
+        assert session.post(f"{lift_wing.other_url}/v1/models/enwiki-damaging:predict", json={"rev_id": 7}, headers=headers, timeout=5).json() == answer(7)
+        lift_wing.control(mode="refuse")
+        for client in (session, requests):
+            with pytest.raises(requests.ConnectionError, match="Connection refused"):
+                client.post(f"{lift_wing.other_url}/v1/models/enwiki-damaging:predict", json={"rev_id": 7}, headers=headers, timeout=5)
+    lift_wing.control(mode="refuse")  # twice is as once
+    assert predict(lift_wing.url, {"rev_id": 7}).json() == answer(7)
+    lift_wing.clear()
+    assert predict(lift_wing.other_url, {"rev_id": 7}).json() == answer(7)
+
+
 def test_empty(lift_wing: SimulatedLiftWing) -> None:
     lift_wing.control(mode="empty")
     got = predict(lift_wing.url, {"rev_id": 7})
@@ -377,9 +437,13 @@ def test_control_over_http(lift_wing: SimulatedLiftWing) -> None:
     ("rule", "error"),
     [
         ({}, "expected a JSON object with a mode"),
-        ({"mode": "sulk"}, "mode: expected one of status, slow, hang, drop, garbage, empty, other_revision, got 'sulk'"),
+        (
+            {"mode": "sulk"},
+            f"mode: expected one of {', '.join(MODES)}, got 'sulk'",
+        ),
         ({"mode": "slow", "second": 1}, "second: unknown key"),
         ({"mode": "slow", "rev_id": "7"}, "rev_id: unexpected '7'"),
+        ({"mode": "redirect"}, "location: expected the address that `redirect` leads to, got nothing"),
     ],
 )
 def test_a_wrong_rule_is_refused(lift_wing: SimulatedLiftWing, rule: dict[str, Any], error: str) -> None:
@@ -410,6 +474,17 @@ def test_stats(lift_wing: SimulatedLiftWing) -> None:
     assert requests.delete(f"{lift_wing.url}/stats", timeout=5).status_code == 204
     assert lift_wing.calls() == {}
     assert lift_wing.stats() == {"calls": {}, "most_in_flight": {}}
+
+
+def test_without_records_nothing_of_single_revisions_is_kept() -> None:
+    draw = latency("lognormal:0.01:0.02")("enwiki", "damaging", 7, 1)
+    with SimulatedLiftWing(latency="lognormal:0.01:0.02", keep_records=False) as lift_wing:
+        lift_wing.control(mode="status", status=503, rev_id=8)
+        told = [float(predict(lift_wing.url, {"rev_id": 7}).headers["X-Simulated-Seconds"]) for _ in range(3)]
+        predict(lift_wing.url, {"rev_id": 8})
+        assert lift_wing.calls() == requests.get(f"{lift_wing.url}/stats/seconds", timeout=5).json() == {}
+        assert lift_wing.stats()["calls"] == {"damaging": {"total": 4, "in_flight": 0, "answered": {"200": 3, "503": 1}}}
+    assert all(draw <= seconds < draw + 0.1 for seconds in told)
 
 
 def test_most_in_flight_is_the_peak(lift_wing: SimulatedLiftWing) -> None:
@@ -452,6 +527,26 @@ def test_it_stops_when_told_even_with_a_call_that_hangs(number: signal.Signals) 
         process.send_signal(number)
         assert process.wait(timeout=5) == 0
         assert isinstance(pending.exception(), requests.ConnectionError)
+
+
+def test_the_other_port_of_the_process() -> None:
+    process, url = start("--other-port", "0")
+    with process:
+        assert process.stdout is not None
+        other = process.stdout.readline().strip().removeprefix("other port: ")
+        assert predict(other, {"rev_id": 7}).json() == answer(7)
+        assert requests.post(f"{url}/control", json={"mode": "refuse"}, timeout=5).status_code == 204
+        with pytest.raises(requests.ConnectionError, match="Connection refused"):
+            predict(other, {"rev_id": 7})
+        process.terminate()
+
+
+def test_a_process_without_another_port_cannot_refuse() -> None:
+    process, url = start()
+    with process:
+        got = requests.post(f"{url}/control", json={"mode": "refuse"}, timeout=5)
+        assert (got.status_code, got.json()) == (400, {"error": "mode: refuse shuts the other port, and there is none; start with --other-port"})
+        process.terminate()
 
 
 def test_a_port_that_is_taken_is_said_in_one_line() -> None:

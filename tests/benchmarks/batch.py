@@ -91,7 +91,7 @@ def memory(batch: Batch, small: int) -> str:
     with SimulatedLiftWingProgram("--latency", "0") as lift_wing:
         runs = {size: batch.run("regenerate", size, lift_wing.url)[1] for size in (small, 10 * small)}
     peaks = {size: used.peak_mb for size, used in runs.items()}
-    rows = [[f"{size:,} events", peak, peak / peaks[small]] for size, peak in peaks.items()]
+    rows: list[list[str | float]] = [[f"{size:,} events", peak, peak / peaks[small]] for size, peak in peaks.items()]
     return table("Batch: memory of regenerate, 0 ms latency", ["", "peak MB", "ratio"], rows)
 
 

@@ -170,7 +170,7 @@ def compare(clients: list[str], calls: int, rounds: int) -> str:
                     count = calls // FEWER.get(name, 1)
                     told = json.loads(measured("tests.benchmarks.http_clients", "--client", name, lift_wing.url, str(count), str(load[1])).output)
                     figures.setdefault((name, load), []).append((per_10_000(told["cpu_s"], count), count / told["seconds"]))
-    rows = [[name, *(median(run[which] for run in figures[name, load]) for load in LOADS for which in (0, 1))] for name in clients]
+    rows: list[list[str | float]] = [[name, *(median(run[which] for run in figures[name, load]) for load in LOADS for which in (0, 1))] for name in clients]
     columns = [text for latency, in_flight in LOADS for text in (f"{latency * 1000:.0f} ms, {in_flight}: CPU s", "calls/s")]
     return table(f"HTTP clients: latency, calls in flight, CPU seconds per 10,000 calls; medians of {rounds}", ["", *columns], rows)
 

@@ -57,13 +57,17 @@ def per_10_000(cpu_s: float, count: float) -> float:
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str | float]]) -> str:
     """Lines of a table: text to the left, numbers to the right with as many digits as they deserve."""
-    cells = [[cell if isinstance(cell, str) else _number(cell) for cell in row] for row in rows]
+    cells = [cells_of(row) for row in rows]
     widths = [max(len(row[index]) for row in [list(columns), *cells]) for index in range(len(columns))]
 
     def line(row: Sequence[str]) -> str:
         return "  ".join(cell.ljust(width) if index == 0 else cell.rjust(width) for index, (cell, width) in enumerate(zip(row, widths, strict=True))).rstrip()
 
     return "\n".join(["", title, line(columns), "  ".join("-" * width for width in widths), *map(line, cells)])
+
+
+def cells_of(row: Sequence[str | float]) -> list[str]:
+    return [cell if isinstance(cell, str) else _number(cell) for cell in row]
 
 
 def _number(value: float) -> str:

@@ -1,0 +1,124 @@
+"""What the simulated Lift Wing does with a request: finds the service by the Host header, holds the call, answers well or as a rule says."""
+
+from __future__ import annotations
+
+import asyncio
+from time import perf_counter
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from runners import simulated_answers as answers
+from runners import simulated_calls, simulated_streams
+from runners.simulated_calls import Service
+from runners.simulated_faults import Rule, rule
+from runners.simulated_latency import latency
+from runners.simulated_ports import OtherPort
+
+
+class Gateway:
+    """The state of the simulation and its one request handler. Belongs to one event loop."""
+
+    def __init__(self, latency_text: str, scale: float, keep_records: bool) -> None:
+        self.services = simulated_calls.services(keep_records)
+        self.latency = latency(latency_text, scale)
+        self.rules: list[Rule] = []  # newest first
+        self.cleared = asyncio.Event()  # a new one after each clear: it wakes the calls that hang
+        self.other_port: OtherPort | None = None
+
+    async def control(self, wanted: Any) -> None:
+        new = rule(wanted)
+        if new.mode != "refuse":
+            self.rules.insert(0, new)
+        elif self.other_port is None:
+            raise ValueError("mode: refuse shuts the other port, and there is none; start with --other-port")
+        else:
+            await self.other_port.shut()
+
+    async def clear(self) -> None:
+        self.rules = []
+        self.cleared.set()
+        self.cleared = asyncio.Event()
+        if self.other_port is not None:
+            await self.other_port.open()
+
+    def stats(self) -> dict[str, Any]:
+        return simulated_calls.stats(self.services.values())
+
+    def calls(self) -> dict[tuple[str, str, int], int]:
+        return {(service.model, service.wiki, rev_id): count for service in self.services.values() for rev_id, count in service.revisions.items()}
+
+    def forget(self) -> None:
+        for service in self.services.values():
+            service.forget()
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        host = request.headers.get("Host", "")
+        service = self.services.get(host) or self.services.get(host.partition(":")[0])
+        if service is None:
+            return await self._operate(request)
+        started = perf_counter()
+        service.total += 1
+        service.in_flight += 1
+        service.most_in_flight = max(service.most_in_flight, service.in_flight)
+        try:
+            response = answers.misdirected(request, service) or await self._predict(request, service, started)
+        except answers.InvalidInputError as error:
+            response = answers.json({"error": str(error)}, 400)
+        finally:
+            service.in_flight -= 1
+        if not (request.transport is None or request.transport.is_closing()):
+            service.answered[response.status] += 1
+            response.headers["X-Simulated-Seconds"] = f"{perf_counter() - started:.4f}"
+        return response
+
+    async def _predict(self, request: web.BaseRequest, service: Service, started: float) -> web.StreamResponse:
+        if "Expect" in request.headers and request.transport:  # curl asks before it sends a whole event
+            request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        inputs = answers.inputs_of(await request.read())
+        rev_id = answers.rev_id_of(inputs)
+        attempt = service.attempt(rev_id)
+        fault = next((rule for rule in self.rules if rule.takes(service.wiki, service.model, rev_id)), None)
+        await self._hold(service, rev_id, attempt, fault)
+        if fault is not None and fault.mode == "drop" and request.transport:
+            request.transport.close()
+        else:
+            service.answered_after(rev_id, perf_counter() - started)
+        extended = bool(inputs.get("extended_output"))
+        if fault is None:
+            return answers.good(service, rev_id, extended)
+        if fault.mode in simulated_streams.MODES:
+            return await simulated_streams.stream(request, fault, answers.good_body(service, rev_id, extended))
+        return answers.faulty(fault, service, rev_id, extended)
+
+    async def _hold(self, service: Service, rev_id: int, attempt: int, fault: Rule | None) -> None:
+        """A call that fails takes its time too."""
+        if fault is not None and fault.mode == "hang":
+            await self.cleared.wait()
+        elif fault is not None and fault.mode == "slow":
+            await asyncio.sleep(fault.seconds)
+        elif seconds := self.latency(service.wiki, service.model, rev_id, attempt):
+            await asyncio.sleep(seconds)
+
+    async def _operate(self, request: web.BaseRequest) -> web.Response:
+        match request.method, request.path:
+            case "POST", "/control":
+                try:
+                    await self.control(orjson.loads(await request.read()))
+                except ValueError as error:
+                    return answers.json({"error": str(error)}, 400)
+            case "DELETE", "/control":
+                await self.clear()
+            case "DELETE", "/stats":
+                self.forget()
+            case "GET", "/stats":
+                told = self.stats()
+                if request.headers.get("Accept", "").startswith("text/html"):
+                    return web.Response(text=simulated_calls.page(told), content_type="text/html")
+                return answers.json(told)
+            case "GET", "/stats/revisions" | "/stats/seconds":
+                return answers.json(simulated_calls.by_revision(self.services.values(), request.path.rpartition("/")[2]))
+            case _:
+                return web.Response(status=404)  # Istio's, for a host that it does not route
+        return web.Response(status=204)

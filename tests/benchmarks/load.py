@@ -1,0 +1,144 @@
+"""Sends edits into the input topics of a broker and counts what comes out, each in a thread of its own; both do as little as they can."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import orjson
+from confluent_kafka import Consumer, Message, Producer
+
+from tests.benchmarks.edits import Edits
+from tests.benchmarks.ledger import Ledger
+from transforms.models import Configuration
+
+_SAFE = {"enable.idempotence": True, "linger.ms": 1, "message.timeout.ms": 0, "log_level": 0}  # a broker that is away is waited for
+PATIENCE_S = 120
+DRAIN_S = 30  # the longest call takes 15
+
+
+class Load:
+    """Needs the topics to be there. Times are those of this process: as an event leaves, and as a score is read."""
+
+    def __init__(self, address: str, configuration: Configuration, edits: Edits) -> None:
+        self.ledger = Ledger(edits)
+        self._address = address
+        self._edits = edits
+        self._inputs = input_topics(configuration)
+        self._models = {f"{datacenter}.{model.stream}": model.name for datacenter in configuration.datacenters for model in configuration.models.values()}
+        self._failures = failure_topics(configuration)
+        self._producer = Producer({"bootstrap.servers": address, **_SAFE})
+        self.failure_reasons: Counter[str] = Counter()  # without their numbers
+
+    def send(self, rate: float, until: Callable[[], bool]) -> None:
+        """So many calls a second, until it is true; then all that was sent is with the broker."""
+        began, calls = time.monotonic(), 0
+        while not until():
+            if (early := calls / rate - (time.monotonic() - began)) > 0:
+                time.sleep(min(early, 0.01))
+            else:
+                calls += self.send_one()
+        self._producer.flush(PATIENCE_S)
+
+    def send_for(self, rate: float, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        self.send(rate, lambda: time.monotonic() >= end)
+
+    def send_one(self) -> int:
+        """Sends the next event; gives how many requests it makes."""
+        event, before = self.ledger.events, self.ledger.requests
+        self.ledger.send(time.time())
+        while True:
+            try:
+                self._producer.produce(self._inputs[event % len(self._inputs)], self._edits.message(event))
+                break
+            except BufferError:
+                self._producer.poll(0.1)
+        self._producer.poll(0)
+        return self.ledger.requests - before
+
+    def send_until_scored(self) -> None:
+        """One event, until a score comes: then the system is up. Raises RuntimeError when none does."""
+        done = self.ledger.done
+        self.send_one()
+        self._producer.flush(PATIENCE_S)
+        if not self.wait(lambda: self.ledger.done > done):
+            raise RuntimeError(f"no score came in {PATIENCE_S} s")
+
+    def wait(self, fact: Callable[[], bool], patience_s: float = PATIENCE_S) -> bool:
+        """Until it is true, or nothing new has come for `patience_s`; gives whether it is true."""
+        last, deadline = -1, 0.0
+        while not fact():
+            if self.ledger.done != last:
+                last, deadline = self.ledger.done, time.monotonic() + patience_s
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.05)
+        return True
+
+    def wait_for_all(self, patience_s: float = PATIENCE_S) -> bool:
+        return self.wait(lambda: self.ledger.done >= self.ledger.requests, patience_s)
+
+    def drain(self) -> None:
+        """Waits for what is open, but not for all that a system which falls behind has piled up."""
+        deadline = time.monotonic() + DRAIN_S
+        self.wait(lambda: self.ledger.done >= self.ledger.requests or time.monotonic() > deadline)
+
+    @contextmanager
+    def sending(self, rate: float) -> Iterator[None]:
+        """Sends in a thread of its own for as long as the context is open."""
+        stop = threading.Event()
+        thread = threading.Thread(target=self.send, args=(rate, stop.is_set), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+
+    @contextmanager
+    def counting(self) -> Iterator[None]:
+        stop = threading.Event()
+        thread = threading.Thread(target=self._count, args=(stop,), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+
+    def _count(self, stop: threading.Event) -> None:
+        settings = {"group.id": "benchmark", "auto.offset.reset": "earliest", "enable.auto.commit": False, "fetch.wait.max.ms": 10, "log_level": 0}
+        consumer = Consumer({"bootstrap.servers": self._address, **settings})
+        consumer.subscribe([*self._models, *self._failures])
+        while not stop.is_set():
+            message = consumer.poll(0.1)
+            if message is not None and not message.error():
+                self._note(message, time.time())
+        consumer.close()
+
+    def _note(self, message: Message, now: float) -> None:
+        event = orjson.loads(message.value() or b"")
+        model = self._models.get(message.topic() or "")
+        if model is not None:
+            self.ledger.score(model, event["database"], event["rev_id"], event["meta"]["id"], now)
+            return
+        original = orjson.loads(event["raw_event"])
+        self.ledger.fail(event["error_type"].partition("/")[2], original["database"], original["rev_id"])
+        self.failure_reasons[re.sub(r"\d+", "N", event["message"])] += 1
+
+
+def input_topics(configuration: Configuration) -> list[str]:
+    return [f"{datacenter}.mediawiki.revision-create" for datacenter in configuration.datacenters]
+
+
+def failure_topics(configuration: Configuration) -> list[str]:
+    return [f"{datacenter}.{configuration.failure_stream}" for datacenter in configuration.datacenters]
+
+
+def output_topics(configuration: Configuration) -> list[str]:
+    return [f"{datacenter}.{model.stream}" for datacenter in configuration.datacenters for model in configuration.models.values()]
