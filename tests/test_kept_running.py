@@ -50,13 +50,13 @@ class JobManager:
     def answer(self, method: str, path: str, body: Any) -> tuple[int, Any]:
         if method != "GET":
             self.asked.append(f"{method} {path}")
-        if path == "/jobs/7/stop":
-            Path(body["targetDirectory"].removeprefix("file://")).mkdir(parents=True, exist_ok=True)
+        if path == "/jobs/7/savepoints":
+            Path(body["target-directory"].removeprefix("file://")).mkdir(parents=True, exist_ok=True)
             return 202, {"request-id": "1"}
         if path == "/jobs/7/savepoints/1":
             if self.savepoint_fails:
                 return 200, {"status": {"id": "COMPLETED"}, "operation": {"failure-cause": {"stack-trace": self.savepoint_fails}}}
-            self.states = ["FINISHED"]
+            self.states = ["CANCELED"]
             return 200, {"status": {"id": "COMPLETED"}, "operation": {"location": "file:/savepoint"}}
         if path == "/jobs/7/exceptions":
             return 200, {"exceptionHistory": {"entries": [{"stacktrace": "a.B: x\n\tat a.C\nCaused by: d.E: no room\n\tat d.F\n"}]}}
@@ -104,7 +104,7 @@ def test_a_job_is_stopped_with_a_savepoint(job_manager: Callable[..., JobManager
     manager = job_manager("RUNNING", "RUNNING")
     assert keep_running(starts(manager), manager.all_said, tmp_path / "savepoints", READY) == 0
     assert capsys.readouterr() == ("reading\nstopping with a savepoint\nstopped with a savepoint; a new run goes on from it\n", "")
-    assert manager.asked == ["POST /jobs/7/stop"]
+    assert manager.asked == ["POST /jobs/7/savepoints"]
 
 
 def test_a_job_that_is_gone_is_started_again(job_manager: Callable[..., JobManager], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -145,7 +145,7 @@ def test_a_job_that_takes_no_savepoint_is_cancelled(job_manager: Callable[..., J
     said = FlinkJob(manager.rest, "7").end(tmp_path / "savepoints", 0.5)
     assert said == "without a savepoint (the disk is full); a new run goes on from the last checkpoint"
     assert manager.asked[-1] == "PATCH /jobs/7"
-    assert manager.asked.count("POST /jobs/7/stop") > 1, "a job that is starting takes none at first"
+    assert manager.asked.count("POST /jobs/7/savepoints") > 1, "a job that is starting takes none at first"
 
 
 def test_nobody_there_is_no_savepoint(job_manager: Callable[..., JobManager], tmp_path: Path) -> None:
