@@ -10,8 +10,10 @@ are well again. Pending requests of goodfaith must be failures, as nobody may as
 from __future__ import annotations
 
 import argparse
+import re
 import time
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 
 from tests.benchmarks.ledger import Ledger, Request
@@ -33,7 +35,15 @@ def main() -> None:
     ledger = set_up.load.ledger
     told = f"stopped under {arguments.rate:.0f} calls/s of {arguments.latency} in {ended - began:.1f} s, started with {_COMES} and without {_GOES}"
     print(table(told, ["requests", "count", "scored", "failed", "missing", "came again"], _rows(ledger, began, ended)), flush=True)
-    print(f"repeats with another meta.id: {ledger.repeats_with_another_id}; failures: {dict(set_up.load.failure_reasons)}", flush=True)
+    print(f"repeats with another meta.id: {ledger.repeats_with_another_id}; failures: {_alike(set_up.load.failure_reasons)}", flush=True)
+
+
+def _alike(reasons: Mapping[str, int]) -> dict[str, int]:
+    """The reasons without the wikis they name."""
+    alike: Counter[str] = Counter()
+    for reason, count in reasons.items():
+        alike[re.sub(r" of \w+wiki\b", "", reason)] += count
+    return dict(alike)
 
 
 def _stop_and_start(set_up: Stage, arguments: argparse.Namespace) -> tuple[float, float]:
