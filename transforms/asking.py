@@ -35,6 +35,7 @@ class Pending:
     due: float = 0.0  # seconds since the epoch; not to be asked before
     reason: str = ""  # what the last try gave in place of a score
     untold: list[str] = field(default_factory=list)  # causes of tries that the metrics do not know yet
+    waited: bool = False  # it found no room the last time
 
     def ends_with(self, answer: Answer, max_age_s: float) -> bool:
         """Whether the answer to a call is the end of it; if not, when it is due again."""

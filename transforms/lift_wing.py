@@ -7,6 +7,7 @@ a request waits until it is asked for again.
 
 from __future__ import annotations
 
+import random
 import threading
 from collections import Counter, deque
 from collections.abc import Callable
@@ -24,8 +25,8 @@ from transforms.http_calls import HttpAnswer, HttpCalls
 from transforms.models import Endpoint, LiftWingSettings
 
 _QUEUED_AT_MOST = 64  # of a lane, beyond those in flight: enough that it never runs dry while others are on their way out of Flink's state
-_LOOKS_PER_S = 100  # at broken endpoints, in all: what asking in vain may cost
-_SHORTEST_WAIT_S = 0.1
+_LOOKS_PER_S = 200  # at broken endpoints, in all: what asking in vain may cost
+_SHORTEST_WAIT_S, _LONGEST_WAIT_S = 0.1, 1800.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ class Counts(NamedTuple):
 
     in_flight: int = 0
     queued: int = 0
-    waiting: int = 0  # requests that were told to come back later, about
+    waiting: int = 0  # requests that found no room and have not come back
     limit: int = 0  # calls at once that its endpoints would get now
     broken: int = 0  # endpoints that get no calls but a probe now and then
 
@@ -67,8 +68,7 @@ class _Lane:
     queue: deque[_Call] = field(default_factory=deque)
     in_flight: int = 0
     listed: bool = False
-    next_turn: float = 0.0  # when the next that finds no room may look again
-    pace: float = 1.0  # turns a second
+    waiting: int = 0  # requests that found no room and have not come back
     last_error: str = "no answer yet"
 
 
@@ -105,24 +105,30 @@ class LiftWing:
         """Has `action` done on the loop's thread, of which this is called."""
         self._loop.call_later(seconds, action)
 
-    def seconds_to_wait(self, endpoint: Endpoint) -> float:
-        """How long to leave a request alone for which there is no room now; 0: ask.
+    def seconds_to_wait(self, endpoint: Endpoint, *, waited: bool) -> float:
+        """How long to leave a request alone for which there is no room now; 0: ask. `waited`: it was told so before.
 
-        Those that wait for an endpoint come back in turn, at the pace at which it works: to look for room costs, and a million may wait.
+        As many come back in a second as the endpoint can take, or as broken ones may cost in all: to look for room has its price, and a
+        million may wait.
         """
         with self._lock:
             lane, now = self._lane(endpoint), monotonic()
-            if not lane.limit.is_broken:
-                if lane.in_flight + len(lane.queue) < lane.limit.now + _QUEUED_AT_MOST and len(self._open) < 2 * self._settings.in_flight:
-                    return 0.0
-                first, lane.pace = _SHORTEST_WAIT_S, max(1.0, 1.25 * lane.limit.per_second(now))
-            elif lane.limit.has_room(0, now) and not lane.queue:
-                return 0.0
+            if waited:
+                lane.waiting = max(0, lane.waiting - 1)
+            if lane.limit.is_broken:
+                has_room = lane.limit.has_room(0, now) and not lane.queue
             else:
-                first = lane.limit.seconds_to_probe(now) + _SHORTEST_WAIT_S
-                lane.pace = _LOOKS_PER_S / sum(each.limit.is_broken for each in self._lanes.values())
-            lane.next_turn = max(lane.next_turn, now + first) + 1 / lane.pace
-            return lane.next_turn - now
+                has_room = lane.in_flight + len(lane.queue) < lane.limit.now + _QUEUED_AT_MOST and len(self._open) < 2 * self._settings.in_flight
+            if has_room:
+                return 0.0
+            lane.waiting += 1
+            return lane.limit.seconds_to_probe(now) + min(_LONGEST_WAIT_S, max(_SHORTEST_WAIT_S, self._round_s(lane, now))) * random.uniform(0.5, 1.5)
+
+    def _round_s(self, lane: _Lane, now: float) -> float:
+        """How long it takes until everybody who waits as this one does has come back once."""
+        if not lane.limit.is_broken:
+            return lane.waiting / max(1.0, 1.25 * lane.limit.per_second(now))
+        return sum(each.waiting for each in self._lanes.values() if each.limit.is_broken) / _LOOKS_PER_S
 
     def not_called(self, endpoint: Endpoint) -> NotCalled:
         """Why a request for which there is no room has to wait."""
@@ -132,14 +138,14 @@ class LiftWing:
     def counts(self) -> dict[str, Counts]:
         """Of each model that was asked."""
         with self._lock:
-            lanes, now = list(self._lanes.values()), monotonic()
+            lanes = list(self._lanes.values())
         sums: dict[str, Counter[str]] = {}
         for lane in lanes:
             broken = lane.limit.is_broken
             sums.setdefault(lane.endpoint.model, Counter()).update(
                 in_flight=lane.in_flight,
                 queued=len(lane.queue),
-                waiting=round(max(0.0, lane.next_turn - now) * lane.pace),
+                waiting=lane.waiting,
                 limit=0 if broken else lane.limit.now,
                 broken=broken,
             )

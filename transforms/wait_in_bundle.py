@@ -65,7 +65,10 @@ class _AskInBundleFn(AskFn):
         if pending.ends_with(answer, self.max_age_s):
             answers.put(pending, answer)
         else:
-            wait = self.lift_wing.seconds_to_wait(endpoint) if isinstance(answer.result, NotCalled) else pending.due - time.time()
+            wait = pending.due - time.time()
+            if isinstance(answer.result, NotCalled):
+                wait = self.lift_wing.seconds_to_wait(endpoint, waited=pending.waited)
+                pending.waited = wait > 0
             self.lift_wing.later(max(0.0, wait), partial(self._ask, pending, endpoint, answers))
 
 

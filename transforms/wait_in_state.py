@@ -179,6 +179,8 @@ class _AskInStateFn(AskFn):
                 if repeated := waiting.add(decode_pending(encoded)):
                     self._repeated.inc(repeated)
                     waiting.changed = True
+            for each in waiting.pending.values():
+                each.waited = True
         yield from self._serve(key, waiting, pending, look)
 
     @on_timer(FORGET)
@@ -239,7 +241,8 @@ class _AskInStateFn(AskFn):
         if endpoint is None:
             pending.reason = f"the models file has no {request.model} of {request.wiki} any more"
             return Answer(NotCalled(pending.reason), 0.0)
-        wait = self.lift_wing.seconds_to_wait(endpoint)
+        wait = self.lift_wing.seconds_to_wait(endpoint, waited=pending.waited)
+        pending.waited = wait > 0
         if not wait:
             waiting.called.add(request.model)
             self.lift_wing.ask(endpoint, request.rev_id, partial(self._put, key, pending))
