@@ -30,6 +30,7 @@ setup(
     extras_require={
         "dev": [
             "aiohttp>=3.10",  # the simulated Lift Wing, and the scripts the benchmarks compare with
+            "cryptography>=42",  # certificates for the local broker
             "duckdb>=1.0",
             "mypy>=1.11",
             "psutil>=5.9",  # what the benchmarks measure with

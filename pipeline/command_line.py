@@ -88,15 +88,21 @@ def _parser() -> _Parser:
     some.add_argument("--only", metavar="MODELS", help="only these models, with commas between")
     some.add_argument("--wikis", metavar="WIKIS", help="only these wikis, with commas between")
 
+    kafka = _Parser(add_help=False, allow_abbrev=False)
+    kafka.add_argument("--kafka", required=True, metavar="HOST:PORT", help="brokers, with commas between")
+    kafka.add_argument("--kafka-properties", type=Path, metavar="FILE", help="TLS and SASL, in the words of Kafka's Java clients")
+
     def command(name: str, parents: list[_Parser], text: str, example: str) -> _Parser:
         return commands.add_parser(
             name, parents=parents, help=text, description=text[0].upper() + text[1:] + ".", epilog=f"example: revision-scores {example}", allow_abbrev=False
         )
 
     stream = command(
-        "stream", [models, some], "score events as they come, from Kafka to Kafka, on Flink", "stream --kafka broker:9092 --lift-wing http://127.0.0.1:8080"
+        "stream",
+        [models, some, kafka],
+        "score events as they come, from Kafka to Kafka, on Flink",
+        "stream --kafka broker:9092 --lift-wing http://127.0.0.1:8080",
     )
-    stream.add_argument("--kafka", required=True, metavar="HOST:PORT", help="brokers, with commas between")
     stream.add_argument("--input-topics", metavar="TOPICS", help="with commas between (default: mediawiki.revision-create of each datacenter)")
     stream.add_argument("--output", choices=["kafka"], default="kafka", help="where scores go (default: kafka)")
     stream.add_argument("--group", default="revision-scores", help="Kafka consumer group, and the name of the state (default: revision-scores)")
@@ -112,6 +118,17 @@ def _parser() -> _Parser:
     )
     stream.add_argument("--job-jar", type=Path, metavar="FILE", help="write the job for a cluster that runs it by itself (Kubernetes), and end")
     stream.add_argument("--metrics-port", type=int, metavar="PORT", help="without --flink: where Prometheus finds metrics (default: nowhere)")
+
+    replay = command(
+        "replay",
+        [models, some, kafka],
+        "try again what failed in a stream, with the models file as it is now",
+        "replay --kafka broker:9092 --only damaging --reason '^503' --dry-run",
+    )
+    replay.add_argument("--failures", metavar="TOPICS", help="with commas between (default: the failure stream of each datacenter)")
+    replay.add_argument("--reason", default="", metavar="REGEX", help="only failures whose message has something like this")
+    replay.add_argument("--since", metavar="TIME", help="only failures from then on, such as 2024-02-15T13:00, in UTC")
+    replay.add_argument("--dry-run", action="store_true", help="say what would be tried again, by model and reason; calls nothing")
 
     regenerate = command(
         "regenerate",

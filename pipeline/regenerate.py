@@ -6,14 +6,12 @@ import argparse
 import gc
 import json
 import logging
-import re
 import shutil
 import signal
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -24,6 +22,7 @@ from pipeline import beam_options
 from pipeline.graph import score_revisions
 from pipeline.narrowing import without_stopped
 from pipeline.wrong_use import WrongUse
+from transforms.failures import alike
 from transforms.file_sink import HiveFiles, MoveIntoPlace
 from transforms.file_source import Files, InputFile, find_files, read_file
 from transforms.models import Configuration
@@ -139,15 +138,9 @@ def _report_failures(partitions: Sequence[Path], table: Path) -> None:
         for file in find_files(partition, ""):
             for line in read_file(file):
                 event = parse(line.data) if isinstance(line.data, bytes) else line.data
-                reasons[_alike(event)] += 1
+                reasons[alike(event)] += 1
     print(f"\n{reasons.total()} failures, with their originals in {table}")
     for reason, count in reasons.most_common(_REASONS_SHOWN):
         print(f"{count:>8}  {reason}")
     if len(reasons) > _REASONS_SHOWN:
         print(f"          and {len(reasons) - _REASONS_SHOWN} other reasons")
-
-
-def _alike(error: Mapping[str, Any]) -> str:
-    """Reasons that differ only in the revision they name are one. What was read has no revision yet, but files with numbers in their names."""
-    reason: str = error["message"]
-    return reason if error["error_type"] == "ReadEvents" else re.sub(r"\b\d{5,}\b", "N", reason)

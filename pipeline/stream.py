@@ -7,18 +7,17 @@ import fcntl
 import logging
 import signal
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
 
 from pipeline.flink_jobs import FlinkRest, Unreachable
 from pipeline.graph import score_revisions
+from pipeline.kafka_settings import Kafka, input_topics, output_topics
 from pipeline.kept_running import keep_running
 from pipeline.on_flink import Build, EmbeddedFlink, FlinkCluster, Lost, write_job
 from pipeline.servers import ServerError
@@ -36,11 +35,12 @@ def run(configuration: Configuration, arguments: argparse.Namespace, options: li
         raise WrongUse("--runner: a stream runs on Flink; name a cluster with --flink HOST:PORT, or leave both out")
     if arguments.flink:
         _check_flink(arguments.flink)
-    topics = _topics(configuration, arguments.input_topics)
-    _check_broker(arguments.kafka, topics)
+    topics = input_topics(configuration, arguments.input_topics)
+    kafka = Kafka(arguments.kafka, arguments.kafka_properties)
+    kafka.check_topics(topics, output_topics(configuration, topics))
     state = arguments.state.resolve() / arguments.group
     state.mkdir(parents=True, exist_ok=True)
-    build = partial(_build, configuration, arguments, topics)
+    build = partial(_build, configuration, arguments, kafka, topics)
     if arguments.job_jar:
         return _write_job(arguments, state, build, options)
     stop = _stop_on_signals()
@@ -62,10 +62,13 @@ def _write_job(arguments: argparse.Namespace, state: Path, build: Build, options
     return 0
 
 
-def _build(configuration: Configuration, arguments: argparse.Namespace, topics: Sequence[str], options: PipelineOptions, expansion: str) -> beam.Pipeline:
+def _build(
+    configuration: Configuration, arguments: argparse.Namespace, kafka: Kafka, topics: Sequence[str], options: PipelineOptions, expansion: str
+) -> beam.Pipeline:
     pipeline = beam.Pipeline(options=options)
-    source = KafkaTopics(topics, _consumer(arguments), expansion)
-    score_revisions(pipeline, configuration, source, KafkaStreams({"bootstrap.servers": arguments.kafka}), InState(arguments.each_event_once))
+    source = KafkaTopics(topics, kafka.consumer(arguments.group, arguments.start), expansion)
+    sink = KafkaStreams(kafka.address, configuration.failure_stream, kafka.properties)
+    score_revisions(pipeline, configuration, source, sink, InState(arguments.each_event_once))
     return pipeline
 
 
@@ -74,36 +77,6 @@ def _check_flink(address: str) -> None:
         FlinkRest(address).jobs("")
     except Unreachable as error:
         raise WrongUse(f"--flink: {error}; start one, for instance: python -m runners.local_flink") from error
-
-
-def _topics(configuration: Configuration, given: str | None) -> list[str]:
-    """Topics whose prefix is a datacenter of the models file: scores go out under the same prefix."""
-    if given is None:
-        return [f"{datacenter}.mediawiki.revision-create" for datacenter in configuration.datacenters]
-    topics = [topic.strip() for topic in given.split(",")]
-    for topic in topics:
-        if topic.partition(".")[0] not in configuration.datacenters:
-            raise WrongUse(f"--input-topics: expected topics that begin with {' or '.join(f'{name}.' for name in configuration.datacenters)}, got {topic!r}")
-    return topics
-
-
-def _check_broker(address: str, topics: Sequence[str]) -> None:
-    try:
-        found = AdminClient({"bootstrap.servers": address, "log_level": 0}).list_topics(timeout=5).topics
-    except KafkaException as error:
-        raise WrongUse(f"--kafka: no broker answers at {address} ({error.args[0].str()})") from error
-    for topic in topics:
-        if topic not in found:
-            raise WrongUse(f"--input-topics: the broker at {address} has no topic {topic}; create it, or name others")
-
-
-def _consumer(arguments: argparse.Namespace) -> Mapping[str, str]:
-    return {
-        "bootstrap.servers": arguments.kafka,
-        "group.id": arguments.group,
-        "auto.offset.reset": arguments.start,
-        "enable.auto.commit": "false",  # Kafka's default is to commit what is merely read; KafkaIO commits what a checkpoint holds
-    }
 
 
 @contextmanager

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic, ResourceType
@@ -16,10 +18,10 @@ _PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller_port}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listeners={listeners},CONTROLLER://127.0.0.1:{controller_port}
+advertised.listeners={listeners}
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_SSL:SASL_SSL,SSL:SSL
 inter.broker.listener.name=PLAINTEXT
 log.dirs={folder}/data
 offsets.topic.replication.factor=1
@@ -33,27 +35,44 @@ num.partitions=1
 class LocalKafka(Server):
     """A broker with its data below `folder`; one partition a topic, as Wikimedia's edit streams have."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, more_listeners: Mapping[str, str] | None = None, more_settings: str = "") -> None:
         if not JARS.is_dir():
             raise FileNotFoundError(f"no Kafka jars in {JARS}; build them: make build")
         folder.mkdir(parents=True, exist_ok=True)
         port = free_port()
         self._properties = folder / "server.properties"
-        self._properties.write_text(_PROPERTIES.format(port=port, controller_port=free_port(), folder=folder), encoding="utf-8")
-        self._format_log = folder / "format.log"
+        listeners = ",".join(f"{name}://{address}" for name, address in {"PLAINTEXT": f"127.0.0.1:{port}", **(more_listeners or {})}.items())
+        settings = _PROPERTIES.format(listeners=listeners, controller_port=free_port(), folder=folder) + more_settings
+        self._properties.write_text(settings, encoding="utf-8")
+        self._folder = folder
         command = [find_java(), "-Xmx512m", "-cp", f"{JARS}/*", "kafka.Kafka", str(self._properties)]
         super().__init__("the Kafka broker", command, port, folder / "broker.log")
 
     def start(self) -> None:
-        with self._format_log.open("wb") as log:
-            subprocess.run(
-                [find_java(), "-cp", f"{JARS}/*", "kafka.tools.StorageTool", "format", "--ignore-formatted"]
-                + ["-t", uuid.uuid4().hex[:22], "-c", str(self._properties)],
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                check=True,
-            )
+        if not (self._folder / "data" / "meta.properties").is_file():  # else it starts again with what it has
+            self._format()
         super().start()
+
+    def _format(self) -> None:
+        tool = [find_java(), "-cp", f"{JARS}/*", "kafka.tools.StorageTool", "format", "-t", uuid.uuid4().hex[:22], "-c", str(self._properties)]
+        with (self._folder / "format.log").open("wb") as log:
+            subprocess.run(tool, stdout=log, stderr=subprocess.STDOUT, check=True)
+
+    def freeze(self) -> None:
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """As a power cut would; `start` starts it again with what it has."""
+        self._signal(signal.SIGKILL)
+        assert self._process
+        self._process.wait()
+
+    def _signal(self, number: int) -> None:
+        assert self._process
+        self._process.send_signal(number)
 
     def create_topics(self, *names: str) -> None:
         admin = AdminClient({"bootstrap.servers": self.address, "log_level": 0})

@@ -241,7 +241,7 @@ def test_a_score_that_makes_no_valid_event_is_a_failure(shipped: Configuration, 
 def test_the_step_gives_each_score_to_the_stream_of_its_model(shipped: Configuration) -> None:
     responses = [ScoreResponse(request("damaging"), SCORE), ScoreResponse(request("goodfaith"), SCORE)]
     expected = [
-        OutputEvent(stream, build(edit(), model, stream), "eqiad")
+        OutputEvent(stream, build(edit(), model, stream), "eqiad", request=request(model))
         for model, stream in [("damaging", STREAM), ("goodfaith", "mediawiki.revision-score-goodfaith")]
     ]
     with TestPipeline(FnApiRunner()) as p:

@@ -7,7 +7,7 @@ import os
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -29,6 +29,7 @@ from transforms.select_models import Selection
 pytestmark = pytest.mark.flink
 
 PATIENCE_S = 90
+NO_JSON = "not JSON: Input is a zero-length, empty document: line 1 column 1 (char 0)"
 FAILURES = "mediawiki.revision-score.error"
 
 
@@ -52,15 +53,17 @@ class Topics:
         self.inputs = [f"{datacenter}.{name}.revision-create" for datacenter in configuration.datacenters]
         kafka.create_topics(*self.inputs)
         broker = {"bootstrap.servers": kafka.address, "log_level": 0}
-        self._producer = Producer(broker)
+        self._producer = Producer({**broker, "message.max.bytes": 6_000_000})
         self._consumer = Consumer({**broker, "group.id": f"reader of {name}", "auto.offset.reset": "earliest", "topic.metadata.refresh.interval.ms": 500})
         self._consumer.subscribe([r"^(eqiad|codfw)\.mediawiki\.revision-score.*"])
         self.messages: list[Message] = []
 
-    def send(self, lines: list[bytes], topic: str) -> None:
+    def send(self, lines: Sequence[bytes | None], topic: str) -> None:
+        refused: list[str] = []
         for line in lines:
-            self._producer.produce(topic, line)
+            self._producer.produce(topic, line, on_delivery=lambda error, _: refused.append(str(error)) if error else None)
         self._producer.flush()
+        assert refused == []
 
     def wait_for(self, enough: Callable[[Topics], bool]) -> None:
         """Reads until `enough(self)`."""
@@ -118,20 +121,33 @@ def test_each_selected_score_comes_once_and_each_bad_event_fails_with_its_reason
     topics = Topics(kafka, "once", configuration)
     in_eqiad, in_codfw = edits(0, 400), edits(400, 700)
     rejected = orjson.loads(in_eqiad[0])["rev_id"]  # plwiki: damaging and goodfaith
-    garbage = {
+    create = b'{"$schema":"/mediawiki/revision/create/2.0.0","database":"enwiki",'
+    garbage: dict[bytes | None, str] = {
         b"not json": "not JSON: invalid literal, expected 'null': line 1 column 1 (char 0)",
+        b"": NO_JSON,
+        None: NO_JSON,  # a tombstone
+        b'{"nul": "\x00"}': "not JSON: unexpected control character in string: line 1 column 10 (char 9)",
+        b'"\xff"': "not JSON: str is not valid UTF-8: surrogates not allowed: line 1 column 1 (char 0)",
+        b"[" * 100_000: "not JSON: depth limit exceeded: line 1 column 1026 (char 1025)",
+        create + b'"rev_id":1,"comment":' + b"[" * 201 + b"0" + b"]" * 201 + b"}": "expected JSON of at most 200 levels",
+        create + b'"rev_id":9223372036854775808}': "rev_id: expected a whole number, got 9223372036854775808",
+        create + b'"rev_id":-1}': "rev_id: expected a whole number, got -1",
+        create + b'"rev_id":null,"meta":null,"performer":null}': "rev_id: expected a whole number, got nothing",
+        create + b'"rev_id":1,"comment":"' + b"x" * 5_000_000 + b'"}': "expected an event of at most 400000 bytes, got 5000090; the original was cut",
         b'["a list"]': "expected a JSON object, got list",
         b'{"database":"enwiki","rev_id":1}': "no $schema; expected /mediawiki/revision/create/1.x or 2.x",
         b'{"$schema":"/mediawiki/revision/create/2.0.0","database":"enwikki","rev_id":1}': (
             "database: no wiki is called 'enwikki'; a new one is added to transforms/wikis.tsv"
         ),
     }
+    kafka.configure_topic(topics.inputs[0], "max.message.bytes", "6000000")
     canary = b'{"$schema": "/mediawiki/revision/create/2.0.0", "meta": {"domain": "canary"}, "database": "enwiki", "rev_id": 123}'
     scores = wanted(in_eqiad, "eqiad", configuration) | wanted(in_codfw, "codfw", configuration)
     unscored = {("eqiad", "damaging", "plwiki", rejected)}
 
     with SimulatedLiftWing(latency=0.02) as lift_wing, stream(kafka, lift_wing, topics, tmp_path) as program:
         lift_wing.control(model="damaging", wiki="plwiki", rev_id=rejected, mode="status", status=400)
+        program.wait_for("^reading")  # by then the broker takes large messages too
         topics.send([*garbage, canary, *in_eqiad], topics.inputs[0])
         topics.send(in_codfw, topics.inputs[1])
         topics.wait_for(lambda topics: len(topics.messages) >= len(scores) + len(garbage))
@@ -141,9 +157,9 @@ def test_each_selected_score_comes_once_and_each_bad_event_fails_with_its_reason
 
     topics.close()
     assert topics.scored() == Counter(scores - unscored)
-    reasons = {failure["raw_event"].encode(): failure["message"] for failure in topics.failures()}
-    assert reasons.pop(orjson.dumps(orjson.loads(in_eqiad[0]))).startswith("400: The MW API does not have any info related to the rev-id")
-    assert reasons == garbage
+    reasons = {failure["raw_event"]: failure["message"] for failure in topics.failures()}
+    assert reasons.pop(orjson.dumps(orjson.loads(in_eqiad[0])).decode()).startswith("400: The MW API does not have any info related to the rev-id")
+    assert reasons == {(line or b"").decode("utf-8", "replace")[: 312_505 if len(line or b"") > 1_000_000 else None]: why for line, why in garbage.items()}
     assert calls == dict.fromkeys((key[1:] for key in scores), 1)
     for message in topics.messages:
         event = orjson.loads(message.value())

@@ -53,6 +53,7 @@ NOT_EVENTS: list[tuple[Any, str]] = [
     (edit(rev_id=True), "rev_id: expected a whole number, got True"),
     (edit(rev_id=-1), "rev_id: expected a whole number, got -1"),
     (edit(rev_id=2**53), "rev_id: expected a whole number, got 9007199254740992"),
+    (edit(rev_id=2**63), "rev_id: expected a whole number, got 9223372036854775808"),
     (edit(rev_id="x" * 1000), f"rev_id: expected a whole number, got '{'x' * 99}"),
 ]
 
@@ -91,6 +92,16 @@ def test_an_event_that_kafka_could_not_carry_further_is_none() -> None:
     assert event_in(Raw(largest, "eqiad"))["rev_id"] == edit()["rev_id"]
     with pytest.raises(NotAnEvent, match=r"^expected an event of at most 400000 bytes, got 400001$"):
         event_in(Raw(largest + b" ", "eqiad"))
+
+
+@pytest.mark.parametrize(("levels", "is_event"), [(198, True), (201, False)])
+def test_what_nests_too_deep_is_none(levels: int, is_event: bool) -> None:
+    text = orjson.dumps(edit(comment=orjson.loads("[" * levels + "0" + "]" * levels)))
+    if is_event:
+        assert event_in(Raw(text, "eqiad"))["rev_id"] == edit()["rev_id"]
+    else:
+        with pytest.raises(NotAnEvent, match=r"^expected JSON of at most 200 levels$"):
+            event_in(Raw(text, "eqiad"))
 
 
 def test_text_and_row_of_an_event_are_the_same_event() -> None:

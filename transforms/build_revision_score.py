@@ -116,12 +116,12 @@ class _BuildRevisionScoreFn(beam.DoFn):
             yield TaggedOutput("failures", Failure("BuildRevisionScore", str(error), json_text(event.raw), event.datacenter, model, event.partition))
         else:
             self._scores[model].inc()
-            yield OutputEvent(stream, body, event.datacenter, event.partition)
+            yield OutputEvent(stream, body, event.datacenter, event.partition, response.request)
 
     def _build(self, event: Event, model: str, stream: str, score: Score) -> dict[str, Any]:
         for name in ("meta", "performer"):
             if not isinstance(event.raw.get(name, {}), Mapping | None):
-                raise schemas.InvalidEvent(f"{name} must be an object, got {event.raw[name]!r}")
+                raise schemas.InvalidEvent(f"{name} must be an object, got {event.raw[name]!r:.100}")
         body = revision_score(event.raw, model, stream, score, self._clock())
         self._validate(body)
         try:

@@ -22,6 +22,7 @@ class Raw:
     datacenter: str
     partition: str | None = None
     problem: str = ""
+    only: str | None = None  # the one model to ask, where the others have their score; None: all
 
     def text(self) -> str:
         return self.data.decode("utf-8", "replace") if isinstance(self.data, bytes) else json_text(self.data)
@@ -34,6 +35,7 @@ class Event:
     raw: Mapping[str, Any]
     datacenter: str  # eqiad: prefix of the source topic, or of the source partition
     partition: str | None = None  # Hive partition of the source below its table; None: to be told by the event's time
+    only: str | None = None  # the one model to ask; None: all
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,3 +83,4 @@ class OutputEvent:
     body: Mapping[str, Any]
     datacenter: str
     partition: str | None = None
+    request: ScoreRequest | None = None  # of a score, for the failure that it becomes where it cannot be written

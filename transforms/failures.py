@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import re
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
 
-from transforms.elements import Failure
+import schemas
+from transforms.elements import Failure, OutputEvent
 
 ERROR_SCHEMA = "/error/2.1.0"
+EMITTER = "revision-scores"
+_LONGEST_TEXT = 1_000  # characters of what is taken out of an original
 _LARGEST_ORIGINAL = 500_000  # bytes as JSON; a Kafka broker takes a million by default, and schema and stream of the original come beside it
 _IDS = uuid.uuid5(uuid.NAMESPACE_URL, "https://github.com/wikimedia/schemas-event-primary" + ERROR_SCHEMA)
+
+
+CUT = "; the original was cut"  # at the end of a message whose raw_event has only the beginning of the original
+
+
+def failed(failure: Failure, stream: str, now: str) -> OutputEvent:
+    """The failure on its way to the failure stream."""
+    body = error_event(failure, stream, now)
+    schemas.validator(ERROR_SCHEMA)(body)
+    return OutputEvent(stream, body, failure.datacenter, failure.partition)
 
 
 def error_event(failure: Failure, stream: str, now: str) -> dict[str, Any]:
@@ -21,9 +36,9 @@ def error_event(failure: Failure, stream: str, now: str) -> dict[str, Any]:
         "$schema": ERROR_SCHEMA,
         "dt": now,
         "meta": {"stream": stream, "id": str(uuid.uuid5(_IDS, f"{failure.step} {failure.model} {failure.original}")), "dt": now},
-        "emitter_id": "revision-scores",
+        "emitter_id": EMITTER,
         "error_type": f"{failure.step}/{failure.model}" if failure.model else failure.step,
-        "message": failure.reason,
+        "message": failure.reason[:_LONGEST_TEXT] + (CUT if len(text) < len(failure.original) else ""),
         "raw_event": text,
     }
     try:
@@ -33,12 +48,16 @@ def error_event(failure: Failure, stream: str, now: str) -> dict[str, Any]:
     if isinstance(original, dict):
         meta = original.get("meta")
         meta = meta if isinstance(meta, dict) else {}
-        if isinstance(original.get("$schema"), str):
+        if _is_text(original.get("$schema")):
             event["errored_schema_uri"] = original["$schema"]
-        if isinstance(meta.get("stream"), str):
+        if _is_text(meta.get("stream")):
             event["errored_stream_name"] = meta["stream"]
-        event["meta"].update((name, meta[name]) for name in ("request_id", "domain") if isinstance(meta.get(name), str) and meta[name])
+        event["meta"].update((name, meta[name]) for name in ("request_id", "domain") if _is_text(meta.get(name)))
     return event
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= _LONGEST_TEXT
 
 
 def _cut(original: str) -> str:
@@ -46,3 +65,18 @@ def _cut(original: str) -> str:
     while len(orjson.dumps(original)) > _LARGEST_ORIGINAL:
         original = original[: len(original) // 2]
     return original
+
+
+def shortened(event: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """An error event with half of its original; None when nothing is left of it."""
+    text = event["raw_event"]
+    message = event["message"].removesuffix(CUT) + CUT
+    return {**event, "raw_event": text[: len(text) // 2], "message": message} if text else None
+
+
+def alike(error: Mapping[str, Any]) -> str:
+    """The message of an error event without what differs between failures of one reason: the revision, the number of tries, the place in a text."""
+    reason: str = re.sub(rf"( \(\d+ tries\))?({CUT})?$", "", error["message"])
+    if error["error_type"] == "ReadEvents":  # there is no revision yet, but there are files with numbers in their names
+        return re.sub(r": line \d+ column \d+ \(char \d+\)$", "", reason)
+    return re.sub(r"\b\d{5,}\b", "N", reason)

@@ -16,6 +16,7 @@ from transforms.elements import Event, Failure, Raw
 
 _SCHEMAS = re.compile(r"/mediawiki/revision/create/[12]\.\d+\.\d+")
 _LARGEST_EVENT = 400_000  # bytes; what becomes of it must fit in the million that a Kafka broker takes by default. Real events have a few thousand.
+_DEEPEST = 200  # levels of lists and objects; orjson reads 1,024 and writes 254, and state and streams need some around an event
 _LARGEST_INTEGER = 2**53 - 1  # of every integer in these schemas
 
 
@@ -31,7 +32,15 @@ def parse(text: bytes | str) -> Mapping[str, Any]:
         raise NotAnEvent(f"not JSON: {error}") from error
     if not isinstance(raw, dict):
         raise NotAnEvent(f"expected a JSON object, got {type(raw).__name__}")
+    brackets = text.count(b"[") + text.count(b"{") if isinstance(text, bytes) else text.count("[") + text.count("{")
+    if brackets > _DEEPEST and _is_deeper(raw, _DEEPEST):
+        raise NotAnEvent(f"expected JSON of at most {_DEEPEST} levels")
     return raw
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return bool(items) and (levels == 0 or any(_is_deeper(item, levels - 1) for item in items))
 
 
 def check(raw: Mapping[str, Any]) -> None:
@@ -104,4 +113,4 @@ class _CheckEventFn(beam.DoFn):
                 self._canaries.inc()
             else:
                 self._events.inc()
-                yield Event(raw, element.datacenter, element.partition)
+                yield Event(raw, element.datacenter, element.partition, element.only)

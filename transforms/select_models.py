@@ -42,7 +42,7 @@ class Selection:
 
 
 def unknown_wiki(wiki: str) -> str:
-    return f"database: no wiki is called {wiki!r}; a new one is added to transforms/wikis.tsv"
+    return f"database: no wiki is called {wiki!r:.100}; a new one is added to transforms/wikis.tsv"
 
 
 class Selected(NamedTuple):
@@ -73,7 +73,7 @@ class _SelectModelsFn(beam.DoFn):
 
     def process(self, event: Event) -> Iterator[ScoreRequest | TaggedOutput]:
         wiki = event.raw["database"]
-        endpoints = self._selection.endpoints(event.raw)
+        endpoints = [endpoint for endpoint in self._selection.endpoints(event.raw) if event.only in (None, endpoint.model)]
         if endpoints:
             for endpoint in endpoints:
                 self._requests[endpoint.model].inc()

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import apache_beam as beam
 
-import schemas
 from transforms.build_revision_score import utc_now
 from transforms.elements import Failure, OutputEvent
-from transforms.failures import ERROR_SCHEMA, error_event
+from transforms.failures import failed
 
 
 @dataclass
@@ -33,14 +32,8 @@ class WriteFailures(beam.PTransform):
     clock: Callable[[], str] = utc_now
 
     def expand(self, failures: beam.PCollection[Failure]) -> Any:
-        return failures | "BuildErrorEvent" >> beam.ParDo(_BuildErrorEventFn(self.stream, self.clock)) | "Sink" >> self.sink
+        return failures | "BuildErrorEvent" >> beam.Map(_as_event, self.stream, self.clock) | "Sink" >> self.sink
 
 
-class _BuildErrorEventFn(beam.DoFn):
-    def __init__(self, stream: str, clock: Callable[[], str]) -> None:
-        self._stream, self._clock = stream, clock
-
-    def process(self, failure: Failure) -> Iterator[OutputEvent]:
-        body: Mapping[str, Any] = error_event(failure, self._stream, self._clock())
-        schemas.validator(ERROR_SCHEMA)(body)
-        yield OutputEvent(self._stream, body, failure.datacenter, failure.partition)
+def _as_event(failure: Failure, stream: str, clock: Callable[[], str]) -> OutputEvent:
+    return failed(failure, stream, clock())

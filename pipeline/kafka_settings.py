@@ -1,0 +1,141 @@
+"""What the command line says of Kafka: the broker, how to enter it, and the topics that must be there before a run begins."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
+
+from pipeline.wrong_use import WrongUse
+from transforms.kafka_properties import PropertiesError, by_reference, for_librdkafka
+from transforms.models import Configuration
+
+_PATIENCE_S, _TRY_S = 5.0, 0.5
+_NO_PATIENCE = (KafkaError._AUTHENTICATION, KafkaError._SSL)  # waiting mends neither
+_UNREADABLE_PATH = set("${}:")  # marks of the references by which Kafka's Java clients find what is in the file
+
+
+@dataclass(frozen=True)
+class Kafka:
+    """The brokers at `address`, entered with the client properties in a file, if one is named."""
+
+    address: str
+    properties: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Raises WrongUse unless the file can be used by both kinds of client."""
+        if self.properties is None:
+            return
+        if _UNREADABLE_PATH & set(str(self.properties.resolve())):
+            raise WrongUse(f"--kafka-properties: expected a path without $, {{, }} and :, got {self.properties.resolve()}")
+        try:
+            for_librdkafka(self.properties)
+        except OSError as error:
+            raise WrongUse(f"--kafka-properties: {self.properties} cannot be read: {error.strerror}") from error
+        except PropertiesError as error:
+            raise WrongUse(f"--kafka-properties: {self.properties}: {error}") from error
+
+    @property
+    def client(self) -> Mapping[str, str]:
+        """Settings of a client of this process, secrets among them."""
+        return {"bootstrap.servers": self.address, **(for_librdkafka(self.properties) if self.properties else {})}
+
+    def consumer(self, group: str, start: str) -> Mapping[str, str]:
+        """Settings of Beam's Java consumer, without a secret: they become part of the graph."""
+        return {
+            "bootstrap.servers": self.address,
+            "group.id": group,
+            "auto.offset.reset": start,
+            "enable.auto.commit": "false",  # Kafka's default is to commit what is merely read; KafkaIO commits what a checkpoint holds
+            **(by_reference(self.properties) if self.properties else {}),
+        }
+
+    def check_topics(self, read: Sequence[str], written: Sequence[str]) -> None:
+        """Raises WrongUse when no broker lets us in, or topics are missing that it will not create by itself."""
+        admin, found = self._enter()
+        missing = [topic for topic in read if topic not in found.topics]
+        if any(topic not in found.topics for topic in written) and not _creates_topics(admin, found):
+            missing += [topic for topic in written if topic not in found.topics]
+        if missing:
+            raise WrongUse(f"--kafka: the broker at {self.address} has no topic {', '.join(missing)}; create what is missing: {self._create(missing)}")
+
+    def _create(self, topics: Iterable[str]) -> str:
+        entry = f" --command-config {shlex.quote(str(self.properties))}" if self.properties else ""
+        return f"for topic in {' '.join(topics)}; do kafka-topics.sh --bootstrap-server {self.address}{entry} --create --topic $topic; done"
+
+    def _enter(self) -> tuple[AdminClient, Any]:
+        """A client that a broker has let in, and the topics and brokers it told."""
+        errors: list[KafkaError] = []
+        try:
+            admin = AdminClient({**self.client, "log_level": 0, "error_cb": errors.append})
+        except KafkaException as error:  # a key it cannot open, a certificate that is none
+            where = f"--kafka-properties: {self.properties}" if self.properties else "--kafka"
+            raise WrongUse(f"{where}: {error.args[0].str()}") from error
+        deadline = time.monotonic() + _PATIENCE_S
+        while True:
+            try:
+                return admin, admin.list_topics(timeout=_TRY_S)
+            except KafkaException as error:
+                admin.poll(0)
+                errors = [error for error in errors if error.code() != KafkaError._ALL_BROKERS_DOWN]
+                if time.monotonic() > deadline or (errors and _is_refusal(errors[-1])):
+                    raise WrongUse(self._locked_out(errors[-1] if errors else error.args[0])) from error
+
+    def _locked_out(self, error: KafkaError) -> str:
+        why = error.str().rpartition(" (after ")[0] or error.str()
+        if _is_refusal(error):
+            repair = "mend --kafka-properties" if self.properties else "say how to enter with --kafka-properties FILE"
+            return f"--kafka: the broker at {self.address} does not let us in ({why}); {repair}"
+        return f"--kafka: no broker answers at {self.address} ({why})"
+
+
+def _is_refusal(error: KafkaError) -> bool:
+    """Whether there is a broker that does not let us in; one that finds a certificate wanting closes the connection with an alert."""
+    return error.code() in _NO_PATIENCE or "SSL alert" in error.str()
+
+
+def _creates_topics(admin: AdminClient, found: Any) -> bool:
+    """Whether the broker creates a topic as soon as somebody writes to it; taken as no where that may not be asked."""
+    broker = ConfigResource(ResourceType.BROKER, str(next(iter(found.brokers))))
+    try:
+        settings = admin.describe_configs([broker], request_timeout=_PATIENCE_S)[broker].result()
+    except KafkaException:
+        return False
+    setting = settings.get("auto.create.topics.enable")
+    return setting is not None and setting.value == "true"
+
+
+def input_topics(configuration: Configuration, given: str | None) -> list[str]:
+    """Topics whose prefix is a datacenter of the models file: scores go out under the same prefix."""
+    if given is None:
+        return [f"{datacenter}.mediawiki.revision-create" for datacenter in configuration.datacenters]
+    return _of_datacenters("--input-topics", configuration, given)
+
+
+def failure_topics(configuration: Configuration, given: str | None) -> list[str]:
+    """The topics that failures are read from again."""
+    if given is None:
+        return [f"{datacenter}.{configuration.failure_stream}" for datacenter in configuration.datacenters]
+    return _of_datacenters("--failures", configuration, given)
+
+
+def _of_datacenters(option: str, configuration: Configuration, given: str) -> list[str]:
+    topics = [topic.strip() for topic in given.split(",")]
+    for topic in topics:
+        if topic.partition(".")[0] not in configuration.datacenters:
+            raise WrongUse(f"{option}: expected topics that begin with {' or '.join(f'{name}.' for name in configuration.datacenters)}, got {topic!r}")
+    return topics
+
+
+def output_topics(configuration: Configuration, read: Iterable[str]) -> list[str]:
+    """Where scores and failures of what is read go: to a topic of each model that is on, below the same datacenter."""
+    models = [model for model in configuration.models.values() if any(endpoint.enabled for endpoint in model.endpoints.values())]
+    streams = [*(model.stream for model in models), configuration.failure_stream]
+    datacenters = dict.fromkeys(topic.partition(".")[0] for topic in read)
+    return [f"{datacenter}.{stream}" for datacenter in datacenters for stream in streams]

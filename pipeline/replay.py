@@ -1,0 +1,129 @@
+"""The command `replay`: failures of a stream go through the same steps once more, on the DirectRunner."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import logging
+import re
+import signal
+import sys
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timezone
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from confluent_kafka import KafkaException
+
+from pipeline import beam_options
+from pipeline.graph import score_revisions
+from pipeline.kafka_settings import Kafka, failure_topics, output_topics
+from pipeline.narrowing import without_stopped
+from pipeline.wrong_use import WrongUse
+from transforms.failures_again import Choice, FailuresAgain, Span, Verdict, spans_of, verdicts
+from transforms.kafka_sink import KafkaStreams
+from transforms.models import Configuration
+from transforms.wait_in_bundle import InBundle
+
+_REASONS_SHOWN = 20
+
+
+def run(configuration: Configuration, arguments: argparse.Namespace, options: list[str]) -> int:
+    """Tries again what failed before now, and prints what came of it. Gives 1 when some failed again."""
+    beam_options.check(options)
+    topics = failure_topics(configuration, arguments.failures)
+    configuration, stopped = without_stopped(configuration)
+    if stopped:
+        print(f"not called, as their concurrency is 0: {', '.join(stopped)}")
+    choice, since = _choice(configuration, arguments), _since_ms(arguments.since)
+    kafka = Kafka(arguments.kafka, arguments.kafka_properties)
+    kafka.check_topics(topics, [] if arguments.dry_run else output_topics(configuration, topics))
+    try:
+        spans = spans_of(kafka.client, topics, since)
+        again, refused = _counted(verdicts(kafka.client, spans, choice))
+    except KafkaException as error:
+        raise WrongUse(f"--failures: {', '.join(topics)} cannot be read: {error.args[0].str()}") from error
+    _print_plan(again, refused, topics)
+    if arguments.dry_run or not again:
+        return 0
+    print(f"asking {configuration.lift_wing.url}", flush=True)
+    return _report(configuration, _score(configuration, kafka, spans, choice, options))
+
+
+def _choice(configuration: Configuration, arguments: argparse.Namespace) -> Choice:
+    try:
+        re.compile(arguments.reason)
+    except re.error as error:
+        raise WrongUse(f"--reason: expected a regular expression, got {arguments.reason!r} ({error}); put a backslash before what is meant as it is") from error
+    only, wikis = (frozenset(name.strip() for name in given.split(",")) if given else frozenset() for given in (arguments.only, arguments.wikis))
+    return Choice(configuration.models, only, wikis, arguments.reason)
+
+
+def _since_ms(given: str | None) -> int | None:
+    """The time as Kafka counts it; UTC where it names no zone."""
+    if given is None:
+        return None
+    try:
+        time = datetime.fromisoformat(re.sub(r"[Zz]$", "+00:00", given))
+    except ValueError as error:
+        raise WrongUse(f"--since: expected a time such as 2024-02-15T13:00, got {given!r}") from error
+    return round((time if time.tzinfo else time.replace(tzinfo=timezone.utc)).timestamp() * 1000)
+
+
+def _counted(all_verdicts: Iterable[Verdict]) -> tuple[Counter[tuple[str, str]], Counter[str]]:
+    """How many go again, by model or step and reason, and how many do not, by why."""
+    again: Counter[tuple[str, str]] = Counter()
+    refused: Counter[str] = Counter()
+    for verdict in all_verdicts:
+        if verdict.again:
+            again[verdict.owner, verdict.reason] += 1
+        else:
+            refused[verdict.refusal] += 1
+    return again, refused
+
+
+def _print_plan(again: Counter[tuple[str, str]], refused: Counter[str], topics: Sequence[str]) -> None:
+    print(f"{again.total() + refused.total()} failures in {', '.join(topics)}, {again.total()} to try again")
+    for (owner, reason), count in again.most_common(_REASONS_SHOWN):
+        print(f"{count:>8}  {owner}: {reason}")
+    if len(again) > _REASONS_SHOWN:
+        print(f"          and {len(again) - _REASONS_SHOWN} other reasons")
+    if refused:
+        print("not tried again:")
+    for refusal, count in refused.most_common():
+        print(f"{count:>8}  {refusal}")
+
+
+def _score(configuration: Configuration, kafka: Kafka, spans: Sequence[Span], choice: Choice, options: list[str]) -> Counter[str]:
+    """Runs the graph; gives its counters by step and name."""
+    runner = None if any(option.startswith("--runner") for option in options) else FnApiRunner()
+    pipeline = beam.Pipeline(runner=runner, options=PipelineOptions(options))
+    source = FailuresAgain(kafka.address, kafka.properties, spans, choice)
+    score_revisions(pipeline, configuration, source, KafkaStreams(kafka.address, configuration.failure_stream, kafka.properties), InBundle())
+    gc.freeze()  # the collector need not walk all of Beam again and again
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        result = pipeline.run()
+        result.wait_until_finish()
+    except KeyboardInterrupt:
+        logging.disable()
+        print("stopped; the failures are still there to be tried again", file=sys.stderr)
+        raise SystemExit(130) from None
+    counters: Counter[str] = Counter()
+    for counter in result.metrics().query()["counters"]:
+        counters[f"{counter.key.metric.namespace}/{counter.key.metric.name}"] += counter.committed or 0
+    return counters
+
+
+def _report(configuration: Configuration, counters: Counter[str]) -> int:
+    print(f"\n{'model':<16}{'requests':>10}{'scores':>10}{'failures':>10}  stream")
+    for model in configuration.models.values():
+        requests, scores = counters[f"SelectModels/requests_{model.name}"], counters[f"BuildRevisionScore/scores_{model.name}"]
+        if requests:
+            print(f"{model.name:<16}{requests:>10}{scores:>10}{requests - scores:>10}  {model.stream}")
+    of_models = sum(counters[f"ScoreWithLiftWing/failures_{model}"] for model in configuration.models)
+    failed = of_models + sum(counters[f"{step}/failures"] for step in ("ReadEvents", "SelectModels", "BuildRevisionScore", "WritePerModel"))
+    print(f"{failed} failed again, and are in {configuration.failure_stream} again" if failed else "none failed again")
+    return 1 if failed else 0

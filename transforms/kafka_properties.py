@@ -1,0 +1,146 @@
+"""Kafka's own client properties, as a Java file of an operator says them: for Java by reference only, for librdkafka in its words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+_PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
+_MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+_KNOWN = (
+    *("security.protocol", "sasl.mechanism", "sasl.jaas.config", "ssl.endpoint.identification.algorithm"),
+    *(f"ssl.truststore.{name}" for name in ("type", "location", "certificates", "password")),
+    *(f"ssl.keystore.{name}" for name in ("type", "location", "certificate.chain", "key", "password")),
+    "ssl.key.password",
+)
+_LOGIN_MODULE = r"org\.apache\.kafka\.common\.security\.(?:plain\.Plain|scram\.Scram)LoginModule"
+_JAAS = re.compile(rf'\s*{_LOGIN_MODULE}\s+required((?:\s+\w+\s*=\s*(?:"(?:[^"\\]|\\.)*"|[^\s";]+))*)\s*;\s*', re.DOTALL)
+_JAAS_OPTION = re.compile(r'(\w+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s";]+))', re.DOTALL)
+_ESCAPES = {"t": "\t", "n": "\n", "r": "\r", "f": "\f"}
+
+
+class PropertiesError(ValueError):
+    """What a properties file says that cannot be done, and how to repair it; never a secret."""
+
+
+def read_properties(path: str | Path) -> Mapping[str, str]:
+    """The properties in a file, as java.util.Properties reads them. Raises PropertiesError unless each is one of security, OSError without a file."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise PropertiesError(f"expected UTF-8, got another byte at {error.start}; write the file again as UTF-8") from error
+    properties = dict(map(_key_and_value, _logical_lines(text)))
+    for key in properties:
+        if key not in _KNOWN:
+            raise PropertiesError(f"{key}: expected only {', '.join(_KNOWN)}; remove it: all else is the command's to say")
+    return properties
+
+
+def _logical_lines(text: str) -> Iterator[str]:
+    """Lines without comments; one that ends with an odd number of backslashes goes on in the next."""
+    begun = ""
+    for natural in re.split(r"\r\n|\r|\n", text):
+        line = begun + natural.lstrip(" \t\f")
+        if not begun and (not line or line[0] in "#!"):
+            continue
+        if (len(line) - len(line.rstrip("\\"))) % 2:
+            begun = line[:-1]
+        else:
+            begun = ""
+            yield line
+    if begun:
+        yield begun
+
+
+def _key_and_value(line: str) -> tuple[str, str]:
+    key, value = re.fullmatch(r"((?:[^\\:=\s]|\\.)*)[ \t\f]*[:=]?[ \t\f]*(.*)", line, re.DOTALL).groups()  # type: ignore[union-attr]  # matches all
+    return _unescaped(key), _unescaped(value)
+
+
+def _unescaped(text: str) -> str:
+    def meaning(escape: re.Match[str]) -> str:
+        return chr(int(escape[1], 16)) if escape[1] else _ESCAPES.get(escape[2], escape[2])
+
+    return re.sub(r"\\(?:u([0-9a-fA-F]{4})|(.?))", meaning, text, flags=re.DOTALL)
+
+
+def by_reference(path: str | Path) -> Mapping[str, str]:
+    """The properties of a file for a Java client that reads them itself, where it is made: no value of them is in here."""
+    place = str(Path(path).resolve())
+    references = {key: f"${{file:{place}:{key}}}" for key in read_properties(place)}
+    return {"config.providers": "file", "config.providers.file.class": "org.apache.kafka.common.config.provider.FileConfigProvider", **references}
+
+
+def for_librdkafka(path: str | Path) -> Mapping[str, str]:
+    """The properties of a file as librdkafka's settings. Raises PropertiesError for what it cannot do, OSError without a file."""
+    properties = {key: value if "password" in key or key.startswith("sasl.jaas") else value.strip() for key, value in read_properties(path).items()}
+    protocol = properties.get("security.protocol", "PLAINTEXT").upper()
+    if protocol not in _PROTOCOLS:
+        raise PropertiesError(f"security.protocol: expected one of {', '.join(_PROTOCOLS)}, got {protocol!r}")
+    settings = {"security.protocol": protocol}
+    if protocol.startswith("SASL_"):
+        settings.update(_sasl(properties))
+    if protocol.endswith("SSL"):
+        verified = properties.get("ssl.endpoint.identification.algorithm", "https").lower()
+        if verified not in ("https", ""):
+            raise PropertiesError(f"ssl.endpoint.identification.algorithm: expected https, or nothing for no check of the broker's name, got {verified!r}")
+        settings["ssl.endpoint.identification.algorithm"] = verified or "none"
+        settings.update(_truststore(properties))
+        settings.update(_keystore(properties))
+    return settings
+
+
+def _sasl(properties: Mapping[str, str]) -> Mapping[str, str]:
+    mechanism = properties.get("sasl.mechanism", "GSSAPI")
+    if mechanism not in _MECHANISMS:
+        raise PropertiesError(f"sasl.mechanism: expected one of {', '.join(_MECHANISMS)}, got {mechanism!r}")
+    whole = _JAAS.fullmatch(properties.get("sasl.jaas.config", ""))
+    options = {name: re.sub(r"\\(.)", r"\1", quoted) or plain for name, quoted, plain in _JAAS_OPTION.findall(whole[1])} if whole else {}
+    if set(options) != {"username", "password"}:
+        module = "plain.PlainLoginModule" if mechanism == "PLAIN" else "scram.ScramLoginModule"
+        example = f'org.apache.kafka.common.security.{module} required username="..." password="...";'
+        raise PropertiesError(f"sasl.jaas.config: expected {example} and nothing else")
+    return {"sasl.mechanism": mechanism, "sasl.username": options["username"], "sasl.password": options["password"]}
+
+
+def _truststore(properties: Mapping[str, str]) -> Mapping[str, str]:
+    """Certificates of authorities; without any, those of the host count."""
+    store, given = "ssl.truststore", properties.get
+    if not (given(f"{store}.location") or given(f"{store}.certificates")):
+        return {}
+    if (kind := given(f"{store}.type", "JKS")) != "PEM":
+        convert = f"keytool -list -rfc -keystore {given(f'{store}.location')} > truststore.pem"
+        raise PropertiesError(f"{store}.type: expected PEM, got {kind}, which librdkafka cannot read; convert it ({convert}) and name that with type PEM")
+    if f"{store}.password" in properties:
+        raise PropertiesError(f"{store}.password: Kafka takes none with type PEM; remove it")
+    if given(f"{store}.certificates"):
+        return {"ssl.ca.pem": properties[f"{store}.certificates"]}
+    return {"ssl.ca.location": _file(properties, f"{store}.location")}
+
+
+def _keystore(properties: Mapping[str, str]) -> Mapping[str, str]:
+    """The certificate and key of this client, if it has one."""
+    store, given = "ssl.keystore", properties.get
+    if not (given(f"{store}.location") or given(f"{store}.key")):
+        return {}
+    kind = given(f"{store}.type", "JKS")
+    if kind == "PKCS12":
+        return {"ssl.keystore.location": _file(properties, f"{store}.location"), "ssl.keystore.password": given(f"{store}.password", "")}
+    if kind != "PEM":
+        convert = f"keytool -importkeystore -srckeystore {given(f'{store}.location')} -destkeystore keystore.p12 -deststoretype PKCS12"
+        raise PropertiesError(f"{store}.type: expected PEM or PKCS12, got {kind}, which librdkafka cannot read; convert it ({convert}) and name that")
+    if f"{store}.password" in properties:
+        raise PropertiesError(f"{store}.password: Kafka takes none with type PEM; remove it, or name the key's as ssl.key.password")
+    password = {"ssl.key.password": properties["ssl.key.password"]} if "ssl.key.password" in properties else {}
+    if given(f"{store}.key"):
+        return {"ssl.key.pem": properties[f"{store}.key"], "ssl.certificate.pem": given(f"{store}.certificate.chain", ""), **password}
+    both = _file(properties, f"{store}.location")
+    return {"ssl.key.location": both, "ssl.certificate.location": both, **password}
+
+
+def _file(properties: Mapping[str, str], key: str) -> str:
+    path = properties.get(key, "")
+    if not Path(path).is_file():
+        raise PropertiesError(f"{key}: expected a file that exists, got {path!r}")
+    return path
