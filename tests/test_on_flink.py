@@ -216,11 +216,11 @@ def test_what_kafka_refuses_for_a_while_is_not_lost(kafka: LocalKafka, configura
     of_this_test = {key[2:] for key in scores}
     refusing = "eqiad.mediawiki.revision-score-articletopic"
     with SimulatedLiftWing(latency=0.02) as lift_wing, stream(kafka, lift_wing, topics, tmp_path) as program:
-        kafka.configure_topic(refusing, "max.message.bytes", "100")
+        kafka.configure_topic(refusing, "cleanup.policy", "compact")  # which takes no message without a key
         program.wait_for("^reading")
         topics.send(lines, topics.inputs[0])
         wait_until(lambda: (tmp_path / "revision-scores" / "flink.log").read_text().count("DeliveryError") > 1)
-        kafka.configure_topic(refusing, "max.message.bytes", "1000000")
+        kafka.configure_topic(refusing, "cleanup.policy", "delete")
         topics.wait_for(lambda topics: {key for key in topics.scored() if key[2:] in of_this_test} == scores)
         assert program.stop(signal.SIGTERM) == 0
     topics.close()
