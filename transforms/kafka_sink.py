@@ -105,17 +105,25 @@ class _ProduceFn(beam.DoFn):
                 self._producer.produce(topic_of(event), value, timestamp=timestamp, on_delivery=partial(_note, self._refused, event))
                 return
             except BufferError:  # librdkafka's queue is full: the broker is slow or away
-                self._producer.poll(0.1)
+                self._flush(0.1)
             except KafkaException as error:
                 self._refused.append((event, error.args[0]))
                 return
 
     def _undelivered(self) -> list[tuple[OutputEvent, KafkaError]]:
         """What Kafka has refused, when it has decided on everything."""
-        while self._producer and self._producer.flush(_FLUSH_S):
+        while self._producer and self._flush(_FLUSH_S):
             pass
         refused, self._refused = self._refused, []
         return refused
+
+    def _flush(self, seconds: float) -> int:
+        """How many messages Kafka has not decided on after so many seconds."""
+        try:
+            left: int = self._producer.flush(seconds)
+        except (KafkaException, SystemError):  # confluent-kafka raises a fatal error amid the reports of the messages it costs; each of them is noted
+            left = len(self._producer)
+        return left
 
     def _smaller(self, event: OutputEvent) -> OutputEvent:
         """What goes out in the stead of an event that is too large for its topic."""
