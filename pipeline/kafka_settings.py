@@ -13,7 +13,7 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
 from pipeline.wrong_use import WrongUse
-from transforms.kafka_properties import PropertiesError, by_reference, for_librdkafka
+from transforms.kafka_properties import PropertiesError, by_reference, client_settings
 from transforms.models import Configuration
 
 _PATIENCE_S, _TRY_S = 5.0, 0.5
@@ -35,7 +35,7 @@ class Kafka:
         if _UNREADABLE_PATH & set(str(self.properties.resolve())):
             raise WrongUse(f"--kafka-properties: expected a path without $, {{, }} and :, got {self.properties.resolve()}")
         try:
-            for_librdkafka(self.properties)
+            _ = self.client
         except OSError as error:
             raise WrongUse(f"--kafka-properties: {self.properties} cannot be read: {error.strerror}") from error
         except PropertiesError as error:
@@ -44,7 +44,7 @@ class Kafka:
     @property
     def client(self) -> Mapping[str, str]:
         """Settings of a client of this process, secrets among them."""
-        return {"bootstrap.servers": self.address, **(for_librdkafka(self.properties) if self.properties else {})}
+        return client_settings(self.address, self.properties)
 
     def consumer(self, group: str, start: str) -> Mapping[str, str]:
         """Settings of Beam's Java consumer, without a secret: they become part of the graph."""

@@ -13,7 +13,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from transforms.elements import Raw
 from transforms.failures import CUT, EMITTER, alike
-from transforms.kafka_properties import for_librdkafka
+from transforms.kafka_properties import client_settings
 from transforms.models import Model
 from transforms.read_events import NotAnEvent, event_in, parse
 from transforms.select_models import Selection
@@ -179,7 +179,6 @@ class _ReadFailuresFn(beam.DoFn):
         self._brokers, self._properties, self._spans, self._choice = brokers, properties, spans, choice
 
     def process(self, _: None) -> Iterator[Raw]:
-        settings = {"bootstrap.servers": self._brokers, **(for_librdkafka(self._properties) if self._properties else {})}
-        for verdict in verdicts(settings, self._spans, self._choice):
+        for verdict in verdicts(client_settings(self._brokers, self._properties), self._spans, self._choice):
             if verdict.again:
                 yield verdict.again

@@ -91,6 +91,11 @@ def for_librdkafka(path: str | Path) -> Mapping[str, str]:
     return settings
 
 
+def client_settings(brokers: str, path: str | Path | None) -> Mapping[str, str]:
+    """Settings of a client of librdkafka, secrets among them: the brokers, and the properties of a file if one is named. Raises as `for_librdkafka`."""
+    return {"bootstrap.servers": brokers, **(for_librdkafka(path) if path else {})}
+
+
 def _sasl(properties: Mapping[str, str]) -> Mapping[str, str]:
     mechanism = properties.get("sasl.mechanism", "GSSAPI")
     if mechanism not in _MECHANISMS:

@@ -19,7 +19,7 @@ from confluent_kafka import KafkaError, KafkaException
 from transforms.build_revision_score import utc_now
 from transforms.elements import Failure, OutputEvent, json_text
 from transforms.failures import failed, shortened
-from transforms.kafka_properties import for_librdkafka
+from transforms.kafka_properties import client_settings
 
 _SAFE = {
     "acks": "all",
@@ -95,8 +95,7 @@ class _ProduceFn(beam.DoFn):
             self._produce_alone(self._smaller(event))
 
     def _connected(self) -> Any:
-        security = for_librdkafka(self._properties) if self._properties else {}
-        return confluent_kafka.Producer({"bootstrap.servers": self._brokers, **_SAFE, **security}, logger=_LOGGER)
+        return confluent_kafka.Producer({**_SAFE, **client_settings(self._brokers, self._properties)}, logger=_LOGGER)
 
     def _produce(self, event: OutputEvent) -> None:
         value, timestamp = orjson.dumps(event.body), timestamp_ms(event.body["meta"]["dt"])
