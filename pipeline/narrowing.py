@@ -20,21 +20,8 @@ def narrowed(configuration: Configuration, arguments: argparse.Namespace) -> Con
     models = {name: _of_wikis(model, chosen_wikis) for name, model in configuration.models.items() if name in chosen}
     if arguments.lift_wing:
         configuration = replace(configuration, lift_wing=replace(configuration.lift_wing, url=_url(arguments.lift_wing)))
-        models = {name: _at_the_common_address(model) for name, model in models.items()}
+        models = {name: model.with_endpoints(lambda endpoint: replace(endpoint, url=None)) for name, model in models.items()}
     return replace(configuration, models=models)
-
-
-def without_stopped(configuration: Configuration) -> tuple[Configuration, list[str]]:
-    """The configuration without the endpoints that get no calls (`concurrency: 0`), and their names: who cannot wait must not ask them."""
-    stopped = [endpoint for model in configuration.models.values() for endpoint in model.endpoints.values() if endpoint.enabled and not endpoint.concurrency]
-    names = {endpoint.name for endpoint in stopped}
-    models = {
-        name: replace(
-            model, endpoints={wiki: replace(endpoint, enabled=endpoint.enabled and endpoint.name not in names) for wiki, endpoint in model.endpoints.items()}
-        )
-        for name, model in configuration.models.items()
-    }
-    return replace(configuration, models=models), sorted(names)
 
 
 def _chosen(option: str, names: str | None, known: Collection[str], what: str) -> Collection[str]:
@@ -54,10 +41,6 @@ def did_you_mean(name: str, known: Collection[str]) -> str:
 
 def _of_wikis(model: Model, wikis: Collection[str]) -> Model:
     return replace(model, endpoints={wiki: endpoint for wiki, endpoint in model.endpoints.items() if wiki in wikis})
-
-
-def _at_the_common_address(model: Model) -> Model:
-    return replace(model, endpoints={wiki: replace(endpoint, url=None) for wiki, endpoint in model.endpoints.items()})
 
 
 def _url(url: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 import logging
 import shutil
@@ -14,13 +13,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import PipelineOptions
-from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 import schemas
-from pipeline import beam_options
+from pipeline import beam_options, bounded_run
 from pipeline.graph import score_revisions
-from pipeline.narrowing import without_stopped
 from pipeline.wrong_use import WrongUse
 from transforms.failures import alike
 from transforms.file_sink import HiveFiles, MoveIntoPlace
@@ -37,9 +33,7 @@ def run(configuration: Configuration, arguments: argparse.Namespace, options: li
     beam_options.check(options)
     files = _input_files(arguments.input, configuration)
     _check_output(arguments.output, arguments.input, arguments.overwrite)
-    configuration, stopped_endpoints = without_stopped(configuration)
-    if stopped_endpoints:
-        print(f"not called, as their concurrency is 0: {', '.join(stopped_endpoints)}")
+    configuration = bounded_run.without_stopped(configuration)
     print(f"{len(files)} file{'s' if len(files) > 1 else ''} from {arguments.input}, scored by {configuration.lift_wing.url}", flush=True)
     stopped = _stop_on_signals()
     try:
@@ -79,19 +73,14 @@ def _score(configuration: Configuration, files: Sequence[InputFile], output: Pat
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir()
     try:
-        pipeline = beam.Pipeline(runner=_runner(options), options=PipelineOptions(options))
+        pipeline = bounded_run.new_pipeline(options)
         written = score_revisions(pipeline, configuration, Files(files), HiveFiles(staging, form), InBundle())
         moved = tuple(written) | "MoveIntoPlace" >> MoveIntoPlace(staging, root)
         _ = moved | beam.combiners.ToList() | "NotePartitions" >> beam.Map(_note, staging / "partitions.json")
-        gc.freeze()  # what is there now stays: the collector need not walk all of Beam again and again, a tenth of the CPU of a run
-        result = pipeline.run()
-        result.wait_until_finish()
+        counters = bounded_run.run(pipeline)
         partitions = json.loads((staging / "partitions.json").read_text())
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-    counters: Counter[str] = Counter()
-    for counter in result.metrics().query()["counters"]:
-        counters[f"{counter.key.metric.namespace}/{counter.key.metric.name}"] += counter.committed or 0
     return counters, partitions
 
 
@@ -113,18 +102,9 @@ def _stop_on_signals() -> list[int]:
     return received
 
 
-def _runner(options: Sequence[str]) -> FnApiRunner | None:
-    """The DirectRunner proper: the name alone would first try to download and start Prism."""
-    return None if any(option.startswith("--runner") for option in options) else FnApiRunner()
-
-
 def _report(configuration: Configuration, counters: Mapping[str, int], partitions: Sequence[str], output: Path) -> int:
     print(f"\n{counters.get('ReadEvents/events', 0)} events, {counters.get('SelectModels/dropped_no_model', 0)} of them without a model")
-    print(f"{'model':<16}{'requests':>10}{'scores':>10}{'failures':>10}  dataset")
-    for model in configuration.models.values():
-        requests, scores = counters.get(f"SelectModels/requests_{model.name}", 0), counters.get(f"BuildRevisionScore/scores_{model.name}", 0)
-        if requests:
-            print(f"{model.name:<16}{requests:>10}{scores:>10}{requests - scores:>10}  {output / schemas.table_name(model.stream)}")
+    bounded_run.print_models(configuration, counters, "dataset", lambda model: output / schemas.table_name(model.stream))
     table = schemas.table_name(configuration.failure_stream)
     failed = [output / partition for partition in partitions if partition.startswith(f"{table}/")]
     if failed:
@@ -140,7 +120,4 @@ def _report_failures(partitions: Sequence[Path], table: Path) -> None:
                 event = parse(line.data) if isinstance(line.data, bytes) else line.data
                 reasons[alike(event)] += 1
     print(f"\n{reasons.total()} failures, with their originals in {table}")
-    for reason, count in reasons.most_common(_REASONS_SHOWN):
-        print(f"{count:>8}  {reason}")
-    if len(reasons) > _REASONS_SHOWN:
-        print(f"          and {len(reasons) - _REASONS_SHOWN} other reasons")
+    bounded_run.print_reasons(reasons, _REASONS_SHOWN)

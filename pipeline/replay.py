@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import gc
 import logging
 import re
 import signal
@@ -12,15 +11,11 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
 
-import apache_beam as beam
-from apache_beam.options.pipeline_options import PipelineOptions
-from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from confluent_kafka import KafkaException
 
-from pipeline import beam_options
+from pipeline import beam_options, bounded_run
 from pipeline.graph import score_revisions
 from pipeline.kafka_settings import Kafka, failure_topics, output_topics
-from pipeline.narrowing import without_stopped
 from pipeline.wrong_use import WrongUse
 from transforms.failures_again import Choice, FailuresAgain, Span, Verdict, spans_of, verdicts
 from transforms.kafka_sink import KafkaStreams
@@ -34,9 +29,7 @@ def run(configuration: Configuration, arguments: argparse.Namespace, options: li
     """Tries again what failed before now, and prints what came of it. Gives 1 when some failed again."""
     beam_options.check(options)
     topics = failure_topics(configuration, arguments.failures)
-    configuration, stopped = without_stopped(configuration)
-    if stopped:
-        print(f"not called, as their concurrency is 0: {', '.join(stopped)}")
+    configuration = bounded_run.without_stopped(configuration)
     choice, since = _choice(configuration, arguments), _since_ms(arguments.since)
     kafka = Kafka(arguments.kafka, arguments.kafka_properties)
     kafka.check_topics(topics, [] if arguments.dry_run else output_topics(configuration, topics))
@@ -72,24 +65,21 @@ def _since_ms(given: str | None) -> int | None:
     return round((time if time.tzinfo else time.replace(tzinfo=timezone.utc)).timestamp() * 1000)
 
 
-def _counted(all_verdicts: Iterable[Verdict]) -> tuple[Counter[tuple[str, str]], Counter[str]]:
+def _counted(all_verdicts: Iterable[Verdict]) -> tuple[Counter[str], Counter[str]]:
     """How many go again, by model or step and reason, and how many do not, by why."""
-    again: Counter[tuple[str, str]] = Counter()
+    again: Counter[str] = Counter()
     refused: Counter[str] = Counter()
     for verdict in all_verdicts:
         if verdict.again:
-            again[verdict.owner, verdict.reason] += 1
+            again[f"{verdict.owner}: {verdict.reason}"] += 1
         else:
             refused[verdict.refusal] += 1
     return again, refused
 
 
-def _print_plan(again: Counter[tuple[str, str]], refused: Counter[str], topics: Sequence[str]) -> None:
+def _print_plan(again: Counter[str], refused: Counter[str], topics: Sequence[str]) -> None:
     print(f"{again.total() + refused.total()} failures in {', '.join(topics)}, {again.total()} to try again")
-    for (owner, reason), count in again.most_common(_REASONS_SHOWN):
-        print(f"{count:>8}  {owner}: {reason}")
-    if len(again) > _REASONS_SHOWN:
-        print(f"          and {len(again) - _REASONS_SHOWN} other reasons")
+    bounded_run.print_reasons(again, _REASONS_SHOWN)
     if refused:
         print("not tried again:")
     for refusal, count in refused.most_common():
@@ -98,31 +88,21 @@ def _print_plan(again: Counter[tuple[str, str]], refused: Counter[str], topics: 
 
 def _score(configuration: Configuration, kafka: Kafka, spans: Sequence[Span], choice: Choice, options: list[str]) -> Counter[str]:
     """Runs the graph; gives its counters by step and name."""
-    runner = None if any(option.startswith("--runner") for option in options) else FnApiRunner()
-    pipeline = beam.Pipeline(runner=runner, options=PipelineOptions(options))
+    pipeline = bounded_run.new_pipeline(options)
     source = FailuresAgain(kafka.address, kafka.properties, spans, choice)
     score_revisions(pipeline, configuration, source, KafkaStreams(kafka.address, configuration.failure_stream, kafka.properties), InBundle())
-    gc.freeze()  # the collector need not walk all of Beam again and again
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        result = pipeline.run()
-        result.wait_until_finish()
+        return bounded_run.run(pipeline)
     except KeyboardInterrupt:
         logging.disable()
         print("stopped; the failures are still there to be tried again", file=sys.stderr)
         raise SystemExit(130) from None
-    counters: Counter[str] = Counter()
-    for counter in result.metrics().query()["counters"]:
-        counters[f"{counter.key.metric.namespace}/{counter.key.metric.name}"] += counter.committed or 0
-    return counters
 
 
 def _report(configuration: Configuration, counters: Counter[str]) -> int:
-    print(f"\n{'model':<16}{'requests':>10}{'scores':>10}{'failures':>10}  stream")
-    for model in configuration.models.values():
-        requests, scores = counters[f"SelectModels/requests_{model.name}"], counters[f"BuildRevisionScore/scores_{model.name}"]
-        if requests:
-            print(f"{model.name:<16}{requests:>10}{scores:>10}{requests - scores:>10}  {model.stream}")
+    print()
+    bounded_run.print_models(configuration, counters, "stream", lambda model: model.stream)
     of_models = sum(counters[f"ScoreWithLiftWing/failures_{model}"] for model in configuration.models)
     failed = of_models + sum(counters[f"{step}/failures"] for step in ("ReadEvents", "SelectModels", "BuildRevisionScore", "WritePerModel"))
     print(f"{failed} failed again, and are in {configuration.failure_stream} again" if failed else "none failed again")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -43,6 +43,10 @@ class Model:
     endpoints: Mapping[str, Endpoint]  # by wiki, those that are switched off included
     match: Mapping[str, Any] = field(default_factory=dict)
     match_not: tuple[Mapping[str, Any], ...] = ()
+
+    def with_endpoints(self, changed: Callable[[Endpoint], Endpoint]) -> Model:
+        """The model with each endpoint changed."""
+        return replace(self, endpoints={wiki: changed(endpoint) for wiki, endpoint in self.endpoints.items()})
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,60 @@
+"""What the commands that come to an end share: a run on the DirectRunner, whose bundles wait for Lift Wing, and an account of it."""
+
+from __future__ import annotations
+
+import gc
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+from transforms.models import Configuration, Model
+
+
+def without_stopped(configuration: Configuration) -> Configuration:
+    """The configuration without the endpoints that get no calls (`concurrency: 0`), for which no bundle can wait; says which these are."""
+    endpoints = [endpoint for model in configuration.models.values() for endpoint in model.endpoints.values()]
+    if stopped := sorted(endpoint.name for endpoint in endpoints if endpoint.enabled and not endpoint.concurrency):
+        print(f"not called, as their concurrency is 0: {', '.join(stopped)}")
+    models = {
+        name: model.with_endpoints(lambda endpoint: replace(endpoint, enabled=endpoint.enabled and endpoint.concurrency > 0))
+        for name, model in configuration.models.items()
+    }
+    return replace(configuration, models=models)
+
+
+def new_pipeline(options: Sequence[str]) -> beam.Pipeline:
+    """For the DirectRunner proper, which by name alone would first try to download and start Prism; or for the runner that the options name."""
+    runner = None if any(option.startswith("--runner") for option in options) else FnApiRunner()
+    return beam.Pipeline(runner=runner, options=PipelineOptions(list(options)))
+
+
+def run(pipeline: beam.Pipeline) -> Counter[str]:
+    """Runs a pipeline to its end; gives its counters by step and name."""
+    gc.freeze()  # what is there now stays: the collector need not walk all of Beam again and again, a tenth of the CPU of a run
+    result = pipeline.run()
+    result.wait_until_finish()
+    counters: Counter[str] = Counter()
+    for counter in result.metrics().query()["counters"]:
+        counters[f"{counter.key.metric.namespace}/{counter.key.metric.name}"] += counter.committed or 0
+    return counters
+
+
+def print_models(configuration: Configuration, counters: Mapping[str, int], destination: str, of: Callable[[Model], object]) -> None:
+    """A line for each model that had requests, with where its scores are."""
+    print(f"{'model':<16}{'requests':>10}{'scores':>10}{'failures':>10}  {destination}")
+    for model in configuration.models.values():
+        requests, scores = counters.get(f"SelectModels/requests_{model.name}", 0), counters.get(f"BuildRevisionScore/scores_{model.name}", 0)
+        if requests:
+            print(f"{model.name:<16}{requests:>10}{scores:>10}{requests - scores:>10}  {of(model)}")
+
+
+def print_reasons(reasons: Counter[str], most: int) -> None:
+    """The most common ones, and how many there are beside them."""
+    for reason, count in reasons.most_common(most):
+        print(f"{count:>8}  {reason}")
+    if len(reasons) > most:
+        print(f"          and {len(reasons) - most} other reasons")
