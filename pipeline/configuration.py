@@ -39,12 +39,8 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str) and bool(value)
 
 
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
-
-
-def _is_limit(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+def _is_whole(value: Any, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
 def _is_duration(value: Any) -> bool:
@@ -83,8 +79,8 @@ def _is_mapping(value: Any) -> bool:
 
 _MAPPING: Kind[Mapping[str, Any]] = Kind("a mapping", "{}", _is_mapping)
 _FLAG: Kind[bool] = Kind("true or false", "false", lambda value: isinstance(value, bool))
-_COUNT: Kind[int] = Kind("a whole number of at least 1", "5", _is_count)
-_LIMIT: Kind[int] = Kind("a whole number, 0 to let the requests wait", "5", _is_limit)
+_COUNT: Kind[int] = Kind("a whole number of at least 1", "5", lambda value: _is_whole(value, 1))
+_LIMIT: Kind[int] = Kind("a whole number, 0 to let the requests wait", "5", lambda value: _is_whole(value, 0))
 _SECONDS: Kind[float] = Kind("a number of seconds above 0", "30", _is_duration)
 _URL: Kind[str] = Kind("an http or https address without user, query or fragment", "https://inference.discovery.wmnet:30443", _is_url)
 _CA_FILE: Kind[str | None] = Kind("a PEM file that exists", "/etc/ssl/certs/ca-certificates.crt", lambda value: _is_text(value) and Path(value).is_file())

@@ -43,9 +43,7 @@ class JobServer(OfTheJar):
 
     def __init__(self, folder: Path, settings: Mapping[str, str], master: str = "[local]") -> None:
         port = free_port()
-        files = folder / "flink"
-        files.mkdir(exist_ok=True)
-        (files / "config.yaml").write_text(flink_settings.file_of(settings), encoding="utf-8")
+        files = flink_settings.write(folder / "flink", settings)
         main = ["org.apache.beam.runners.flink.FlinkJobServerDriver", "--job-host=127.0.0.1", f"--job-port={port}", "--artifact-port=0", "--expansion-port=0"]
         where = [f"--flink-master={master}", f"--flink-conf-dir={files}", f"--artifacts-dir={folder / 'artifacts'}"]
         super().__init__("the Flink job server", 1024, main + where, port, folder / "flink.log")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 
 from pipeline.snapshots import Snapshots
 
@@ -27,8 +28,8 @@ def of_job(snapshots: Snapshots) -> dict[str, str]:
     }
 
 
-def of_embedded(rest: str) -> dict[str, str]:
-    """Flink's settings for one inside the job server, whose REST interface is at `rest`, HOST:PORT."""
+def of_job_manager(rest: str) -> dict[str, str]:
+    """Flink's settings for a JobManager on this machine, whose REST interface is at `rest`, HOST:PORT."""
     host, _, port = rest.partition(":")
     return {"rest.bind-address": host, "rest.address": host, "rest.port": port, "rest.bind-port": port, "jobmanager.bind-host": host}
 
@@ -65,6 +66,8 @@ def beam_options(job_server: str, workers: str, name: str) -> list[str]:
     ]
 
 
-def file_of(settings: Mapping[str, str]) -> str:
-    """Settings as Flink's config.yaml. Each is text: the Prometheus reporter passes over a port that is a number."""
-    return "".join(f"{name}: {json.dumps(value)}\n" for name, value in settings.items())
+def write(folder: Path, settings: Mapping[str, str]) -> str:
+    """Writes the folder that Flink takes its settings from; gives its path. Each is text: the Prometheus reporter passes over a port that is a number."""
+    folder.mkdir(exist_ok=True)
+    (folder / "config.yaml").write_text("".join(f"{name}: {json.dumps(value)}\n" for name, value in settings.items()), encoding="utf-8")
+    return str(folder)

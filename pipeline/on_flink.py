@@ -49,7 +49,7 @@ class EmbeddedFlink:
         snapshots = Snapshots(self.state)
         snapshots.forget_older()
         rest = FlinkRest(f"127.0.0.1:{free_port()}")
-        settings = {**flink_settings.of_job(snapshots), **flink_settings.of_embedded(rest.address), **flink_settings.of_metrics(self.metrics_port)}
+        settings = {**flink_settings.of_job(snapshots), **flink_settings.of_job_manager(rest.address), **flink_settings.of_metrics(self.metrics_port)}
         if newest := snapshots.newest():
             settings["execution.savepoint.path"] = newest.as_uri()  # an embedded Flink passes over Beam's --savepoint_path
         server, expansion, workers = JobServer(self.state, settings), ExpansionService(self.state), WorkerPool(self.state)

@@ -79,21 +79,13 @@ class Server:
                 return
             except OSError:
                 time.sleep(0.05)
-        last = self.last_line()
+        last = self.log.read_text(errors="replace").strip().splitlines()[-1:] or ["nothing"]
         self.stop()
-        raise ServerError(f"{self.name} did not start; it said last: {last} (all of it: {self.log})")
+        raise ServerError(f"{self.name} did not start; it said last: {last[0]} (all of it: {self.log})")
 
     @property
     def is_running(self) -> bool:
         return self._process is not None and self._process.poll() is None
-
-    @property
-    def pid(self) -> int:
-        assert self._process
-        return self._process.pid
-
-    def last_line(self) -> str:
-        return (self.log.read_text(errors="replace").strip().splitlines() or ["nothing"])[-1]
 
     def stop(self) -> None:
         if self._process and self._process.poll() is None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import fcntl
 import logging
-import signal
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from pipeline.kafka_settings import Kafka, input_topics, output_topics
 from pipeline.kept_running import keep_running
 from pipeline.on_flink import Build, EmbeddedFlink, FlinkCluster, Lost, write_job
 from pipeline.servers import ServerError
+from pipeline.signals import stop_on_signals
 from pipeline.snapshots import Snapshots
 from pipeline.wrong_use import WrongUse
 from transforms.kafka_sink import KafkaStreams
@@ -43,7 +43,7 @@ def run(configuration: Configuration, arguments: argparse.Namespace, options: li
     build = partial(_build, configuration, arguments, kafka, topics)
     if arguments.job_jar:
         return _write_job(arguments, state, build, options)
-    stop = _stop_on_signals()
+    stop = stop_on_signals()
     flink = FlinkCluster(state, arguments.flink, arguments.workers) if arguments.flink else EmbeddedFlink(state, arguments.metrics_port)
     ready = f"reading {', '.join(topics)} of {arguments.kafka}, asking {configuration.lift_wing.url}; state and logs in {state}"
     with _alone_in(state):
@@ -88,13 +88,6 @@ def _alone_in(state: Path) -> Iterator[None]:
         except BlockingIOError as error:
             raise WrongUse(f"--state: another stream works in {state}; stop it, or name another --group or --state") from error
         yield
-
-
-def _stop_on_signals() -> threading.Event:
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    return stop
 
 
 def _log_to(file: Path) -> None:

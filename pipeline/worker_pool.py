@@ -6,14 +6,14 @@ It is Beam's, but for its own machine or pod alone: whoever reaches a pool can h
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
-import threading
 
 import grpc
 from apache_beam.portability.api import beam_fn_api_pb2_grpc
 from apache_beam.runners.worker.worker_pool_main import BeamFnExternalWorkerPoolServicer, kill_process_gracefully
 from apache_beam.utils import thread_pool_executor
+
+from pipeline.signals import stop_on_signals
 
 
 def main() -> int:
@@ -21,9 +21,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m pipeline.worker_pool", description="The pool of Python workers that a TaskManager asks for.")
     parser.add_argument("--port", type=int, default=50000, help="on 127.0.0.1 (default: 50000)")
     port = parser.parse_args().port
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    stop = stop_on_signals()
     pool = BeamFnExternalWorkerPoolServicer(use_process=True)
     server = grpc.server(thread_pool_executor.shared_unbounded_instance())
     beam_fn_api_pb2_grpc.add_BeamFnExternalWorkerPoolServicer_to_server(pool, server)

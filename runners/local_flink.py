@@ -6,7 +6,6 @@ JobManager, TaskManagers and the pool of Python workers are processes of their o
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 import threading
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from pathlib import Path
 from pipeline import flink_settings
 from pipeline.flink import OfTheJar, WorkerPool
 from pipeline.servers import Server, ServerError, free_port, started
+from pipeline.signals import stop_on_signals
 
 _LOOK_S = 0.5
 _RUNTIME = "org.apache.flink.runtime"
@@ -48,13 +48,9 @@ def cluster(folder: Path, port: int, workers_port: int, task_managers: int, slot
 
 def _settings(port: int, slots: int) -> dict[str, str]:
     return {
+        **flink_settings.of_job_manager(f"127.0.0.1:{port}"),
         "jobmanager.rpc.address": "127.0.0.1",
         "jobmanager.rpc.port": str(free_port()),
-        "jobmanager.bind-host": "127.0.0.1",
-        "rest.address": "127.0.0.1",
-        "rest.bind-address": "127.0.0.1",
-        "rest.port": str(port),
-        "rest.bind-port": str(port),
         "taskmanager.host": "127.0.0.1",
         "taskmanager.bind-host": "127.0.0.1",
         "taskmanager.numberOfTaskSlots": str(slots),
@@ -65,23 +61,17 @@ def _settings(port: int, slots: int) -> dict[str, str]:
 
 
 def _job_manager(folder: Path, port: int, settings: Mapping[str, str]) -> Server:
-    main = [f"{_RUNTIME}.entrypoint.StandaloneSessionClusterEntrypoint", "--configDir", _configuration(folder / "job-manager", settings)]
+    main = [f"{_RUNTIME}.entrypoint.StandaloneSessionClusterEntrypoint", "--configDir", flink_settings.write(folder / "job-manager", settings)]
     return OfTheJar("the JobManager", 512, main, port, folder / "job-manager.log")
 
 
 def _task_manager(folder: Path, number: int, settings: Mapping[str, str]) -> Server:
     name, port = f"task-manager-{number}", free_port()
     sizes = {"taskmanager.cpu.cores": "1", **{f"taskmanager.memory.{part}": size for part, size in _TASK_MANAGER_MEMORY.items()}}
-    main = [f"{_RUNTIME}.taskexecutor.TaskManagerRunner", "--configDir", _configuration(folder / name, {**settings, "taskmanager.rpc.port": str(port)})]
+    main = [f"{_RUNTIME}.taskexecutor.TaskManagerRunner", "--configDir", flink_settings.write(folder / name, {**settings, "taskmanager.rpc.port": str(port)})]
     for setting, size in sizes.items():
         main += ["-D", f"{setting}={size}"]
     return OfTheJar(f"TaskManager {number}", _TASK_HEAP_MB + _FRAMEWORK_HEAP_MB, main, port, folder / f"{name}.log")
-
-
-def _configuration(folder: Path, settings: Mapping[str, str]) -> str:
-    folder.mkdir(exist_ok=True)
-    (folder / "config.yaml").write_text(flink_settings.file_of(settings), encoding="utf-8")
-    return str(folder)
 
 
 def keep_up(servers: list[Server], stop: threading.Event) -> None:
@@ -95,9 +85,7 @@ def keep_up(servers: list[Server], stop: threading.Event) -> None:
 
 def main() -> int:
     arguments = _arguments()
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    stop = stop_on_signals()
     port, workers_port = arguments.port or free_port(), arguments.workers_port or free_port()
     try:
         servers = cluster(arguments.folder.resolve(), port, workers_port, arguments.task_managers, arguments.slots, arguments.metrics_port)

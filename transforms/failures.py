@@ -14,12 +14,10 @@ from transforms.elements import Failure, OutputEvent
 
 ERROR_SCHEMA = "/error/2.1.0"
 EMITTER = "revision-scores"
+CUT = "; the original was cut"  # at the end of a message whose raw_event has only the beginning of the original
 _LONGEST_TEXT = 1_000  # characters of what is taken out of an original
 _LARGEST_ORIGINAL = 500_000  # bytes as JSON; a Kafka broker takes a million by default, and schema and stream of the original come beside it
 _IDS = uuid.uuid5(uuid.NAMESPACE_URL, "https://github.com/wikimedia/schemas-event-primary" + ERROR_SCHEMA)
-
-
-CUT = "; the original was cut"  # at the end of a message whose raw_event has only the beginning of the original
 
 
 def failed(failure: Failure, stream: str, now: str) -> OutputEvent:
