@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pipeline.configuration import load
+from runners.local_kafka import LocalKafka
 from runners.simulated_lift_wing import SimulatedLiftWing
 from transforms.elements import Event, ScoreRequest
 from transforms.models import Configuration
@@ -62,6 +63,15 @@ def at(configuration: Configuration, url: str, **settings: Any) -> Configuration
 @pytest.fixture(scope="session")
 def shipped() -> Configuration:
     return load(ROOT / "pipeline" / "models.yaml")
+
+
+@pytest.fixture(scope="module")
+def kafka(tmp_path_factory: pytest.TempPathFactory, shipped: Configuration) -> Iterator[LocalKafka]:
+    """A real broker with the topics of all scores and failures."""
+    streams = [*(model.stream for model in shipped.models.values()), shipped.failure_stream]
+    with LocalKafka(tmp_path_factory.mktemp("kafka")) as broker:
+        broker.create_topics(*(f"{datacenter}.{stream}" for datacenter in shipped.datacenters for stream in streams))
+        yield broker
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import zipfile
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import orjson
@@ -25,14 +24,6 @@ from transforms.models import Configuration
 pytestmark = pytest.mark.flink
 
 SHIPPED = (ROOT / "pipeline" / "models.yaml").read_text(encoding="utf-8")
-
-
-@pytest.fixture(scope="module")
-def kafka(tmp_path_factory: pytest.TempPathFactory, shipped: Configuration) -> Iterator[LocalKafka]:
-    streams = [*(model.stream for model in shipped.models.values()), shipped.failure_stream]
-    with LocalKafka(tmp_path_factory.mktemp("kafka")) as broker:
-        broker.create_topics(*(f"{datacenter}.{stream}" for datacenter in shipped.datacenters for stream in streams))
-        yield broker
 
 
 def models_without(model: str, file: Path) -> Path:

@@ -7,7 +7,7 @@ import os
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -21,7 +21,7 @@ import schemas
 from pipeline.configuration import load
 from runners.local_kafka import LocalKafka
 from runners.played_edits import CAPTURE
-from runners.programs import ROOT, Program, run
+from runners.programs import Program, run
 from runners.simulated_lift_wing import SimulatedLiftWing
 from transforms.models import Configuration
 from transforms.select_models import Selection
@@ -34,16 +34,8 @@ FAILURES = "mediawiki.revision-score.error"
 
 
 @pytest.fixture(scope="module")
-def kafka(tmp_path_factory: pytest.TempPathFactory, configuration: Configuration) -> Iterator[LocalKafka]:
-    streams = [*(model.stream for model in configuration.models.values()), configuration.failure_stream]
-    with LocalKafka(tmp_path_factory.mktemp("kafka")) as broker:
-        broker.create_topics(*(f"{datacenter}.{stream}" for datacenter in configuration.datacenters for stream in streams))
-        yield broker
-
-
-@pytest.fixture(scope="module")
-def configuration() -> Configuration:
-    return load(ROOT / "pipeline" / "models.yaml")
+def configuration(shipped: Configuration) -> Configuration:
+    return shipped
 
 
 class Topics:

@@ -7,11 +7,13 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 
 import orjson
 from confluent_kafka import Consumer, Message, Producer
 
+from pipeline.kafka_settings import failure_topics, input_topics
 from tests.benchmarks.edits import Edits
 from tests.benchmarks.ledger import Ledger
 from transforms.models import Configuration
@@ -28,9 +30,9 @@ class Load:
         self.ledger = Ledger(edits)
         self._address = address
         self._edits = edits
-        self._inputs = input_topics(configuration)
+        self._inputs = input_topics(configuration, None)
         self._models = {f"{datacenter}.{model.stream}": model.name for datacenter in configuration.datacenters for model in configuration.models.values()}
-        self._failures = failure_topics(configuration)
+        self._failures = failure_topics(configuration, None)
         self._producer = Producer({"bootstrap.servers": address, **_SAFE})
         self.failure_reasons: Counter[str] = Counter()  # without their numbers
 
@@ -88,34 +90,19 @@ class Load:
         deadline = time.monotonic() + DRAIN_S
         self.wait(lambda: self.ledger.done >= self.ledger.requests or time.monotonic() > deadline)
 
-    @contextmanager
-    def sending(self, rate: float) -> Iterator[None]:
+    def sending(self, rate: float) -> AbstractContextManager[None]:
         """Sends in a thread of its own for as long as the context is open."""
-        stop = threading.Event()
-        thread = threading.Thread(target=self.send, args=(rate, stop.is_set), daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            thread.join()
+        return _in_thread(partial(self.send, rate))
 
-    @contextmanager
-    def counting(self) -> Iterator[None]:
-        stop = threading.Event()
-        thread = threading.Thread(target=self._count, args=(stop,), daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            thread.join()
+    def counting(self) -> AbstractContextManager[None]:
+        """Counts in a thread of its own for as long as the context is open."""
+        return _in_thread(self._count)
 
-    def _count(self, stop: threading.Event) -> None:
+    def _count(self, until: Callable[[], bool]) -> None:
         settings = {"group.id": "benchmark", "auto.offset.reset": "earliest", "enable.auto.commit": False, "fetch.wait.max.ms": 10, "log_level": 0}
         consumer = Consumer({"bootstrap.servers": self._address, **settings})
         consumer.subscribe([*self._models, *self._failures])
-        while not stop.is_set():
+        while not until():
             message = consumer.poll(0.1)
             if message is not None and not message.error():
                 self._note(message, time.time())
@@ -132,13 +119,14 @@ class Load:
         self.failure_reasons[re.sub(r"\d+", "N", event["message"])] += 1
 
 
-def input_topics(configuration: Configuration) -> list[str]:
-    return [f"{datacenter}.mediawiki.revision-create" for datacenter in configuration.datacenters]
-
-
-def failure_topics(configuration: Configuration) -> list[str]:
-    return [f"{datacenter}.{configuration.failure_stream}" for datacenter in configuration.datacenters]
-
-
-def output_topics(configuration: Configuration) -> list[str]:
-    return [f"{datacenter}.{model.stream}" for datacenter in configuration.datacenters for model in configuration.models.values()]
+@contextmanager
+def _in_thread(work: Callable[[Callable[[], bool]], None]) -> Iterator[None]:
+    """Runs `work`, which ends when what it is given is true: when the context is left."""
+    stop = threading.Event()
+    thread = threading.Thread(target=work, args=(stop.is_set,), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()

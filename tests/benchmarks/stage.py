@@ -16,12 +16,13 @@ from typing import Any
 import requests
 
 from pipeline.configuration import load
+from pipeline.kafka_settings import input_topics, output_topics
 from runners import simulated_latency
 from runners.local_kafka import LocalKafka
-from runners.programs import Program, SimulatedLiftWingProgram
+from runners.programs import LocalFlinkProgram, Program, SimulatedLiftWingProgram
 from tests.benchmarks import processes
 from tests.benchmarks.edits import Edits
-from tests.benchmarks.load import Load, failure_topics, input_topics, output_topics
+from tests.benchmarks.load import Load
 from tests.benchmarks.nine_models import write_nine_models
 from transforms.models import Configuration
 
@@ -109,7 +110,8 @@ def stage(arguments: argparse.Namespace, edits_of: Callable[[Configuration], Edi
         stack.callback(lift_wing.stop)
         configuration = load(write_nine_models(folder / "nine_models.yaml", lift_wing.url))
         kafka = stack.enter_context(LocalKafka(folder / "kafka"))
-        kafka.create_topics(*input_topics(configuration), *output_topics(configuration), *failure_topics(configuration))
+        inputs = input_topics(configuration, None)
+        kafka.create_topics(*inputs, *output_topics(configuration, inputs))
         load_ = Load(kafka.address, configuration, edits_of(configuration))
         stack.enter_context(load_.counting())
         cluster = stack.enter_context(_cluster(folder)) if arguments.cluster else ()
@@ -125,9 +127,8 @@ def _folder(wanted: Path) -> Path:
 @contextmanager
 def _cluster(folder: Path) -> Iterator[Sequence[str]]:
     """A running Flink cluster, and the options that send a job there."""
-    with Program("runners.local_flink", "--folder", str(folder / "cluster"), "--port", "0", "--workers-port", "0") as flink:
-        found = flink.wait_for(r"Flink at (\S+), Python workers at (\S+);")
-        yield "--flink", found[1], "--workers", found[2]
+    with LocalFlinkProgram(folder / "cluster") as flink:
+        yield "--flink", flink.address, "--workers", flink.workers
 
 
 def quantiles(values: Collection[float], shares: tuple[float, ...] = (0.5, 0.9, 0.99)) -> list[float]:
