@@ -90,7 +90,15 @@ def test_the_job_is_written_by_a_command_that_there_is(deployment: dict[str, Any
     (container,) = deployment["spec"]["jobManager"]["podTemplate"]["spec"]["initContainers"]
     program, *arguments = container["command"]
     models = ROOT / "pipeline" / "models.yaml"
-    replaced = {"--models": models, "--kafka": "127.0.0.1:1", "--state": tmp_path / "state", "--job-jar": tmp_path / "job.jar"}
+    properties = tmp_path / "kafka.properties"
+    properties.touch()
+    replaced = {
+        "--models": models,
+        "--kafka": "127.0.0.1:1",
+        "--kafka-properties": properties,
+        "--state": tmp_path / "state",
+        "--job-jar": tmp_path / "job.jar",
+    }
     here = [f"{name}={replaced.get(name, value)}" if value else name for name, _, value in (argument.partition("=") for argument in arguments)]
     done = run("pipeline", *here)
     assert (program, done.returncode) == ("revision-scores", 2)
@@ -108,6 +116,18 @@ def test_what_goes_from_container_to_container_meets(deployment: dict[str, Any])
     (workers,) = task_manager["containers"]
     assert "--port=50000" in workers["command"], "the default of stream --workers"
     assert {workers["image"], job_manager["initContainers"][0]["image"]} == {spec["image"]}
+
+
+def test_each_process_that_enters_kafka_has_the_file_that_says_how(deployment: dict[str, Any]) -> None:
+    """KafkaIO reads in Flink's own processes, the sink writes in the Python workers, and the job is written after a look at the topics."""
+    spec = deployment["spec"]
+    assert spec["flinkConfiguration"]["kubernetes.operator.pod-template.merge-arrays-by-name"] == "true"
+    shared, job_manager, task_manager = (part["podTemplate"]["spec"] for part in (spec, spec["jobManager"], spec["taskManager"]))
+    (properties,) = [value for name, _, value in (each.partition("=") for each in job_manager["initContainers"][0]["command"]) if name == "--kafka-properties"]
+    folder = str(Path(properties).parent)
+    for container in (*shared["containers"], *job_manager["initContainers"], *task_manager["containers"]):
+        assert {"name": "kafka-client", "mountPath": folder, "readOnly": True} in container["volumeMounts"]
+    assert {"name": "kafka-client", "secret": {"secretName": "revision-scores-kafka-client"}} in shared["volumes"]
 
 
 def test_the_image_is_made_of_what_is_here() -> None:
