@@ -90,7 +90,9 @@ def _parser() -> _Parser:
 
     kafka = _Parser(add_help=False, allow_abbrev=False)
     kafka.add_argument("--kafka", required=True, metavar="HOST:PORT", help="brokers, with commas between")
-    kafka.add_argument("--kafka-properties", type=Path, metavar="FILE", help="TLS and SASL, in the words of Kafka's Java clients")
+    kafka.add_argument(
+        "--kafka-properties", type=Path, metavar="FILE", help="TLS and SASL, in the words of Kafka's Java clients; a cluster reads it by the same path"
+    )
 
     def command(name: str, parents: list[_Parser], text: str, example: str) -> _Parser:
         return commands.add_parser(

@@ -19,7 +19,7 @@ from conftest import ROOT
 
 from pipeline.configuration import load
 from pipeline.servers import free_port
-from runners.simulated_faults import MEDIAWIKI_FAILED, UNKNOWN_REVISION
+from runners.simulated_faults import GARBAGE, HTML, MEDIAWIKI_FAILED, UNKNOWN_REVISION
 from runners.simulated_lift_wing import SimulatedLiftWing, score, version
 from transforms.answers import LiftWingError, NotCalled, Rejected, Unavailable, Unexpected
 from transforms.elements import Score
@@ -138,14 +138,25 @@ def test_the_reason_is_what_the_body_says(lift_wing: SimulatedLiftWing, opened: 
 
 
 def test_a_redirect_is_not_followed(lift_wing: SimulatedLiftWing, opened: Open) -> None:
-    lift_wing.control(mode="status", status=302, headers={"Location": "/elsewhere"})
-    assert error(answer(opened())) == (Rejected, "302: (empty body)")
+    with SimulatedLiftWing() as elsewhere:
+        lift_wing.control(mode="redirect", location=f"{elsewhere.url}/v1/models/enwiki-damaging:predict")
+        assert error(answer(opened())) == (Rejected, "302: (empty body)")
+        assert elsewhere.calls() == {}
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_an_answer_of_a_hundred_megabytes_is_not_read(lift_wing: SimulatedLiftWing, opened: Open, chunked: bool) -> None:
+    lift_wing.control(mode="huge", chunked=chunked)
+    found = answer(opened()).result
+    assert isinstance(found, Rejected)
+    assert (found.cause, calls(lift_wing)) == ("too_large", 1)
 
 
 @pytest.mark.parametrize(
     ("mode", "said"),
     [
-        ("garbage", "<html><body>upstream said something else"),
+        ("garbage", GARBAGE),
+        ("html", HTML),
         ("empty", '{"enwiki":{"models":{"damaging":{"version":"0.5.1"}},"scores":{}}}'),
         ("other_revision", '{"enwiki":{"models":{"damaging":{"version":"0.5.1"}},"scores":{"8":{"damaging":{"score":'),
     ],
@@ -183,8 +194,9 @@ def test_an_error_of_which_nothing_is_known(lift_wing: SimulatedLiftWing, opened
     assert error(answer(opened())) == (Unexpected, "500: KeyError : 'x'")
 
 
-def test_a_dropped_connection(lift_wing: SimulatedLiftWing, opened: Open) -> None:
-    lift_wing.control(mode="drop")
+@pytest.mark.parametrize("mode", ["drop", "truncated"])
+def test_a_dropped_connection(lift_wing: SimulatedLiftWing, opened: Open, mode: str) -> None:
+    lift_wing.control(mode=mode)
     found = answer(opened()).result
     assert isinstance(found, Unavailable)
     assert (found.cause, str(found)[:11]) == ("connection", "no answer: ")

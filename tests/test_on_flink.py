@@ -123,6 +123,7 @@ def test_each_selected_score_comes_once_and_each_bad_event_fails_with_its_reason
         b"[" * 100_000: "not JSON: depth limit exceeded: line 1 column 1026 (char 1025)",
         create + b'"rev_id":1,"comment":' + b"[" * 201 + b"0" + b"]" * 201 + b"}": "expected JSON of at most 200 levels",
         create + b'"rev_id":9223372036854775808}': "rev_id: expected a whole number, got 9223372036854775808",
+        create + b'"rev_id":1.5}': "rev_id: expected a whole number, got 1.5",
         create + b'"rev_id":-1}': "rev_id: expected a whole number, got -1",
         create + b'"rev_id":null,"meta":null,"performer":null}': "rev_id: expected a whole number, got nothing",
         create + b'"rev_id":1,"comment":"' + b"x" * 5_000_000 + b'"}': "expected an event of at most 400000 bytes, got 5000090; the original was cut",

@@ -49,6 +49,7 @@ NOT_EVENTS: list[tuple[Any, str]] = [
     (edit(rev_id=ABSENT), "rev_id: expected a whole number, got nothing"),
     (edit(rev_id=None), "rev_id: expected a whole number, got nothing"),
     (edit(rev_id="1040920135"), "rev_id: expected a whole number, got '1040920135'"),
+    (edit(rev_id=1.5), "rev_id: expected a whole number, got 1.5"),
     (edit(rev_id=7.0), "rev_id: expected a whole number, got 7.0"),
     (edit(rev_id=True), "rev_id: expected a whole number, got True"),
     (edit(rev_id=-1), "rev_id: expected a whole number, got -1"),
@@ -73,6 +74,14 @@ def test_what_is_no_event_is_told_why(data: bytes | dict[str, Any], problem: str
     with pytest.raises(NotAnEvent) as error:
         event_in(Raw(text, "eqiad"))
     assert str(error.value) == problem
+
+
+def test_what_json_allows_is_an_event() -> None:
+    """A key that comes twice counts as it comes last; NUL is a character like others when it is escaped."""
+    text = orjson.dumps(edit(comment="\0", rev_id=7)).replace(b'"rev_id":7', b'"rev_id":6,"rev_id":7')
+    assert text.count(b'"rev_id"') == 2
+    assert b"\\u0000" in text
+    assert event_in(Raw(text, "eqiad")) == edit(comment="\0", rev_id=7)
 
 
 @pytest.mark.parametrize("version", ["1.0.0", "1.1.0", "1.2.0", "2.0.0", "2.17.3"])
