@@ -61,10 +61,10 @@ class AskFn(beam.DoFn):
     def __init__(self, configuration: Configuration) -> None:
         self.configuration = configuration
         self._milliseconds = {model: Metrics.distribution("ScoreWithLiftWing", f"call_ms_{model}") for model in configuration.models}
-        self.recent_milliseconds = Recent("ScoreWithLiftWing", "call_ms", configuration.models)
 
     def setup(self) -> None:
         self.lift_wing: LiftWing = SharedLiftWing.acquire(self.configuration.lift_wing)
+        self.recent_milliseconds = Recent("ScoreWithLiftWing", "call_ms")
         self.max_age_s = self.configuration.lift_wing.max_age_s
         self._endpoints: Mapping[str, Mapping[str, Endpoint]] = {name: model.endpoints for name, model in self.configuration.models.items()}
 

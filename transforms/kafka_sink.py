@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -17,9 +18,10 @@ from apache_beam.metrics import Metrics
 from confluent_kafka import KafkaError, KafkaException
 
 from transforms.build_revision_score import utc_now
-from transforms.elements import Failure, OutputEvent, json_text
+from transforms.elements import Failure, OutputEvent, ScoreRequest, json_text
 from transforms.failures import failed, shortened
 from transforms.kafka_properties import client_settings
+from transforms.recent import Recent
 
 _SAFE = {
     "acks": "all",
@@ -64,19 +66,33 @@ def timestamp_ms(dt: str) -> int:
     return round(datetime.fromisoformat(dt.replace("Z", "+00:00")).timestamp() * 1000)
 
 
+def _lag_ms(request: ScoreRequest) -> int | None:
+    """How long ago the event was produced from which a score has come; None when the event does not tell."""
+    try:
+        return round(time.time() * 1000) - timestamp_ms(request.event.raw["meta"]["dt"])
+    except (LookupError, TypeError, AttributeError, ValueError, OverflowError):  # it was never checked, as it does not go out
+        return None
+
+
 class _ProduceFn(beam.DoFn):
     def __init__(self, brokers: str, failure_stream: str, properties: Path | None, clock: Callable[[], str]) -> None:
         self._brokers, self._failure_stream, self._properties, self._clock = brokers, failure_stream, properties, clock
         self._producer: Any = None
         self._failures = Metrics.counter("WritePerModel", "failures")
 
+    def setup(self) -> None:
+        self._lag = Recent("WritePerModel", "lag_ms")
+
     def start_bundle(self) -> None:
         self._refused: list[tuple[OutputEvent, KafkaError]] = []  # a new list, so that a bundle that failed reports to nobody
+        self._scored: list[ScoreRequest] = []
 
     def process(self, event: OutputEvent) -> None:
         if self._producer is None:  # not in setup: most of the failure streams' sinks never write
             self._producer = self._connected()
         self._produce(event)
+        if event.request:
+            self._scored.append(event.request)
 
     def finish_bundle(self) -> None:
         """Returns when every message is acknowledged. What is refused is tried once more, if need be by a new producer: the first may be broken."""
@@ -85,6 +101,14 @@ class _ProduceFn(beam.DoFn):
             self._producer = self._connected()
         for event, _ in refused:
             self._produce_alone(event)
+        self._note_scored()
+
+    def _note_scored(self) -> None:
+        for request in self._scored:
+            Metrics.counter("WritePerModel", f"events_{request.model}").inc()
+            if (lag := _lag_ms(request)) is not None:
+                self._lag.add(request.model, lag)
+        self._lag.tell()
 
     def _produce_alone(self, event: OutputEvent) -> None:
         """A whole batch is refused for one message in it; alone, each shows what is wrong with it."""
@@ -128,6 +152,7 @@ class _ProduceFn(beam.DoFn):
         """What goes out in the stead of an event that is too large for its topic."""
         if event.request:
             self._failures.inc()
+            self._scored.remove(event.request)
             raw, reason = event.request.event.raw, f"{topic_of(event)} takes no message of {len(orjson.dumps(event.body))} bytes"
             return failed(Failure("WritePerModel", reason, json_text(raw), event.datacenter, event.request.model), self._failure_stream, self._clock())
         shorter = shortened(event.body)

@@ -188,12 +188,12 @@ class _AskInStateFn(AskFn):
         seen.clear()
 
     def finish_bundle(self) -> None:
-        if (now := time.monotonic()) >= self._gauges_due:
+        if (now := time.monotonic()) >= self._gauges_due or not self._desk.waiting:  # the last bundle before a pause tells of the pause
             self._gauges_due = now + _GAUGES_S
             counts = self.lift_wing.counts()
             for (model, name), gauge in self._gauges.items():
                 gauge.set(getattr(counts.get(model, Counts()), name))
-            self.recent_milliseconds.tell()
+        self.recent_milliseconds.tell()
 
     def _serve(self, key: str, waiting: _Waiting, pending: Any, look: Any) -> Iterator[Output]:
         """Takes home what is answered, calls what is due, and leaves the rest of this key in state until it is worth another look."""

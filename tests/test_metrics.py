@@ -1,0 +1,94 @@
+"""What Prometheus finds at a running stream: every row of the README's table of metrics, with the right counts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import orjson
+import pytest
+import requests
+from conftest import ROOT, edit
+from test_on_flink import Topics, models_file, stream, wait_until
+
+from pipeline.configuration import load
+from pipeline.servers import free_port
+from runners.local_kafka import LocalKafka
+from runners.simulated_lift_wing import SimulatedLiftWing
+
+pytestmark = pytest.mark.flink
+
+PLACES = {"model": "(?:damaging|goodfaith)", "cause": r"\w+"}
+DISTRIBUTION = "ScoreWithLiftWing_call_ms_<model>"  # which Flink's reporter shows as 0, if at all
+
+
+def names_in_readme() -> set[str]:
+    """`Step_name`, with <model> and <cause> where they go; a row without a step belongs to the one above it."""
+    rows = re.findall(r"^\| ((?:`[^`]+`[:;,]? ?)+)\|", (ROOT / "README.md").read_text(encoding="utf-8").partition("Metrics of Beam")[2], re.MULTILINE)
+    names, step = set(), ""
+    for row in rows:
+        found = re.findall("`([^`]+)`(:?)", row)
+        if found[0][1]:
+            step, found = found[0][0], found[1:]
+        names |= {f"{step}_{name}" for name, _ in found}
+    return names
+
+
+def scraped(port: int) -> Mapping[str, float]:
+    """By `Step_name`; nothing before there is a reporter."""
+    try:
+        text = requests.get(f"http://127.0.0.1:{port}/metrics", timeout=10).text
+    except requests.ConnectionError:
+        return {}
+    found = re.findall(r"^flink_taskmanager_job_task_operator_(\w+_\w+){.*} (\S+)$", text, re.MULTILINE)
+    return {name: float(value) for name, value in found}
+
+
+def test_prometheus_finds_every_metric_of_the_readme(kafka: LocalKafka, tmp_path: Path) -> None:
+    entry = "  {0}: {{namespace: revscoring-editquality-{0}, wikis: [enwiki]}}\n".format
+    models = models_file(tmp_path / "models.yaml", entry("damaging") + entry("goodfaith"))
+    topics, port = Topics(kafka, "metrics", load(models)), free_port()
+    again = edit(rev_id=4)
+    sent = [
+        *(edit(rev_id=rev_id) for rev_id in (1, 2, 3)),
+        *(again, again),
+        edit(rev_id=5, dt="never"),
+        edit(rev_id=6, page_title="x" * 2_000),
+        edit(database="aawiki"),
+        edit(database="enwikki"),
+        {"$schema": "/mediawiki/revision/create/2.0.0", "meta": {"domain": "canary"}},
+        {},
+    ]
+    small = "eqiad.mediawiki.revision-score-goodfaith"
+    kafka.configure_topic(small, "max.message.bytes", "2000")
+    with SimulatedLiftWing(latency=0.2) as lift_wing:
+        lift_wing.control(mode="hang", rev_id=4)
+        lift_wing.control(mode="status", status=503, model="damaging", rev_id=1, times=1)
+        lift_wing.control(mode="status", status=400, model="damaging", rev_id=2)
+        with stream(kafka, lift_wing, topics, tmp_path, "--models", str(models), "--metrics-port", str(port)) as program:
+            topics.send([orjson.dumps(event) for event in sent], topics.inputs[0])
+            # goodfaith of 1, 2 and 3, damaging of 1, 3 and 6; of the failures two are of the dt that is none
+            topics.wait_for(lambda topics: topics.scored().total() == 6 and len(topics.failures()) == 6)
+            wait_until(lambda: scraped(port).get("ScoreWithLiftWing_dropped_repeated") == 2)
+            lift_wing.clear()
+            counts = {
+                **{"ReadEvents_events": 9, "ReadEvents_dropped_canary": 1, "ReadEvents_failures": 1},
+                **{"SelectModels_requests_damaging": 7, "SelectModels_dropped_no_model": 1, "SelectModels_failures": 1},
+                **{"ScoreWithLiftWing_calls_damaging": 7, "ScoreWithLiftWing_calls_goodfaith": 6, "ScoreWithLiftWing_retries_damaging_503": 1},
+                **{"ScoreWithLiftWing_failures_damaging": 1, "ScoreWithLiftWing_failures_damaging_400": 1, "ScoreWithLiftWing_dropped_repeated": 2},
+                **{"BuildRevisionScore_scores_damaging": 4, "BuildRevisionScore_failures": 2, "WritePerModel_failures": 1},
+                **{"WritePerModel_events_damaging": 4, "WritePerModel_events_goodfaith": 4},
+                **{"ScoreWithLiftWing_in_flight_damaging": 0, "ScoreWithLiftWing_broken_goodfaith": 0},
+            }
+            wait_until(lambda: counts.items() <= scraped(port).items())
+            found = scraped(port)
+            assert program.stop() == 0
+    topics.close()
+    kafka.configure_topic(small, "max.message.bytes", "1000000")
+    names = names_in_readme() - {DISTRIBUTION}
+    assert len(names) > 20
+    patterns = {name: re.sub("<(.+?)>", lambda place: PLACES[place[1]], name) for name in names}
+    assert [name for name, pattern in patterns.items() if not any(re.fullmatch(pattern, metric) for metric in found)] == []
+    assert 200 <= found["ScoreWithLiftWing_call_ms_p50_damaging"] < 10_000
+    assert found["WritePerModel_lag_ms_p50_damaging"] > 3 * 365 * 86_400_000, "the event is of 2021"
