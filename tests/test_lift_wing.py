@@ -233,9 +233,9 @@ def test_an_endpoint_that_only_fails_gets_a_probe_now_and_then(lift_wing: Simula
     assert kinds[:5] == [(Unavailable, "503: no healthy upstream")] * 5
     assert kinds[5:] == [(NotCalled, "not called, because of what others got: 503: no healthy upstream")] * 15
     assert lw.counts()["damaging"].broken == 1
-    assert lw.seconds_to_wait(one, waited=False) > 0.1
-    assert lw.seconds_to_wait(GOODFAITH, waited=False) == 0
-    wait_until(lambda: lw.seconds_to_wait(one, waited=False) == 0)
+    assert lw.seconds_to_wait(one, waited=0) > 0.1
+    assert lw.seconds_to_wait(GOODFAITH, waited=0) == 0
+    wait_until(lambda: lw.seconds_to_wait(one, waited=0) == 0)
     lift_wing.clear()
     assert answer(lw, 21, one).result == good(21)
     assert lw.counts()["damaging"] == Counts(limit=1, waiting=lw.counts()["damaging"].waiting)
@@ -249,11 +249,11 @@ def test_while_the_probe_is_out_nothing_else_is_called(lift_wing: SimulatedLiftW
         answer(lw, rev_id)
     lift_wing.clear()
     lift_wing.control(mode="hang", model="damaging")
-    wait_until(lambda: lw.seconds_to_wait(DAMAGING, waited=False) == 0)
+    wait_until(lambda: lw.seconds_to_wait(DAMAGING, waited=0) == 0)
     probe = asked(lw, 6)
     wait_for_calls(lift_wing, 1, DAMAGING)
     assert isinstance(answer(lw, 7).result, NotCalled)
-    assert lw.seconds_to_wait(DAMAGING, waited=False) > 0
+    assert lw.seconds_to_wait(DAMAGING, waited=0) > 0
     lift_wing.clear()
     assert probe.result(PATIENCE_S).result == good(6)
     assert answer(lw, 8).result == good(8)
@@ -261,7 +261,7 @@ def test_while_the_probe_is_out_nothing_else_is_called(lift_wing: SimulatedLiftW
 
 def test_a_stopped_endpoint_is_never_called(lift_wing: SimulatedLiftWing, opened: Open) -> None:
     lw, stopped = opened(), replace(DAMAGING, concurrency=0)
-    assert lw.seconds_to_wait(stopped, waited=False) > 0
+    assert lw.seconds_to_wait(stopped, waited=0) > 0
     assert isinstance(answer(lw, endpoint=stopped).result, NotCalled)
     assert lift_wing.calls() == {}
 
@@ -269,19 +269,19 @@ def test_a_stopped_endpoint_is_never_called(lift_wing: SimulatedLiftWing, opened
 def test_the_more_find_no_room_the_longer_each_stays_away(lift_wing: SimulatedLiftWing, opened: Open) -> None:
     """Two hundred come back in a second, to all broken endpoints together."""
     lw, stopped, other = opened(), replace(DAMAGING, concurrency=0), replace(GOODFAITH, concurrency=0)
-    assert lw.seconds_to_wait(other, waited=False) < 0.16
+    assert lw.seconds_to_wait(other, waited=0) < 0.16
     for _ in range(1999):
-        lw.seconds_to_wait(stopped, waited=False)
-    assert all(5 <= lw.seconds_to_wait(stopped, waited=True) <= 15.1 for _ in range(100))
+        lw.seconds_to_wait(stopped, waited=0)
+    assert all(5 <= lw.seconds_to_wait(stopped, waited=1) <= 15.1 for _ in range(100))
     assert lw.counts()["damaging"].waiting == 1999
-    assert 5 <= lw.seconds_to_wait(other, waited=True) <= 15.1
+    assert 5 <= lw.seconds_to_wait(other, waited=1) <= 15.1
 
 
 def test_a_full_endpoint_sends_away_what_is_too_much(lift_wing: SimulatedLiftWing, opened: Open) -> None:
     lift_wing.control(mode="hang")
     lw, two = opened(), replace(DAMAGING, concurrency=2)
     taken = []
-    while lw.seconds_to_wait(two, waited=False) == 0:
+    while lw.seconds_to_wait(two, waited=0) == 0:
         taken.append(asked(lw, len(taken), two))
         wait_until(lambda: (counts := lw.counts()["damaging"]).in_flight + counts.queued == len(taken))
     assert len(taken) == 2 + 64

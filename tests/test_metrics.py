@@ -66,7 +66,7 @@ def test_prometheus_finds_every_metric_of_the_readme(kafka: LocalKafka, tmp_path
         lift_wing.control(mode="hang", rev_id=4)
         lift_wing.control(mode="status", status=503, model="damaging", rev_id=1, times=1)
         lift_wing.control(mode="status", status=400, model="damaging", rev_id=2)
-        with stream(kafka, lift_wing, topics, tmp_path, "--models", str(models), "--metrics-port", str(port)) as program:
+        with stream(kafka, lift_wing, topics, tmp_path, "--models", str(models), "--metrics-port", str(port), "--each-event-once") as program:
             topics.send([orjson.dumps(event) for event in sent], topics.inputs[0])
             # goodfaith of 1, 2 and 3, damaging of 1, 3 and 6; of the failures two are of the dt that is none
             topics.wait_for(lambda topics: topics.scored().total() == 6 and len(topics.failures()) == 6)

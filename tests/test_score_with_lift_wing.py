@@ -15,7 +15,7 @@ import pytest
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that, equal_to
-from conftest import ABSENT, at, edit, request
+from conftest import at, edit, request
 
 from runners.simulated_lift_wing import SimulatedLiftWing, score, version
 from transforms import ScoreWithLiftWing
@@ -24,7 +24,6 @@ from transforms.asking import Pending, failure
 from transforms.elements import Event, Failure, Score, ScoreRequest, ScoreResponse, json_text
 from transforms.models import Configuration
 from transforms.wait_in_bundle import InBundle
-from transforms.wait_in_state import decode_pending, encode_pending, key_of
 
 UNKNOWN_REVISION = (
     "400: The MW API does not have any info related to the rev-id provided as input (7), therefore it is not possible to extract features properly. "
@@ -186,28 +185,3 @@ def end_of_response(found: ScoreResponse) -> tuple[str, int]:
 
 def end_of_failure(found: Failure) -> tuple[str | None, int]:
     return found.model, orjson.loads(found.original)["rev_id"]
-
-
-# What rests in state
-
-
-@pytest.mark.parametrize("partition", [None, "datacenter=codfw/year=2021/month=8/day=27/hour=13"])
-def test_what_rests_in_state_comes_back_as_it_was(partition: str | None) -> None:
-    event = Event(edit(comment="\u00e9\U0001f600"), "codfw", partition)
-    fresh = Pending(ScoreRequest(event, "damaging", "enwiki", 1040920135), 1700000000.25)
-    tried = Pending(ScoreRequest(event, "goodfaith", "enwiki", 1040920135), 1700000000.25, 3, 1700000009.5, "503: no healthy upstream")
-    assert decode_pending(encode_pending([fresh, tried])) == [fresh, tried]
-
-
-def test_what_rests_in_state_can_be_read_by_another_version() -> None:
-    assert orjson.loads(encode_pending([Pending(request("damaging"), 1.5), Pending(request("goodfaith"), 1.5, 2, 9.0, "503: down")])) == {
-        "event": edit(),
-        "datacenter": "eqiad",
-        "partition": None,
-        "models": {"damaging": [1.5, 0, 0.0, ""], "goodfaith": [1.5, 2, 9.0, "503: down"]},
-    }
-
-
-def test_an_event_that_comes_again_has_the_same_key_and_no_other_event() -> None:
-    assert key_of(edit()) == "enwiki/1040920135/040c4b69-317a-43e2-8c9c-474446e23df7" == key_of(edit(comment="other"))
-    assert key_of(edit(meta=ABSENT)) == key_of(edit(meta=7)) == "enwiki/1040920135/None"

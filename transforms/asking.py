@@ -71,9 +71,9 @@ class AskFn(beam.DoFn):
     def teardown(self) -> None:
         SharedLiftWing.release(self.configuration.lift_wing)
 
-    def endpoint(self, request: ScoreRequest) -> Endpoint | None:
+    def endpoint(self, model: str, wiki: str) -> Endpoint | None:
         """Where to ask; None when the models file has no such endpoint any more."""
-        endpoint = self._endpoints.get(request.model, {}).get(request.wiki)
+        endpoint = self._endpoints.get(model, {}).get(wiki)
         return endpoint if endpoint and endpoint.enabled else None
 
     def end(self, pending: Pending, answer: Answer) -> Output:

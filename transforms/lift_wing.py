@@ -105,23 +105,22 @@ class LiftWing:
         """Has `action` done on the loop's thread, of which this is called."""
         self._loop.call_later(seconds, action)
 
-    def seconds_to_wait(self, endpoint: Endpoint, *, waited: bool) -> float:
-        """How long to leave a request alone for which there is no room now; 0: ask. `waited`: it was told so before.
+    def seconds_to_wait(self, endpoint: Endpoint, waited: int, waits: int = 1) -> float:
+        """How long to leave alone so many requests (`waits`) for which there is no room now; 0: ask. `waited`: how many were told so before.
 
         As many come back in a second as the endpoint can take, or as broken ones may cost in all: to look for room has its price, and a
         million may wait.
         """
         with self._lock:
             lane, now = self._lane(endpoint), monotonic()
-            if waited:
-                lane.waiting = max(0, lane.waiting - 1)
+            lane.waiting = max(0, lane.waiting - waited)
             if lane.limit.is_broken:
                 has_room = lane.limit.has_room(0, now) and not lane.queue
             else:
                 has_room = lane.in_flight + len(lane.queue) < lane.limit.now + _QUEUED_AT_MOST and len(self._open) < 2 * self._settings.in_flight
             if has_room:
                 return 0.0
-            lane.waiting += 1
+            lane.waiting += waits
             return lane.limit.seconds_to_probe(now) + min(_LONGEST_WAIT_S, max(_SHORTEST_WAIT_S, self._round_s(lane, now))) * random.uniform(0.5, 1.5)
 
     def _round_s(self, lane: _Lane, now: float) -> float:

@@ -37,7 +37,7 @@ class _AskInBundleFn(AskFn):
 
     def process(self, batch: Batch) -> Iterator[Output]:
         for request in batch:
-            endpoint = self.endpoint(request)
+            endpoint = self.endpoint(request.model, request.wiki)
             assert endpoint, f"{request.model} of {request.wiki} was selected and is not configured"
             self._owed += 1
             self._ask(Pending(request, time.time()), endpoint, self._answers)
@@ -67,7 +67,7 @@ class _AskInBundleFn(AskFn):
         else:
             wait = pending.due - time.time()
             if isinstance(answer.result, NotCalled):
-                wait = self.lift_wing.seconds_to_wait(endpoint, waited=pending.waited)
+                wait = self.lift_wing.seconds_to_wait(endpoint, int(pending.waited))
                 pending.waited = wait > 0
             self.lift_wing.later(max(0.0, wait), partial(self._ask, pending, endpoint, answers))
 

@@ -1,0 +1,132 @@
+"""What rests in Flink's state, and what is known of it without a look into the state."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import apache_beam as beam
+import orjson
+import pytest
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.testing.test_pipeline import TestPipeline
+from apache_beam.testing.util import assert_that, equal_to
+from conftest import ABSENT, ROOT, edit, request
+
+from pipeline.configuration import load
+from transforms.asking import Pending
+from transforms.at_rest import Rest, Tag, decode_pending, encode_pending, tag_of, wake
+from transforms.elements import Event, ScoreRequest
+from transforms.keys_in_state import KeyByEvent, KeyTogether, key_of
+from transforms.models import Endpoint
+
+DAMAGING = load(ROOT / "pipeline" / "models.yaml").models["damaging"].endpoints["enwiki"]
+STOPPED = replace(DAMAGING, concurrency=0)
+NOW = 1_700_000_000.0
+
+
+def pending(rev_id: int, model: str = "damaging", event: Event | None = None, **told: Any) -> Pending:
+    event = event or Event(edit(rev_id=rev_id), "eqiad")
+    return Pending(ScoreRequest(event, model, "enwiki", event.raw["rev_id"]), **{"asked_at": NOW, **told})
+
+
+@pytest.mark.parametrize("partition", [None, "datacenter=codfw/year=2021/month=8/day=27/hour=13"])
+def test_what_rests_in_state_comes_back_as_it_was(partition: str | None) -> None:
+    event = Event(edit(comment="\u00e9\U0001f600"), "codfw", partition)
+    fresh = pending(0, event=event)
+    tried = pending(0, "goodfaith", event, tries=3, due=NOW + 9.5, reason="503: no healthy upstream")
+    assert decode_pending(encode_pending([fresh, pending(7), tried])) == [fresh, tried, pending(7)]
+
+
+def test_what_rests_in_state_can_be_read_by_another_version() -> None:
+    event = Event(edit(), "eqiad")
+    encoded = encode_pending([pending(0, event=event, asked_at=1.5), pending(0, "goodfaith", event, asked_at=1.5, tries=2, due=9.0, reason="503: down")])
+    models = {"damaging": [1.5, 0, 0.0, ""], "goodfaith": [1.5, 2, 9.0, "503: down"]}
+    assert orjson.loads(encoded) == [{"event": edit(), "datacenter": "eqiad", "partition": None, "models": models}]
+
+
+def test_an_event_that_comes_again_has_the_same_key_and_no_other_event() -> None:
+    assert key_of(edit()) == "enwiki/1040920135/040c4b69-317a-43e2-8c9c-474446e23df7" == key_of(edit(comment="other"))
+    assert key_of(edit(meta=ABSENT)) == key_of(edit(meta=7)) == "enwiki/1040920135/None"
+
+
+def test_what_comes_in_one_bundle_shares_keys_and_nothing_is_left_out() -> None:
+    batches = [(request(raw=edit(rev_id=rev_id)),) for rev_id in range(25)]
+    with TestPipeline(FnApiRunner()) as p:
+        keyed = p | beam.Create(batches, reshuffle=False) | KeyTogether()
+        revisions = keyed | beam.MapTuple(lambda key, encoded: [each.request.rev_id for each in decode_pending(encoded)])
+        assert_that(revisions, equal_to([[*range(10)], [*range(10, 20)], [*range(20, 25)]]))
+        assert_that(keyed | beam.Keys() | beam.Distinct() | beam.combiners.Count.Globally(), equal_to([3]), label="keys")
+
+
+def test_an_event_that_must_be_known_again_has_a_key_of_its_own() -> None:
+    batches = [(request(raw=edit(rev_id=rev_id)),) for rev_id in (1, 2, 1)]
+    with TestPipeline(FnApiRunner()) as p:
+        keyed = p | beam.Create(batches, reshuffle=False) | KeyByEvent()
+        assert_that(keyed | beam.Keys(), equal_to([key_of(edit(rev_id=rev_id)) for rev_id in (1, 1, 2)]))
+
+
+# The tag of a timer
+
+
+def asked(tag: Tag, endpoint: Endpoint | None = DAMAGING, wait: float = 20.0, now: float = NOW + 100) -> tuple[Tag, bool, list[tuple[int, int]]]:
+    """What the tag becomes, whether it has to be read, and how many were told to wait before and now."""
+    told: list[tuple[int, int]] = []
+
+    def seconds_to_wait(_endpoint: Endpoint, waited: int, waits: int) -> float:
+        told.append((waited, waits))
+        return wait
+
+    return *tag.asked(now, lambda model, wiki: endpoint, seconds_to_wait), told
+
+
+def tag(waited: int = 2, due: float = NOW, until: float | None = NOW + 600) -> Tag:
+    return Tag("one", [Rest("damaging", "enwiki", 2, waited, due, until)])
+
+
+def test_a_tag_tells_of_all_that_rests_by_endpoint() -> None:
+    rests = [
+        pending(1, due=NOW + 3, waited=True),
+        pending(2, due=NOW + 2, asked_at=NOW - 5),
+        pending(3, "goodfaith", due=NOW + 9),
+        pending(4, "gone", due=NOW + 9),
+    ]
+    told = tag_of("one", rests, 600, lambda model, wiki: {"damaging": DAMAGING, "goodfaith": STOPPED}.get(model))
+    assert told == Tag(
+        "one",
+        [
+            Rest("damaging", "enwiki", 2, 1, NOW + 2, NOW + 595),
+            Rest("goodfaith", "enwiki", 1, 0, NOW + 9, None),
+            Rest("gone", "enwiki", 1, 0, NOW + 9, NOW + 600),
+        ],
+    )
+    assert told.due == NOW + 2
+    assert Tag.decode(told.encode()) == told
+
+
+def test_what_still_finds_no_room_is_not_read() -> None:
+    assert asked(tag()) == (tag(due=NOW + 120), False, [(2, 2)])
+    assert asked(tag(due=NOW + 200)) == (tag(due=NOW + 200), False, [])
+    assert asked(tag(), wait=1800.0) == (tag(due=NOW + 600), False, [(2, 2)]), "nobody sleeps until after it is too old"
+
+
+def test_what_has_room_or_is_too_old_or_has_no_endpoint_is_read() -> None:
+    assert asked(tag(), wait=0.0)[1:] == (True, [(2, 2)])
+    assert asked(tag(), now=NOW + 600) == (tag(), True, [])
+    assert asked(tag(), endpoint=None) == (tag(), True, [])
+    assert asked(Tag.decode(""))[1] is True, "a timer without a tag"
+
+
+def test_a_stopped_endpoint_ages_nobody() -> None:
+    assert asked(tag(), endpoint=STOPPED) == (tag(due=NOW + 120, until=None), False, [(2, 2)])
+    assert asked(tag(until=None), endpoint=STOPPED, now=NOW + 10**6) == (tag(due=NOW + 10**6 + 20, until=None), False, [(2, 2)])
+    unstopped, has_to_be_read, _ = asked(tag(until=None))
+    assert has_to_be_read
+    rests = [pending(1, asked_at=NOW - 10**6), pending(2), pending(3, "goodfaith")]
+    wake(unstopped, rests, NOW + 7)
+    assert rests == [pending(1, asked_at=NOW + 7, waited=True), pending(2, asked_at=NOW + 7, waited=True), pending(3, "goodfaith")]
+
+
+def test_who_waits_is_counted_anew_by_another_process() -> None:
+    assert tag().taken_over("one") == tag()
+    assert tag().taken_over("two") == replace(tag(waited=0), process="two")

@@ -1,0 +1,63 @@
+"""Under which keys requests go into Flink's state: all that is done with state is done by key, and costs a round trip to Flink each time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+from uuid import uuid4
+
+import apache_beam as beam
+from apache_beam.utils.windowed_value import WindowedValue
+
+from transforms.asking import Batch, Pending, in_global_window
+from transforms.at_rest import encode_pending
+
+_TOGETHER_AT_MOST = 10  # events of a key: what a process holds in memory to ask one request of one of them
+
+
+def key_of(raw: Mapping[str, Any]) -> str:
+    """The same for an event that comes again, and for no other."""
+    meta = raw.get("meta")
+    return f"{raw['database']}/{raw['rev_id']}/{meta.get('id') if isinstance(meta, Mapping) else None}"
+
+
+class KeyByEvent(beam.PTransform):
+    """Gives each event a key that it has when it comes again, too."""
+
+    def expand(self, batches: beam.PCollection[Batch]) -> beam.PCollection[tuple[str, bytes]]:
+        return batches | "KeyByEvent" >> beam.Map(_keyed_by_event).with_output_types(tuple[str, bytes])
+
+
+def _keyed_by_event(batch: Batch) -> tuple[str, bytes]:
+    return key_of(batch[0].event.raw), encode_pending(_asked_now(batch))
+
+
+class KeyTogether(beam.PTransform):
+    """Gives what comes in one bundle a key of its own: one event when little comes, several when much does."""
+
+    def expand(self, batches: beam.PCollection[Batch]) -> beam.PCollection[tuple[str, bytes]]:
+        return batches | "KeyTogether" >> beam.ParDo(_KeyTogetherFn()).with_output_types(tuple[str, bytes])
+
+
+class _KeyTogetherFn(beam.DoFn):
+    def start_bundle(self) -> None:
+        self._together: list[Batch] = []
+
+    def process(self, batch: Batch) -> Iterator[tuple[str, bytes]]:
+        self._together.append(batch)
+        if len(self._together) == _TOGETHER_AT_MOST:
+            yield self._keyed()
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        if self._together:
+            yield in_global_window(self._keyed())
+
+    def _keyed(self) -> tuple[str, bytes]:
+        together, self._together = self._together, []
+        return uuid4().hex, encode_pending(pending for batch in together for pending in _asked_now(batch))
+
+
+def _asked_now(batch: Batch) -> list[Pending]:
+    now = time.time()
+    return [Pending(request, now) for request in batch]
