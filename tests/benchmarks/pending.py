@@ -51,6 +51,7 @@ def _fill(set_up: Stage, arguments: argparse.Namespace) -> list[list[str | float
     others = [name for name in set_up.configuration.models if name != _DEAD]
     load.send_for(arguments.rate, WARM_UP_S)
     rows = [_row(set_up, arguments, others, 0.0, 0.0)]
+    print("  ".join(cells_of(rows[-1])), flush=True)
     set_up.lift_wing.control(**FAULTS[arguments.fault], **({} if arguments.fault == "refuse" else {"model": _DEAD}))
     began = time.time()
     for step in range(1, _STEPS + 1):
