@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, NewTopic
 from conftest import ROOT, edit
 from test_kafka import in_topic
 
@@ -110,6 +114,40 @@ def test_a_choice_of_models_wikis_and_reasons_and_what_cannot_be_tried_again(kaf
     assert lines["1 drafttopic no longer wants its event"] == 1
     assert lines["2 not written by this pipeline"] == 1
     assert lift_wing.calls() == {}
+
+
+def test_every_partition_is_read_from_the_time_that_is_asked_for(kafka: LocalKafka, lift_wing: SimulatedLiftWing) -> None:
+    topic, noon = "eqiad.failures-in-partitions", datetime(2024, 2, 15, 12, tzinfo=timezone.utc)
+    admin = AdminClient({"bootstrap.servers": kafka.address})
+    admin.create_topics([NewTopic(topic, 3, 1)])[topic].result(20)
+    producer = Producer({"bootstrap.servers": kafka.address})
+    for rev_id in range(50, 62):
+        at = noon + timedelta(minutes=rev_id - 56)
+        producer.produce(topic, orjson.dumps(failure(rev_id)), partition=rev_id % 3, timestamp=round(at.timestamp() * 1000))
+    producer.flush()
+    for since, first in (("2024-02-15T12:00", 56), ("2024-02-15T13:01+01:00", 57), ("2024-02-15T12:06Z", 62)):
+        done = replay(kafka, lift_wing.url, topic, "--since", since, "--dry-run")
+        assert done.stdout.splitlines()[0] == f"{62 - first} failures in {topic}, {62 - first} to try again"
+    assert replay(kafka, lift_wing.url, topic, "--since", "2024-02-15T12:00").returncode == 0
+    assert lift_wing.calls() == {("damaging", "enwiki", rev_id): 1 for rev_id in range(56, 62)}
+
+
+def test_a_model_that_is_still_dead_or_stopped_holds_up_no_other(kafka: LocalKafka, lift_wing: SimulatedLiftWing, topic: str, tmp_path: Path) -> None:
+    models = (ROOT / "pipeline" / "models.yaml").read_text(encoding="utf-8")
+    file = tmp_path / "models.yaml"
+    models, limited = re.subn("max_age_s: 3600", "max_age_s: 3", models)
+    models, stopped = re.subn(r"(?<=  drafttopic:\n)((?:    .*\n)*?    concurrency: )5", r"\g<1>0", models)
+    assert (limited, stopped) == (1, 1)
+    file.write_text(models, encoding="utf-8")
+    lift_wing.control(mode="status", status=503, model="damaging")
+    send(kafka, topic, *(failure(rev_id, model) for rev_id in range(100, 140) for model in ("damaging", "goodfaith")), failure(140, "drafttopic"))
+    done = replay(kafka, lift_wing.url, topic, "--models", str(file))
+    assert (done.returncode, done.stderr) == (1, "")
+    lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
+    assert "1 drafttopic is stopped by its concurrency of 0" in lines
+    assert "damaging 40 0 40 mediawiki.revision-score-damaging" in lines
+    assert "goodfaith 40 40 0 mediawiki.revision-score-goodfaith" in lines
+    assert lines[-1] == "40 failed again, and are in mediawiki.revision-score.error again"
 
 
 @pytest.mark.parametrize(

@@ -143,6 +143,8 @@ class Judge:
             return "its original was cut"
         if model and model not in choice.models:
             return f"no model {model} in the models file"
+        if model and (endpoint := choice.models[model].endpoints.get(raw.get("database", ""))) and not endpoint.concurrency:
+            return f"{model} is stopped by its concurrency of 0"
         if model and model not in {endpoint.model for endpoint in self._selection.endpoints(raw)}:
             return f"{model} no longer wants its event"
         return ""
