@@ -141,7 +141,9 @@ def _parser() -> _Parser:
     regenerate.add_argument("--input", type=Path, required=True, metavar="PATH", help="a file, or a directory in Hive layout or not")
     regenerate.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the datasets go, one directory a model")
     regenerate.add_argument("--format", dest="form", choices=["parquet", "avro", "jsonl"], default="parquet", help="of the datasets (default: parquet)")
-    regenerate.add_argument("--overwrite", action="store_true", help="replace partitions that are there")
+    present = regenerate.add_mutually_exclusive_group()
+    present.add_argument("--resume", action="store_true", help="go on with a run that broke off, and do what is missing or failed")
+    present.add_argument("--overwrite", action="store_true", help="replace partitions that are there, one by one")
 
     explained = command("explain", [models, some], "say for each event which models are called and why not; calls nothing", "explain events.jsonl.gz")
     explained.add_argument("events", metavar="EVENTS", help="JSON lines, gzip or not; - for standard input")

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import apache_beam as beam
 
 from transforms import BuildRevisionScore, ReadEvents, ScoreWithLiftWing, SelectModels, WritePerModel
 from transforms.models import Configuration
+from transforms.select_models import Done
 from transforms.wait_in_bundle import InBundle
 from transforms.wait_in_state import InState
 from transforms.write_per_model import WriteFailures
 
 
-def score_revisions(p: beam.Pipeline, configuration: Configuration, source: beam.PTransform, sink: beam.PTransform, waiting: InBundle | InState) -> list[Any]:
-    """ReadEvents > SelectModels > ScoreWithLiftWing > BuildRevisionScore > WritePerModel; gives what the sink gave, score events first."""
+def score_revisions(
+    p: beam.Pipeline, configuration: Configuration, source: beam.PTransform, sink: beam.PTransform, waiting: InBundle | InState, done: Done | None = None
+) -> None:
+    """ReadEvents > SelectModels > ScoreWithLiftWing > BuildRevisionScore > WritePerModel."""
     read = p | "ReadEvents" >> ReadEvents(source)
-    selected = read.events | "SelectModels" >> SelectModels(configuration.models)
+    selected = read.events | "SelectModels" >> SelectModels(configuration.models, done)
     scored = selected.requests | "ScoreWithLiftWing" >> ScoreWithLiftWing(configuration, waiting)
     built = scored.responses | "BuildRevisionScore" >> BuildRevisionScore(configuration.models)
-    written = [built.scores | "WritePerModel" >> WritePerModel(sink)]
+    _ = built.scores | "WritePerModel" >> WritePerModel(sink)
     # Not flattened: the DirectRunner would hold all that goes through a Flatten in memory.
     for step, failures in {"Read": read.failures, "Select": selected.failures, "Score": scored.failures, "Build": built.failures}.items():
-        written.append(failures | f"Write{step}Failures" >> WriteFailures(sink, configuration.failure_stream))
-    return written
+        _ = failures | f"Write{step}Failures" >> WriteFailures(sink, configuration.failure_stream)

@@ -3,47 +3,52 @@
 from __future__ import annotations
 
 import argparse
-import json
+import errno
 import logging
-import shutil
 import signal
 import sys
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-
-import apache_beam as beam
 
 import schemas
 from pipeline import beam_options, bounded_run
-from pipeline.graph import score_revisions
+from pipeline.batch_run import Outcome, opened
 from pipeline.wrong_use import WrongUse
-from transforms.failures import alike
-from transforms.file_sink import HiveFiles, MoveIntoPlace
-from transforms.file_source import Files, InputFile, find_files, read_file
+from transforms.answers import NOT_CALLED
+from transforms.file_source import InputFile, find_files
 from transforms.models import Configuration
-from transforms.read_events import parse
-from transforms.wait_in_bundle import InBundle
+from transforms.units import Tables
 
 _REASONS_SHOWN = 10
 
 
 def run(configuration: Configuration, arguments: argparse.Namespace, options: list[str]) -> int:
-    """Scores every event below `--input` and prints what came of it. Gives 1 when some elements failed."""
+    """Scores every event below `--input` and prints what came of it. Gives 1 when some elements failed or are unfinished."""
     beam_options.check(options)
     files = _input_files(arguments.input, configuration)
-    _check_output(arguments.output, arguments.input, arguments.overwrite)
+    tables = _tables(configuration, arguments)
+    _check_output(tables, arguments)
     configuration = bounded_run.without_stopped(configuration)
     print(f"{len(files)} file{'s' if len(files) > 1 else ''} from {arguments.input}, scored by {configuration.lift_wing.url}", flush=True)
     stopped = _stop_on_signals()
     try:
-        counters, partitions = _score(configuration, files, arguments.output, arguments.form, options)
-    except BaseException:
-        if not stopped:
-            raise
-        print(f"stopped; what lies in {arguments.output} is whole partitions", file=sys.stderr)
-        return 128 + stopped[0]
-    return _report(configuration, counters, partitions, arguments.output)
+        with opened(tables, resume=arguments.resume, overwrite=arguments.overwrite) as batch:
+            outcome = batch.score(configuration, files, options)
+    except BaseException as error:
+        if stopped:
+            print(f"stopped; what lies in {arguments.output} is whole partitions, and --resume goes on from here", file=sys.stderr)
+            return 128 + stopped[0]
+        if f"[Errno {errno.ENOSPC}]" in str(error):
+            print(f"the disk of {arguments.output} is full; make room, and --resume goes on from here", file=sys.stderr)
+            return 1
+        raise
+    return _report(configuration, outcome, arguments.output)
+
+
+def _tables(configuration: Configuration, arguments: argparse.Namespace) -> Tables:
+    root = arguments.output.resolve()
+    streams = {model.name: model.stream for model in configuration.models.values()}
+    return Tables(root, root.with_name(f".{root.name}.working"), arguments.form, streams, configuration.failure_stream)
 
 
 def _input_files(path: Path, configuration: Configuration) -> Sequence[InputFile]:
@@ -53,39 +58,22 @@ def _input_files(path: Path, configuration: Configuration) -> Sequence[InputFile
         raise WrongUse(f"--input: {error}") from error
 
 
-def _check_output(output: Path, source: Path, overwrite: bool) -> None:
-    if output.resolve() == source.resolve():
+def _check_output(tables: Tables, arguments: argparse.Namespace) -> None:
+    output = arguments.output
+    if tables.root == arguments.input.resolve():
         raise WrongUse(f"--output: {output} is the input; name another directory")
     if output.exists() and not output.is_dir():
         raise WrongUse(f"--output: {output} is no directory")
-    if output.is_dir() and any(output.iterdir()) and not overwrite:
-        raise WrongUse(f"--output: {output} is not empty; name another directory, or say --overwrite to replace the partitions it has")
+    if not (arguments.resume or arguments.overwrite):
+        if tables.working.is_dir():
+            raise WrongUse(f"--output: a run to {output} broke off; say --resume to go on with it, or --overwrite to begin anew")
+        if output.is_dir() and any(output.iterdir()):
+            ways = "name another directory, or say --resume to add what is missing, or --overwrite to replace the partitions it has"
+            raise WrongUse(f"--output: {output} is not empty; {ways}")
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise WrongUse(f"--output: {output} cannot be made: {error.strerror}") from error
-
-
-def _score(configuration: Configuration, files: Sequence[InputFile], output: Path, form: str, options: list[str]) -> tuple[Counter[str], list[str]]:
-    """Runs the graph; gives its counters by step and name, and the partitions that it wrote, as paths below the output."""
-    root = output.resolve()
-    staging = root.with_name(f".{root.name}.staging")  # beside the output: a rename must not cross file systems
-    shutil.rmtree(staging, ignore_errors=True)
-    staging.mkdir()
-    try:
-        pipeline = bounded_run.new_pipeline(options)
-        written = score_revisions(pipeline, configuration, Files(files), HiveFiles(staging, form), InBundle())
-        moved = tuple(written) | "MoveIntoPlace" >> MoveIntoPlace(staging, root)
-        _ = moved | beam.combiners.ToList() | "NotePartitions" >> beam.Map(_note, staging / "partitions.json")
-        counters = bounded_run.run(pipeline)
-        partitions = json.loads((staging / "partitions.json").read_text())
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-    return counters, partitions
-
-
-def _note(partitions: list[str], file: Path) -> None:
-    file.write_text(json.dumps(partitions))
 
 
 def _stop_on_signals() -> list[int]:
@@ -102,22 +90,25 @@ def _stop_on_signals() -> list[int]:
     return received
 
 
-def _report(configuration: Configuration, counters: Mapping[str, int], partitions: Sequence[str], output: Path) -> int:
-    print(f"\n{counters.get('ReadEvents/events', 0)} events, {counters.get('SelectModels/dropped_no_model', 0)} of them without a model")
+def _report(configuration: Configuration, outcome: Outcome, output: Path) -> int:
+    counters = outcome.counters
+    print(f"\n{counters['ReadEvents/events']} events, {counters['SelectModels/dropped_no_model']} of them without a model")
+    if done := counters["SelectModels/done_before"]:
+        print(f"{done} scores were there already")
     bounded_run.print_models(configuration, counters, "dataset", lambda model: output / schemas.table_name(model.stream))
-    table = schemas.table_name(configuration.failure_stream)
-    failed = [output / partition for partition in partitions if partition.startswith(f"{table}/")]
-    if failed:
-        _report_failures(failed, output / table)
-    return 1 if failed else 0
+    if outcome.failures:
+        print(f"\n{outcome.failures.total()} failures, with their originals in {output / schemas.table_name(configuration.failure_stream)}")
+        bounded_run.print_reasons(outcome.failures, _REASONS_SHOWN)
+    if outcome.unfinished:
+        _print_unfinished(outcome)
+    return 1 if outcome.failures or outcome.unfinished else 0
 
 
-def _report_failures(partitions: Sequence[Path], table: Path) -> None:
-    reasons: Counter[str] = Counter()
-    for partition in partitions:
-        for file in find_files(partition, ""):
-            for line in read_file(file):
-                event = parse(line.data) if isinstance(line.data, bytes) else line.data
-                reasons[alike(event)] += 1
-    print(f"\n{reasons.total()} failures, with their originals in {table}")
-    bounded_run.print_reasons(reasons, _REASONS_SHOWN)
+def _print_unfinished(outcome: Outcome) -> None:
+    print(f"\n{len(outcome.unfinished)} partitions are not written, as not all their scores could be had; --resume goes on with them:")
+    alike: dict[tuple[str, str], list[str]] = {}
+    for (model, partition), reasons in outcome.unfinished.items():
+        reason = reasons.most_common(1)[0][0].rpartition(NOT_CALLED)[2]
+        alike.setdefault((model, reason), []).append(partition)
+    for (model, reason), partitions in alike.items():
+        print(f"{len(partitions):>8}  {model}: {reason} ({partitions[0]}{', …' if len(partitions) > 1 else ''})")

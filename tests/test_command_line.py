@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import gzip
 import re
-import signal
 import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
-import duckdb
 import orjson
-import pyarrow.dataset as pads
 import pytest
 from conftest import ROOT, edit
 
 import schemas
 from pipeline.command_line import main
 from pipeline.servers import free_port
-from runners.simulated_lift_wing import SimulatedLiftWing
 from transforms.file_source import InputFile, find_files, read_file
 
 EDITS = ROOT / "runners" / "data" / "edits_2023-01.jsonl.gz"
@@ -197,100 +191,6 @@ def test_explain_ends_quietly_when_its_reader_has_enough() -> None:
         process.stdout.close()
         assert process.stderr.read() == b""
         assert process.wait(30) == 0
-
-
-# regenerate
-
-
-def test_regenerate_writes_one_dataset_for_each_model(lift_wing: SimulatedLiftWing, tmp_path: Path) -> None:
-    with gzip.open(EDITS) as edits:
-        source = events_file(tmp_path / "in.jsonl", *(next(edits).rstrip() for _ in range(600)))
-    done = command("regenerate", "--input", source, "--output", tmp_path / "out", "--lift-wing", lift_wing.url)
-    assert (done.returncode, done.stderr) == (0, "")
-    calls = lift_wing.calls()
-    assert set(calls.values()) == {1}
-    assert scores_in(tmp_path / "out") == Counter((f"mediawiki_revision_score_{model}", wiki, rev_id) for model, wiki, rev_id in calls)
-    first, empty, events, header, *rows = done.stdout.splitlines()
-    assert (first, empty) == (f"1 file from {source}, scored by {lift_wing.url}", "")
-    assert events.startswith("600 events, ")
-    assert header.split() == ["model", "requests", "scores", "failures", "dataset"]
-    of_models = Counter(model for model, _, _ in calls)
-    assert {row.split()[0]: row.split()[1:] for row in rows} == {
-        model: [str(count), str(count), "0", str(tmp_path / "out" / f"mediawiki_revision_score_{model}")] for model, count in of_models.items()
-    }
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.jsonl", "out"]
-    damaging = tmp_path / "out" / DAMAGING
-    files = f"read_parquet('{damaging}/**/*.parquet', hive_partitioning = true)"
-    query = f"select datacenter, year, month, day, count(*), count(scores['damaging'].probability['true']) from {files} group by all"
-    count = of_models["damaging"]
-    assert duckdb.sql(query).fetchall() == [("eqiad", 2023, 1, 24, count, count)]
-    table = pads.dataset(damaging, partitioning="hive").to_table()
-    assert table.num_rows == count
-    assert set(table["_schema"].to_pylist()) == {"/mediawiki/revision/score/3.0.0"}
-
-
-@pytest.mark.parametrize("form", ["parquet", "avro", "jsonl"])
-def test_regenerate_goes_on_past_what_fails_and_names_it(lift_wing: SimulatedLiftWing, tmp_path: Path, form: str) -> None:
-    folder = tmp_path / "in"
-    folder.mkdir()
-    events_file(folder / "a.jsonl", edit(rev_id=1_000_001), edit(rev_id=1_000_002), edit(rev_id=1_000_003), b"nonsense", edit(database="nowiki2"))
-    (folder / "part-00000-b.parquet").write_bytes(b"this is none")
-    lift_wing.control(mode="status", status=404, model="goodfaith", body={"error": "no model"})
-    lift_wing.control(mode="status", status=400, rev_id=1_000_001, model="damaging", body={"error": "no revision 1000001"})
-    lift_wing.control(mode="status", status=400, rev_id=1_000_002, model="damaging", body={"error": "no revision 1000002"})
-    done = command(
-        "regenerate", "--input", folder, "--output", tmp_path / "out", "--lift-wing", lift_wing.url, "--format", form, "--only", "damaging,goodfaith"
-    )
-    assert (done.returncode, done.stderr) == (1, "")
-    assert scores_in(tmp_path / "out") == {(DAMAGING, "enwiki", 1_000_003): 1}
-    _, _, _, _, damaging, goodfaith, empty, total, first, second, *others = done.stdout.splitlines()
-    assert damaging.split()[:4] == ["damaging", "3", "1", "2"]
-    assert goodfaith.split()[:4] == ["goodfaith", "3", "0", "3"]
-    assert (empty, total) == ("", f"8 failures, with their originals in {tmp_path}/out/{ERRORS}")
-    assert [first.split(None, 1), second.split(None, 1)] == [["3", "404: no model"], ["2", "400: no revision N"]]
-    assert len(others) == 3
-    assert any(f" 1  {folder}/part-00000-b.parquet: cannot be read after 0 events: " in line for line in others)
-    (suffix,) = {path.name.partition(".")[2] for path in (tmp_path / "out").rglob("part-*")}
-    assert suffix == {"parquet": "parquet", "avro": "avro", "jsonl": "jsonl.gz"}[form]
-
-
-def test_regenerate_never_overwrites_unasked(lift_wing: SimulatedLiftWing, tmp_path: Path) -> None:
-    arguments = ["regenerate", "--output", tmp_path / "out", "--lift-wing", lift_wing.url, "--only", "damaging", "--input"]
-    elsewhere = edit(rev_id=9, dt="2022-01-01T00:00:00Z")
-    assert command(*arguments, events_file(tmp_path / "first.jsonl", edit(rev_id=1), edit(rev_id=2), elsewhere)).returncode == 0
-    before = everything_in(tmp_path / "out")
-    second = events_file(tmp_path / "second.jsonl", edit(rev_id=3))
-    done = command(*arguments, second)
-    assert (done.returncode, done.stdout) == (2, "")
-    problem = f"--output: {tmp_path}/out is not empty; name another directory, or say --overwrite to replace the partitions it has"
-    assert done.stderr == f"revision-scores regenerate: {problem}\n"
-    assert everything_in(tmp_path / "out") == before
-    assert command(*arguments, second, "--overwrite").returncode == 0
-    assert scores_in(tmp_path / "out") == {(DAMAGING, "enwiki", 3): 1, (DAMAGING, "enwiki", 9): 1}
-
-
-def test_regenerate_keeps_partitions_and_datacenters(lift_wing: SimulatedLiftWing, tmp_path: Path) -> None:
-    folder = tmp_path / "in" / "datacenter=codfw" / "year=2021" / "month=08" / "day=27" / "hour=00"
-    folder.mkdir(parents=True)
-    events_file(folder / "a.jsonl", edit())
-    done = command("regenerate", "--input", tmp_path / "in", "--output", tmp_path / "out", "--lift-wing", lift_wing.url, "--only=damaging")
-    assert done.returncode == 0
-    (part,) = everything_in(tmp_path / "out")
-    assert re.fullmatch(f"{DAMAGING}/datacenter=codfw/year=2021/month=8/day=27/hour=0/part-[0-9a-f-]+.parquet", part)
-
-
-def test_regenerate_stops_when_told_and_leaves_no_half(lift_wing: SimulatedLiftWing, tmp_path: Path) -> None:
-    lift_wing.control(mode="hang")
-    arguments = ["regenerate", "--input", events_file(tmp_path / "in.jsonl", edit()), "--output", tmp_path / "out", "--lift-wing", lift_wing.url]
-    with subprocess.Popen([sys.executable, "-m", "pipeline", *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT) as process:
-        until = monotonic() + 30
-        while not lift_wing.calls():
-            assert monotonic() < until
-        process.send_signal(signal.SIGTERM)
-        _, complaint = process.communicate(timeout=30)
-    assert process.returncode == 128 + signal.SIGTERM
-    assert complaint.decode() == f"stopped; what lies in {tmp_path}/out is whole partitions\n"
-    assert everything_in(tmp_path) == {"in.jsonl": orjson.dumps(edit()) + b"\n"}
 
 
 # Wrong use

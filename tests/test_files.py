@@ -1,11 +1,10 @@
-"""Events out of files of every form, and into files: what is in them, where they lie, and what happens to those that cannot be read."""
+"""Events out of files of every form: what is in them, and what happens to those that cannot be read."""
 
 from __future__ import annotations
 
 import gzip
 import random
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +21,8 @@ from conftest import ABSENT, edit
 
 import schemas
 from transforms import ReadEvents
-from transforms.elements import Event, Failure, OutputEvent, Raw
-from transforms.file_sink import HiveFiles, move_into_place
+from transforms.elements import Event, Failure, Raw
 from transforms.file_source import Files, InputFile, event_of_row, find_files, read_file
-from transforms.part_files import PART_FILES, PartFiles, WrittenFile
 
 CREATE = "/mediawiki/revision/create/2.0.0"
 SCORE = "/mediawiki/revision/score/3.0.0"
@@ -243,141 +240,3 @@ def test_a_missing_or_mistyped_column_fails_the_rows_it_spoils(tmp_path: Path, c
 def fate(failure: Failure) -> tuple[str, str, str]:
     orjson.loads(failure.original)  # or it could not be tried again
     return failure.step, failure.reason, failure.datacenter
-
-
-# What is written
-
-
-def scored(rev_id: int = 7, dt: str = "2024-02-05T00:30:00Z", model: str = "damaging") -> dict[str, Any]:
-    one = {"model_name": model, "model_version": "1", "prediction": ["true"], "probability": {"false": 0.25, "true": 0.75}}
-    return {"$schema": SCORE, "dt": dt, "meta": {"stream": "s"}, "database": "enwiki", "rev_id": rev_id, "scores": {model: one}}
-
-
-def rows(files: Iterable[WrittenFile]) -> list[int]:
-    return [event["rev_id"] for file in files for event in events_in(Path(file.path))]
-
-
-@pytest.mark.parametrize("form", PART_FILES)
-def test_what_is_written_is_read_again(tmp_path: Path, form: str) -> None:
-    files = PartFiles(tmp_path, form)
-    events = [scored(rev_id) for rev_id in range(100)]
-    for event in events:
-        files.add("table", HOUR, event)
-    (written,) = files.close()
-    assert (written.table, written.partition) == ("table", HOUR)
-    assert Path(written.path).parent == tmp_path / "table" / HOUR
-    assert Path(written.path).name.startswith("part-")
-    assert events_in(Path(written.path)) == events
-
-
-def test_a_parquet_part_has_the_types_of_the_table_and_is_snappy(tmp_path: Path) -> None:
-    files = PartFiles(tmp_path, "parquet")
-    files.add("t", HOUR, scored())
-    metadata = pq.ParquetFile(files.close()[0].path)
-    assert metadata.schema_arrow.remove_metadata() == schemas.arrow_schema(SCORE)
-    assert metadata.metadata.row_group(0).column(0).compression == "SNAPPY"
-
-
-def test_a_row_group_is_what_is_held_in_memory_at_most(tmp_path: Path) -> None:
-    files = PartFiles(tmp_path, "parquet")
-    for rev_id in range(25_000):
-        files.add("t", HOUR, scored(rev_id))
-    (written,) = files.close()
-    metadata = pq.ParquetFile(written.path).metadata
-    assert [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)] == [4_000] * 6 + [1_000]
-    assert rows([written]) == list(range(25_000))
-
-
-def test_many_partitions_at_once_keep_few_files_open_and_every_event(tmp_path: Path) -> None:
-    files = PartFiles(tmp_path, "jsonl")
-    hours = [f"datacenter=eqiad/year=2024/month=2/day={day}/hour={hour}" for day in range(1, 5) for hour in range(24)]
-    for rev_id in range(5 * len(hours)):
-        files.add("t", hours[rev_id % len(hours)], scored(rev_id))
-        assert len(files._open) <= 64
-    written = files.close()
-    assert sorted(rows(written)) == list(range(5 * len(hours)))
-    assert {file.partition for file in written} == set(hours)
-    for file in written:
-        assert {hours[rev_id % len(hours)] for rev_id in rows([file])} == {file.partition}
-
-
-def test_nothing_to_write_is_no_file(tmp_path: Path) -> None:
-    assert PartFiles(tmp_path, "parquet").close() == []
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_the_sink_puts_events_where_they_belong(tmp_path: Path) -> None:
-    events = [
-        OutputEvent("mediawiki.revision-score-damaging", scored(1, "2024-02-05T00:59:59Z"), "codfw"),
-        OutputEvent("mediawiki.revision-score-damaging", scored(2, "2024-02-05T01:00:00Z"), "codfw"),
-        OutputEvent("mediawiki.revision-score-damaging", scored(3, "2024-02-05T01:00:00Z"), "codfw", HOUR),  # that of its input
-        OutputEvent("mediawiki.revision-score-goodfaith", scored(4), "eqiad"),
-    ]
-    with TestPipeline(FnApiRunner()) as p:
-        _ = p | beam.Create(events) | HiveFiles(tmp_path, "jsonl")
-    found = Counter((str(path.parent.relative_to(tmp_path)), event["rev_id"]) for path in tmp_path.rglob("*.gz") for event in events_in(path))
-    assert found == Counter(
-        [
-            (f"mediawiki_revision_score_damaging/{HOUR}", 1),
-            ("mediawiki_revision_score_damaging/datacenter=codfw/year=2024/month=2/day=5/hour=1", 2),
-            (f"mediawiki_revision_score_damaging/{HOUR}", 3),
-            ("mediawiki_revision_score_goodfaith/datacenter=eqiad/year=2024/month=2/day=5/hour=0", 4),
-        ]
-    )
-
-
-# Into place
-
-
-def staged(staging: Path, *rev_ids: int) -> list[WrittenFile]:
-    """A part file for each revision."""
-    written = []
-    for rev_id in rev_ids:
-        files = PartFiles(staging, "jsonl")
-        files.add("t", HOUR, scored(rev_id))
-        written += files.close()
-    return written
-
-
-def in_place(root: Path) -> list[int]:
-    return sorted(event["rev_id"] for path in (root / "t" / HOUR).iterdir() for event in events_in(path))
-
-
-def test_a_partition_appears_whole(tmp_path: Path) -> None:
-    staging, root = tmp_path / "staging", tmp_path / "root"
-    written = staged(staging, 1, 2, 3)
-    assert not root.exists()
-    assert move_into_place(f"t/{HOUR}", written, staging, root) == f"t/{HOUR}"
-    assert in_place(root) == [1, 2, 3]
-    assert not list(staging.rglob("*.gz"))
-
-
-def test_a_partition_replaces_the_one_that_is_there_and_no_other(tmp_path: Path) -> None:
-    staging, root = tmp_path / "staging", tmp_path / "root"
-    move_into_place(f"t/{HOUR}", staged(staging, 1, 2), staging, root)
-    (other,) = (file.path for file in staged(root / "other", 9))
-    move_into_place(f"t/{HOUR}", staged(tmp_path / "staging2", 3), tmp_path / "staging2", root)
-    assert in_place(root) == [3]
-    assert Path(other).exists()
-
-
-def test_a_move_that_is_repeated_changes_nothing(tmp_path: Path) -> None:
-    staging, root = tmp_path / "staging", tmp_path / "root"
-    written = staged(staging, 1, 2, 3)
-    for _ in range(3):
-        move_into_place(f"t/{HOUR}", written, staging, root)
-    assert in_place(root) == [1, 2, 3]
-
-
-@pytest.mark.parametrize("moved", [0, 1, 2, 3])
-def test_a_move_that_broke_off_is_taken_up(tmp_path: Path, moved: int) -> None:
-    staging, root = tmp_path / "staging", tmp_path / "root"
-    move_into_place(f"t/{HOUR}", staged(tmp_path / "before", 8), tmp_path / "before", root)
-    written = staged(staging, 1, 2, 3)
-    whole = staging / "whole" / "t" / HOUR
-    whole.mkdir(parents=True)
-    for file in written[:moved]:
-        Path(file.path).rename(whole / Path(file.path).name)
-    assert in_place(root) == [8]
-    move_into_place(f"t/{HOUR}", written, staging, root)
-    assert in_place(root) == [1, 2, 3]

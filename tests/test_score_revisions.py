@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import random
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,15 +21,14 @@ import schemas
 from pipeline.graph import score_revisions
 from runners import simulated_scores
 from runners.simulated_lift_wing import SimulatedLiftWing
-from transforms.file_sink import HiveFiles, MoveIntoPlace
 from transforms.file_source import Files, find_files
+from transforms.journals import Journals, entries, journals
 from transforms.models import Configuration
 from transforms.select_models import Selection
 from transforms.wait_in_bundle import InBundle
 
 PAIRS = ROOT / "tests" / "data" / "real_pairs.jsonl"
 EDITS = ROOT / "runners" / "data" / "edits_2023-01.jsonl.gz"
-FAILURES = "mediawiki_revision_score_error"
 
 Call = tuple[str, str, int]  # model, wiki, revision
 
@@ -48,28 +47,19 @@ class Run:
 
 
 def run(configuration: Configuration, source: Path, folder: Path) -> Run:
-    staging, root = folder / "staging", folder / "output"
     p = beam.Pipeline(FnApiRunner())
-    written = score_revisions(p, configuration, Files(find_files(source, "eqiad")), HiveFiles(staging, "jsonl"), InBundle())
-    _ = tuple(written) | MoveIntoPlace(staging, root)
+    score_revisions(p, configuration, Files(find_files(source, "eqiad")), Journals(folder / "journals"), InBundle())
     result = p.run()
     result.wait_until_finish()
-    found: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for path in root.rglob("*.gz"):
-        found[str(path.parent.relative_to(root))] += events_in(path)
-    failures = [event for place, events in found.items() if place.startswith(FAILURES) for event in events]
-    scores = [event for place, events in found.items() if not place.startswith(FAILURES) for event in events]
-    for place, events in found.items():
-        assert {schemas.table_name(event["meta"]["stream"]) for event in events} == {place.partition("/")[0]}
-        for event in events:
-            schemas.validator(event["$schema"])(event)
+    failures, scores, partitions = [], [], []
+    for partition, model, journal in journals(folder / "journals"):
+        partitions.append(f"{partition}/{model}")
+        for entry in entries(journal):
+            schemas.validator(entry.body["$schema"])(entry.body)
+            assert entry.failure or list(entry.body["scores"]) == [model]
+            (failures if entry.failure else scores).append(dict(entry.body))
     counters = {f"{each.key.metric.namespace}/{each.key.metric.name}": each.committed for each in result.metrics().query()["counters"]}
-    return Run(scores, failures, sorted(found), counters)
-
-
-def events_in(path: Path) -> Iterable[dict[str, Any]]:
-    with gzip.open(path) as file:
-        yield from map(orjson.loads, file)
+    return Run(scores, failures, partitions, counters)
 
 
 def lines(path: Path, content: Iterable[dict[str, Any] | bytes]) -> Path:
@@ -143,8 +133,7 @@ def test_every_line_has_its_fate(configuration: Configuration, lift_wing: Simula
     (folder / "d.parquet").write_bytes(b"PAR1, but no more")
     found = run(configuration, tmp_path / "in", tmp_path)
     partition = "datacenter=codfw/year=2021/month=8/day=27/hour=13"
-    tables = [f"mediawiki_revision_score_{name}" for name in ("articletopic", "damaging", "error", "goodfaith")]
-    assert found.partitions == [f"{table}/{partition}" for table in tables]
+    assert found.partitions == [f"{partition}/{model}" for model in (None, "articletopic", "damaging", "goodfaith")]
     three = [("damaging", "enwiki"), ("goodfaith", "enwiki"), ("articletopic", "enwiki")]
     assert found.scored() == Counter([*((*each, 1) for each in three), *((*each, 2) for each in three[1:]), *((*each, 12) for each in three)])
     assert Counter(event["error_type"] for event in found.failures) == {

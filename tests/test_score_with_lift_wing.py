@@ -36,8 +36,8 @@ def response(asked: ScoreRequest) -> ScoreResponse:
     return ScoreResponse(asked, Score(version(asked.wiki, asked.model), said["prediction"], said["probability"]))
 
 
-def failed(asked: ScoreRequest, reason: str) -> Failure:
-    return Failure("ScoreWithLiftWing", reason, json_text(asked.event.raw), asked.event.datacenter, asked.model, asked.event.partition)
+def failed(asked: ScoreRequest, reason: str, *, passing: bool = False) -> Failure:
+    return Failure("ScoreWithLiftWing", reason, json_text(asked.event.raw), asked.event.datacenter, asked.model, asked.event.partition, passing)
 
 
 def requests(rev_ids: range, *models: str) -> list[ScoreRequest]:
@@ -92,8 +92,8 @@ def test_a_failure_says_how_often_it_was_tried(configuration: Configuration, lif
 
 
 def test_a_failure_that_was_tried_once_says_nothing_of_it() -> None:
-    assert failure(Pending(request(), 0.0, tries=1, reason="404: gone")).reason == "404: gone"
-    assert failure(Pending(request(), 0.0, tries=2, reason="503: down")).reason == "503: down (2 tries)"
+    assert failure(Pending(request(), 0.0, tries=1, reason="404: gone"), passing=False).reason == "404: gone"
+    assert failure(Pending(request(), 0.0, tries=2, reason="503: down"), passing=True).reason == "503: down (2 tries)"
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_a_passing_fault_costs_a_try(shipped: Configuration, lift_wing: Simulate
 def test_a_lasting_fault_ends_with_the_age_of_the_request(shipped: Configuration, lift_wing: SimulatedLiftWing) -> None:
     lift_wing.control(mode="status", status=503)
     (asked,) = requests(range(7, 8), "damaging")
-    counters = run(at(shipped, lift_wing.url, max_age_s=0.2), [asked], [], [failed(asked, "503: no healthy upstream")])
+    counters = run(at(shipped, lift_wing.url, max_age_s=0.2), [asked], [], [failed(asked, "503: no healthy upstream", passing=True)])
     assert counters == {"calls_damaging": 1, "failures_damaging": 1, "failures_damaging_503": 1}
 
 

@@ -24,6 +24,7 @@ from transforms.models import Endpoint
 _TRIES_OF_UNEXPECTED = 3
 _FIRST_BACKOFF_S, _LONGEST_BACKOFF_S = 0.5, 60.0
 _OF_ANOTHER_SERVICE = re.compile(rb"mediawiki|eventgate", re.IGNORECASE)
+NOT_CALLED = "not called, because of what others got: "  # before that
 
 
 class LiftWingError(Exception):
@@ -54,7 +55,7 @@ class NotCalled(LiftWingError):
     """The endpoint gets no calls for a while."""
 
     def __init__(self, last_error: str) -> None:
-        super().__init__(f"not called, because of what others got: {last_error}", "not_called")
+        super().__init__(f"{NOT_CALLED}{last_error}", "not_called")
 
 
 def read_answer(answer: HttpAnswer, endpoint: Endpoint, rev_id: int) -> Score:

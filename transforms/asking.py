@@ -15,7 +15,7 @@ from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.timestamp import MIN_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
 
-from transforms.answers import LiftWingError, NotCalled, seconds_to_next_try
+from transforms.answers import LiftWingError, NotCalled, Unavailable, seconds_to_next_try
 from transforms.elements import Failure, Score, ScoreRequest, ScoreResponse, json_text
 from transforms.lift_wing import Answer, LiftWing, SharedLiftWing
 from transforms.models import Configuration, Endpoint
@@ -91,7 +91,7 @@ class AskFn(beam.DoFn):
             raise answer.result
         count("failures", model)
         count("failures", model, answer.result.cause)
-        return TaggedOutput("failures", failure(pending))
+        return TaggedOutput("failures", failure(pending, passing=isinstance(answer.result, (Unavailable, NotCalled))))
 
     def tell(self, pending: Pending) -> None:
         """Counts the tries that were not the last."""
@@ -101,11 +101,11 @@ class AskFn(beam.DoFn):
         pending.untold.clear()
 
 
-def failure(pending: Pending) -> Failure:
+def failure(pending: Pending, *, passing: bool) -> Failure:
     """The failure of a request, with how often it was tried where that was more than once."""
     reason = f"{pending.reason} ({pending.tries} tries)" if pending.tries > 1 else pending.reason
     event = pending.request.event
-    return Failure("ScoreWithLiftWing", reason, json_text(event.raw), event.datacenter, pending.request.model, event.partition)
+    return Failure("ScoreWithLiftWing", reason, json_text(event.raw), event.datacenter, pending.request.model, event.partition, passing)
 
 
 def count(*name: str) -> None:

@@ -38,7 +38,7 @@ def revision_score(raw: Mapping[str, Any], model: str, stream: str, score: Score
         "dt": event_time(raw),
         "meta": {
             "stream": stream,
-            "id": str(uuid.uuid5(_IDS, f"{stream} {raw['database']} {raw['rev_id']} {meta.get('id')}")),
+            "id": score_id(raw, stream),
             "dt": now,
             **{name: meta[name] for name in _COPIED_OF_META if meta.get(name) is not None},
         },
@@ -56,6 +56,12 @@ def revision_score(raw: Mapping[str, Any], model: str, stream: str, score: Score
         }
     }
     return event
+
+
+def score_id(raw: Mapping[str, Any], stream: str) -> str:
+    """The `meta.id` of the score that comes of an event in a stream."""
+    meta = raw.get("meta") or {}
+    return str(uuid.uuid5(_IDS, f"{stream} {raw['database']} {raw['rev_id']} {meta.get('id')}"))
 
 
 def _whole(value: Any) -> Any:

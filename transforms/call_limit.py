@@ -23,6 +23,7 @@ class CallLimit:
         self._easy = 0.0  # below it the limit grows with each answer, above it with each round of answers
         self._shrunk_at = 0.0
         self._in_a_row = 0
+        self._failing_since: float | None = None  # when the first of them went out
         self._pauses = 0
         self._closed_until: float | None = None  # None: calls go out
         self._probing = False
@@ -43,6 +44,10 @@ class CallLimit:
         """What the endpoint can take, or will soon, by Little's law; less and less when it has not answered for longer than it should."""
         return max(self._limit, self._easy) / max(self._seconds, now - (self._answered_at or now))
 
+    def seconds_failing(self, now: float) -> float:
+        """For how long there has been no sign of life from a broken endpoint; 0 while it is not broken."""
+        return now - self._failing_since if self._closed_until is not None and self._failing_since is not None else 0.0
+
     def has_room(self, in_flight: int, now: float) -> bool:
         """Whether one more call may go out. Of a broken endpoint that is the probe."""
         if self.most == 0:
@@ -62,7 +67,7 @@ class CallLimit:
 
     def answered(self, seconds: float, now: float) -> None:
         """An answer that shows life came after so long."""
-        self._in_a_row, self._answered_at = 0, now
+        self._in_a_row, self._failing_since, self._answered_at = 0, None, now
         if self._closed_until is not None:  # it is back, and begins with one call at a time
             self._easy, self._limit = float(self.most), 1.0
             self._closed_until, self._probing, self._pauses = None, False, 0
@@ -78,6 +83,7 @@ class CallLimit:
                 self._pause(now, retry_after_s)
             return False
         self._in_a_row += 1
+        self._failing_since = started_at if self._failing_since is None else self._failing_since
         if started_at >= self._shrunk_at:  # one shrink for all calls that were out together
             self._limit = max(1.0, self._limit * _SHRINK)
             self._easy, self._shrunk_at = self._limit, now

@@ -73,6 +73,7 @@ class Failure:
     datacenter: str
     model: str | None = None
     partition: str | None = None
+    passing: bool = False  # another try may end in a score: Lift Wing was away, a file could not be read
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,3 +85,4 @@ class OutputEvent:
     datacenter: str
     partition: str | None = None
     request: ScoreRequest | None = None  # of a score, for the failure that it becomes where it cannot be written
+    failure: Failure | None = None  # of an error event

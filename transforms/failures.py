@@ -24,7 +24,7 @@ def failed(failure: Failure, stream: str, now: str) -> OutputEvent:
     """The failure on its way to the failure stream."""
     body = error_event(failure, stream, now)
     schemas.validator(ERROR_SCHEMA)(body)
-    return OutputEvent(stream, body, failure.datacenter, failure.partition)
+    return OutputEvent(stream, body, failure.datacenter, failure.partition, failure=failure)
 
 
 def error_event(failure: Failure, stream: str, now: str) -> dict[str, Any]:

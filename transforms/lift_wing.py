@@ -129,6 +129,11 @@ class LiftWing:
             return lane.waiting / max(1.0, 1.25 * lane.limit.per_second(now))
         return sum(each.waiting for each in self._lanes.values() if each.limit.is_broken) / _LOOKS_PER_S
 
+    def seconds_failing(self, endpoint: Endpoint) -> float:
+        """For how long there has been no sign of life from it; 0 while it is not broken."""
+        with self._lock:
+            return self._lane(endpoint).limit.seconds_failing(monotonic())
+
     def not_called(self, endpoint: Endpoint) -> NotCalled:
         """Why a request for which there is no room has to wait."""
         with self._lock:

@@ -107,7 +107,9 @@ class _CheckEventFn(beam.DoFn):
             raw = event_in(element)
         except NotAnEvent as error:
             self._failures.inc()
-            yield TaggedOutput("failures", Failure("ReadEvents", str(error), element.text(), element.datacenter, partition=element.partition))
+            passing = bool(element.problem)  # what cannot be read can be repaired; what is no event stays none
+            failure = Failure("ReadEvents", str(error), element.text(), element.datacenter, partition=element.partition, passing=passing)
+            yield TaggedOutput("failures", failure)
         else:
             if is_canary(raw):
                 self._canaries.inc()

@@ -16,6 +16,7 @@ from transforms.rules import EVENT_KINDS, compile_rule
 from transforms.wikis import known_wikis
 
 Rule = Callable[[Mapping[str, Any]], bool]
+Done = Callable[[Event, str], bool]  # whether this event's score of a model is there already
 
 
 class Selection:
@@ -52,20 +53,22 @@ class Selected(NamedTuple):
 
 @dataclass
 class SelectModels(beam.PTransform):
-    """Gives Selected: a request for each model whose rule the event meets. Events that ask for none are counted."""
+    """Gives Selected: a request for each model whose rule the event meets, but for what is `done` already. Events that ask for none are counted."""
 
     models: Mapping[str, Model]
+    done: Done | None = None
 
     def expand(self, events: beam.PCollection[Event]) -> Selected:
-        selected = events | "MatchRules" >> beam.ParDo(_SelectModelsFn(self.models)).with_outputs("failures", main="requests")
+        selected = events | "MatchRules" >> beam.ParDo(_SelectModelsFn(self.models, self.done)).with_outputs("failures", main="requests")
         return Selected(selected.requests, selected.failures)
 
 
 class _SelectModelsFn(beam.DoFn):
-    def __init__(self, models: Mapping[str, Model]) -> None:
-        self._models = models
+    def __init__(self, models: Mapping[str, Model], done: Done | None) -> None:
+        self._models, self._done = models, done
         self._requests = {name: Metrics.counter("SelectModels", f"requests_{name}") for name in models}
         self._no_model = Metrics.counter("SelectModels", "dropped_no_model")
+        self._done_before = Metrics.counter("SelectModels", "done_before")
         self._failures = Metrics.counter("SelectModels", "failures")
 
     def setup(self) -> None:
@@ -76,6 +79,9 @@ class _SelectModelsFn(beam.DoFn):
         endpoints = [endpoint for endpoint in self._selection.endpoints(event.raw) if event.only in (None, endpoint.model)]
         if endpoints:
             for endpoint in endpoints:
+                if self._done and self._done(event, endpoint.model):
+                    self._done_before.inc()
+                    continue
                 self._requests[endpoint.model].inc()
                 yield ScoreRequest(event, endpoint.model, wiki, event.raw["rev_id"])
         elif self._selection.knows(wiki):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +18,9 @@ from transforms.asking import AskFn, Batch, Output, Pending, in_global_window
 from transforms.lift_wing import Answer
 from transforms.models import Configuration, Endpoint
 
-_MOST_OWED = 2_000  # requests; bounds the memory of a bundle, and is far above what is ever in flight
+_MOST_OWED = 2_000  # requests of all models but the slowest; bounds the memory of a bundle, and is far above what is ever in flight
+_MOST_OWED_IN_ALL = 20_000  # so that one that hangs holds up the others only when it has failed for good
+_PATIENCE_S = 60.0  # with an endpoint that gives no sign of life; what it is asked for then fails, and can be asked for in another run
 _TAKEN_AT_ONCE = 128
 
 
@@ -33,19 +35,20 @@ class InBundle:
 class _AskInBundleFn(AskFn):
     def start_bundle(self) -> None:
         self._answers = _Answers()
-        self._owed = 0
+        self._owed: Counter[str] = Counter()  # by model
 
     def process(self, batch: Batch) -> Iterator[Output]:
         for request in batch:
             endpoint = self.endpoint(request.model, request.wiki)
             assert endpoint, f"{request.model} of {request.wiki} was selected and is not configured"
-            self._owed += 1
+            self._owed[request.model] += 1
             self._ask(Pending(request, time.time()), endpoint, self._answers)
-        if self._owed > _MOST_OWED:
+        owed = self._owed.total()
+        if owed > _MOST_OWED_IN_ALL or owed - max(self._owed.values()) > _MOST_OWED:
             yield from self._next()
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
-        while self._owed:
+        while self._owed.total():
             for output in self._next():
                 if isinstance(output, TaggedOutput):
                     yield TaggedOutput(output.tag, in_global_window(output.value))
@@ -53,8 +56,8 @@ class _AskInBundleFn(AskFn):
                     yield in_global_window(output)
 
     def _next(self) -> Iterator[Output]:
-        for pending, answer in self._answers.take(min(self._owed, _TAKEN_AT_ONCE)):
-            self._owed -= 1
+        for pending, answer in self._answers.take(min(self._owed.total(), _TAKEN_AT_ONCE)):
+            self._owed[pending.request.model] -= 1
             yield self.end(pending, answer)
 
     def _ask(self, pending: Pending, endpoint: Endpoint, answers: _Answers) -> None:
@@ -62,7 +65,7 @@ class _AskInBundleFn(AskFn):
 
     def _heard(self, pending: Pending, endpoint: Endpoint, answers: _Answers, answer: Answer) -> None:
         """On the loop's thread: an answer that is no end has the request asked again when it is due."""
-        if pending.ends_with(answer, self.max_age_s):
+        if pending.ends_with(answer, self.max_age_s) or self.lift_wing.seconds_failing(endpoint) > _PATIENCE_S:
             answers.put(pending, answer)
         else:
             wait = pending.due - time.time()

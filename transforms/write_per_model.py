@@ -15,7 +15,7 @@ from transforms.failures import failed
 
 @dataclass
 class WritePerModel(beam.PTransform):
-    """Writes each event to the stream it names. Gives what the sink gives: nothing, or the files it wrote."""
+    """Writes each event to the stream it names."""
 
     sink: beam.PTransform
 

@@ -1,0 +1,173 @@
+"""A run of `regenerate` over its units of work: what is whole already, what goes through the steps next, and what became of it."""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+import uuid
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from pipeline import bounded_run
+from pipeline.graph import score_revisions
+from pipeline.wrong_use import WrongUse
+from transforms.failures import alike
+from transforms.file_source import Files, InputFile
+from transforms.journals import DoneBefore, Journals, entries, forget_failures, journals
+from transforms.models import Configuration
+from transforms.units import MANIFEST, Tables, Unfinished, add_failures, manifest_of, settle
+from transforms.wait_in_bundle import InBundle
+
+_CHUNK_BYTES = 64_000_000  # of input files that go through the steps together: some 200,000 events in Parquet
+
+
+@dataclass
+class Outcome:
+    """What became of a run."""
+
+    counters: Counter[str] = field(default_factory=Counter)  # by step and name
+    failures: Counter[str] = field(default_factory=Counter)  # by reason, of what no other try can mend
+    unfinished: dict[tuple[str, str], Counter[str]] = field(default_factory=dict)  # by model and partition, the reasons
+
+
+@dataclass(frozen=True)
+class BatchRun:
+    """A run, or the same one gone on with: `overwrite` has it replace what others wrote, and keep what it wrote itself."""
+
+    tables: Tables
+    name: str
+    overwrite: bool
+
+    @property
+    def _journals(self) -> Path:
+        return self.tables.working / "journals"
+
+    def score(self, configuration: Configuration, files: Sequence[InputFile], options: Sequence[str]) -> Outcome:
+        """Scores what is not whole. A model that gives no score at all is not asked again in this run."""
+        outcome, asked = Outcome(), configuration
+        for chunk in chunks(files):
+            partitions = list(dict.fromkeys(file.partition for file in chunk if file.partition))
+            whole = self._whole(configuration, partitions)
+            if partitions and len(whole) == len(partitions) * len(configuration.models):
+                continue
+            counters = self._run(asked, chunk, whole, options)
+            outcome.counters += counters
+            unfinished = self._settle(asked, chunk, partitions, whole, outcome)
+            for name in configuration.models.keys() - asked.models.keys():
+                unfinished |= {(name, partition): Counter(["not asked any more"]) for partition in partitions if (name, partition) not in whole}
+            outcome.unfinished |= unfinished
+            silent = {name for name in asked.models if counters[f"ScoreWithLiftWing/failures_{name}"] and not counters[f"BuildRevisionScore/scores_{name}"]}
+            silent &= {model for model, _ in unfinished}
+            asked = replace(asked, models={name: model for name, model in asked.models.items() if name not in silent})
+        return outcome
+
+    def _whole(self, configuration: Configuration, partitions: Sequence[str]) -> frozenset[tuple[str, str]]:
+        """The units, of these partitions if there are any, that need no work."""
+        if not partitions:
+            partitions = [str(path.parent.relative_to(table)) for table in self._roots(configuration) for path in table.rglob(MANIFEST)]
+        manifests = {
+            (model, partition): manifest_of(self.tables.partition(model, partition)) for model in configuration.models for partition in set(partitions)
+        }
+        return frozenset(unit for unit, manifest in manifests.items() if manifest and (not self.overwrite or manifest["run"] == self.name))
+
+    def _roots(self, configuration: Configuration) -> list[Path]:
+        return [self.tables.partition(model, "") for model in configuration.models]
+
+    def _run(self, configuration: Configuration, chunk: Sequence[InputFile], whole: frozenset[tuple[str, str]], options: Sequence[str]) -> Counter[str]:
+        pipeline = bounded_run.new_pipeline(options)
+        done = DoneBefore(self._journals, self.tables.streams, whole)
+        score_revisions(pipeline, configuration, Files(chunk), Journals(self._journals), InBundle(), done)
+        return bounded_run.run(pipeline)
+
+    def _settle(
+        self, configuration: Configuration, chunk: Sequence[InputFile], partitions: Sequence[str], whole: frozenset[tuple[str, str]], outcome: Outcome
+    ) -> dict[tuple[str, str], Counter[str]]:
+        """Makes partitions of what is whole; gives the reasons of what is not."""
+        unreadable = self._settle_unread(outcome)
+        unfinished = {}
+        if partitions:
+            units = {(model, partition): self._journals / partition / model for model in configuration.models for partition in partitions}
+        else:
+            units = {(model, partition): journal for partition, model, journal in journals(self._journals) if model}
+        for (model, partition), journal in sorted(units.items()):
+            if (model, partition) in whole:
+                shutil.rmtree(journal, ignore_errors=True)
+                continue
+            try:
+                if reasons := unreadable.get(partition, unreadable.get("_")):
+                    raise Unfinished(reasons)
+                outcome.failures += settle(self.tables, model, partition, journal, self._about(configuration, model, partition, chunk))
+            except Unfinished as error:
+                unfinished[model, partition] = error.reasons
+        return unfinished
+
+    def _settle_unread(self, outcome: Outcome) -> dict[str, Counter[str]]:
+        """Writes the failures of events for which there was no model; gives the files that could not be read, by partition ("_" where that is unknown)."""
+        unreadable = {}
+        for partition, model, journal in list(journals(self._journals)):
+            if model is None:
+                if reasons := Counter(alike(entry.body) for entry in entries(journal) if entry.passing):
+                    unreadable[partition] = reasons
+                failures = {entry.body["meta"]["id"]: entry.body for entry in entries(journal) if not entry.passing}
+                add_failures(self.tables, partition, failures, replaced=None)
+                outcome.failures += Counter(map(alike, failures.values()))
+                shutil.rmtree(journal)
+        return unreadable
+
+    def _about(self, configuration: Configuration, model: str, partition: str, chunk: Sequence[InputFile]) -> Mapping[str, Any]:
+        of_model = configuration.models[model]
+        return {
+            "run": self.name,
+            "input": [{"path": file.path, "bytes": Path(file.path).stat().st_size} for file in chunk if file.partition in (None, partition)],
+            "stream": of_model.stream,
+            "rule": {"match": of_model.match, "match_not": of_model.match_not},
+            "lift_wing": configuration.lift_wing.url,
+            "revision_scores": version("revision-scores"),
+        }
+
+
+def chunks(files: Sequence[InputFile]) -> Iterator[list[InputFile]]:
+    """Input files that go through the steps together: whole partitions, as many as make a good load; all, where a place does not tell the partition."""
+    if any(file.partition is None for file in files):
+        yield list(files)
+        return
+    chunk: list[InputFile] = []
+    size = 0
+    by_partition = sorted(files, key=lambda file: (file.partition or "", file.path))
+    for before, file in zip([None, *by_partition], by_partition, strict=False):
+        if before and before.partition != file.partition and size >= _CHUNK_BYTES:
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(file)
+        size += Path(file.path).stat().st_size
+    yield chunk
+
+
+@contextmanager
+def opened(tables: Tables, *, resume: bool, overwrite: bool) -> Iterator[BatchRun]:
+    """A run of its own in `tables`, or the one that broke off there. Raises WrongUse when another one works there."""
+    tables.root.mkdir(parents=True, exist_ok=True)
+    tables.working.mkdir(exist_ok=True)
+    with (tables.working / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise WrongUse(f"--output: another run writes to {tables.root}; wait for it, or stop it") from error
+        shutil.rmtree(tables.working / "whole", ignore_errors=True)
+        note = tables.working / "run.json"
+        if not resume:
+            shutil.rmtree(tables.working / "journals", ignore_errors=True)
+            note.unlink(missing_ok=True)
+        if not note.exists():
+            note.write_bytes(orjson.dumps({"name": str(uuid.uuid4()), "overwrite": overwrite}))
+        forget_failures(tables.working / "journals")
+        yield BatchRun(tables, **orjson.loads(note.read_bytes()))
+    if not any((tables.working / "journals").rglob("*.jsonl")):
+        shutil.rmtree(tables.working)

@@ -1,0 +1,143 @@
+"""Events to journals, a line each as it comes: what is in them is not asked for again when a run was killed, and becomes a dataset when it is whole."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import apache_beam as beam
+import orjson
+
+from transforms.build_revision_score import event_time, score_id
+from transforms.elements import Event, OutputEvent
+from transforms.hive_layout import partition_at
+from transforms.read_events import NotAnEvent, parse
+
+_MOST_FILES_OPEN = 64
+_FLUSHED_S = 1.0  # what a killed process has not written yet
+_NO_MODEL = "_"
+_UNKNOWN_PLACE = "_"
+_PARTITIONS_KNOWN = 64
+
+
+class Entry(NamedTuple):
+    """A line of a journal."""
+
+    body: Mapping[str, Any]
+    failure: bool
+    passing: bool  # a failure that another try may mend
+
+
+@dataclass
+class Journals(beam.PTransform):
+    """A sink: appends each event to a journal of its partition and model below `folder`."""
+
+    folder: Path
+
+    def expand(self, events: beam.PCollection[OutputEvent]) -> beam.PCollection[None]:
+        return events | "WriteJournals" >> beam.ParDo(_WriteJournalsFn(self.folder))
+
+
+class _WriteJournalsFn(beam.DoFn):
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def start_bundle(self) -> None:
+        self._name = f"{uuid.uuid4()}.jsonl"
+        self._open: dict[Path, BinaryIO] = {}  # least recently used first
+        self._flushed = time.monotonic()
+
+    def process(self, event: OutputEvent) -> None:
+        line = Entry(event.body, event.failure is not None, bool(event.failure and event.failure.passing))
+        self._file(self._folder / place_of(event) / self._name).write(orjson.dumps(line, default=tuple, option=orjson.OPT_APPEND_NEWLINE))
+        if time.monotonic() - self._flushed > _FLUSHED_S:
+            self._flush()
+
+    def finish_bundle(self) -> None:
+        for file in self._open.values():
+            file.close()
+
+    def _file(self, path: Path) -> BinaryIO:
+        file = self._open.pop(path, None)
+        if file is None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = path.open("ab")
+            if len(self._open) >= _MOST_FILES_OPEN:
+                self._open.pop(next(iter(self._open))).close()
+        self._open[path] = file
+        return file
+
+    def _flush(self) -> None:
+        for file in self._open.values():
+            file.flush()
+        self._flushed = time.monotonic()
+
+
+def place_of(event: OutputEvent) -> str:
+    """The journal of an event: its partition, and below that its model."""
+    model = event.request.model if event.request else event.failure.model if event.failure else None
+    partition = event.partition
+    if partition is None and event.failure:
+        partition = _partition_of_original(event.failure.original, event.datacenter) or _UNKNOWN_PLACE
+    return f"{partition or partition_at(event.datacenter, event.body['dt'])}/{model or _NO_MODEL}"
+
+
+def _partition_of_original(text: str, datacenter: str) -> str | None:
+    try:
+        return partition_at(datacenter, event_time(parse(text)))
+    except (NotAnEvent, ValueError, TypeError, AttributeError, OverflowError):
+        return None
+
+
+def entries(journal: Path) -> Iterator[Entry]:
+    """The lines of a journal; the last of a process that was killed may be cut, and is none."""
+    for path in sorted(journal.glob("*.jsonl")):
+        with path.open("rb") as lines:
+            for line in lines:
+                if line.endswith(b"\n"):
+                    yield Entry(*orjson.loads(line))
+
+
+def journals(folder: Path) -> Iterator[tuple[str, str | None, Path]]:
+    """Each journal below `folder` with its partition ("_" where that is unknown) and model (None: failures before there was one)."""
+    for path in sorted({path.parent for path in folder.rglob("*.jsonl")}):
+        model = path.name
+        yield str(path.parent.relative_to(folder)), None if model == _NO_MODEL else model, path
+
+
+@dataclass(frozen=True)
+class DoneBefore:
+    """Tells which scores need not be asked for: those of whole partitions, and those that a journal has."""
+
+    folder: Path
+    streams: Mapping[str, str]  # by model
+    whole: frozenset[tuple[str, str]]  # (model, partition)
+
+    def __call__(self, event: Event, model: str) -> bool:
+        try:
+            partition = event.partition or partition_at(event.datacenter, event_time(event.raw))
+            if (model, partition) in self.whole:
+                return True
+            ids = _ids_in(self.folder / partition / model)
+            return bool(ids) and score_id(event.raw, self.streams[model]) in ids
+        except (ValueError, TypeError, AttributeError, OverflowError):  # it has no time, or a meta that is none, which another step will find
+            return False
+
+
+@lru_cache(maxsize=_PARTITIONS_KNOWN)
+def _ids_in(journal: Path) -> frozenset[str]:
+    return frozenset(entry.body["meta"]["id"] for entry in entries(journal) if not entry.failure)
+
+
+def forget_failures(folder: Path) -> None:
+    """Has journals say nothing of what failed, so that it is tried again; and of what a killed process wrote to its half."""
+    for path in list(folder.rglob("*.jsonl")):
+        with path.open("rb") as lines:
+            kept = [line for line in lines if line.endswith(b"\n") and not Entry(*orjson.loads(line)).failure]
+        path.with_suffix(".new").write_bytes(b"".join(kept))
+        path.with_suffix(".new").rename(path)

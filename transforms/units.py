@@ -1,0 +1,140 @@
+"""Units of work, a model and a partition each: out of its journal a unit becomes a partition of the model's table, whole or not at all."""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+import schemas
+from transforms.failures import alike
+from transforms.file_source import InputFile, read_file
+from transforms.journals import entries
+from transforms.part_files import PART_FILES
+from transforms.read_events import parse
+
+MANIFEST = "_manifest.json"  # beside the part files; readers of Hive tables pass over names that begin with _
+_ROWS_AT_ONCE = 4_000
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The tables below `root`, in one format, and the folder beside it in which partitions are prepared: a rename must not cross file systems."""
+
+    root: Path
+    working: Path
+    form: str  # a key of transforms.part_files.PART_FILES
+    streams: Mapping[str, str]  # by model
+    failure_stream: str
+
+    def partition(self, model: str, partition: str) -> Path:
+        return self.root / schemas.table_name(self.streams[model]) / partition
+
+    def failures(self, partition: str) -> Path:
+        return self.root / schemas.table_name(self.failure_stream) / partition
+
+    def replace(self, target: Path, rows: Iterable[Mapping[str, Any]], manifest: Mapping[str, Any] | None = None) -> int:
+        """Writes the rows into a partition that takes the place of the one that is there; gives how many there are. Raises OSError when the disk
+        is full, and leaves what is there."""
+        whole = self.working / "whole" / str(uuid.uuid4())
+        whole.mkdir(parents=True)
+        try:
+            part = PART_FILES[self.form]
+            count, rows = 0, iter(rows)
+            file = None
+            while some := list(islice(rows, _ROWS_AT_ONCE)):
+                file = file or part(whole / f"part-{uuid.uuid4()}.{part.suffix}", some[0]["$schema"])
+                file.append(some)
+                count += len(some)
+            if file:
+                file.close()
+            if manifest is not None:
+                (whole / MANIFEST).write_bytes(orjson.dumps({**manifest, "files": _files(whole), "rows": count}, option=orjson.OPT_INDENT_2))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if target.exists():
+                target.rename(self.working / "whole" / str(uuid.uuid4()))
+            whole.rename(target)
+        except OSError:
+            shutil.rmtree(whole, ignore_errors=True)
+            raise
+        return count
+
+
+def _files(folder: Path) -> list[dict[str, Any]]:
+    return [{"name": path.name, "bytes": path.stat().st_size} for path in sorted(folder.iterdir())]
+
+
+def manifest_of(partition: Path) -> Mapping[str, Any] | None:
+    """What is said of a partition that is whole; None when there is none."""
+    try:
+        manifest: Mapping[str, Any] = orjson.loads((partition / MANIFEST).read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return manifest
+
+
+class Unfinished(Exception):
+    """A unit that is not whole; says by reason how many of its elements have to be tried again."""
+
+    def __init__(self, reasons: Counter[str]) -> None:
+        super().__init__(", ".join(reasons))
+        self.reasons = reasons
+
+
+def settle(tables: Tables, model: str, partition: str, journal: Path, about: Mapping[str, Any]) -> Counter[str]:
+    """Makes a whole partition of a journal, and of its failures rows of the failure table; gives these by reason. `about`: for the manifest.
+
+    Raises Unfinished, and leaves the journal, when another try may mend some of its failures or the disk is full. May be repeated when it broke off.
+    """
+    if again := Counter(alike(entry.body) for entry in entries(journal) if entry.passing):
+        raise Unfinished(again)
+    failures = {entry.body["meta"]["id"]: entry.body for entry in entries(journal) if entry.failure}
+    reasons = Counter(map(alike, failures.values()))
+    versions: Counter[str] = Counter()  # filled as the rows go by
+    told = {"model": model, "partition": partition, "written": now(), "failures": reasons, "model_versions": versions, **about}
+    try:
+        add_failures(tables, partition, failures, replaced=model)
+        tables.replace(tables.partition(model, partition), _scores(journal, model, versions), told)
+    except OSError as error:
+        raise Unfinished(Counter([f"{error.strerror}: {error.filename or tables.root}"])) from error
+    shutil.rmtree(journal, ignore_errors=True)  # a unit without requests has none
+    return reasons
+
+
+def _scores(journal: Path, model: str, versions: Counter[str]) -> Iterator[Mapping[str, Any]]:
+    """Each score once: an event may come again, and a worker that died may have written what its successor wrote again."""
+    seen: set[str] = set()
+    for entry in entries(journal):
+        if not entry.failure and entry.body["meta"]["id"] not in seen:
+            seen.add(entry.body["meta"]["id"])
+            versions[entry.body["scores"][model]["model_version"]] += 1
+            yield entry.body
+
+
+def add_failures(tables: Tables, partition: str, failures: Mapping[str, Mapping[str, Any]], replaced: str | None) -> None:
+    """Rows for the failure table by their `meta.id`, in the stead of those that are there of the model that is `replaced`."""
+    target = tables.failures(partition)
+    kept = {}
+    for row in _rows(target):
+        if not replaced or row["error_type"].partition("/")[2] != replaced:
+            kept[row["meta"]["id"]] = row
+    if failures or len(kept) < sum(1 for _ in _rows(target)):
+        tables.replace(target, {**kept, **failures}.values())
+
+
+def _rows(partition: Path) -> Iterator[Mapping[str, Any]]:
+    for path in sorted(partition.glob("part-*")) if partition.is_dir() else ():
+        for raw in read_file(InputFile(str(path), "", None)):
+            yield parse(raw.data) if isinstance(raw.data, bytes) else raw.data
+
+
+def now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")
