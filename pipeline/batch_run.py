@@ -25,6 +25,7 @@ from transforms.models import Configuration
 from transforms.units import MANIFEST, Tables, Unfinished, add_failures, manifest_of, settle
 from transforms.wait_in_bundle import InBundle
 
+_NOTE = "run.json"
 _CHUNK_BYTES = 64_000_000  # of input files that go through the steps together: some 200,000 events in Parquet
 
 
@@ -54,14 +55,14 @@ class BatchRun:
         outcome, asked = Outcome(), configuration
         for chunk in chunks(files):
             partitions = list(dict.fromkeys(file.partition for file in chunk if file.partition))
-            whole = self._whole(configuration, partitions)
-            if partitions and len(whole) == len(partitions) * len(configuration.models):
+            done = self.done(configuration, partitions)
+            if partitions and len(done.whole) == len(partitions) * len(configuration.models):
                 continue
-            counters = self._run(asked, chunk, whole, options)
+            counters = self._run(asked, chunk, done, options)
             outcome.counters += counters
-            unfinished = self._settle(asked, chunk, partitions, whole, outcome)
+            unfinished = self._settle(asked, chunk, partitions, done.whole, outcome)
             for name in configuration.models.keys() - asked.models.keys():
-                unfinished |= {(name, partition): Counter(["not asked any more"]) for partition in partitions if (name, partition) not in whole}
+                unfinished |= {(name, partition): Counter(["not asked any more"]) for partition in partitions if (name, partition) not in done.whole}
             outcome.unfinished |= unfinished
             silent = {name for name in asked.models if counters[f"ScoreWithLiftWing/failures_{name}"] and not counters[f"BuildRevisionScore/scores_{name}"]}
             silent &= {model for model, _ in unfinished}
@@ -80,9 +81,12 @@ class BatchRun:
     def _roots(self, configuration: Configuration) -> list[Path]:
         return [self.tables.partition(model, "") for model in configuration.models]
 
-    def _run(self, configuration: Configuration, chunk: Sequence[InputFile], whole: frozenset[tuple[str, str]], options: Sequence[str]) -> Counter[str]:
+    def done(self, configuration: Configuration, partitions: Sequence[str] = ()) -> DoneBefore:
+        """Tells which scores are there, of these partitions if there are any."""
+        return DoneBefore(self._journals, self.tables.streams, self._whole(configuration, partitions))
+
+    def _run(self, configuration: Configuration, chunk: Sequence[InputFile], done: DoneBefore, options: Sequence[str]) -> Counter[str]:
         pipeline = bounded_run.new_pipeline(options)
-        done = DoneBefore(self._journals, self.tables.streams, whole)
         score_revisions(pipeline, configuration, Files(chunk), Journals(self._journals), InBundle(), done)
         return bounded_run.run(pipeline)
 
@@ -150,24 +154,34 @@ def chunks(files: Sequence[InputFile]) -> Iterator[list[InputFile]]:
     yield chunk
 
 
+def noted(tables: Tables, *, overwrite: bool) -> BatchRun:
+    """The run that broke off in `tables`, or a new one."""
+    try:
+        return BatchRun(tables, **orjson.loads((tables.working / _NOTE).read_bytes()))
+    except FileNotFoundError:
+        return BatchRun(tables, str(uuid.uuid4()), overwrite)
+
+
 @contextmanager
 def opened(tables: Tables, *, resume: bool, overwrite: bool) -> Iterator[BatchRun]:
     """A run of its own in `tables`, or the one that broke off there. Raises WrongUse when another one works there."""
-    tables.root.mkdir(parents=True, exist_ok=True)
-    tables.working.mkdir(exist_ok=True)
+    try:
+        tables.root.mkdir(parents=True, exist_ok=True)
+        tables.working.mkdir(exist_ok=True)
+    except OSError as error:
+        raise WrongUse(f"--output: {tables.root} cannot be made: {error.strerror}") from error
     with (tables.working / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise WrongUse(f"--output: another run writes to {tables.root}; wait for it, or stop it") from error
         shutil.rmtree(tables.working / "whole", ignore_errors=True)
-        note = tables.working / "run.json"
         if not resume:
             shutil.rmtree(tables.working / "journals", ignore_errors=True)
-            note.unlink(missing_ok=True)
-        if not note.exists():
-            note.write_bytes(orjson.dumps({"name": str(uuid.uuid4()), "overwrite": overwrite}))
+            (tables.working / _NOTE).unlink(missing_ok=True)
+        batch = noted(tables, overwrite=overwrite)
+        (tables.working / _NOTE).write_bytes(orjson.dumps({"name": batch.name, "overwrite": batch.overwrite}))
         forget_failures(tables.working / "journals")
-        yield BatchRun(tables, **orjson.loads(note.read_bytes()))
+        yield batch
     if not any((tables.working / "journals").rglob("*.jsonl")):
         shutil.rmtree(tables.working)

@@ -81,6 +81,7 @@ _MAPPING: Kind[Mapping[str, Any]] = Kind("a mapping", "{}", _is_mapping)
 _FLAG: Kind[bool] = Kind("true or false", "false", lambda value: isinstance(value, bool))
 _COUNT: Kind[int] = Kind("a whole number of at least 1", "5", lambda value: _is_whole(value, 1))
 _LIMIT: Kind[int] = Kind("a whole number, 0 to let the requests wait", "5", lambda value: _is_whole(value, 0))
+_NUMBER: Kind[int] = Kind("a whole number", "1", lambda value: _is_whole(value, 0))
 _SECONDS: Kind[float] = Kind("a number of seconds above 0", "30", _is_duration)
 _URL: Kind[str] = Kind("an http or https address without user, query or fragment", "https://inference.discovery.wmnet:30443", _is_url)
 _CA_FILE: Kind[str | None] = Kind("a PEM file that exists", "/etc/ssl/certs/ca-certificates.crt", lambda value: _is_text(value) and Path(value).is_file())
@@ -135,7 +136,7 @@ def _streams(section: Section) -> tuple[str, str, tuple[str, ...]]:
 
 
 def _model(name: str, section: Section, template: str) -> Model:
-    section.only("namespace", "on", "concurrency", "enabled", "url", "stream", "match", "match_not", "wikis")
+    section.only("namespace", "on", "concurrency", "enabled", "url", "stream", "match", "match_not", "call_s", "mediawiki_calls", "wikis")
     if not _is_name(name):
         section.problems.append(f"{section.path}: expected a model name of a-z, 0-9, _ and -, got {name!r}; use the name in Lift Wing's URL")
     common = Endpoint(
@@ -150,7 +151,13 @@ def _model(name: str, section: Section, template: str) -> Model:
     match, match_not = _rule(section)
     endpoints = {wiki: _endpoint(wiki, own, common) for wiki, own in _wikis(section)}
     return Model(
-        name, section.get("stream", _STREAM_NAME, "") if "stream" in section.values else template.replace("{model}", name), endpoints, match, match_not
+        name,
+        section.get("stream", _STREAM_NAME, "") if "stream" in section.values else template.replace("{model}", name),
+        endpoints,
+        match,
+        match_not,
+        call_s=float(section.get("call_s", _SECONDS, Model.call_s)),
+        mediawiki_calls=section.get("mediawiki_calls", _NUMBER, Model.mediawiki_calls),
     )
 
 

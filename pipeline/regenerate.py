@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import schemas
-from pipeline import beam_options, bounded_run
-from pipeline.batch_run import Outcome, opened
+from pipeline import beam_options, bounded_run, dry_run
+from pipeline.batch_run import Outcome, noted, opened
 from pipeline.wrong_use import WrongUse
 from transforms.answers import NOT_CALLED
 from transforms.file_source import InputFile, find_files
@@ -30,6 +30,9 @@ def run(configuration: Configuration, arguments: argparse.Namespace, options: li
     _check_output(tables, arguments)
     configuration = bounded_run.without_stopped(configuration)
     print(f"{len(files)} file{'s' if len(files) > 1 else ''} from {arguments.input}, scored by {configuration.lift_wing.url}", flush=True)
+    if arguments.dry_run:
+        done = noted(tables, overwrite=arguments.overwrite).done(configuration) if arguments.resume else None
+        return dry_run.run(configuration, files, done, arguments.form)
     stopped = _stop_on_signals()
     try:
         with opened(tables, resume=arguments.resume, overwrite=arguments.overwrite) as batch:
@@ -70,10 +73,6 @@ def _check_output(tables: Tables, arguments: argparse.Namespace) -> None:
         if output.is_dir() and any(output.iterdir()):
             ways = "name another directory, or say --resume to add what is missing, or --overwrite to replace the partitions it has"
             raise WrongUse(f"--output: {output} is not empty; {ways}")
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise WrongUse(f"--output: {output} cannot be made: {error.strerror}") from error
 
 
 def _stop_on_signals() -> list[int]:

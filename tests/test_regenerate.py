@@ -274,3 +274,28 @@ def test_a_second_run_in_the_same_place_is_told(lift_wing: SimulatedLiftWing, tm
     assert third.stderr == (
         f"revision-scores regenerate: --output: a run to {tmp_path}/out broke off; say --resume to go on with it, or --overwrite to begin anew\n"
     )
+
+
+def test_a_dry_run_tells_the_calls_that_a_run_then_makes(lift_wing: SimulatedLiftWing, tmp_path: Path) -> None:
+    hourly(tmp_path / "in")
+    (tmp_path / "in" / HOURS[0] / "part-1.jsonl").write_bytes(b"no event\n")
+    done = run(lift_wing, tmp_path, "--dry-run")
+    assert (done.returncode, done.stderr, lift_wing.calls()) == (0, "", {})
+    assert not (tmp_path / "out").exists()
+    _, _, events, bad, _, header, *told = done.stdout.splitlines()
+    models = {line.split()[0]: line.split()[1:4] for line in told[: told.index("")]}
+    assert bad == "1 lines or files are no events, and will be failures"
+    assert header.split()[:4] == ["model", "calls", "wikis", "to"]
+    assert run(lift_wing, tmp_path).returncode == 1
+    calls = Counter(model for model, _, _ in lift_wing.calls())
+    assert events == f"400 events, {calls.total()} calls"
+    wikis = {model: len({call[1] for call in lift_wing.calls() if call[0] == model}) for model in calls}
+    behind = dict.fromkeys(("damaging", "goodfaith", "reverted", "draftquality"), 3)
+    assert models == {model: [str(count), str(wikis[model]), str(count * behind.get(model, 1))] for model, count in calls.items()}
+    shutil.rmtree(tmp_path / "out" / DAMAGING / HOURS[3])
+    missing = run(lift_wing, tmp_path, "--dry-run", "--resume").stdout.splitlines()[2]
+    before = sum(lift_wing.calls().values())
+    assert run(lift_wing, tmp_path, "--resume").returncode == 1
+    made = sum(lift_wing.calls().values()) - before
+    assert missing == f"400 events, {made} calls; {calls.total() - made} scores are there already"
+    assert 0 < made < calls["damaging"]

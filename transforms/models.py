@@ -43,6 +43,8 @@ class Model:
     endpoints: Mapping[str, Endpoint]  # by wiki, those that are switched off included
     match: Mapping[str, Any] = field(default_factory=dict)
     match_not: tuple[Mapping[str, Any], ...] = ()
+    call_s: float = 0.5  # how long a call takes, for estimates; the default is what all of them take in the mean
+    mediawiki_calls: int = 1  # what a call asks of the wiki's own API, for estimates
 
     def with_endpoints(self, changed: Callable[[Endpoint], Endpoint]) -> Model:
         """The model with each endpoint changed."""

@@ -1,0 +1,88 @@
+"""`regenerate --dry-run`: what a run would ask of Lift Wing and of the wikis behind it, how long that takes and what it leaves; asks nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+
+from transforms.elements import Event
+from transforms.file_source import InputFile, read_file
+from transforms.models import Configuration, Endpoint
+from transforms.read_events import NotAnEvent, event_in, is_canary
+from transforms.select_models import Done, Selection
+
+_BYTES_A_SCORE = {"parquet": 330, "avro": 400, "jsonl": 250}  # measured on the edits of the demo; titles and names differ by wiki
+_SHOWN = 5
+
+
+def run(configuration: Configuration, files: Sequence[InputFile], done: Done | None, form: str) -> int:
+    """Prints the estimate. Gives 0."""
+    events, unreadable, calls, there = _count(configuration, files, done)
+    print(f"\n{events} events, {sum(calls.values())} calls" + (f"; {there} scores are there already" if there else ""))
+    if unreadable:
+        print(f"{unreadable} lines or files are no events, and will be failures")
+    print(f"\n{'model':<16}{'calls':>12}{'wikis':>7}{'to MediaWiki':>14}{'at the limits':>15}{'output':>12}")
+    for model in configuration.models.values():
+        of_model = {endpoint: count for endpoint, count in calls.items() if endpoint.model == model.name}
+        if of_model:
+            total = sum(of_model.values())
+            to_mediawiki, size = total * model.mediawiki_calls, total * _BYTES_A_SCORE[form]
+            print(f"{model.name:<16}{total:>12}{len(of_model):>7}{to_mediawiki:>14}{_time(_seconds(configuration, of_model)):>15}{_size(size):>12}")
+    if calls:
+        _print_what_takes_longest(configuration, calls)
+    print("nothing was called")
+    return 0
+
+
+def _count(configuration: Configuration, files: Sequence[InputFile], done: Done | None) -> tuple[int, int, Counter[Endpoint], int]:
+    """Events, pieces that are none, calls by endpoint, and scores that are there already."""
+    selection, calls = Selection(configuration.models), Counter[Endpoint]()
+    events = unreadable = there = 0
+    for file in files:
+        for raw in read_file(file):
+            try:
+                event = Event(event_in(raw), raw.datacenter, raw.partition)
+            except NotAnEvent:
+                unreadable += 1
+                continue
+            if not is_canary(event.raw):
+                events += 1
+                for endpoint in selection.endpoints(event.raw):
+                    if done and done(event, endpoint.model):
+                        there += 1
+                    else:
+                        calls[endpoint] += 1
+    return events, unreadable, calls, there
+
+
+def _seconds(configuration: Configuration, calls: Counter[Endpoint] | dict[Endpoint, int]) -> float:
+    """How long the busiest of the endpoints takes, at as many calls at once as it is allowed."""
+    return max(count * configuration.models[endpoint.model].call_s / endpoint.concurrency for endpoint, count in calls.items())
+
+
+def _print_what_takes_longest(configuration: Configuration, calls: Counter[Endpoint]) -> None:
+    together = sum(count * configuration.models[endpoint.model].call_s for endpoint, count in calls.items()) / configuration.lift_wing.in_flight
+    print(f"\nall models together, {configuration.lift_wing.in_flight} calls at once at most: {_time(max(together, _seconds(configuration, calls)))}")
+    slowest = sorted(calls, key=lambda endpoint: -_seconds(configuration, {endpoint: calls[endpoint]}))[:_SHOWN]
+    print("longest: " + _names((f"{endpoint.name} {_time(_seconds(configuration, {endpoint: calls[endpoint]}))}") for endpoint in slowest))
+    wikis: Counter[str] = Counter()
+    for endpoint, count in calls.items():
+        wikis[endpoint.wiki] += count
+    print("busiest wikis: " + _names(f"{wiki} {count}" for wiki, count in wikis.most_common(_SHOWN)))
+
+
+def _names(texts: Iterable[str]) -> str:
+    return ", ".join(texts)
+
+
+def _time(seconds: float) -> str:
+    return str(timedelta(seconds=round(seconds)))
+
+
+def _size(count: float) -> str:
+    for unit in ("B", "KB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
