@@ -16,6 +16,7 @@ from typing import Any
 import orjson
 
 from pipeline import bounded_run
+from pipeline.audit import Missing
 from pipeline.graph import score_revisions
 from pipeline.wrong_use import WrongUse
 from transforms.failures import alike
@@ -45,6 +46,7 @@ class BatchRun:
     tables: Tables
     name: str
     overwrite: bool
+    missing: Missing | None = None  # the only work, if given
 
     @property
     def _journals(self) -> Path:
@@ -83,6 +85,10 @@ class BatchRun:
 
     def done(self, configuration: Configuration, partitions: Sequence[str] = ()) -> DoneBefore:
         """Tells which scores are there, of these partitions if there are any."""
+        if self.missing:
+            places = partitions or {partition for _, partition in self.missing.units}
+            untouched = {(model, partition) for model in configuration.models for partition in places} - self.missing.units
+            return DoneBefore(self._journals, self.tables.streams, frozenset(untouched), self.missing.ids)
         return DoneBefore(self._journals, self.tables.streams, self._whole(configuration, partitions))
 
     def _run(self, configuration: Configuration, chunk: Sequence[InputFile], done: DoneBefore, options: Sequence[str]) -> Counter[str]:
@@ -107,7 +113,8 @@ class BatchRun:
             try:
                 if reasons := unreadable.get(partition, unreadable.get("_")):
                     raise Unfinished(reasons)
-                outcome.failures += settle(self.tables, model, partition, journal, self._about(configuration, model, partition, chunk))
+                about = self._about(configuration, model, partition, chunk)
+                outcome.failures += settle(self.tables, model, partition, journal, about, added=self.missing is not None)
             except Unfinished as error:
                 unfinished[model, partition] = error.reasons
         return unfinished
@@ -120,7 +127,7 @@ class BatchRun:
                 if reasons := Counter(alike(entry.body) for entry in entries(journal) if entry.passing):
                     unreadable[partition] = reasons
                 failures = {entry.body["meta"]["id"]: entry.body for entry in entries(journal) if not entry.passing}
-                add_failures(self.tables, partition, failures, replaced=None)
+                add_failures(self.tables, partition, failures)
                 outcome.failures += Counter(map(alike, failures.values()))
                 shutil.rmtree(journal)
         return unreadable
@@ -154,16 +161,16 @@ def chunks(files: Sequence[InputFile]) -> Iterator[list[InputFile]]:
     yield chunk
 
 
-def noted(tables: Tables, *, overwrite: bool) -> BatchRun:
+def noted(tables: Tables, *, overwrite: bool, missing: Missing | None = None) -> BatchRun:
     """The run that broke off in `tables`, or a new one."""
     try:
-        return BatchRun(tables, **orjson.loads((tables.working / _NOTE).read_bytes()))
+        return BatchRun(tables, **orjson.loads((tables.working / _NOTE).read_bytes()), missing=missing)
     except FileNotFoundError:
-        return BatchRun(tables, str(uuid.uuid4()), overwrite)
+        return BatchRun(tables, str(uuid.uuid4()), overwrite, missing)
 
 
 @contextmanager
-def opened(tables: Tables, *, resume: bool, overwrite: bool) -> Iterator[BatchRun]:
+def opened(tables: Tables, *, resume: bool, overwrite: bool, missing: Missing | None = None) -> Iterator[BatchRun]:
     """A run of its own in `tables`, or the one that broke off there. Raises WrongUse when another one works there."""
     try:
         tables.root.mkdir(parents=True, exist_ok=True)
@@ -175,11 +182,11 @@ def opened(tables: Tables, *, resume: bool, overwrite: bool) -> Iterator[BatchRu
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise WrongUse(f"--output: another run writes to {tables.root}; wait for it, or stop it") from error
-        shutil.rmtree(tables.working / "whole", ignore_errors=True)
+        tables.tidy()
         if not resume:
             shutil.rmtree(tables.working / "journals", ignore_errors=True)
             (tables.working / _NOTE).unlink(missing_ok=True)
-        batch = noted(tables, overwrite=overwrite)
+        batch = noted(tables, overwrite=overwrite, missing=missing)
         (tables.working / _NOTE).write_bytes(orjson.dumps({"name": batch.name, "overwrite": batch.overwrite}))
         forget_failures(tables.working / "journals")
         yield batch

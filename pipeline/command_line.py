@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from pipeline import explain, list_models
+from pipeline import audit, explain, list_models, scores, tables
 from pipeline.configuration import ConfigurationError, load
 from pipeline.narrowing import narrowed
 from pipeline.wrong_use import WrongUse
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace, beam_options: list[str]) -> int:
-    if arguments.command in ("explain", "models", "demo") and beam_options:
+    if arguments.command in ("explain", "models", "audit", "scores", "tables", "demo") and beam_options:
         raise WrongUse(f"unknown option {beam_options[0]}; see revision-scores {arguments.command} --help")
     if arguments.command == "demo":
         return _demo(arguments)
@@ -42,6 +42,12 @@ def _run(arguments: argparse.Namespace, beam_options: list[str]) -> int:
         return explain.run(configuration, arguments.events)
     if arguments.command == "models":
         return list_models.run(configuration, arguments.wiki)
+    if arguments.command == "audit":
+        return audit.run(configuration, arguments)
+    if arguments.command == "scores":
+        return scores.run(configuration, arguments)
+    if arguments.command == "tables":
+        return tables.run(configuration, arguments.root, arguments.dialect)
     _allow_many_sockets()
     run: int = importlib.import_module(f"pipeline.{arguments.command}").run(configuration, arguments, beam_options)  # what the others need not load
     return run
@@ -144,7 +150,29 @@ def _parser() -> _Parser:
     regenerate.add_argument("--dry-run", action="store_true", help="say how many calls it takes, how long, and what they ask of the wikis; calls nothing")
     present = regenerate.add_mutually_exclusive_group()
     present.add_argument("--resume", action="store_true", help="go on with a run that broke off, and do what is missing or failed")
+    present.add_argument("--missing", type=Path, metavar="FILE", help="only what `audit --list FILE` found missing, failed or older")
     present.add_argument("--overwrite", action="store_true", help="replace partitions that are there, one by one")
+
+    audited = command(
+        "audit",
+        [models, some],
+        "say which scores of the events in files a dataset has not, or has of an older model; calls nothing",
+        "audit --input event/mediawiki_revision_create --scores scores --list holes.jsonl",
+    )
+    audited.add_argument("--input", type=Path, required=True, metavar="PATH", help="of regenerate")
+    audited.add_argument("--scores", type=Path, required=True, metavar="DIR", help="the --output of regenerate")
+    audited.add_argument("--list", type=Path, metavar="FILE", help="where to write each hole, for regenerate --missing")
+    audited.add_argument("--json", action="store_true", help="a line for each model, wiki and partition")
+
+    found = command("scores", [models, some], "all models' scores of one revision, out of the datasets", "scores scores --wiki enwiki --rev-id 1136001000")
+    found.add_argument("root", type=Path, metavar="ROOT", help="the --output of regenerate, in Parquet")
+    found.add_argument("--wiki", required=True, metavar="WIKI", help="database name, such as enwiki")
+    found.add_argument("--rev-id", required=True, type=int, metavar="N")
+    found.add_argument("--json", action="store_true", help="the score events, a line each")
+
+    statements = command("tables", [models, some], "statements that make tables of the datasets", "tables hdfs:///wmf/data/event | hive -f /dev/stdin")
+    statements.add_argument("root", metavar="ROOT", help="the --output of regenerate, as the engine finds it")
+    statements.add_argument("--dialect", choices=["hive", "duckdb"], default="hive", help="hive is for Spark too (default: hive)")
 
     explained = command("explain", [models, some], "say for each event which models are called and why not; calls nothing", "explain events.jsonl.gz")
     explained.add_argument("events", metavar="EVENTS", help="JSON lines, gzip or not; - for standard input")

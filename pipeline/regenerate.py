@@ -12,6 +12,7 @@ from pathlib import Path
 
 import schemas
 from pipeline import beam_options, bounded_run, dry_run
+from pipeline.audit import Missing
 from pipeline.batch_run import Outcome, noted, opened
 from pipeline.wrong_use import WrongUse
 from transforms.answers import NOT_CALLED
@@ -28,14 +29,15 @@ def run(configuration: Configuration, arguments: argparse.Namespace, options: li
     files = _input_files(arguments.input, configuration)
     tables = _tables(configuration, arguments)
     _check_output(tables, arguments)
+    missing = Missing.read(arguments.missing) if arguments.missing else None
     configuration = bounded_run.without_stopped(configuration)
     print(f"{len(files)} file{'s' if len(files) > 1 else ''} from {arguments.input}, scored by {configuration.lift_wing.url}", flush=True)
     if arguments.dry_run:
-        done = noted(tables, overwrite=arguments.overwrite).done(configuration) if arguments.resume else None
+        done = noted(tables, overwrite=arguments.overwrite, missing=missing).done(configuration) if arguments.resume or missing else None
         return dry_run.run(configuration, files, done, arguments.form)
     stopped = _stop_on_signals()
     try:
-        with opened(tables, resume=arguments.resume, overwrite=arguments.overwrite) as batch:
+        with opened(tables, resume=arguments.resume, overwrite=arguments.overwrite, missing=missing) as batch:
             outcome = batch.score(configuration, files, options)
     except BaseException as error:
         if stopped:
@@ -70,7 +72,7 @@ def _check_output(tables: Tables, arguments: argparse.Namespace) -> None:
     if not (arguments.resume or arguments.overwrite):
         if tables.working.is_dir():
             raise WrongUse(f"--output: a run to {output} broke off; say --resume to go on with it, or --overwrite to begin anew")
-        if output.is_dir() and any(output.iterdir()):
+        if output.is_dir() and any(output.iterdir()) and not arguments.missing:
             ways = "name another directory, or say --resume to add what is missing, or --overwrite to replace the partitions it has"
             raise WrongUse(f"--output: {output} is not empty; {ways}")
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 from schemas.event_schemas import load
 
 _SCALARS = {"string": pa.string(), "integer": pa.int64(), "number": pa.float64(), "boolean": pa.bool_()}
+_HIVE_SCALARS = {pa.string(): "string", pa.int64(): "bigint", pa.float64(): "double", pa.bool_(): "boolean"}
 _AVRO_SCALARS = {pa.string(): "string", pa.int64(): "long", pa.float64(): "double", pa.bool_(): "boolean"}
 
 
@@ -67,6 +68,18 @@ def _avro_type(name: str, kind: pa.DataType) -> Any:
     if pa.types.is_struct(kind):
         return _avro_record(name, [kind.field(i) for i in range(kind.num_fields)])
     return _AVRO_SCALARS[kind]
+
+
+def hive_type(kind: pa.DataType) -> str:
+    """The type as Hive and Spark write it."""
+    if pa.types.is_list(kind):
+        return f"array<{hive_type(kind.value_type)}>"
+    if pa.types.is_map(kind):
+        return f"map<{hive_type(kind.key_type)},{hive_type(kind.item_type)}>"
+    if pa.types.is_struct(kind):
+        fields = (kind.field(i) for i in range(kind.num_fields))
+        return f"struct<{','.join(f'{field.name}:{hive_type(field.type)}' for field in fields)}>"
+    return _HIVE_SCALARS[kind]
 
 
 def table_row(event: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import time
 import uuid
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -103,6 +105,28 @@ def entries(journal: Path) -> Iterator[Entry]:
                     yield Entry(*orjson.loads(line))
 
 
+def scores_in_order(journal: Path) -> Iterator[Mapping[str, Any]]:
+    """The score events of a journal by wiki and revision, so that readers find one of them by the statistics of its row group; each once: an
+    event may come again, and a worker that died may have written what its successor wrote again."""
+    places: list[tuple[str, int, str, int, int]] = []  # of the lines alone: they may be more than fit into memory
+    with ExitStack() as stack:
+        files = [stack.enter_context(path.open("rb")) for path in sorted(journal.glob("*.jsonl"))]
+        for number, file in enumerate(files):
+            begin = 0
+            for line in file:
+                body, failure, _ = orjson.loads(line) if line.endswith(b"\n") else ({}, True, True)
+                if not failure:
+                    places.append((sys.intern(body["database"]), body["rev_id"], body["meta"]["id"], number, begin))
+                begin += len(line)
+        places.sort()
+        before = None
+        for _, _, name, number, begin in places:
+            if name != before:
+                files[number].seek(begin)
+                yield orjson.loads(files[number].readline())[0]
+            before = name
+
+
 def journals(folder: Path) -> Iterator[tuple[str, str | None, Path]]:
     """Each journal below `folder` with its partition ("_" where that is unknown) and model (None: failures before there was one)."""
     for path in sorted({path.parent for path in folder.rglob("*.jsonl")}):
@@ -117,6 +141,7 @@ class DoneBefore:
     folder: Path
     streams: Mapping[str, str]  # by model
     whole: frozenset[tuple[str, str]]  # (model, partition)
+    only: frozenset[str] | None = None  # the `meta.id`s of scores; None: all that are not there
 
     def __call__(self, event: Event, model: str) -> bool:
         try:
@@ -124,7 +149,10 @@ class DoneBefore:
             if (model, partition) in self.whole:
                 return True
             ids = _ids_in(self.folder / partition / model)
-            return bool(ids) and score_id(event.raw, self.streams[model]) in ids
+            if not ids and self.only is None:
+                return False
+            name = score_id(event.raw, self.streams[model])
+            return name in ids or (self.only is not None and name not in self.only)
         except (ValueError, TypeError, AttributeError, OverflowError):  # it has no time, or a meta that is none, which another step will find
             return False
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import shutil
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from heapq import merge
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,12 @@ from typing import Any
 import orjson
 
 import schemas
+from transforms.build_revision_score import score_id
 from transforms.failures import alike
 from transforms.file_source import InputFile, read_file
-from transforms.journals import entries
+from transforms.journals import entries, scores_in_order
 from transforms.part_files import PART_FILES
-from transforms.read_events import parse
+from transforms.read_events import NotAnEvent, parse
 
 MANIFEST = "_manifest.json"  # beside the part files; readers of Hive tables pass over names that begin with _
 _ROWS_AT_ONCE = 4_000
@@ -58,14 +60,26 @@ class Tables:
                 file.close()
             if manifest is not None:
                 (whole / MANIFEST).write_bytes(orjson.dumps({**manifest, "files": _files(whole), "rows": count}, option=orjson.OPT_INDENT_2))
-            target.parent.mkdir(parents=True, exist_ok=True)
+            replaced = self.working / "replaced" / target.relative_to(self.root)
+            for folder in (target, replaced):
+                folder.parent.mkdir(parents=True, exist_ok=True)
             if target.exists():
-                target.rename(self.working / "whole" / str(uuid.uuid4()))
+                target.rename(replaced)
             whole.rename(target)
+            shutil.rmtree(replaced, ignore_errors=True)
         except OSError:
             shutil.rmtree(whole, ignore_errors=True)
             raise
         return count
+
+    def tidy(self) -> None:
+        """Undoes what was half done when a run was killed: a partition that was to be replaced is there again."""
+        for replaced in [path.parent for path in (self.working / "replaced").rglob("part-*")]:
+            target = self.root / replaced.relative_to(self.working / "replaced")
+            if replaced.exists() and not target.exists():
+                replaced.rename(target)
+        for name in ("whole", "replaced"):
+            shutil.rmtree(self.working / name, ignore_errors=True)
 
 
 def _files(folder: Path) -> list[dict[str, Any]]:
@@ -89,8 +103,9 @@ class Unfinished(Exception):
         self.reasons = reasons
 
 
-def settle(tables: Tables, model: str, partition: str, journal: Path, about: Mapping[str, Any]) -> Counter[str]:
+def settle(tables: Tables, model: str, partition: str, journal: Path, about: Mapping[str, Any], *, added: bool = False) -> Counter[str]:
     """Makes a whole partition of a journal, and of its failures rows of the failure table; gives these by reason. `about`: for the manifest.
+    `added`: the rows of the partition that is there stay, but for those that the journal has.
 
     Raises Unfinished, and leaves the journal, when another try may mend some of its failures or the disk is full. May be repeated when it broke off.
     """
@@ -100,34 +115,63 @@ def settle(tables: Tables, model: str, partition: str, journal: Path, about: Map
     reasons = Counter(map(alike, failures.values()))
     versions: Counter[str] = Counter()  # filled as the rows go by
     told = {"model": model, "partition": partition, "written": now(), "failures": reasons, "model_versions": versions, **about}
+    rows: Iterator[Mapping[str, Any]] = scores_in_order(journal)
     try:
-        add_failures(tables, partition, failures, replaced=model)
-        tables.replace(tables.partition(model, partition), _scores(journal, model, versions), told)
+        if added:
+            rows = _merged(rows, sorted(_rows(tables.partition(model, partition)), key=_order))
+            healed = {entry.body["meta"]["id"] for entry in entries(journal) if not entry.failure}
+            add_failures(tables, partition, failures, lambda row: score_of(row, model, tables.streams[model]) in healed)
+        else:
+            add_failures(tables, partition, failures, lambda row: _model_of(row) == model)
+        tables.replace(tables.partition(model, partition), _counted(rows, model, versions), told)
     except OSError as error:
         raise Unfinished(Counter([f"{error.strerror}: {error.filename or tables.root}"])) from error
     shutil.rmtree(journal, ignore_errors=True)  # a unit without requests has none
     return reasons
 
 
-def _scores(journal: Path, model: str, versions: Counter[str]) -> Iterator[Mapping[str, Any]]:
-    """Each score once: an event may come again, and a worker that died may have written what its successor wrote again."""
-    seen: set[str] = set()
-    for entry in entries(journal):
-        if not entry.failure and entry.body["meta"]["id"] not in seen:
-            seen.add(entry.body["meta"]["id"])
-            versions[entry.body["scores"][model]["model_version"]] += 1
-            yield entry.body
+def _merged(new: Iterator[Mapping[str, Any]], there: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Both in one order; of two with the same `meta.id` the new one."""
+    before = None
+    for row in merge(new, there, key=_order):
+        if row["meta"]["id"] != before:
+            yield row
+        before = row["meta"]["id"]
 
 
-def add_failures(tables: Tables, partition: str, failures: Mapping[str, Mapping[str, Any]], replaced: str | None) -> None:
-    """Rows for the failure table by their `meta.id`, in the stead of those that are there of the model that is `replaced`."""
-    target = tables.failures(partition)
-    kept = {}
-    for row in _rows(target):
-        if not replaced or row["error_type"].partition("/")[2] != replaced:
-            kept[row["meta"]["id"]] = row
-    if failures or len(kept) < sum(1 for _ in _rows(target)):
-        tables.replace(target, {**kept, **failures}.values())
+def _order(row: Mapping[str, Any]) -> tuple[str, int, str]:
+    return row["database"], row["rev_id"], row["meta"]["id"]
+
+
+def _counted(rows: Iterator[Mapping[str, Any]], model: str, versions: Counter[str]) -> Iterator[Mapping[str, Any]]:
+    for row in rows:
+        versions[row["scores"][model]["model_version"]] += 1
+        yield row
+
+
+def add_failures(
+    tables: Tables, partition: str, failures: Mapping[str, Mapping[str, Any]], replaced: Callable[[Mapping[str, Any]], bool] = lambda row: False
+) -> None:
+    """Rows for the failure table by their `meta.id`, in the stead of those that are there and `replaced`."""
+    there = {row["meta"]["id"]: row for row in _rows(tables.failures(partition))}
+    kept = {name: row for name, row in there.items() if not replaced(row)}
+    if failures or len(kept) < len(there):
+        tables.replace(tables.failures(partition), {**kept, **failures}.values())
+
+
+def _model_of(failure: Mapping[str, Any]) -> str:
+    model: str = failure["error_type"].partition("/")[2]
+    return model
+
+
+def score_of(failure: Mapping[str, Any], model: str, stream: str) -> str | None:
+    """The `meta.id` that the score would have had which a row of the failure table is of; None when it is of no score of this model."""
+    if _model_of(failure) != model:
+        return None
+    try:
+        return score_id(parse(failure["raw_event"]), stream)
+    except (NotAnEvent, KeyError, AttributeError):  # its original was cut
+        return None
 
 
 def _rows(partition: Path) -> Iterator[Mapping[str, Any]]:

@@ -1,0 +1,160 @@
+"""The command `audit`: which scores a dataset should have and has not, or has of an older version of the model."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import orjson
+
+import schemas
+from pipeline.wrong_use import WrongUse
+from transforms.build_revision_score import event_time, score_id
+from transforms.elements import Raw
+from transforms.file_source import InputFile, find_files, read_file
+from transforms.hive_layout import partition_at
+from transforms.models import Configuration
+from transforms.read_events import NotAnEvent, event_in, is_canary, parse
+from transforms.select_models import Selection
+from transforms.units import score_of
+
+_WHY = ("missing", "failed", "older")
+
+
+class Place(NamedTuple):
+    """What is counted together."""
+
+    model: str
+    wiki: str
+    partition: str
+
+
+@dataclass(frozen=True)
+class Hole:
+    """A score that is not there, or not the newest model's."""
+
+    place: Place
+    rev_id: int
+    id: str  # its `meta.id`
+    why: str  # missing: nothing is known of it; failed: a failure is; older: it is of another version than the newest score of its wiki
+
+    def as_json(self) -> Mapping[str, Any]:
+        return {**self.place._asdict(), "rev_id": self.rev_id, "id": self.id, "why": self.why}
+
+
+def run(configuration: Configuration, arguments: argparse.Namespace) -> int:
+    """Prints what there should be and what there is. Gives 1 when there are holes."""
+    try:
+        files = find_files(arguments.input, configuration.datacenters[0])
+    except FileNotFoundError as error:
+        raise WrongUse(f"--input: {error}") from error
+    if not arguments.scores.is_dir():
+        raise WrongUse(f"--scores: no such directory: {arguments.scores}")
+    expected, holes = audit(configuration, files, arguments.scores)
+    if arguments.list:
+        arguments.list.write_bytes(b"".join(orjson.dumps(hole.as_json(), option=orjson.OPT_APPEND_NEWLINE) for hole in holes))
+    counts = Counter((hole.place, hole.why) for hole in holes)
+    (_print_json if arguments.json else _print_table)(expected, counts)
+    return 1 if holes else 0
+
+
+def audit(configuration: Configuration, files: Sequence[InputFile], root: Path) -> tuple[Counter[Place], list[Hole]]:
+    """How many scores there should be, and those that are not as they should be."""
+    streams = {model.name: model.stream for model in configuration.models.values()}
+    newest = {model: _newest_versions(root / schemas.table_name(stream), model) for model, stream in streams.items()}
+    expected: Counter[Place] = Counter()
+    holes: list[Hole] = []
+    for wanted in _by_partition(files, Selection(configuration.models), streams):
+        of_units: dict[tuple[str, str], dict[str, tuple[str, int]]] = {}
+        for place, rev_id, name in wanted:
+            of_units.setdefault((place.model, place.partition), {})[name] = place.wiki, rev_id
+        for (model, partition), of_unit in of_units.items():
+            versions = {row["meta"]["id"]: row["scores"][model]["model_version"] for row in _rows(root / schemas.table_name(streams[model]) / partition)}
+            failed = {score_of(row, model, streams[model]) for row in _rows(root / schemas.table_name(configuration.failure_stream) / partition)}
+            for name, (wiki, rev_id) in of_unit.items():
+                place = Place(model, wiki, partition)
+                expected[place] += 1
+                if name not in versions:
+                    holes.append(Hole(place, rev_id, name, "failed" if name in failed else "missing"))
+                elif versions[name] != newest[model].get(wiki):
+                    holes.append(Hole(place, rev_id, name, "older"))
+    return expected, holes
+
+
+def _by_partition(files: Sequence[InputFile], selection: Selection, streams: Mapping[str, str]) -> Iterator[Iterator[tuple[Place, int, str]]]:
+    """The scores that should be, one partition's after the other's; all at once where a place does not tell the partition."""
+    groups: dict[str | None, list[InputFile]] = {}
+    for file in files:
+        groups.setdefault(None if any(each.partition is None for each in files) else file.partition, []).append(file)
+    for group in groups.values():
+        yield (found for file in group for raw in read_file(file) for found in _wanted(raw, selection, streams))
+
+
+def _wanted(raw: Raw, selection: Selection, streams: Mapping[str, str]) -> Iterator[tuple[Place, int, str]]:
+    try:
+        event = event_in(raw)
+        partition = raw.partition or partition_at(raw.datacenter, event_time(event))
+    except (NotAnEvent, ValueError, TypeError, AttributeError, OverflowError):  # regenerate says what is wrong with it
+        return
+    if not is_canary(event):
+        for endpoint in selection.endpoints(event):
+            yield Place(endpoint.model, endpoint.wiki, partition), event["rev_id"], score_id(event, streams[endpoint.model])
+
+
+def _rows(place: Path) -> Iterator[Mapping[str, Any]]:
+    """All rows below a place; none when there is no such place."""
+    for path in sorted(place.rglob("part-*")) if place.is_dir() else ():
+        for raw in read_file(InputFile(str(path), "", None)):
+            if raw.problem:
+                raise WrongUse(f"--scores: {raw.problem}; remove the partition, and regenerate --resume makes it anew")
+            yield parse(raw.data) if isinstance(raw.data, bytes) else raw.data
+
+
+def _newest_versions(table: Path, model: str) -> dict[str, str]:
+    """By wiki, the version of the score that was written last."""
+    newest: dict[str, tuple[str, str]] = {}
+    for row in _rows(table):
+        found = row["meta"]["dt"], row["scores"][model]["model_version"]
+        newest[row["database"]] = max(newest.get(row["database"], found), found)
+    return {wiki: version for wiki, (_, version) in newest.items()}
+
+
+def _print_json(expected: Counter[Place], holes: Counter[tuple[Place, str]]) -> None:
+    for place, count in sorted(expected.items()):
+        print(orjson.dumps({**place._asdict(), "expected": count, **{why: holes[place, why] for why in _WHY}}).decode())
+
+
+def _print_table(expected: Counter[Place], holes: Counter[tuple[Place, str]]) -> None:
+    """A line for each model and wiki with holes, and one for all of each model."""
+    print(f"{'model':<16}{'wiki':<18}{'expected':>10}" + "".join(f"{why:>10}" for why in _WHY) + "  partitions with holes")
+    for model in sorted({place.model for place in expected}):
+        of_model = {place: count for place, count in expected.items() if place.model == model}
+        wikis = sorted({place.wiki for place, _ in holes if place.model == model})
+        for wiki in [*wikis, "all"]:
+            places = [place for place in of_model if wiki in ("all", place.wiki)]
+            counts = [sum(holes[place, why] for place in places) for why in _WHY]
+            with_holes = len({place.partition for place in places if any(holes[place, why] for why in _WHY)})
+            print(f"{model:<16}{wiki:<18}{sum(of_model[place] for place in places):>10}" + "".join(f"{count:>10}" for count in counts) + f"  {with_holes}")
+
+
+@dataclass(frozen=True)
+class Missing:
+    """What `regenerate --missing` does: the holes that an audit found, and nothing else."""
+
+    ids: frozenset[str]
+    units: frozenset[tuple[str, str]]  # (model, partition)
+
+    @classmethod
+    def read(cls, path: Path) -> Missing:
+        """Raises WrongUse when the file is no list that an audit wrote."""
+        try:
+            holes = [orjson.loads(line) for line in path.read_bytes().splitlines()]
+            return cls(frozenset(hole["id"] for hole in holes), frozenset((hole["model"], hole["partition"]) for hole in holes))
+        except OSError as error:
+            raise WrongUse(f"--missing: {path} cannot be read: {error.strerror}") from error
+        except (orjson.JSONDecodeError, TypeError, KeyError) as error:
+            raise WrongUse(f"--missing: expected the list that `audit --list` writes, got {path} ({error})") from error

@@ -1,0 +1,80 @@
+"""What can be done with the datasets: all scores of a revision, and tables in SQL engines."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import duckdb
+import orjson
+import pyarrow.parquet as pq
+import pytest
+from conftest import edit
+from test_command_line import DAMAGING, command, events_file, wrong_use
+
+import schemas
+from pipeline.command_line import main
+from runners.simulated_lift_wing import SimulatedLiftWing, score, version
+
+MODELS = ("damaging", "goodfaith", "articletopic")
+
+
+@pytest.fixture
+def root(lift_wing: SimulatedLiftWing, tmp_path: Path) -> Path:
+    """Scores of 300 revisions of each of two wikis, which lie in each other's range of numbers."""
+    events = [edit(rev_id=rev_id, database=wiki) for rev_id in range(1000, 1300) for wiki in ("enwiki", "frwiki")]
+    done = command("regenerate", "--input", events_file(tmp_path / "in.jsonl", *events), "--output", tmp_path / "out", "--lift-wing", lift_wing.url)
+    assert (done.returncode, done.stderr) == (0, "")
+    return tmp_path / "out"
+
+
+def test_scores_gives_what_all_models_said_of_a_revision(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["scores", str(root), "--wiki", "enwiki", "--rev-id", "1007"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:2] for line in lines] == [[model, version("enwiki", model)] for model in MODELS]
+    said = score("enwiki", "damaging", 1007)
+    assert lines[0].split()[2] == str(said["prediction"]).lower()
+    assert f"true {said['probability']['true']:.3f}" in lines[0]
+    assert lines[0].endswith("  (2021-08-27T13:20:11Z)")
+    assert main(["scores", str(root), "--wiki", "enwiki", "--rev-id", "1007", "--only", "goodfaith", "--json"]) == 0
+    (event,) = map(orjson.loads, capsys.readouterr().out.splitlines())
+    schemas.validator("/mediawiki/revision/score/3.0.0")(event)
+    assert (event["rev_id"], event["database"], list(event["scores"])) == (1007, "enwiki", ["goodfaith"])
+
+
+def test_what_is_not_there_is_told(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["scores", str(root), "--wiki", "enwiki", "--rev-id", "7"]) == 1
+    assert capsys.readouterr().err == f"no model has a score of revision 7 of enwiki in {root}\n"
+    assert wrong_use("scores", tmp_path, "--wiki", "enwiki", "--rev-id", "7") == 2
+    assert capsys.readouterr().err == f"revision-scores scores: no dataset of a model lies in {tmp_path}; name the --output of regenerate\n"
+
+
+def test_rows_lie_by_wiki_and_revision(root: Path) -> None:
+    """So that the statistics of a row group tell whether a revision can be in it."""
+    (part,) = (root / DAMAGING).rglob("part-*.parquet")
+    rows = pq.read_table(part, columns=["database", "rev_id"]).to_pylist()
+    assert [(row["database"], row["rev_id"]) for row in rows] == [(wiki, rev_id) for wiki in ("enwiki", "frwiki") for rev_id in range(1000, 1300)]
+
+
+def test_duckdb_takes_the_statements(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["tables", str(root), "--dialect", "duckdb", "--only", ",".join(MODELS)]) == 0
+    with duckdb.connect() as connection:
+        connection.execute(capsys.readouterr().out)
+        assert connection.sql("select model, count(*) from mediawiki_revision_score_all group by model order by model").fetchall() == [
+            ("articletopic", 300),
+            ("damaging", 600),
+            ("goodfaith", 600),
+        ]
+        query = "select scores['damaging'].probability['true'] from mediawiki_revision_score_damaging where database = 'frwiki' and rev_id = 1001 and hour = 13"
+        assert connection.sql(query).fetchall() == [(score("frwiki", "damaging", 1001)["probability"]["true"],)]
+
+
+def test_hive_gets_tables_with_the_types_of_the_files(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["tables", "hdfs:///scores/", "--only", "damaging"]) == 0
+    said = capsys.readouterr().out
+    assert "LOCATION 'hdfs:///scores/mediawiki_revision_score_damaging';\nMSCK REPAIR TABLE `mediawiki_revision_score_damaging`;" in said
+    scores = "map<string,struct<model_name:string,model_version:string,prediction:array<string>,probability:map<string,double>>>"
+    assert f"  `scores` {scores}" in said
+    (columns,) = re.findall(r"`mediawiki_revision_score_damaging` \(\n(.*?)\n\)", said, re.DOTALL)
+    (part,) = (root / DAMAGING).rglob("part-*.parquet")
+    assert re.findall(r"^  `(\w+)` ", columns, re.MULTILINE) == pq.read_schema(part).names

@@ -1,0 +1,193 @@
+"""Units of work: what a journal becomes, and what is left when a run is killed or the disk is full while it does."""
+
+from __future__ import annotations
+
+import errno
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import orjson
+import pyarrow.parquet as pq
+import pytest
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from conftest import edit, request
+
+import schemas
+from transforms.elements import Event, Failure, OutputEvent
+from transforms.failures import failed
+from transforms.file_source import InputFile, read_file
+from transforms.journals import DoneBefore, Journals, entries, forget_failures, journals, scores_in_order
+from transforms.part_files import PART_FILES
+from transforms.units import MANIFEST, Tables, Unfinished, manifest_of, settle
+
+HOUR = "datacenter=codfw/year=2024/month=2/day=5/hour=0"
+STREAM = "mediawiki.revision-score-damaging"
+ERRORS = "mediawiki.revision-score.error"
+NOW = "2024-02-15T00:00:00.000000Z"
+
+
+def scored(rev_id: int, dt: str = "2024-02-05T00:30:00Z") -> dict[str, Any]:
+    one = {"model_name": "damaging", "model_version": "1", "prediction": ["true"], "probability": {"false": 0.25, "true": 0.75}}
+    meta = {"stream": STREAM, "id": f"id of {rev_id}", "dt": NOW}
+    return {
+        "$schema": "/mediawiki/revision/score/3.0.0",
+        "dt": dt,
+        "meta": meta,
+        "database": "enwiki",
+        "rev_id": rev_id,
+        "scores": {"damaging": one},
+    }
+
+
+def score(rev_id: int, partition: str | None = HOUR, dt: str = "2024-02-05T00:30:00Z") -> OutputEvent:
+    return OutputEvent(STREAM, scored(rev_id, dt), "codfw", partition, request(raw=edit(rev_id=rev_id)))
+
+
+def failure(rev_id: int, partition: str | None = HOUR, model: str | None = "damaging", *, passing: bool = False) -> OutputEvent:
+    original = orjson.dumps(edit(rev_id=rev_id, dt="2024-02-05T00:30:00Z")).decode()
+    return failed(Failure("ScoreWithLiftWing", f"404: no revision {rev_id}", original, "codfw", model, partition, passing), ERRORS, NOW)
+
+
+def write(folder: Path, *events: OutputEvent) -> None:
+    with beam.Pipeline(FnApiRunner()) as p:
+        _ = p | beam.Create(events, reshuffle=False) | Journals(folder)
+
+
+@pytest.fixture
+def tables(tmp_path: Path) -> Tables:
+    return Tables(tmp_path / "out", tmp_path / ".out.working", "parquet", {"damaging": STREAM}, ERRORS)
+
+
+def rows(partition: Path) -> list[Mapping[str, Any]]:
+    return [
+        orjson.loads(raw.data) if isinstance(raw.data, bytes) else raw.data
+        for path in sorted(partition.glob("part-*"))
+        for raw in read_file(InputFile(str(path), "", None))
+    ]
+
+
+def settled(tables: Tables, journal: Path, **how: Any) -> Counter[str]:
+    return settle(tables, "damaging", HOUR, journal, {"run": "one"}, **how)
+
+
+# Journals
+
+
+def test_each_event_is_in_the_journal_of_its_partition_and_model(tmp_path: Path) -> None:
+    of_time = "datacenter=codfw/year=2024/month=2/day=5/hour=1"
+    write(
+        tmp_path,
+        score(1),
+        score(2, partition=None, dt="2024-02-05T01:00:00Z"),
+        failure(3),
+        failure(4, partition=None),  # by the time of its original
+        failed(Failure("ReadEvents", "not JSON", "no event", "codfw", None, None), ERRORS, NOW),
+    )
+    found = {(partition, model): [(entry.failure, entry.body.get("rev_id")) for entry in entries(journal)] for partition, model, journal in journals(tmp_path)}
+    assert found == {
+        (HOUR, "damaging"): [(False, 1), (True, None), (True, None)],
+        (of_time, "damaging"): [(False, 2)],
+        ("_", None): [(True, None)],
+    }
+
+
+def test_many_partitions_at_once_keep_few_files_open_and_every_event(tmp_path: Path) -> None:
+    hours = [f"datacenter=eqiad/year=2024/month=2/day={day}/hour={hour}" for day in range(1, 5) for hour in range(24)]
+    write(tmp_path, *(score(rev_id, hours[rev_id % len(hours)]) for rev_id in range(5 * len(hours))))
+    found = {partition: [entry.body["rev_id"] for entry in entries(journal)] for partition, _, journal in journals(tmp_path)}
+    assert found == {hour: [number + len(hours) * turn for turn in range(5)] for number, hour in enumerate(hours)}
+
+
+def test_what_a_killed_process_wrote_to_its_half_is_not_there(tmp_path: Path) -> None:
+    write(tmp_path, score(2), score(1), failure(3))
+    (file,) = tmp_path.rglob("*.jsonl")
+    file.write_bytes(file.read_bytes() + b'["a torn li')
+    journal = file.parent
+    assert [entry.failure for entry in entries(journal)] == [False, False, True]
+    assert [row["rev_id"] for row in scores_in_order(journal)] == [1, 2]
+    forget_failures(tmp_path)
+    assert [entry.body["rev_id"] for entry in entries(journal)] == [2, 1]
+
+
+def test_what_is_there_need_not_be_asked_for(tmp_path: Path) -> None:
+    event = Event(edit(), "codfw", HOUR)
+    done = DoneBefore(tmp_path, {"damaging": STREAM, "goodfaith": "other"}, frozenset({("goodfaith", HOUR)}))
+    assert (done(event, "damaging"), done(event, "goodfaith")) == (False, True)
+    assert not done(Event(edit(dt="never"), "codfw"), "damaging")
+    assert not done(Event(edit(meta=7), "codfw", HOUR), "damaging")
+
+
+# Units
+
+
+@pytest.mark.parametrize("form", PART_FILES)
+def test_a_whole_journal_becomes_a_partition(tables: Tables, tmp_path: Path, form: str) -> None:
+    tables = Tables(tables.root, tables.working, form, tables.streams, tables.failure_stream)
+    journal = tables.working / "journals" / HOUR / "damaging"
+    write(tables.working / "journals", score(3), score(1), failure(2), score(1))
+    assert settled(tables, journal) == {"404: no revision 2": 1}
+    partition = tables.partition("damaging", HOUR)
+    assert [row["rev_id"] for row in rows(partition)] == [1, 3]
+    manifest = manifest_of(partition)
+    assert manifest is not None
+    assert (manifest["rows"], manifest["model_versions"], manifest["failures"], manifest["run"]) == (2, {"1": 2}, {"404: no revision 2": 1}, "one")
+    assert [row["message"] for row in rows(tables.failures(HOUR))] == ["404: no revision 2"]
+    assert not journal.exists()
+
+
+def test_a_parquet_part_has_the_types_of_the_table_and_is_snappy_and_in_groups(tables: Tables) -> None:
+    partition = tables.root / "t" / HOUR
+    assert tables.replace(partition, map(scored, range(9_000))) == 9_000
+    (part,) = partition.glob("part-*.parquet")
+    found = pq.ParquetFile(part)
+    assert found.schema_arrow.remove_metadata() == schemas.arrow_schema("/mediawiki/revision/score/3.0.0")
+    assert found.metadata.row_group(0).column(0).compression == "SNAPPY"
+    assert [found.metadata.row_group(group).num_rows for group in range(found.metadata.num_row_groups)] == [4_000, 4_000, 1_000]
+
+
+def test_a_journal_with_what_may_be_mended_stays(tables: Tables) -> None:
+    write(tables.working / "journals", score(1), failure(2, passing=True), failure(3))
+    journal = tables.working / "journals" / HOUR / "damaging"
+    with pytest.raises(Unfinished) as error:
+        settled(tables, journal)
+    assert error.value.reasons == {"404: no revision 2": 1}
+    assert not tables.root.exists()
+    assert len(list(entries(journal))) == 3
+
+
+def test_a_partition_is_replaced_or_added_to(tables: Tables) -> None:
+    journal = tables.working / "journals" / HOUR / "damaging"
+    for added, found in ((False, [1, 2]), (True, [1, 2, 5]), (False, [5])):
+        write(tables.working / "journals", *map(score, [5] if found[-1] == 5 else [2, 1]))
+        settled(tables, journal, added=added)
+        assert [row["rev_id"] for row in rows(tables.partition("damaging", HOUR))] == found
+
+
+def test_a_partition_that_was_being_replaced_when_the_run_was_killed_is_there_again(tables: Tables) -> None:
+    partition = tables.partition("damaging", HOUR)
+    tables.replace(partition, [scored(1)], {})
+    replaced = tables.working / "replaced" / partition.relative_to(tables.root)
+    replaced.parent.mkdir(parents=True)
+    partition.rename(replaced)
+    tables.tidy()
+    assert [row["rev_id"] for row in rows(partition)] == [1]
+    assert (partition / MANIFEST).exists()
+    assert list(tables.working.iterdir()) == []
+
+
+def test_a_full_disk_leaves_what_is_there(tables: Tables) -> None:
+    """Rows that end as a write does then."""
+    partition = tables.partition("damaging", HOUR)
+    tables.replace(partition, [scored(1)], {})
+
+    def until_full() -> Iterator[Mapping[str, Any]]:
+        yield from map(scored, range(5_000))
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        tables.replace(partition, until_full(), {})
+    assert [row["rev_id"] for row in rows(partition)] == [1]
+    assert list((tables.working / "whole").iterdir()) == []
