@@ -18,6 +18,7 @@ import orjson
 from pipeline import bounded_run
 from pipeline.audit import Missing
 from pipeline.graph import score_revisions
+from pipeline.progress import Progress
 from pipeline.wrong_use import WrongUse
 from transforms.failures import alike
 from transforms.file_source import Files, InputFile
@@ -54,11 +55,17 @@ class BatchRun:
 
     def score(self, configuration: Configuration, files: Sequence[InputFile], options: Sequence[str]) -> Outcome:
         """Scores what is not whole. A model that gives no score at all is not asked again in this run."""
+        in_places = {file.partition for file in files}
+        with Progress(self._journals, 0 if None in in_places else len(in_places)) as progress:
+            return self._score(configuration, files, options, progress)
+
+    def _score(self, configuration: Configuration, files: Sequence[InputFile], options: Sequence[str], progress: Progress) -> Outcome:
         outcome, asked = Outcome(), configuration
         for chunk in chunks(files):
             partitions = list(dict.fromkeys(file.partition for file in chunk if file.partition))
             done = self.done(configuration, partitions)
             if partitions and len(done.whole) == len(partitions) * len(configuration.models):
+                progress.done += len(partitions)
                 continue
             counters = self._run(asked, chunk, done, options)
             outcome.counters += counters
@@ -66,6 +73,7 @@ class BatchRun:
             for name in configuration.models.keys() - asked.models.keys():
                 unfinished |= {(name, partition): Counter(["not asked any more"]) for partition in partitions if (name, partition) not in done.whole}
             outcome.unfinished |= unfinished
+            progress.done += len(partitions)
             silent = {name for name in asked.models if counters[f"ScoreWithLiftWing/failures_{name}"] and not counters[f"BuildRevisionScore/scores_{name}"]}
             silent &= {model for model, _ in unfinished}
             asked = replace(asked, models={name: model for name, model in asked.models.items() if name not in silent})
