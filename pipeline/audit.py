@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 import orjson
 
 import schemas
+from pipeline.input_files import input_files
 from pipeline.wrong_use import WrongUse
 from transforms.build_revision_score import event_time, score_id
 from transforms.elements import Raw
-from transforms.file_source import InputFile, find_files, read_file
+from transforms.file_source import InputFile, read_file
 from transforms.hive_layout import partition_at
 from transforms.models import Configuration
 from transforms.read_events import NotAnEvent, event_in, is_canary, parse
@@ -48,10 +49,7 @@ class Hole:
 
 def run(configuration: Configuration, arguments: argparse.Namespace) -> int:
     """Prints what there should be and what there is. Gives 1 when there are holes."""
-    try:
-        files = find_files(arguments.input, configuration.datacenters[0])
-    except FileNotFoundError as error:
-        raise WrongUse(f"--input: {error}") from error
+    files = input_files(configuration, arguments)
     if not arguments.scores.is_dir():
         raise WrongUse(f"--scores: no such directory: {arguments.scores}")
     expected, holes = audit(configuration, files, arguments.scores)

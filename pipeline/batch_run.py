@@ -20,10 +20,12 @@ from pipeline.audit import Missing
 from pipeline.graph import score_revisions
 from pipeline.progress import Progress
 from pipeline.wrong_use import WrongUse
+from transforms.build_revision_score import NEEDED
 from transforms.failures import alike
 from transforms.file_source import Files, InputFile
 from transforms.journals import DoneBefore, Journals, entries, forget_failures, journals
 from transforms.models import Configuration
+from transforms.rules import fields_of
 from transforms.units import MANIFEST, Tables, Unfinished, add_failures, manifest_of, settle
 from transforms.wait_in_bundle import InBundle
 
@@ -101,7 +103,8 @@ class BatchRun:
 
     def _run(self, configuration: Configuration, chunk: Sequence[InputFile], done: DoneBefore, options: Sequence[str]) -> Counter[str]:
         pipeline = bounded_run.new_pipeline(options)
-        score_revisions(pipeline, configuration, Files(chunk), Journals(self._journals), InBundle(), done)
+        fields = NEEDED.union(*(fields_of(model.match, model.match_not) for model in configuration.models.values()))
+        score_revisions(pipeline, configuration, Files(chunk, fields), Journals(self._journals), InBundle(), done)
         return bounded_run.run(pipeline)
 
     def _settle(

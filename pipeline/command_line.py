@@ -138,13 +138,17 @@ def _parser() -> _Parser:
     replay.add_argument("--since", metavar="TIME", help="only failures from then on, such as 2024-02-15T13:00, in UTC")
     replay.add_argument("--dry-run", action="store_true", help="say what would be tried again, by model and reason; calls nothing")
 
+    exports = _Parser(add_help=False, allow_abbrev=False)
+    exports.add_argument("--input", type=Path, required=True, metavar="PATH", help="events: a file, or a directory in Hive layout or not")
+    exports.add_argument("--from", dest="since", metavar="TIME", help="only partitions from then on, such as 2024-02-15T13:00, in UTC")
+    exports.add_argument("--to", dest="until", metavar="TIME", help="only partitions before then")
+
     regenerate = command(
         "regenerate",
-        [models, some],
+        [models, some, exports],
         "score the events in files, into one dataset per model",
         "regenerate --input event/mediawiki_revision_create --output scores --only damaging",
     )
-    regenerate.add_argument("--input", type=Path, required=True, metavar="PATH", help="a file, or a directory in Hive layout or not")
     regenerate.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the datasets go, one directory a model")
     regenerate.add_argument("--format", dest="form", choices=["parquet", "avro", "jsonl"], default="parquet", help="of the datasets (default: parquet)")
     regenerate.add_argument("--dry-run", action="store_true", help="say how many calls it takes, how long, and what they ask of the wikis; calls nothing")
@@ -155,11 +159,10 @@ def _parser() -> _Parser:
 
     audited = command(
         "audit",
-        [models, some],
+        [models, some, exports],
         "say which scores of the events in files a dataset has not, or has of an older model; calls nothing",
         "audit --input event/mediawiki_revision_create --scores scores --list holes.jsonl",
     )
-    audited.add_argument("--input", type=Path, required=True, metavar="PATH", help="of regenerate")
     audited.add_argument("--scores", type=Path, required=True, metavar="DIR", help="the --output of regenerate")
     audited.add_argument("--list", type=Path, metavar="FILE", help="where to write each hole, for regenerate --missing")
     audited.add_argument("--json", action="store_true", help="a line for each model, wiki and partition")

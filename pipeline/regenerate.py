@@ -7,16 +7,15 @@ import errno
 import logging
 import signal
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import schemas
 from pipeline import beam_options, bounded_run, dry_run
 from pipeline.audit import Missing
 from pipeline.batch_run import Outcome, noted, opened
+from pipeline.input_files import input_files
 from pipeline.wrong_use import WrongUse
 from transforms.answers import NOT_CALLED
-from transforms.file_source import InputFile, find_files
 from transforms.models import Configuration
 from transforms.units import Tables
 
@@ -26,7 +25,7 @@ _REASONS_SHOWN = 10
 def run(configuration: Configuration, arguments: argparse.Namespace, options: list[str]) -> int:
     """Scores every event below `--input` and prints what came of it. Gives 1 when some elements failed or are unfinished."""
     beam_options.check(options)
-    files = _input_files(arguments.input, configuration)
+    files = input_files(configuration, arguments)
     tables = _tables(configuration, arguments)
     _check_output(tables, arguments)
     missing = Missing.read(arguments.missing) if arguments.missing else None
@@ -54,13 +53,6 @@ def _tables(configuration: Configuration, arguments: argparse.Namespace) -> Tabl
     root = arguments.output.resolve()
     streams = {model.name: model.stream for model in configuration.models.values()}
     return Tables(root, root.with_name(f".{root.name}.working"), arguments.form, streams, configuration.failure_stream)
-
-
-def _input_files(path: Path, configuration: Configuration) -> Sequence[InputFile]:
-    try:
-        return find_files(path, configuration.datacenters[0])
-    except FileNotFoundError as error:
-        raise WrongUse(f"--input: {error}") from error
 
 
 def _check_output(tables: Tables, arguments: argparse.Namespace) -> None:

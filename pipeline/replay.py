@@ -9,13 +9,13 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timezone
 
 from confluent_kafka import KafkaException
 
 from pipeline import beam_options, bounded_run
 from pipeline.graph import score_revisions
 from pipeline.kafka_settings import Kafka, failure_topics, output_topics
+from pipeline.times import time_of
 from pipeline.wrong_use import WrongUse
 from transforms.failures_again import Choice, FailuresAgain, Span, Verdict, spans_of, verdicts
 from transforms.kafka_sink import KafkaStreams
@@ -30,11 +30,11 @@ def run(configuration: Configuration, arguments: argparse.Namespace, options: li
     beam_options.check(options)
     topics = failure_topics(configuration, arguments.failures)
     configuration = bounded_run.without_stopped(configuration)
-    choice, since = _choice(configuration, arguments), _since_ms(arguments.since)
+    choice, since = _choice(configuration, arguments), time_of("--since", arguments.since)
     kafka = Kafka(arguments.kafka, arguments.kafka_properties)
     kafka.check_topics(topics, [] if arguments.dry_run else output_topics(configuration, topics))
     try:
-        spans = spans_of(kafka.client, topics, since)
+        spans = spans_of(kafka.client, topics, round(since.timestamp() * 1000) if since else None)
         again, refused = _counted(verdicts(kafka.client, spans, choice))
     except KafkaException as error:
         raise WrongUse(f"--failures: {', '.join(topics)} cannot be read: {error.args[0].str()}") from error
@@ -52,17 +52,6 @@ def _choice(configuration: Configuration, arguments: argparse.Namespace) -> Choi
         raise WrongUse(f"--reason: expected a regular expression, got {arguments.reason!r} ({error}); put a backslash before what is meant as it is") from error
     only, wikis = (frozenset(name.strip() for name in given.split(",")) if given else frozenset() for given in (arguments.only, arguments.wikis))
     return Choice(configuration.models, only, wikis, arguments.reason)
-
-
-def _since_ms(given: str | None) -> int | None:
-    """The time as Kafka counts it; UTC where it names no zone."""
-    if given is None:
-        return None
-    try:
-        time = datetime.fromisoformat(re.sub(r"[Zz]$", "+00:00", given))
-    except ValueError as error:
-        raise WrongUse(f"--since: expected a time such as 2024-02-15T13:00, got {given!r}") from error
-    return round((time if time.tzinfo else time.replace(tzinfo=timezone.utc)).timestamp() * 1000)
 
 
 def _counted(all_verdicts: Iterable[Verdict]) -> tuple[Counter[str], Counter[str]]:

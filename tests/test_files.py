@@ -118,6 +118,12 @@ def test_a_map_in_parquet_is_an_object_again(tmp_path: Path) -> None:
 # Where it lies
 
 
+def test_only_the_columns_that_are_needed_are_read(tmp_path: Path) -> None:
+    file = InputFile(str(write(tmp_path / "a.parquet")), "eqiad", None)
+    (first, *_), fields = read_file(file, frozenset({"$schema", "rev_id", "page_id", "never"})), EVENTS[0]
+    assert first.data == {name: fields[name] for name in ("$schema", "page_id", "rev_id")}
+
+
 @pytest.mark.parametrize("hour", ["month=02/day=05/hour=00", "month=2/day=5/hour=0"])
 def test_the_place_of_a_file_tells_datacenter_and_partition(tmp_path: Path, hour: str) -> None:
     file = write(tmp_path / "event" / "datacenter=codfw" / "year=2024" / hour / "a.jsonl", EVENTS[:1])

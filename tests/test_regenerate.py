@@ -299,3 +299,18 @@ def test_a_dry_run_tells_the_calls_that_a_run_then_makes(lift_wing: SimulatedLif
     made = sum(lift_wing.calls().values()) - before
     assert missing == f"400 events, {made} calls; {calls.total() - made} scores are there already"
     assert 0 < made < calls["damaging"]
+
+
+def test_only_the_hours_that_are_asked_for(lift_wing: SimulatedLiftWing, tmp_path: Path) -> None:
+    hourly(tmp_path / "in")
+    done = run(lift_wing, tmp_path, "--from", "2023-01-24T01:00", "--to", "2023-01-24T04:00+01:00", "--only", "damaging")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert {str(path.parent.relative_to(tmp_path / "out" / DAMAGING)) for path in (tmp_path / "out").rglob("part-*")} == {*HOURS[1:3]}
+    done = run(lift_wing, tmp_path, "--from", "2024-01-01")
+    said = f"--from, --to: no partition of {tmp_path}/in is of that time; it has 2023-01-24T00:00 to 2023-01-24T03:00"
+    assert (done.returncode, done.stderr) == (2, f"revision-scores regenerate: {said}\n")
+    file = tmp_path / "in" / HOURS[0] / "part-0.jsonl"
+    heap = shutil.copy(file, tmp_path / "heap.jsonl")
+    done = command("regenerate", "--input", heap, "--output", tmp_path / "none", "--to", "2024-01-01")
+    said = f"--from, --to: expected files in Hive layout (datacenter=eqiad/year=2024/…), got {heap}"
+    assert (done.returncode, done.stderr) == (2, f"revision-scores regenerate: {said}\n")

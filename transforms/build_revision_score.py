@@ -23,6 +23,7 @@ _IDS = uuid.uuid5(uuid.NAMESPACE_URL, "https://github.com/wikimedia/schemas-even
 # All that the schema lets an event take over (additionalProperties: false).
 _PROPERTIES = schemas.load(SCORE_SCHEMA)["properties"]
 _COPIED = [name for name in _PROPERTIES if name.startswith(("page_", "rev_")) or name == "database"]
+NEEDED = frozenset([*_COPIED, "$schema", "meta", "dt", "performer", "rev_timestamp"])  # fields of an event that a score is made of
 _COPIED_OF_META = [name for name in _PROPERTIES["meta"]["properties"] if name in ("request_id", "domain", "uri")]
 _COPIED_OF_PERFORMER = list(_PROPERTIES["performer"]["properties"])
 

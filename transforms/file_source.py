@@ -56,23 +56,26 @@ def _input_file(path: Path, default_datacenter: str) -> InputFile:
     return InputFile(str(path), datacenter_of(partition) if partition else default_datacenter, partition)
 
 
-def read_file(file: InputFile) -> Iterator[Raw]:
-    """What is in the file, piece by piece; a file that breaks off gives what came before, then its problem."""
+def read_file(file: InputFile, fields: frozenset[str] | None = None) -> Iterator[Raw]:
+    """What is in the file, piece by piece; a file that breaks off gives what came before, then its problem. `fields`: of an event, which
+    alone are read of a Parquet file; None: all.
+    """
     count = 0
     try:
-        for data in _pieces(Path(file.path)):
+        for data in _pieces(Path(file.path), fields):
             yield Raw(data, file.datacenter, file.partition)
             count += 1
     except _UNREADABLE as error:
         yield Raw(file.path.encode(), file.datacenter, file.partition, problem=f"{file.path}: cannot be read after {count} events: {error}")
 
 
-def _pieces(path: Path) -> Iterator[bytes | Mapping[str, Any]]:
+def _pieces(path: Path, fields: frozenset[str] | None) -> Iterator[bytes | Mapping[str, Any]]:
     if path.stat().st_size == 0:
         raise ValueError("the file is empty")
     if path.name.endswith(".parquet"):
         with pq.ParquetFile(path) as parquet:
-            for batch in parquet.iter_batches(_ROWS_AT_ONCE):
+            columns = None if fields is None else [name for name in parquet.schema_arrow.names if name.replace("_schema", "$schema") in fields]
+            for batch in parquet.iter_batches(_ROWS_AT_ONCE, columns=columns):
                 yield from (event_of_row(row) for row in batch.to_pylist())
     elif path.name.endswith(".avro"):
         with path.open("rb") as avro:
@@ -106,6 +109,7 @@ class Files(beam.PTransform):
     """A bounded source: gives Raw elements, one input file after the other."""
 
     files: Sequence[InputFile]
+    fields: frozenset[str] | None = None  # of an event, which alone are needed; None: all
 
     def expand(self, pbegin: beam.pvalue.PBegin) -> beam.PCollection[Raw]:
-        return pbegin | "ListFiles" >> beam.Create(self.files) | "ReadFile" >> beam.FlatMap(read_file)
+        return pbegin | "ListFiles" >> beam.Create(self.files) | "ReadFile" >> beam.FlatMap(read_file, self.fields)

@@ -34,5 +34,10 @@ def partition(datacenter: str, *numbers: int) -> str:
     return "/".join([f"datacenter={datacenter}", *(f"{key}={number}" for key, number in zip(KEYS[1:], numbers, strict=True))])
 
 
+def hour_of(partition: str) -> datetime:
+    """When the events of a partition begin, in UTC."""
+    return datetime(*(int(part.partition("=")[2]) for part in partition.split("/")[1:]), tzinfo=timezone.utc)  # type: ignore[arg-type,misc]
+
+
 def datacenter_of(partition: str) -> str:
     return partition.split("/", 1)[0].partition("=")[2]

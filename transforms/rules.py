@@ -59,6 +59,11 @@ EVENT_KINDS: Mapping[str, Rule] = {
 }
 
 
+def fields_of(match: Mapping[str, Any], match_not: Sequence[Mapping[str, Any]] = ()) -> frozenset[str]:
+    """The fields of an event that a rule looks at."""
+    return frozenset(field for rule in (match, *match_not) for field in rule)
+
+
 def compile_rule(match: Mapping[str, Any], match_not: Sequence[Mapping[str, Any]] = ()) -> Rule:
     """The test whether an event matches `match` and none of `match_not`; an empty `match` matches every event.
 
