@@ -16,7 +16,7 @@ from transforms.wikis import known_wikis
 SHIPPED = Path(__file__).parent.parent / "pipeline" / "models.yaml"
 DATA = Path(__file__).parent / "data"
 KINDS = "edit, main_edit, bot_edit, nonbot_edit, page_creation, main_creation, bot_page_creation, nonbot_page_creation"
-MODEL_KEYS = "namespace, on, concurrency, enabled, url, stream, match, match_not, wikis"
+MODEL_KEYS = "namespace, on, concurrency, enabled, url, stream, match, match_not, call_s, mediawiki_calls, wikis"
 HEAD = """\
 lift_wing: {url: "https://lift.wing"}
 streams: {score: "revision-score-{model}", failure: revision-score.error}

@@ -170,7 +170,7 @@ def test_a_partition_that_was_being_replaced_when_the_run_was_killed_is_there_ag
     partition = tables.partition("damaging", HOUR)
     tables.replace(partition, [scored(1)], {})
     replaced = tables.working / "replaced" / partition.relative_to(tables.root)
-    replaced.parent.mkdir(parents=True)
+    replaced.parent.mkdir(parents=True, exist_ok=True)
     partition.rename(replaced)
     tables.tidy()
     assert [row["rev_id"] for row in rows(partition)] == [1]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import lru_cache
+from io import FileIO
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 import orjson
@@ -21,7 +21,6 @@ from transforms.hive_layout import partition_at
 from transforms.read_events import NotAnEvent, parse
 
 _MOST_FILES_OPEN = 64
-_FLUSHED_S = 1.0  # what a killed process has not written yet
 _NO_MODEL = "_"
 _UNKNOWN_PLACE = "_"
 _PARTITIONS_KNOWN = 64
@@ -51,33 +50,25 @@ class _WriteJournalsFn(beam.DoFn):
 
     def start_bundle(self) -> None:
         self._name = f"{uuid.uuid4()}.jsonl"
-        self._open: dict[Path, BinaryIO] = {}  # least recently used first
-        self._flushed = time.monotonic()
+        self._open: dict[Path, FileIO] = {}  # least recently used first
 
     def process(self, event: OutputEvent) -> None:
         line = Entry(event.body, event.failure is not None, bool(event.failure and event.failure.passing))
         self._file(self._folder / place_of(event) / self._name).write(orjson.dumps(line, default=tuple, option=orjson.OPT_APPEND_NEWLINE))
-        if time.monotonic() - self._flushed > _FLUSHED_S:
-            self._flush()
 
     def finish_bundle(self) -> None:
         for file in self._open.values():
             file.close()
 
-    def _file(self, path: Path) -> BinaryIO:
+    def _file(self, path: Path) -> FileIO:
         file = self._open.pop(path, None)
         if file is None:
             path.parent.mkdir(parents=True, exist_ok=True)
-            file = path.open("ab")
+            file = path.open("ab", buffering=0)  # what is written is there when the process is killed
             if len(self._open) >= _MOST_FILES_OPEN:
                 self._open.pop(next(iter(self._open))).close()
         self._open[path] = file
         return file
-
-    def _flush(self) -> None:
-        for file in self._open.values():
-            file.flush()
-        self._flushed = time.monotonic()
 
 
 def place_of(event: OutputEvent) -> str:
