@@ -34,12 +34,26 @@ _CHUNK_BYTES = 64_000_000  # of input files that go through the steps together: 
 
 
 @dataclass
+class CallTimes:
+    """How long the calls of a model took, in milliseconds."""
+
+    count: int = 0
+    sum: int = 0
+    max: int = 0
+
+    @property
+    def mean(self) -> float:
+        return self.sum / self.count
+
+
+@dataclass
 class Outcome:
     """What became of a run."""
 
     counters: Counter[str] = field(default_factory=Counter)  # by step and name
     failures: Counter[str] = field(default_factory=Counter)  # by reason, of what no other try can mend
     unfinished: dict[tuple[str, str], Counter[str]] = field(default_factory=dict)  # by model and partition, the reasons
+    call_ms: dict[str, CallTimes] = field(default_factory=dict)  # by model
 
 
 @dataclass(frozen=True)
@@ -69,7 +83,7 @@ class BatchRun:
             if partitions and len(done.whole) == len(partitions) * len(configuration.models):
                 progress.done += len(partitions)
                 continue
-            counters = self._run(asked, chunk, done, options)
+            counters = self._run(asked, chunk, done, options, outcome)
             outcome.counters += counters
             unfinished = self._settle(asked, chunk, partitions, done.whole, outcome)
             for name in configuration.models.keys() - asked.models.keys():
@@ -101,11 +115,15 @@ class BatchRun:
             return DoneBefore(self._journals, self.tables.streams, frozenset(untouched), self.missing.ids)
         return DoneBefore(self._journals, self.tables.streams, self._whole(configuration, partitions))
 
-    def _run(self, configuration: Configuration, chunk: Sequence[InputFile], done: DoneBefore, options: Sequence[str]) -> Counter[str]:
+    def _run(self, configuration: Configuration, chunk: Sequence[InputFile], done: DoneBefore, options: Sequence[str], outcome: Outcome) -> Counter[str]:
         pipeline = bounded_run.new_pipeline(options)
         fields = NEEDED.union(*(fields_of(model.match, model.match_not) for model in configuration.models.values()))
         score_revisions(pipeline, configuration, Files(chunk, fields), Journals(self._journals), InBundle(), done)
-        return bounded_run.run(pipeline)
+        counters, call_ms = bounded_run.run(pipeline)
+        for name, (count, total, most) in call_ms.items():
+            times = outcome.call_ms.setdefault(name, CallTimes())
+            times.count, times.sum, times.max = times.count + count, times.sum + total, max(times.max, most)
+        return counters
 
     def _settle(
         self, configuration: Configuration, chunk: Sequence[InputFile], partitions: Sequence[str], whole: frozenset[tuple[str, str]], outcome: Outcome

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import schemas
-from pipeline import beam_options, bounded_run, dry_run
+from pipeline import beam_options, bounded_run, dry_run, report
 from pipeline.audit import Missing
 from pipeline.batch_run import Outcome, noted, opened
 from pipeline.input_files import input_files
@@ -46,7 +46,9 @@ def run(configuration: Configuration, arguments: argparse.Namespace, options: li
             print(f"the disk of {arguments.output} is full; make room, and --resume goes on from here", file=sys.stderr)
             return 1
         raise
-    return _report(configuration, outcome, arguments.output)
+    code = _report(configuration, outcome, arguments.output)
+    print(f"\nreport: {report.write(configuration, tables, outcome)}")
+    return code
 
 
 def _tables(configuration: Configuration, arguments: argparse.Namespace) -> Tables:

@@ -82,7 +82,7 @@ def _score(configuration: Configuration, kafka: Kafka, spans: Sequence[Span], ch
     score_revisions(pipeline, configuration, source, KafkaStreams(kafka.address, configuration.failure_stream, kafka.properties), InBundle())
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        return bounded_run.run(pipeline)
+        return bounded_run.run(pipeline)[0]
     except KeyboardInterrupt:
         logging.disable()
         print("stopped; the failures are still there to be tried again", file=sys.stderr)

@@ -6,7 +6,7 @@ import shutil
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from heapq import merge
 from itertools import islice
@@ -95,6 +95,26 @@ def manifest_of(partition: Path) -> Mapping[str, Any] | None:
     return manifest
 
 
+@dataclass
+class Contents:
+    """What a manifest says of the rows of its partition, counted as they go by."""
+
+    model_versions: Counter[str] = field(default_factory=Counter)
+    wikis: Counter[str] = field(default_factory=Counter)
+    predictions: Counter[str] = field(default_factory=Counter)
+    probability: list[int] = field(default_factory=lambda: [0] * 10)  # of true, in tenths; of models that say true or false
+
+    def counted(self, rows: Iterable[Mapping[str, Any]], model: str) -> Iterator[Mapping[str, Any]]:
+        for row in rows:
+            score = row["scores"][model]
+            self.model_versions[score["model_version"]] += 1
+            self.wikis[row["database"]] += 1
+            self.predictions.update(score["prediction"])
+            if "true" in score["probability"]:
+                self.probability[min(9, int(score["probability"]["true"] * 10))] += 1
+            yield row
+
+
 class Unfinished(Exception):
     """A unit that is not whole; says by reason how many of its elements have to be tried again."""
 
@@ -113,8 +133,8 @@ def settle(tables: Tables, model: str, partition: str, journal: Path, about: Map
         raise Unfinished(again)
     failures = {entry.body["meta"]["id"]: entry.body for entry in entries(journal) if entry.failure}
     reasons = Counter(map(alike, failures.values()))
-    versions: Counter[str] = Counter()  # filled as the rows go by
-    told = {"model": model, "partition": partition, "written": now(), "failures": reasons, "model_versions": versions, **about}
+    contents = Contents()
+    told = {"model": model, "partition": partition, "written": now(), "failures": reasons, **about}
     rows: Iterator[Mapping[str, Any]] = scores_in_order(journal)
     try:
         if added:
@@ -123,7 +143,7 @@ def settle(tables: Tables, model: str, partition: str, journal: Path, about: Map
             add_failures(tables, partition, failures, lambda row: score_of(row, model, tables.streams[model]) in healed)
         else:
             add_failures(tables, partition, failures, lambda row: _model_of(row) == model)
-        tables.replace(tables.partition(model, partition), _counted(rows, model, versions), told)
+        tables.replace(tables.partition(model, partition), contents.counted(rows, model), {**told, **vars(contents)})
     except OSError as error:
         raise Unfinished(Counter([f"{error.strerror}: {error.filename or tables.root}"])) from error
     shutil.rmtree(journal, ignore_errors=True)  # a unit without requests has none
@@ -141,12 +161,6 @@ def _merged(new: Iterator[Mapping[str, Any]], there: Iterable[Mapping[str, Any]]
 
 def _order(row: Mapping[str, Any]) -> tuple[str, int, str]:
     return row["database"], row["rev_id"], row["meta"]["id"]
-
-
-def _counted(rows: Iterator[Mapping[str, Any]], model: str, versions: Counter[str]) -> Iterator[Mapping[str, Any]]:
-    for row in rows:
-        versions[row["scores"][model]["model_version"]] += 1
-        yield row
 
 
 def add_failures(
