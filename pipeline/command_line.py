@@ -151,6 +151,7 @@ def _parser() -> _Parser:
     )
     regenerate.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the datasets go, one directory a model")
     regenerate.add_argument("--format", dest="form", choices=["parquet", "avro", "jsonl"], default="parquet", help="of the datasets (default: parquet)")
+    regenerate.add_argument("--max-rate", type=float, metavar="N", help="calls a second at most, over all models")
     regenerate.add_argument("--dry-run", action="store_true", help="say how many calls it takes, how long, and what they ask of the wikis; calls nothing")
     present = regenerate.add_mutually_exclusive_group()
     present.add_argument("--resume", action="store_true", help="go on with a run that broke off, and do what is missing or failed")

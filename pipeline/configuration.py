@@ -83,6 +83,7 @@ _COUNT: Kind[int] = Kind("a whole number of at least 1", "5", lambda value: _is_
 _LIMIT: Kind[int] = Kind("a whole number, 0 to let the requests wait", "5", lambda value: _is_whole(value, 0))
 _NUMBER: Kind[int] = Kind("a whole number", "1", lambda value: _is_whole(value, 0))
 _SECONDS: Kind[float] = Kind("a number of seconds above 0", "30", _is_duration)
+_RATE: Kind[float | None] = Kind("a number of calls above 0", "100", _is_duration)
 _URL: Kind[str] = Kind("an http or https address without user, query or fragment", "https://inference.discovery.wmnet:30443", _is_url)
 _CA_FILE: Kind[str | None] = Kind("a PEM file that exists", "/etc/ssl/certs/ca-certificates.crt", lambda value: _is_text(value) and Path(value).is_file())
 _TEMPLATE: Kind[str] = Kind("a stream name of letters, digits and ._- with {model} in it", '"mediawiki.revision-score-{model}"', _is_template)
@@ -115,13 +116,14 @@ def _configuration(root: Section) -> Configuration:
 
 
 def _lift_wing(section: Section) -> LiftWingSettings:
-    section.only("url", "timeout_s", "max_age_s", "in_flight", "ca_file")
+    section.only("url", "timeout_s", "max_age_s", "in_flight", "calls_per_s", "ca_file")
     default = LiftWingSettings("")
     return LiftWingSettings(
         url=section.need("url", _URL, "").rstrip("/"),
         timeout_s=float(section.get("timeout_s", _SECONDS, default.timeout_s)),
         max_age_s=float(section.get("max_age_s", _SECONDS, default.max_age_s)),
         in_flight=section.get("in_flight", _COUNT, default.in_flight),
+        calls_per_s=section.get("calls_per_s", _RATE, default.calls_per_s),
         ca_file=section.get("ca_file", _CA_FILE, None),
     )
 

@@ -63,7 +63,10 @@ def _seconds(configuration: Configuration, calls: Counter[Endpoint] | dict[Endpo
 
 def _print_what_takes_longest(configuration: Configuration, calls: Counter[Endpoint]) -> None:
     together = sum(count * configuration.models[endpoint.model].call_s for endpoint, count in calls.items()) / configuration.lift_wing.in_flight
-    print(f"\nall models together, {configuration.lift_wing.in_flight} calls at once at most: {_time(max(together, _seconds(configuration, calls)))}")
+    rate = configuration.lift_wing.calls_per_s
+    paced = sum(calls.values()) / rate if rate else 0.0
+    limits = f"{configuration.lift_wing.in_flight} calls at once" + (f" and {rate:g} a second" if rate else "")
+    print(f"\nall models together, {limits} at most: {_time(max(together, paced, _seconds(configuration, calls)))}")
     slowest = sorted(calls, key=lambda endpoint: -_seconds(configuration, {endpoint: calls[endpoint]}))[:_SHOWN]
     print("longest: " + _names((f"{endpoint.name} {_time(_seconds(configuration, {endpoint: calls[endpoint]}))}") for endpoint in slowest))
     wikis: Counter[str] = Counter()

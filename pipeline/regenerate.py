@@ -7,6 +7,7 @@ import errno
 import logging
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import schemas
@@ -26,6 +27,10 @@ def run(configuration: Configuration, arguments: argparse.Namespace, options: li
     """Scores every event below `--input` and prints what came of it. Gives 1 when some elements failed or are unfinished."""
     beam_options.check(options)
     files = input_files(configuration, arguments)
+    if arguments.max_rate is not None:
+        if not arguments.max_rate > 0:
+            raise WrongUse(f"--max-rate: expected a number of calls a second above 0, got {arguments.max_rate:g}")
+        configuration = replace(configuration, lift_wing=replace(configuration.lift_wing, calls_per_s=arguments.max_rate))
     tables = _tables(configuration, arguments)
     _check_output(tables, arguments)
     missing = Missing.read(arguments.missing) if arguments.missing else None

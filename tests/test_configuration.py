@@ -16,6 +16,7 @@ from transforms.wikis import known_wikis
 SHIPPED = Path(__file__).parent.parent / "pipeline" / "models.yaml"
 DATA = Path(__file__).parent / "data"
 KINDS = "edit, main_edit, bot_edit, nonbot_edit, page_creation, main_creation, bot_page_creation, nonbot_page_creation"
+LIFT_WING_KEYS = "url, timeout_s, max_age_s, in_flight, calls_per_s, ca_file"
 MODEL_KEYS = "namespace, on, concurrency, enabled, url, stream, match, match_not, call_s, mediawiki_calls, wikis"
 HEAD = """\
 lift_wing: {url: "https://lift.wing"}
@@ -142,7 +143,7 @@ def test_three_lines_are_a_model(read):
 def test_everything_said_is_read(read, tmp_path):
     (tmp_path / "ca.pem").write_text("-")
     configuration = read("""
-lift_wing: {url: "http://localhost:8080/service/lw/", timeout_s: 0.5, max_age_s: 60, in_flight: 3, ca_file: ca.pem}
+lift_wing: {url: "http://localhost:8080/service/lw/", timeout_s: 0.5, max_age_s: 60, in_flight: 3, ca_file: ca.pem, calls_per_s: 2.5}
 streams: {score: "revision_score_{model}", failure: failures, datacenters: [eqiad]}
 models:
   damaging:
@@ -150,6 +151,8 @@ models:
     on: main_edit
     concurrency: 7
     stream: My.stream_1
+    call_s: 1.5
+    mediawiki_calls: 3
     match: {database: /^en/, page_is_redirect: False, comment: no, meta: {dt: 2024-02-15}}
     match_not: [{performer: {user_groups: [bot]}}, {rev_id: 1}]
     wikis:
@@ -162,7 +165,9 @@ models:
     match_not: {rev_id: 1}
     wikis: {enwiki: {enabled: true}}
 """)
-    assert configuration.lift_wing == LiftWingSettings("http://localhost:8080/service/lw", 0.5, 60.0, 3, "ca.pem")
+    assert configuration.lift_wing == LiftWingSettings("http://localhost:8080/service/lw", 0.5, 60.0, 3, "ca.pem", 2.5)
+    estimates = {name: (model.call_s, model.mediawiki_calls) for name, model in configuration.models.items()}
+    assert estimates == {"damaging": (1.5, 3), "goodfaith": (0.5, 1)}
     assert (configuration.failure_stream, configuration.datacenters) == ("failures", ("eqiad",))
     model = configuration.models["damaging"]
     assert model.stream == "My.stream_1"
@@ -280,7 +285,10 @@ URL = "url: expected an http or https address without user, query or fragment"
         ("{url: http://h, max_age_s: .nan}", "max_age_s: expected a number of seconds above 0, got nan; write max_age_s: 30"),
         ("{url: http://h, in_flight: 1.5}", "in_flight: expected a whole number of at least 1, got 1.5; write in_flight: 5"),
         ("{url: http://h, ca_file: none.pem}", "ca_file: expected a PEM file that exists, got 'none.pem'; write ca_file: /etc/ssl/certs/ca-certificates.crt"),
-        ("{url: http://h, timeout: 3}", "timeout: expected one of url, timeout_s, max_age_s, in_flight, ca_file, got 'timeout'; did you mean timeout_s?"),
+        (
+            "{url: http://h, timeout: 3}",
+            "timeout: expected one of url, timeout_s, max_age_s, in_flight, calls_per_s, ca_file, got 'timeout'; did you mean timeout_s?",
+        ),
     ],
 )
 def test_a_wrong_lift_wing(problems, lift_wing, problem):

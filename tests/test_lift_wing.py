@@ -312,6 +312,14 @@ def test_all_endpoints_together_are_never_asked_more_at_once_than_the_process_al
     assert len(lift_wing.calls()) == 40
 
 
+def test_a_rate_is_for_all_endpoints_together(lift_wing: SimulatedLiftWing, opened: Open) -> None:
+    lw = opened(calls_per_s=100)
+    began = monotonic()
+    for future in [asked(lw, rev_id, endpoint) for rev_id in range(50) for endpoint in (DAMAGING, GOODFAITH)]:
+        assert isinstance(future.result(PATIENCE_S).result, Score)
+    assert 0.85 < monotonic() - began < 5, "a hundred calls, of which ten may come at once"
+
+
 def test_a_model_that_hangs_leaves_the_others_alone(lift_wing: SimulatedLiftWing, opened: Open) -> None:
     lift_wing.control(mode="hang", model="damaging")
     lw = opened()

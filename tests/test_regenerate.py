@@ -278,6 +278,17 @@ def test_a_second_run_in_the_same_place_is_told(lift_wing: SimulatedLiftWing, tm
     )
 
 
+def test_a_rate_holds_and_is_in_the_estimate(lift_wing: SimulatedLiftWing, tmp_path: Path) -> None:
+    hourly(tmp_path / "in", 40)
+    done = run(lift_wing, tmp_path, "--dry-run", "--max-rate", "0.1")
+    assert " calls at once and 0.1 a second at most: 0:1" in done.stdout
+    began = monotonic()
+    assert run(lift_wing, tmp_path, "--max-rate", "40").returncode == 0
+    assert monotonic() - began > (sum(lift_wing.calls().values()) - 10) / 40
+    done = run(lift_wing, tmp_path, "--max-rate", "0")
+    assert (done.returncode, done.stderr) == (2, "revision-scores regenerate: --max-rate: expected a number of calls a second above 0, got 0\n")
+
+
 def test_a_dry_run_tells_the_calls_that_a_run_then_makes(lift_wing: SimulatedLiftWing, tmp_path: Path) -> None:
     hourly(tmp_path / "in")
     (tmp_path / "in" / HOURS[0] / "part-1.jsonl").write_bytes(b"no event\n")

@@ -26,6 +26,7 @@ from transforms.models import Endpoint, LiftWingSettings
 
 _QUEUED_AT_MOST = 64  # of a lane, beyond those in flight: enough that it never runs dry while others are on their way out of Flink's state
 _LOOKS_PER_S = 200  # at broken endpoints, in all: what asking in vain may cost
+_CAUGHT_UP_S = 0.1  # of a rate: what was not called in that time may be called at once
 _SHORTEST_WAIT_S, _LONGEST_WAIT_S = 0.1, 1800.0
 
 
@@ -84,6 +85,8 @@ class LiftWing:
         self._ready: deque[_Lane] = deque()  # lanes with calls to start, in turn
         self._open: set[_Call] = set()  # asked and not answered
         self._in_flight = 0
+        self._next_call = 0.0  # when there may be one, where there is a rate
+        self._resting = False
         self._loop = uvloop.new_event_loop()
         self._loop.set_exception_handler(self._break)
         self._http = HttpCalls(self._loop, settings.timeout_s, settings.ca_file)
@@ -193,7 +196,7 @@ class LiftWing:
             self._ready.append(lane)
 
     def _start(self) -> None:
-        while self._ready and self._in_flight < self._settings.in_flight:
+        while self._ready and self._in_flight < self._settings.in_flight and self._may_call():
             lane = self._ready.popleft()
             lane.listed = False
             call = lane.queue.popleft()
@@ -205,6 +208,23 @@ class LiftWing:
             if lane.limit.is_broken:
                 self._send_away(lane)
             self._list(lane)
+
+    def _may_call(self) -> bool:
+        """Whether the rate allows another call now; if not, `_start` comes again when it does."""
+        if self._settings.calls_per_s is None:
+            return True
+        now = monotonic()
+        if now < self._next_call:
+            if not self._resting:
+                self._resting = True
+                self._loop.call_later(self._next_call - now, self._go_on)
+            return False
+        self._next_call = max(self._next_call, now - _CAUGHT_UP_S) + 1 / self._settings.calls_per_s
+        return True
+
+    def _go_on(self) -> None:
+        self._resting = False
+        self._start()
 
     def _send_away(self, lane: _Lane) -> None:
         """What waits in memory for a broken endpoint can wait elsewhere."""
