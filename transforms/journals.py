@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 import uuid
 from collections.abc import Iterator, Mapping
@@ -54,7 +56,9 @@ class _WriteJournalsFn(beam.DoFn):
 
     def process(self, event: OutputEvent) -> None:
         line = Entry(event.body, event.failure is not None, bool(event.failure and event.failure.passing))
-        self._file(self._folder / place_of(event) / self._name).write(orjson.dumps(line, default=tuple, option=orjson.OPT_APPEND_NEWLINE))
+        encoded = orjson.dumps(line, default=tuple, option=orjson.OPT_APPEND_NEWLINE)
+        if self._file(self._folder / place_of(event) / self._name).write(encoded) < len(encoded):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def finish_bundle(self) -> None:
         for file in self._open.values():
