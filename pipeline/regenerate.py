@@ -27,21 +27,20 @@ def run(configuration: Configuration, arguments: argparse.Namespace, options: li
     """Scores every event below `--input` and prints what came of it. Gives 1 when some elements failed or are unfinished."""
     beam_options.check(options)
     files = input_files(configuration, arguments)
-    if arguments.max_rate is not None:
-        if not arguments.max_rate > 0:
-            raise WrongUse(f"--max-rate: expected a number of calls a second above 0, got {arguments.max_rate:g}")
-        configuration = replace(configuration, lift_wing=replace(configuration.lift_wing, calls_per_s=arguments.max_rate))
+    configuration = _paced(configuration, arguments.max_rate)
     tables = _tables(configuration, arguments)
     _check_output(tables, arguments)
     missing = Missing.read(arguments.missing) if arguments.missing else None
     configuration = bounded_run.without_stopped(configuration)
-    print(f"{len(files)} file{'s' if len(files) > 1 else ''} from {arguments.input}, scored by {configuration.lift_wing.url}", flush=True)
+    work = f"{len(files)} file{'s' if len(files) > 1 else ''} from {arguments.input}, scored by {configuration.lift_wing.url}"
     if arguments.dry_run:
+        print(work)
         done = noted(tables, overwrite=arguments.overwrite, missing=missing).done(configuration) if arguments.resume or missing else None
         return dry_run.run(configuration, files, done, arguments.form)
     stopped = _stop_on_signals()
     try:
         with opened(tables, resume=arguments.resume, overwrite=arguments.overwrite, missing=missing) as batch:
+            print(work, flush=True)
             outcome = batch.score(configuration, files, options)
     except BaseException as error:
         if stopped:
@@ -54,6 +53,14 @@ def run(configuration: Configuration, arguments: argparse.Namespace, options: li
     code = _report(configuration, outcome, arguments.output)
     print(f"\nreport: {report.write(configuration, tables, outcome)}")
     return code
+
+
+def _paced(configuration: Configuration, rate: float | None) -> Configuration:
+    if rate is None:
+        return configuration
+    if not rate > 0:
+        raise WrongUse(f"--max-rate: expected a number of calls a second above 0, got {rate:g}")
+    return replace(configuration, lift_wing=replace(configuration.lift_wing, calls_per_s=rate))
 
 
 def _tables(configuration: Configuration, arguments: argparse.Namespace) -> Tables:

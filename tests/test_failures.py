@@ -85,7 +85,7 @@ def test_the_id_tells_steps_models_and_originals_apart_but_not_reasons() -> None
 
 def test_the_step_writes_error_events_to_the_failure_stream() -> None:
     failure = Failure("ScoreWithLiftWing", "404: gone", ORIGINAL, "codfw", "damaging", "partition")
-    expected = OutputEvent(STREAM, built(step="ScoreWithLiftWing", reason="404: gone", model="damaging"), "codfw", "partition")
+    expected = OutputEvent(STREAM, built(step="ScoreWithLiftWing", reason="404: gone", model="damaging"), "codfw", "partition", failure=failure)
     with TestPipeline(FnApiRunner()) as p:
         written = p | beam.Create([failure]) | WriteFailures(beam.Map(lambda event: event), STREAM, clock)
         assert_that(written, equal_to([expected]))
