@@ -76,6 +76,9 @@ def test_regenerate_goes_on_past_what_fails_and_names_it(lift_wing: SimulatedLif
     assert (empty, total) == ("", f"7 failures, with their originals in {tmp_path}/out/{ERRORS}")
     assert [first.split(None, 1), second.split(None, 1)] == [["3", "404: no model"], ["2", "400: no revision N"]]
     assert len(others) == 2
+    rows_of_failures = [row for place, of_place in rows(tmp_path / "out").items() if place.startswith(ERRORS) for row in of_place]
+    assert len(rows_of_failures) == 7
+    assert {row["raw_event"] for row in rows_of_failures} >= {"nonsense"}
     (suffix,) = {path.name.partition(".")[2] for path in (tmp_path / "out").rglob("part-*")}
     assert suffix == {"parquet": "parquet", "avro": "avro", "jsonl": "jsonl.gz"}[form]
 

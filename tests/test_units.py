@@ -84,12 +84,14 @@ def test_each_event_is_in_the_journal_of_its_partition_and_model(tmp_path: Path)
         score(2, partition=None, dt="2024-02-05T01:00:00Z"),
         failure(3),
         failure(4, partition=None),  # by the time of its original
-        failed(Failure("ReadEvents", "not JSON", "no event", "codfw", None, None), ERRORS, NOW),
+        failed(Failure("ReadEvents", "not JSON", "no event", "codfw"), ERRORS, NOW),  # by the time when it was noticed
+        failed(Failure("ReadEvents", "cannot be read", "in/a.parquet", "codfw", passing=True), ERRORS, NOW),  # of any partition
     )
     found = {(partition, model): [(entry.failure, entry.body.get("rev_id")) for entry in entries(journal)] for partition, model, journal in journals(tmp_path)}
     assert found == {
         (HOUR, "damaging"): [(False, 1), (True, None), (True, None)],
         (of_time, "damaging"): [(False, 2)],
+        ("datacenter=codfw/year=2024/month=2/day=15/hour=0", None): [(True, None)],
         ("_", None): [(True, None)],
     }
 

@@ -24,7 +24,7 @@ from transforms.read_events import NotAnEvent, parse
 
 _MOST_FILES_OPEN = 64
 _NO_MODEL = "_"
-_UNKNOWN_PLACE = "_"
+_UNKNOWN_PLACE = "_"  # of a file that cannot be read: it may be of any
 _PARTITIONS_KNOWN = 64
 
 
@@ -80,7 +80,7 @@ def place_of(event: OutputEvent) -> str:
     model = event.request.model if event.request else event.failure.model if event.failure else None
     partition = event.partition
     if partition is None and event.failure:
-        partition = _partition_of_original(event.failure.original, event.datacenter) or _UNKNOWN_PLACE
+        partition = _partition_of_original(event.failure.original, event.datacenter) or (_UNKNOWN_PLACE if event.failure.passing else None)
     return f"{partition or partition_at(event.datacenter, event.body['dt'])}/{model or _NO_MODEL}"
 
 
