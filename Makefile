@@ -25,6 +25,7 @@ lint: $(VENV)/.complete
 bench: build
 	$(BIN)/python -m tests.benchmarks.http_clients
 	$(BIN)/python -m tests.benchmarks.batch
+	$(BIN)/python -m tests.benchmarks.batch_isolation
 	$(BIN)/python -m tests.benchmarks.overhead
 
 # All that a stream has to bear, on a Flink cluster of processes of its own: some two hours, of which the last two take one.
