@@ -19,8 +19,9 @@ from transforms.lift_wing import Answer
 from transforms.models import Configuration, Endpoint
 
 _MOST_OWED = 2_000  # requests of all models but the slowest; bounds the memory of a bundle, and is far above what is ever in flight
-_MOST_OWED_IN_ALL = 20_000  # so that one that hangs holds up the others only when it has failed for good
-_PATIENCE_S = 60.0  # with an endpoint that gives no sign of life; what it is asked for then fails, and can be asked for in another run
+_MOST_OWED_IN_ALL = 50_000  # so that one that hangs holds up no other before it is given up; some 4 KB each
+_SHORTEST_LOOK_S = 0.1
+_PATIENCE_S = 45.0  # with an endpoint that gives no sign of life; what it is asked for then fails, and can be asked for in another run
 _TAKEN_AT_ONCE = 128
 
 
@@ -72,6 +73,7 @@ class _AskInBundleFn(AskFn):
             if isinstance(answer.result, NotCalled):
                 wait = self.lift_wing.seconds_to_wait(endpoint, int(pending.waited))
                 pending.waited = wait > 0
+                wait = min(wait, max(_SHORTEST_LOOK_S, _PATIENCE_S - self.lift_wing.seconds_failing(endpoint)))  # to be given up in time
             self.lift_wing.later(max(0.0, wait), partial(self._ask, pending, endpoint, answers))
 
 
