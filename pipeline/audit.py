@@ -14,14 +14,13 @@ import orjson
 import schemas
 from pipeline.input_files import input_files
 from pipeline.wrong_use import WrongUse
-from transforms.build_revision_score import event_time, score_id
+from transforms.build_revision_score import partition_of_event, score_id
 from transforms.elements import Raw
 from transforms.file_source import InputFile, read_file
-from transforms.hive_layout import partition_at
 from transforms.models import Configuration
-from transforms.read_events import NotAnEvent, event_in, is_canary, parse
+from transforms.read_events import NotAnEvent, event_in, is_canary
 from transforms.select_models import Selection
-from transforms.units import score_of
+from transforms.units import rows_in, score_of
 
 _WHY = ("missing", "failed", "older")
 
@@ -52,7 +51,10 @@ def run(configuration: Configuration, arguments: argparse.Namespace) -> int:
     files = input_files(configuration, arguments)
     if not arguments.scores.is_dir():
         raise WrongUse(f"--scores: no such directory: {arguments.scores}")
-    expected, holes = audit(configuration, files, arguments.scores)
+    try:
+        expected, holes = audit(configuration, files, arguments.scores)
+    except NotAnEvent as error:
+        raise WrongUse(f"--scores: {error}; remove the partition, and regenerate --resume makes it anew") from error
     if arguments.list:
         arguments.list.write_bytes(b"".join(orjson.dumps(hole.as_json(), option=orjson.OPT_APPEND_NEWLINE) for hole in holes))
     counts = Counter((hole.place, hole.why) for hole in holes)
@@ -71,8 +73,8 @@ def audit(configuration: Configuration, files: Sequence[InputFile], root: Path) 
         for place, rev_id, name in wanted:
             of_units.setdefault((place.model, place.partition), {})[name] = place.wiki, rev_id
         for (model, partition), of_unit in of_units.items():
-            versions = {row["meta"]["id"]: row["scores"][model]["model_version"] for row in _rows(root / schemas.table_name(streams[model]) / partition)}
-            failed = {score_of(row, model, streams[model]) for row in _rows(root / schemas.table_name(configuration.failure_stream) / partition)}
+            versions = {row["meta"]["id"]: row["scores"][model]["model_version"] for row in rows_in(root / schemas.table_name(streams[model]) / partition)}
+            failed = {score_of(row, model, streams[model]) for row in rows_in(root / schemas.table_name(configuration.failure_stream) / partition)}
             for name, (wiki, rev_id) in of_unit.items():
                 place = Place(model, wiki, partition)
                 expected[place] += 1
@@ -86,8 +88,9 @@ def audit(configuration: Configuration, files: Sequence[InputFile], root: Path) 
 def _by_partition(files: Sequence[InputFile], selection: Selection, streams: Mapping[str, str]) -> Iterator[Iterator[tuple[Place, int, str]]]:
     """The scores that should be, one partition's after the other's; all at once where a place does not tell the partition."""
     groups: dict[str | None, list[InputFile]] = {}
+    in_heap = any(file.partition is None for file in files)
     for file in files:
-        groups.setdefault(None if any(each.partition is None for each in files) else file.partition, []).append(file)
+        groups.setdefault(None if in_heap else file.partition, []).append(file)
     for group in groups.values():
         yield (found for file in group for raw in read_file(file) for found in _wanted(raw, selection, streams))
 
@@ -95,27 +98,18 @@ def _by_partition(files: Sequence[InputFile], selection: Selection, streams: Map
 def _wanted(raw: Raw, selection: Selection, streams: Mapping[str, str]) -> Iterator[tuple[Place, int, str]]:
     try:
         event = event_in(raw)
-        partition = raw.partition or partition_at(raw.datacenter, event_time(event))
-    except (NotAnEvent, ValueError, TypeError, AttributeError, OverflowError):  # regenerate says what is wrong with it
+    except NotAnEvent:  # regenerate says what is wrong with it
         return
-    if not is_canary(event):
+    partition = raw.partition or partition_of_event(event, raw.datacenter)
+    if partition and not is_canary(event):
         for endpoint in selection.endpoints(event):
             yield Place(endpoint.model, endpoint.wiki, partition), event["rev_id"], score_id(event, streams[endpoint.model])
-
-
-def _rows(place: Path) -> Iterator[Mapping[str, Any]]:
-    """All rows below a place; none when there is no such place."""
-    for path in sorted(place.rglob("part-*")) if place.is_dir() else ():
-        for raw in read_file(InputFile(str(path), "", None)):
-            if raw.problem:
-                raise WrongUse(f"--scores: {raw.problem}; remove the partition, and regenerate --resume makes it anew")
-            yield parse(raw.data) if isinstance(raw.data, bytes) else raw.data
 
 
 def _newest_versions(table: Path, model: str) -> dict[str, str]:
     """By wiki, the version of the score that was written last."""
     newest: dict[str, tuple[str, str]] = {}
-    for row in _rows(table):
+    for row in rows_in(table):
         found = row["meta"]["dt"], row["scores"][model]["model_version"]
         newest[row["database"]] = max(newest.get(row["database"], found), found)
     return {wiki: version for wiki, (_, version) in newest.items()}

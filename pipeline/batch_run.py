@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 import uuid
 from collections import Counter
@@ -16,6 +15,7 @@ from typing import Any
 import orjson
 
 from pipeline import bounded_run
+from pipeline.alone import alone_in
 from pipeline.audit import Missing
 from pipeline.graph import score_revisions
 from pipeline.progress import Progress
@@ -97,15 +97,14 @@ class BatchRun:
 
     def _whole(self, configuration: Configuration, partitions: Sequence[str]) -> frozenset[tuple[str, str]]:
         """The units, of these partitions if there are any, that need no work."""
-        if not partitions:
-            partitions = [str(path.parent.relative_to(table)) for table in self._roots(configuration) for path in table.rglob(MANIFEST)]
-        manifests = {
-            (model, partition): manifest_of(self.tables.partition(model, partition)) for model in configuration.models for partition in set(partitions)
-        }
-        return frozenset(unit for unit, manifest in manifests.items() if manifest and (not self.overwrite or manifest["run"] == self.name))
-
-    def _roots(self, configuration: Configuration) -> list[Path]:
-        return [self.tables.partition(model, "") for model in configuration.models]
+        whole = set()
+        for model in configuration.models:
+            table = self.tables.partition(model, "")
+            for partition in partitions or [str(path.parent.relative_to(table)) for path in table.rglob(MANIFEST)]:
+                manifest = manifest_of(table / partition)
+                if manifest and (not self.overwrite or manifest["run"] == self.name):
+                    whole.add((model, partition))
+        return frozenset(whole)
 
     def done(self, configuration: Configuration, partitions: Sequence[str] = ()) -> DoneBefore:
         """Tells which scores are there, of these partitions if there are any."""
@@ -153,9 +152,10 @@ class BatchRun:
         unreadable = {}
         for partition, model, journal in list(journals(self._journals)):
             if model is None:
-                if reasons := Counter(alike(entry.body) for entry in entries(journal) if entry.passing):
+                failed = list(entries(journal))
+                if reasons := Counter(alike(entry.body) for entry in failed if entry.passing):
                     unreadable[partition] = reasons
-                failures = {entry.body["meta"]["id"]: entry.body for entry in entries(journal) if not entry.passing}
+                failures = {entry.body["meta"]["id"]: entry.body for entry in failed if not entry.passing}
                 if failures:
                     add_failures(self.tables, partition, failures)
                 outcome.failures += Counter(map(alike, failures.values()))
@@ -213,11 +213,7 @@ def opened(tables: Tables, *, resume: bool, overwrite: bool, missing: Missing | 
         tables.working.mkdir(exist_ok=True)
     except OSError as error:
         raise WrongUse(f"--output: {tables.root} cannot be made: {error.strerror}") from error
-    with (tables.working / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise WrongUse(f"--output: another run writes to {tables.root}; wait for it, or stop it") from error
+    with alone_in(tables.working, f"--output: another run writes to {tables.root}; wait for it, or stop it"):
         tables.tidy()
         if not resume:
             shutil.rmtree(tables.working / "journals", ignore_errors=True)

@@ -13,8 +13,9 @@ from typing import TextIO
 
 from typing_extensions import Self
 
+from transforms.journals import is_of_failure
+
 _ON_TERMINAL_S, _ELSEWHERE_S = 0.5, 60.0
-_FAILURE = (b",true,true]\n", b",true,false]\n")  # how the line of a failure ends
 
 
 class Progress:
@@ -73,6 +74,6 @@ class Progress:
                     for line in file:
                         if line.endswith(b"\n"):
                             self._read[path] = self._read.get(path, 0) + len(line)
-                            (self._failures if line.endswith(_FAILURE) else self._scores)[path.parent.name] += 1
+                            (self._failures if is_of_failure(line) else self._scores)[path.parent.name] += 1
             except FileNotFoundError:  # it has become a partition
                 continue

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import fcntl
 import logging
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from pipeline.alone import alone_in
 from pipeline.flink_jobs import FlinkRest, Unreachable
 from pipeline.graph import score_revisions
 from pipeline.kafka_settings import Kafka, input_topics, output_topics
@@ -79,15 +79,9 @@ def _check_flink(address: str) -> None:
         raise WrongUse(f"--flink: {error}; start one, for instance: python -m runners.local_flink") from error
 
 
-@contextmanager
-def _alone_in(state: Path) -> Iterator[None]:
+def _alone_in(state: Path) -> AbstractContextManager[None]:
     """Two runs in one place would take each other's checkpoints for their own."""
-    with (state / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise WrongUse(f"--state: another stream works in {state}; stop it, or name another --group or --state") from error
-        yield
+    return alone_in(state, f"--state: another stream works in {state}; stop it, or name another --group or --state")
 
 
 def _log_to(file: Path) -> None:

@@ -61,8 +61,21 @@ def revision_score(raw: Mapping[str, Any], model: str, stream: str, score: Score
 
 def score_id(raw: Mapping[str, Any], stream: str) -> str:
     """The `meta.id` of the score that comes of an event in a stream."""
-    meta = raw.get("meta") or {}
-    return str(uuid.uuid5(_IDS, f"{stream} {raw['database']} {raw['rev_id']} {meta.get('id')}"))
+    return str(uuid.uuid5(_IDS, f"{stream} {raw['database']} {raw['rev_id']} {id_of(raw)}"))
+
+
+def id_of(raw: Mapping[str, Any]) -> Any:
+    """The `meta.id` of an event that nobody has checked; None when it has none."""
+    meta = raw.get("meta")
+    return meta.get("id") if isinstance(meta, Mapping) else None
+
+
+def partition_of_event(raw: Mapping[str, Any], datacenter: str) -> str | None:
+    """The partition of an event that nobody has checked, by its time; None when it tells none."""
+    try:
+        return partition_at(datacenter, event_time(raw))
+    except (ValueError, TypeError, AttributeError, OverflowError):
+        return None
 
 
 def _whole(value: Any) -> Any:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import apache_beam as beam
 import orjson
 
-from transforms.build_revision_score import event_time, score_id
+from transforms.build_revision_score import partition_of_event, score_id
 from transforms.elements import Event, OutputEvent
 from transforms.hive_layout import partition_at
 from transforms.read_events import NotAnEvent, parse
@@ -86,8 +86,8 @@ def place_of(event: OutputEvent) -> str:
 
 def _partition_of_original(text: str, datacenter: str) -> str | None:
     try:
-        return partition_at(datacenter, event_time(parse(text)))
-    except (NotAnEvent, ValueError, TypeError, AttributeError, OverflowError):
+        return partition_of_event(parse(text), datacenter)
+    except NotAnEvent:
         return None
 
 
@@ -122,6 +122,11 @@ def scores_in_order(journal: Path) -> Iterator[Mapping[str, Any]]:
             before = name
 
 
+def is_of_failure(line: bytes) -> bool:
+    """Whether the line of a journal is of a failure; told by its end, without reading it all."""
+    return line.endswith((b",true,true]\n", b",true,false]\n"))
+
+
 def journals(folder: Path) -> Iterator[tuple[str, str | None, Path]]:
     """Each journal below `folder` with its partition ("_" where that is unknown) and model (None: failures before there was one)."""
     for path in sorted({path.parent for path in folder.rglob("*.jsonl")}):
@@ -139,17 +144,16 @@ class DoneBefore:
     only: frozenset[str] | None = None  # the `meta.id`s of scores; None: all that are not there
 
     def __call__(self, event: Event, model: str) -> bool:
-        try:
-            partition = event.partition or partition_at(event.datacenter, event_time(event.raw))
-            if (model, partition) in self.whole:
-                return True
-            ids = _ids_in(self.folder / partition / model)
-            if not ids and self.only is None:
-                return False
-            name = score_id(event.raw, self.streams[model])
-            return name in ids or (self.only is not None and name not in self.only)
-        except (ValueError, TypeError, AttributeError, OverflowError):  # it has no time, or a meta that is none, which another step will find
+        partition = event.partition or partition_of_event(event.raw, event.datacenter)
+        if partition is None:  # another step will find that it has no time
             return False
+        if (model, partition) in self.whole:
+            return True
+        ids = _ids_in(self.folder / partition / model)
+        if not ids and self.only is None:
+            return False
+        name = score_id(event.raw, self.streams[model])
+        return name in ids or (self.only is not None and name not in self.only)
 
 
 @lru_cache(maxsize=_PARTITIONS_KNOWN)

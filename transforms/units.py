@@ -129,16 +129,17 @@ def settle(tables: Tables, model: str, partition: str, journal: Path, about: Map
 
     Raises Unfinished, and leaves the journal, when another try may mend some of its failures or the disk is full. May be repeated when it broke off.
     """
-    if again := Counter(alike(entry.body) for entry in entries(journal) if entry.passing):
+    failed = [entry for entry in entries(journal) if entry.failure]
+    if again := Counter(alike(entry.body) for entry in failed if entry.passing):
         raise Unfinished(again)
-    failures = {entry.body["meta"]["id"]: entry.body for entry in entries(journal) if entry.failure}
+    failures = {entry.body["meta"]["id"]: entry.body for entry in failed}
     reasons = Counter(map(alike, failures.values()))
     contents = Contents()
     told = {"model": model, "partition": partition, "written": now(), "failures": reasons, **about}
     rows: Iterator[Mapping[str, Any]] = scores_in_order(journal)
     try:
         if added:
-            rows = _merged(rows, sorted(_rows(tables.partition(model, partition)), key=_order))
+            rows = _merged(rows, sorted(rows_in(tables.partition(model, partition)), key=_order))
             healed = {entry.body["meta"]["id"] for entry in entries(journal) if not entry.failure}
             add_failures(tables, partition, failures, lambda row: score_of(row, model, tables.streams[model]) in healed)
         else:
@@ -167,7 +168,7 @@ def add_failures(
     tables: Tables, partition: str, failures: Mapping[str, Mapping[str, Any]], replaced: Callable[[Mapping[str, Any]], bool] = lambda row: False
 ) -> None:
     """Rows for the failure table by their `meta.id`, in the stead of those that are there and `replaced`."""
-    there = {row["meta"]["id"]: row for row in _rows(tables.failures(partition))}
+    there = {row["meta"]["id"]: row for row in rows_in(tables.failures(partition))}
     kept = {name: row for name, row in there.items() if not replaced(row)}
     if failures or len(kept) < len(there):
         tables.replace(tables.failures(partition), {**kept, **failures}.values())
@@ -188,9 +189,12 @@ def score_of(failure: Mapping[str, Any], model: str, stream: str) -> str | None:
         return None
 
 
-def _rows(partition: Path) -> Iterator[Mapping[str, Any]]:
-    for path in sorted(partition.glob("part-*")) if partition.is_dir() else ():
+def rows_in(place: Path) -> Iterator[Mapping[str, Any]]:
+    """All rows below a place; none when there is no such place. Raises NotAnEvent for what cannot be read."""
+    for path in sorted(place.rglob("part-*")) if place.is_dir() else ():
         for raw in read_file(InputFile(str(path), "", None)):
+            if raw.problem:
+                raise NotAnEvent(raw.problem)
             yield parse(raw.data) if isinstance(raw.data, bytes) else raw.data
 
 
