@@ -35,6 +35,7 @@ setup(
             "mypy>=1.11",
             "psutil>=5.9",  # what the benchmarks measure with
             "pytest>=8",
+            "pytest-xdist>=3.5",  # half of the tests wait for a broker or for Flink
             "ruff>=0.6",
             "types-PyYAML",
             "types-psutil",
