@@ -7,7 +7,7 @@ FLINK := runners/flink/target/flink-job-server.jar
 KAFKA := runners/kafka/target/jars/.complete
 KUBERNETES := runners/kubernetes/target/.complete
 
-.PHONY: demo test build lint bench bench-stream clean
+.PHONY: demo test build lint bench bench-batch bench-stream clean
 
 demo: build
 	@$(BIN)/python -m pipeline demo
@@ -27,6 +27,12 @@ bench: build
 	$(BIN)/python -m tests.benchmarks.batch
 	$(BIN)/python -m tests.benchmarks.batch_isolation
 	$(BIN)/python -m tests.benchmarks.overhead
+
+# A batch run at size, beside what one would write instead: some three quarters of an hour.
+bench-batch: build
+	$(BIN)/python -m tests.benchmarks.batch --events 100000,1000000 --rounds 1 --only damaging --without wikidatawiki
+	$(BIN)/python -m tests.benchmarks.batch --events 100000 --rounds 1 --only damaging --without wikidatawiki --systems regenerate,threads,pyspark
+	$(BIN)/python -m tests.benchmarks.batch_isolation --events 200000
 
 # All that a stream has to bear, on a Flink cluster of processes of its own: some two hours, of which the last two take one.
 bench-stream: build

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
-import sys
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import lru_cache
+from heapq import merge
 from io import FileIO
+from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -26,6 +28,7 @@ _MOST_FILES_OPEN = 64
 _NO_MODEL = "_"
 _UNKNOWN_PLACE = "_"  # of a file that cannot be read: it may be of any
 _PARTITIONS_KNOWN = 64
+_LINES_SORTED = 4_000  # in memory, of some 1,500 bytes
 
 
 class Entry(NamedTuple):
@@ -52,26 +55,27 @@ class _WriteJournalsFn(beam.DoFn):
 
     def start_bundle(self) -> None:
         self._name = f"{uuid.uuid4()}.jsonl"
-        self._open: dict[Path, FileIO] = {}  # least recently used first
+        self._open: dict[str, FileIO] = {}  # by place, least recently used first
 
     def process(self, event: OutputEvent) -> None:
         line = Entry(event.body, event.failure is not None, bool(event.failure and event.failure.passing))
         encoded = orjson.dumps(line, default=tuple, option=orjson.OPT_APPEND_NEWLINE)
-        if self._file(self._folder / place_of(event) / self._name).write(encoded) < len(encoded):
+        if self._file(place_of(event)).write(encoded) < len(encoded):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def finish_bundle(self) -> None:
         for file in self._open.values():
             file.close()
 
-    def _file(self, path: Path) -> FileIO:
-        file = self._open.pop(path, None)
+    def _file(self, place: str) -> FileIO:
+        file = self._open.pop(place, None)
         if file is None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            file = path.open("ab", buffering=0)  # what is written is there when the process is killed
+            folder = self._folder / place
+            folder.mkdir(parents=True, exist_ok=True)
+            file = (folder / self._name).open("ab", buffering=0)  # what is written is there when the process is killed
             if len(self._open) >= _MOST_FILES_OPEN:
                 self._open.pop(next(iter(self._open))).close()
-        self._open[path] = file
+        self._open[place] = file
         return file
 
 
@@ -102,24 +106,37 @@ def entries(journal: Path) -> Iterator[Entry]:
 
 def scores_in_order(journal: Path) -> Iterator[Mapping[str, Any]]:
     """The score events of a journal by wiki and revision, so that readers find one of them by the statistics of its row group; each once: an
-    event may come again, and a worker that died may have written what its successor wrote again."""
-    places: list[tuple[str, int, str, int, int]] = []  # of the lines alone: they may be more than fit into memory
+    event may come again, and a worker that died may have written what its successor wrote again. Sorted on disk, as they may be more than fit
+    into memory."""
     with ExitStack() as stack:
-        files = [stack.enter_context(path.open("rb")) for path in sorted(journal.glob("*.jsonl"))]
-        for number, file in enumerate(files):
-            begin = 0
-            for line in file:
-                body, failure, _ = orjson.loads(line) if line.endswith(b"\n") else ({}, True, True)
-                if not failure:
-                    places.append((sys.intern(body["database"]), body["rev_id"], body["meta"]["id"], number, begin))
-                begin += len(line)
-        places.sort()
         before = None
-        for _, _, name, number, begin in places:
-            if name != before:
-                files[number].seek(begin)
-                yield orjson.loads(files[number].readline())[0]
-            before = name
+        for body in merge(*_sorted_runs(journal, stack), key=order):
+            if order(body) != before:
+                yield body
+            before = order(body)
+
+
+def order(body: Mapping[str, Any]) -> tuple[str, int, str]:
+    """Where a score stands in its partition: by wiki, revision and `meta.id`."""
+    return body["database"], body["rev_id"], body["meta"]["id"]
+
+
+def _sorted_runs(journal: Path, stack: ExitStack) -> Iterator[Iterator[Mapping[str, Any]]]:
+    """Parts of a journal in order, each in a file."""
+    lines = _lines_of_scores(journal)
+    while some := sorted(islice(lines, _LINES_SORTED)):
+        run = stack.enter_context(TemporaryFile(dir=journal))  # noqa: SIM115
+        run.writelines(line for _, line in some)
+        run.seek(0)
+        yield (orjson.loads(line)[0] for line in run)
+
+
+def _lines_of_scores(journal: Path) -> Iterator[tuple[tuple[str, int, str], bytes]]:
+    for path in sorted(journal.glob("*.jsonl")):
+        with path.open("rb") as lines:
+            for line in lines:
+                if line.endswith(b"\n") and not is_of_failure(line):
+                    yield order(orjson.loads(line)[0]), line
 
 
 def is_of_failure(line: bytes) -> bool:
@@ -149,7 +166,7 @@ class DoneBefore:
             return False
         if (model, partition) in self.whole:
             return True
-        ids = _ids_in(self.folder / partition / model)
+        ids = _ids_in(self.folder, partition, model)
         if not ids and self.only is None:
             return False
         name = score_id(event.raw, self.streams[model])
@@ -157,8 +174,8 @@ class DoneBefore:
 
 
 @lru_cache(maxsize=_PARTITIONS_KNOWN)
-def _ids_in(journal: Path) -> frozenset[str]:
-    return frozenset(entry.body["meta"]["id"] for entry in entries(journal) if not entry.failure)
+def _ids_in(folder: Path, partition: str, model: str) -> frozenset[str]:
+    return frozenset(entry.body["meta"]["id"] for entry in entries(folder / partition / model) if not entry.failure)
 
 
 def forget_failures(folder: Path) -> None:

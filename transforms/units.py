@@ -19,7 +19,7 @@ import schemas
 from transforms.build_revision_score import score_id
 from transforms.failures import alike
 from transforms.file_source import InputFile, read_file
-from transforms.journals import entries, scores_in_order
+from transforms.journals import entries, order, scores_in_order
 from transforms.part_files import PART_FILES
 from transforms.read_events import NotAnEvent, parse
 
@@ -139,7 +139,7 @@ def settle(tables: Tables, model: str, partition: str, journal: Path, about: Map
     rows: Iterator[Mapping[str, Any]] = scores_in_order(journal)
     try:
         if added:
-            rows = _merged(rows, sorted(rows_in(tables.partition(model, partition)), key=_order))
+            rows = _merged(rows, sorted(rows_in(tables.partition(model, partition)), key=order))
             healed = {entry.body["meta"]["id"] for entry in entries(journal) if not entry.failure}
             add_failures(tables, partition, failures, lambda row: score_of(row, model, tables.streams[model]) in healed)
         else:
@@ -154,14 +154,10 @@ def settle(tables: Tables, model: str, partition: str, journal: Path, about: Map
 def _merged(new: Iterator[Mapping[str, Any]], there: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
     """Both in one order; of two with the same `meta.id` the new one."""
     before = None
-    for row in merge(new, there, key=_order):
+    for row in merge(new, there, key=order):
         if row["meta"]["id"] != before:
             yield row
         before = row["meta"]["id"]
-
-
-def _order(row: Mapping[str, Any]) -> tuple[str, int, str]:
-    return row["database"], row["rev_id"], row["meta"]["id"]
 
 
 def add_failures(

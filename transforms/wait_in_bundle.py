@@ -18,8 +18,9 @@ from transforms.asking import AskFn, Batch, Output, Pending, in_global_window
 from transforms.lift_wing import Answer
 from transforms.models import Configuration, Endpoint
 
-_MOST_OWED = 2_000  # requests of all models but the slowest; bounds the memory of a bundle, and is far above what is ever in flight
+_MOST_OWED = 2_000  # requests of all models that answer; bounds the memory of a bundle, and is far above what is ever in flight
 _MOST_OWED_IN_ALL = 50_000  # so that one that hangs holds up no other before it is given up; some 4 KB each
+_SILENT_AFTER_S = 1.0  # a model that owes answers and gave none for so long may hang
 _SHORTEST_LOOK_S = 0.1
 _PATIENCE_S = 45.0  # with an endpoint that gives no sign of life; what it is asked for then fails, and can be asked for in another run
 _TAKEN_AT_ONCE = 128
@@ -37,16 +38,26 @@ class _AskInBundleFn(AskFn):
     def start_bundle(self) -> None:
         self._answers = _Answers()
         self._owed: Counter[str] = Counter()  # by model
+        self._heard_at: dict[str, float] = {}  # when a model that owes answers gave one last, or was asked first
 
     def process(self, batch: Batch) -> Iterator[Output]:
         for request in batch:
             endpoint = self.endpoint(request.model, request.wiki)
             assert endpoint, f"{request.model} of {request.wiki} was selected and is not configured"
+            if not self._owed[request.model]:
+                self._heard_at[request.model] = time.monotonic()
             self._owed[request.model] += 1
             self._ask(Pending(request, time.time()), endpoint, self._answers)
-        owed = self._owed.total()
-        if owed > _MOST_OWED_IN_ALL or owed - max(self._owed.values()) > _MOST_OWED:
+        while self._owes_too_much():
             yield from self._next()
+
+    def _owes_too_much(self) -> bool:
+        """Whether the input has to wait for answers; it waits for no model that may hang, as long as memory lasts."""
+        owed = self._owed.total()
+        if owed <= _MOST_OWED or owed > _MOST_OWED_IN_ALL:
+            return owed > _MOST_OWED
+        silent_since = time.monotonic() - _SILENT_AFTER_S
+        return sum(count for model, count in self._owed.items() if self._heard_at[model] > silent_since) > _MOST_OWED
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         while self._owed.total():
@@ -57,8 +68,11 @@ class _AskInBundleFn(AskFn):
                     yield in_global_window(output)
 
     def _next(self) -> Iterator[Output]:
-        for pending, answer in self._answers.take(min(self._owed.total(), _TAKEN_AT_ONCE)):
+        answered = self._answers.take(min(self._owed.total(), _TAKEN_AT_ONCE), _SILENT_AFTER_S)
+        now = time.monotonic()
+        for pending, answer in answered:
             self._owed[pending.request.model] -= 1
+            self._heard_at[pending.request.model] = now
             yield self.end(pending, answer)
 
     def _ask(self, pending: Pending, endpoint: Endpoint, answers: _Answers) -> None:
@@ -90,10 +104,10 @@ class _Answers:
         if len(self._answered) >= self._wanted:
             self._enough.set()
 
-    def take(self, count: int) -> list[tuple[Pending, Answer]]:
-        """So many answers, as soon as they are there."""
+    def take(self, count: int, patience_s: float) -> list[tuple[Pending, Answer]]:
+        """So many answers, as soon as they are there; fewer when they do not come for so long."""
         self._wanted = count
         self._enough.clear()
         if len(self._answered) < count:
-            self._enough.wait()
-        return [self._answered.popleft() for _ in range(count)]
+            self._enough.wait(patience_s)
+        return [self._answered.popleft() for _ in range(min(count, len(self._answered)))]

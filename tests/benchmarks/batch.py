@@ -1,10 +1,10 @@
-"""`regenerate` beside a hand-written asyncio + aiohttp + orjson script: the same real edits, the same calls, a Parquet dataset per model.
+"""`regenerate` beside what one would write instead: the same real edits, the same calls, a Parquet dataset per model.
 
-The whole process is measured, its start included, and, from two sizes of input, what each further score costs. Both may have 64 calls
-in flight. They run in turn, A B A B, so that the noise of the machine falls on both. Then the memory of `regenerate` over ten times the
-input, where calls cost no time.
+The whole process is measured, its start included, and, from two sizes of input, what each further score costs. Each may have so many calls
+in flight. They run in turn, A B A B, so that the noise of the machine falls on all.
 
     python -m tests.benchmarks.batch --events 11344,22688 --rounds 3
+    python -m tests.benchmarks.batch --events 100000 --rounds 1 --only articletopic,damaging --without wikidatawiki --systems regenerate,threads,pyspark
 """
 
 from __future__ import annotations
@@ -17,33 +17,47 @@ import urllib.request
 from pathlib import Path
 from statistics import median
 
-from runners.programs import SimulatedLiftWingProgram
-from tests.benchmarks.inputs import write_events, write_models
-from tests.benchmarks.measuring import Used, measured, per_10_000, table
+import orjson
 
-RUNS = {
-    "regenerate": ["pipeline", "regenerate"],
-    "script": ["tests.benchmarks.batch_script"],
-    "script on uvloop": ["tests.benchmarks.batch_script", "--uvloop"],
+from pipeline.configuration import load
+from runners.programs import SimulatedLiftWingProgram
+from tests.benchmarks.inputs import write_hours, write_models
+from tests.benchmarks.measuring import Used, measured, per_10_000, table
+from tests.benchmarks.peers.rules import rules_of
+from tests.benchmarks.peers.run_pyspark import build
+
+PEERS = {
+    "script": ["batch_asyncio"],
+    "uvloop": ["batch_asyncio", "--uvloop"],
+    "threads": ["batch_threads"],
+    "pyspark": ["run_pyspark"],
 }
 
 
 class Batch:
     """Runs a job over some events, and counts what it asked for."""
 
-    def __init__(self, folder: Path, in_flight: int) -> None:
-        self._folder = folder
-        self._models = write_models(folder / "models.yaml", in_flight, in_flight)
+    def __init__(self, folder: Path, arguments: argparse.Namespace) -> None:
+        self._folder, self._in_flight = folder, str(arguments.in_flight)
+        self._models = write_models(
+            folder / "models.yaml", arguments.in_flight, arguments.only.split(",") if arguments.only else None, arguments.without.split(",")
+        )
+        self._rules = folder / "rules.json"
+        self._rules.write_bytes(orjson.dumps(rules_of(load(self._models))))
         self._inputs: dict[int, Path] = {}
 
     def run(self, name: str, count: int, lift_wing: str) -> tuple[int, Used]:
         """The calls that a run made, and what it used."""
         if count not in self._inputs:
-            self._inputs[count] = write_events(self._folder / f"{count}.jsonl.gz", count)
+            self._inputs[count] = write_hours(self._folder / str(count), count)
         output = self._folder / "output"
         urllib.request.urlopen(urllib.request.Request(f"{lift_wing}/stats", method="DELETE")).close()
-        where = ["--models", str(self._models), "--lift-wing", lift_wing, "--input", str(self._inputs[count]), "--output", str(output)]
-        used = measured(*RUNS[name], *where)
+        where = ["--lift-wing", lift_wing, "--input", str(self._inputs[count]), "--output", str(output)]
+        if name == "regenerate":
+            used = measured("pipeline", "regenerate", "--models", str(self._models), *where)
+        else:
+            module, *more = PEERS[name]
+            used = measured(f"tests.benchmarks.peers.{module}", "--rules", str(self._rules), "--in-flight", self._in_flight, *where, *more)
         shutil.rmtree(output)
         with urllib.request.urlopen(f"{lift_wing}/stats") as answer:
             calls = sum(of_model["total"] for of_model in json.load(answer)["calls"].values())
@@ -51,7 +65,7 @@ class Batch:
 
 
 def compare(batch: Batch, names: list[str], sizes: list[int], rounds: int, latency: float) -> list[str]:
-    """Tables of medians, and the ratios to the script."""
+    """Tables of medians, and the ratios to `regenerate`."""
     runs: dict[tuple[str, int], list[Used]] = {}
     calls: dict[int, set[int]] = {}
     with SimulatedLiftWingProgram("--latency", str(latency)) as lift_wing:
@@ -61,24 +75,28 @@ def compare(batch: Batch, names: list[str], sizes: list[int], rounds: int, laten
                     count, used = batch.run(name, size, lift_wing.url)
                     runs.setdefault((name, size), []).append(used)
                     calls.setdefault(size, set()).add(count)
+                    print(f"{name}, {size:,} events, {count:,} calls: {used.seconds:.0f} s", flush=True)
     rows: list[list[str | float]] = []
     for size in sizes:
         scores = max(calls[size])
+        own = _figures(runs[names[0], size], scores)
         for name in names:
-            of_both = {key: _figures(runs[key, size], scores) for key in (name, "script")}
-            ratios = [own / scripts for own, scripts in zip(of_both[name], of_both["script"], strict=True)]
-            rows.append([f"{name}, {size:,} events", *of_both[name], ratios[0], ratios[1]])
+            figures = _figures(runs[name, size], scores)
+            microseconds = median(used.seconds for used in runs[name, size]) / size * 1e6
+            rows.append([f"{name}, {size:,} events", *figures, microseconds, own[0] / figures[0], own[1] / figures[1]])
     for size, counts in calls.items():
         if len(counts) > 1:
-            rows.append([f"NOT COMPARABLE: {size} events led to {sorted(counts)} calls", *[""] * 5])
-    columns = ["", "scores/s", "CPU s per 10,000", "peak MB", "scores/s : script", "CPU : script"]
+            rows.append([f"NOT COMPARABLE: {size} events led to {sorted(counts)} calls", *[""] * 6])
+    columns = ["", "scores/s", "CPU s per 10,000", "peak MB", "µs an event", f"{names[0]}'s rate : its", f"{names[0]}'s CPU : its"]
     tables = [table(f"Batch: whole processes, {latency * 1000:.0f} ms latency, medians of {rounds}", columns, rows)]
     if len(sizes) > 1:
         small, large = sizes[0], sizes[-1]
         more = max(calls[large]) - max(calls[small])
         each = {name: per_10_000(median(u.cpu_s for u in runs[name, large]) - median(u.cpu_s for u in runs[name, small]), more) for name in names}
-        columns = ["", "CPU s per 10,000 more scores", "CPU : script"]
-        tables.append(table(f"Batch: from {small:,} to {large:,} events", columns, [[name, each[name], each[name] / each["script"]] for name in names]))
+        peak = {name: median(u.peak_mb for u in runs[name, large]) / median(u.peak_mb for u in runs[name, small]) for name in names}
+        columns = ["", "CPU s per 10,000 more scores", f"{names[0]}'s : its", "peak MB, large : small"]
+        more_rows: list[list[str | float]] = [[name, each[name], each[names[0]] / each[name], peak[name]] for name in names]
+        tables.append(table(f"Batch: from {small:,} to {large:,} events", columns, more_rows))
     return tables
 
 
@@ -86,31 +104,21 @@ def _figures(runs: list[Used], scores: int) -> list[float]:
     return [median(scores / used.seconds for used in runs), median(per_10_000(used.cpu_s, scores) for used in runs), median(used.peak_mb for used in runs)]
 
 
-def memory(batch: Batch, small: int) -> str:
-    """How much more `regenerate` needs at its peak for ten times the input."""
-    with SimulatedLiftWingProgram("--latency", "0") as lift_wing:
-        runs = {size: batch.run("regenerate", size, lift_wing.url)[1] for size in (small, 10 * small)}
-    peaks = {size: used.peak_mb for size, used in runs.items()}
-    rows: list[list[str | float]] = [[f"{size:,} events", peak, peak / peaks[small]] for size, peak in peaks.items()]
-    return table("Batch: memory of regenerate, 0 ms latency", ["", "peak MB", "ratio"], rows)
-
-
 def main(argv: list[str] | None = None) -> list[str]:
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.batch", description="regenerate beside a hand-written script.")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", default="11344,22688", help="sizes of input, with a comma between")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--latency", type=float, default=0.05, help="seconds")
     parser.add_argument("--in-flight", type=int, default=64)
-    parser.add_argument("--uvloop", action="store_true", help="also the script on uvloop")
-    parser.add_argument("--memory", type=int, default=11344, metavar="EVENTS", help="compare the peak for so many events and ten times as many; 0: not")
+    parser.add_argument("--only", help="these models, with a comma between (default: all)")
+    parser.add_argument("--without", default="", help="these wikis, with a comma between")
+    parser.add_argument("--systems", default="regenerate,script", help=f"with a comma between, of regenerate, {', '.join(PEERS)} (default: regenerate,script)")
     arguments = parser.parse_args(argv)
-    names = [name for name in RUNS if arguments.uvloop or name != "script on uvloop"]
-    sizes = sorted(int(size) for size in arguments.events.split(","))
+    names = arguments.systems.split(",")
+    if "pyspark" in names:
+        build()
     with tempfile.TemporaryDirectory(prefix="benchmark-batch-") as folder:
-        batch = Batch(Path(folder), arguments.in_flight)
-        tables = compare(batch, names, sizes, arguments.rounds, arguments.latency)
-        if arguments.memory:
-            tables.append(memory(batch, arguments.memory))
+        tables = compare(Batch(Path(folder), arguments), names, sorted(int(size) for size in arguments.events.split(",")), arguments.rounds, arguments.latency)
     print("\n".join(tables), flush=True)
     return tables
 

@@ -17,8 +17,8 @@ import orjson
 from runners.programs import Program
 from tests.benchmarks import isolation, overhead
 from tests.benchmarks.measuring import cells_of, table
+from tests.benchmarks.peers.rules import rules_of
 from tests.benchmarks.stage import Stage, parser, stage
-from transforms.models import Configuration
 
 _IN_FLIGHT = "500"
 
@@ -59,21 +59,12 @@ def _isolation(arguments: argparse.Namespace, name: str, fault: str) -> list[str
 def _peer(module: str, *more: str) -> Callable[[Stage], Program]:
     def program(set_up: Stage) -> Program:
         rules = set_up.folder / "rules.json"
-        rules.write_bytes(orjson.dumps(_rules(set_up.configuration)))
+        rules.write_bytes(orjson.dumps(rules_of(set_up.configuration)))
         topics = ",".join(f"{datacenter}.mediawiki.revision-create" for datacenter in set_up.configuration.datacenters)
         where = ["--kafka", set_up.kafka.address, "--lift-wing", set_up.lift_wing.url, "--rules", str(rules), "--topics", topics]
         return Program(f"tests.benchmarks.peers.{module}", *where, *more)
 
     return program
-
-
-def _rules(configuration: Configuration) -> dict[str, list[list[str]]]:
-    """[model, host, kind of event] by wiki, for programs that know nothing of this one."""
-    rules: dict[str, list[list[str]]] = {}
-    for model in configuration.models.values():
-        for endpoint in model.endpoints.values():
-            rules.setdefault(endpoint.wiki, []).append([model.name, endpoint.host, endpoint.on])
-    return rules
 
 
 SYSTEMS: dict[str, Callable[[Stage], Program]] = {

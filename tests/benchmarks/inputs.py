@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import gzip
-import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import orjson
+import yaml
 
 ROOT = Path(__file__).parents[2]
 CAPTURE = ROOT / "runners" / "data" / "edits_2023-01.jsonl.gz"
+MODELS = ROOT / "pipeline" / "models.yaml"
+_EVENTS_OF_AN_HOUR = 50_000
 _NEXT_ROUND = 10_000_000_000  # above every revision of today, so that no (wiki, rev_id) comes twice
 
 
@@ -27,15 +30,39 @@ def events(count: int) -> Iterator[dict[str, Any]]:
 
 def write_events(file: Path, count: int) -> Path:
     """`count` events as JSON lines, gzip as it is quickest: to unpack is part of the work, to pack is not."""
+    return _write(file, events(count))
+
+
+def _write(file: Path, some: Iterable[Mapping[str, Any]]) -> Path:
     with gzip.open(file, "wb", compresslevel=1) as output:
-        for event in events(count):
+        for event in some:
             output.write(orjson.dumps(event, option=orjson.OPT_APPEND_NEWLINE))
     return file
 
 
-def write_models(file: Path, in_flight: int, concurrency: int) -> Path:
-    """The shipped models with one limit for all endpoints together and another for each."""
-    text = (ROOT / "pipeline" / "models.yaml").read_text(encoding="utf-8")
-    text = re.sub(r"\bconcurrency: \d+", f"concurrency: {concurrency}", re.sub(r"\bin_flight: \d+", f"in_flight: {in_flight}", text))
-    file.write_text(text, encoding="utf-8")
+def write_hours(folder: Path, count: int) -> Path:
+    """`count` events in Hive layout, as many an hour as all wikis together have."""
+    source = events(count)
+    for hour in range(-(-count // _EVENTS_OF_AN_HOUR)):
+        partition = folder / f"datacenter=eqiad/year=2023/month=1/day={hour // 24 + 1}/hour={hour % 24}"
+        partition.mkdir(parents=True)
+        _write(partition / "part-0.jsonl.gz", islice(source, _EVENTS_OF_AN_HOUR))
+    return folder
+
+
+def write_models(file: Path, in_flight: int, only: Collection[str] | None = None, without: Collection[str] = ()) -> Path:
+    """The shipped models, or some of them, on all wikis but some, with one limit for all endpoints together and for each."""
+    told = with_on(yaml.safe_load(MODELS.read_text(encoding="utf-8")))
+    told["lift_wing"]["in_flight"] = in_flight
+    told["models"] = {name: model for name, model in told["models"].items() if only is None or name in only}
+    for model in told["models"].values():
+        model["concurrency"] = in_flight
+        wikis = model["wikis"] if isinstance(model["wikis"], dict) else {wiki: {} for wiki in model["wikis"]}
+        model["wikis"] = {wiki: {**own, "concurrency": in_flight} for wiki, own in wikis.items() if wiki not in without}
+    file.write_text(yaml.safe_dump(told, sort_keys=False), encoding="utf-8")
     return file
+
+
+def with_on(value: Any) -> Any:
+    """YAML 1.1 reads the key `on` as true."""
+    return {"on" if key is True else key: with_on(below) for key, below in value.items()} if isinstance(value, dict) else value

@@ -8,27 +8,21 @@ from typing import Any
 
 import yaml
 
-from tests.benchmarks.inputs import ROOT
+from tests.benchmarks.inputs import MODELS, with_on
 
-MODELS = ROOT / "pipeline" / "models.yaml"
 CALLS_OF_AN_ENDPOINT = 200  # the busiest has 18 % of the calls: enough for 1,000 a second of 0.9 s in the mean
 CALLS_IN_ALL = 15_000  # sockets; most systems let a process have 20,000 or more
 
 
 def write_nine_models(file: Path, lift_wing: str, without: Collection[str] = (), addresses: Mapping[str, str] | None = None) -> Path:
     """Writes the file: `without` some models, and with some models at an address of their own, which `--lift-wing` would take from them."""
-    told = _with_on(yaml.safe_load(MODELS.read_text(encoding="utf-8")))
+    told = with_on(yaml.safe_load(MODELS.read_text(encoding="utf-8")))
     told["lift_wing"] |= {"url": lift_wing, "in_flight": CALLS_IN_ALL}
     told["models"] = {name: _all_on(model) for name, model in told["models"].items() if name not in without}
     for name, address in (addresses or {}).items():
         told["models"][name]["url"] = address
     file.write_text(yaml.safe_dump(told, sort_keys=False), encoding="utf-8")
     return file
-
-
-def _with_on(value: Any) -> Any:
-    """YAML 1.1 reads the key `on` as true."""
-    return {"on" if key is True else key: _with_on(below) for key, below in value.items()} if isinstance(value, dict) else value
 
 
 def _all_on(model: dict[str, Any]) -> dict[str, Any]:

@@ -81,7 +81,7 @@ class Group:
             while (answer := await self._ask(host, path, event["rev_id"])) is None:
                 await asyncio.sleep(backoff)
                 backoff = min(LONGEST_BACKOFF_S, 2 * backoff)
-            self._producer.produce(f"{datacenter}.mediawiki.revision-score-{model}", score_event(event, model, answer))
+            self._producer.produce(f"{datacenter}.mediawiki.revision-score-{model}", orjson.dumps(score_event(event, model, answer)))
             self._producer.poll(0)
         finally:
             self._free.release()

@@ -1,4 +1,4 @@
-"""What both peers share, with the standard library and orjson alone, as PyFlink lives in an environment of its own: rules and score events.
+"""What all peers share, with the standard library and orjson alone, as PyFlink and PySpark live in environments of their own: rules and score events.
 
 It leaves out what such a script leaves out: validation, failures, metrics.
 """
@@ -42,13 +42,13 @@ def is_wanted(event: dict[str, Any], kind: str) -> bool:
     )
 
 
-def score_event(event: dict[str, Any], model: str, answer: bytes) -> bytes:
+def score_event(event: dict[str, Any], model: str, answer: bytes) -> dict[str, Any]:
     stream = f"mediawiki.revision-score-{model}"
     of_wiki = orjson.loads(answer)[event["database"]]
     score = of_wiki["scores"][str(event["rev_id"])][model]["score"]
     prediction, meta = score["prediction"], event["meta"]
     digest = hashlib.sha1(f"{stream} {event['database']} {event['rev_id']} {meta['id']}".encode()).digest()
-    scored = {
+    return {
         "$schema": "/mediawiki/revision/score/3.0.0",
         "dt": event["dt"],
         "meta": {
@@ -67,4 +67,3 @@ def score_event(event: dict[str, Any], model: str, answer: bytes) -> bytes:
             }
         },
     }
-    return orjson.dumps(scored)

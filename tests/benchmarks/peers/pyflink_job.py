@@ -40,8 +40,7 @@ class Ask:
         for _ in range(3):
             answer = self.session.post(self.lift_wing + path, json={"rev_id": event["rev_id"]}, headers={"Host": host}, timeout=30)
             if answer.status_code == 200:
-                scored: bytes = score_event(event, model, answer.content)
-                return scored.decode()
+                return orjson.dumps(score_event(event, model, answer.content)).decode()
         return ""
 
     def all_scores(self, event: dict[str, Any]) -> list[str]:

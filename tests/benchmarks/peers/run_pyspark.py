@@ -1,0 +1,36 @@
+"""Starts the PySpark job in an environment of its own; makes that environment the first time.
+
+python -m tests.benchmarks.peers.run_pyspark --rules ... (see batch_by_hand.py)
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+VENV = HERE / "target" / "venv-pyspark"
+PYTHON = VENV / "bin" / "python"
+PACKAGES = ["pyspark==3.5.7", "pandas<3", "pyarrow>=16,<20", "numpy<2", "requests", "orjson", "setuptools<80"]
+
+
+def build() -> None:
+    """The environment, unless it is there."""
+    complete = VENV / ".complete"
+    if not complete.exists():
+        subprocess.run([sys.executable, "-m", "venv", "--clear", str(VENV)], check=True)
+        subprocess.run([str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *PACKAGES], check=True)
+        complete.touch()
+
+
+def run(script: Path, arguments: list[str]) -> None:
+    """Becomes the script."""
+    environment = {**os.environ, "PYTHONPATH": str(HERE), "PYSPARK_PYTHON": str(PYTHON), "PYSPARK_DRIVER_PYTHON": str(PYTHON)}
+    os.execve(PYTHON, [str(PYTHON), str(script), *arguments], environment)
+
+
+if __name__ == "__main__":
+    build()
+    run(HERE / "batch_pyspark.py", sys.argv[1:])
