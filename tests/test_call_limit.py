@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from random import Random
+
 import pytest
 
 from transforms.call_limit import CallLimit
@@ -115,6 +118,47 @@ def test_when_it_is_back_it_begins_with_one_call_and_doubles() -> None:
     assert limit.now == 40
     fail(limit, 5, 5.0)
     assert limit.seconds_to_probe(5.0) <= 1.0, "the next pause is short again"
+
+
+def answers(limit: CallLimit, count: int, seconds: float, begin: float) -> None:
+    """One a second."""
+    for index in range(count):
+        limit.answered(seconds, begin + index)
+
+
+def test_it_gives_way_while_answers_take_much_longer_down_to_half() -> None:
+    limit = CallLimit(20)
+    answers(limit, 500, 0.5, 0.0)
+    answers(limit, 10, 1.5, 1000.0)
+    assert limit.now == 20, "not for a few"
+    answers(limit, 15, 1.5, 1100.0)
+    assert 10 < limit.now < 20
+    answers(limit, 50, 1.5, 1200.0)
+    assert limit.now == 10
+    answers(limit, 300, 0.5, 2000.0)
+    assert limit.now == 20
+
+
+def test_slow_answers_that_were_out_together_shrink_it_once() -> None:
+    limit = CallLimit(20)
+    answers(limit, 500, 0.5, 0.0)
+    for _ in range(100):
+        limit.answered(5.0, 1000.0)
+    assert limit.now == 18
+
+
+def test_what_is_slow_for_long_is_usual() -> None:
+    limit = CallLimit(20)
+    answers(limit, 500, 0.5, 0.0)
+    answers(limit, 2000, 1.5, 1000.0)
+    assert limit.now == 20
+
+
+def test_a_long_tail_is_no_rise() -> None:
+    limit, random = CallLimit(20), Random(1)
+    for second in range(10_000):
+        limit.answered(random.lognormvariate(math.log(0.48), 1.12), second)  # as on staging: p50 0.48, p99 6.5 s
+        assert limit.now == 20
 
 
 def test_what_it_can_take_in_a_second() -> None:

@@ -1,5 +1,5 @@
-"""How many calls an endpoint may have at once: as many as is configured while it answers well, fewer while it struggles, one now and then
-while it is down.
+"""How many calls an endpoint may have at once: as many as is configured while it answers well, fewer while it struggles or takes much longer
+than it used to, one now and then while it is down.
 
 Pure arithmetic on times that the caller gives, in seconds of a monotonic clock. Additive increase, multiplicative decrease, as TCP does it;
 and a circuit breaker with a probe.
@@ -7,9 +7,11 @@ and a circuit breaker with a probe.
 
 from __future__ import annotations
 
+import math
 import random
 
 _SHRINK = 0.7  # for each round of calls in which one was refused or lost
+_SHRINK_OF_SLOW = 0.9  # for each round of calls while it is slow, down to half of what is configured: slower may be how it is from now on
 _BREAKS_AFTER = 5  # calls in a row without an answer that shows life
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 30.0
 
@@ -29,6 +31,7 @@ class CallLimit:
         self._probing = False
         self._seconds = 1.0  # that a call takes, smoothed
         self._answered_at: float | None = None
+        self._pace = _Pace()
 
     @property
     def is_broken(self) -> bool:
@@ -73,7 +76,10 @@ class CallLimit:
             self._closed_until, self._probing, self._pauses = None, False, 0
             return
         self._seconds += 0.1 * (max(seconds, 0.001) - self._seconds)
-        if self._limit < self.most:
+        if self._pace.is_slow(seconds):
+            if now - seconds >= self._shrunk_at and self._limit > self.most / 2:
+                self._shrink(max(self.most / 2, self._limit * _SHRINK_OF_SLOW), now)
+        elif self._limit < self.most:
             self._limit = min(self.most, self._limit + (1.0 if self._limit < self._easy else 1.0 / self._limit))
 
     def failed(self, started_at: float, now: float, retry_after_s: float = 0.0) -> bool:
@@ -85,15 +91,38 @@ class CallLimit:
         self._in_a_row += 1
         self._failing_since = started_at if self._failing_since is None else self._failing_since
         if started_at >= self._shrunk_at:  # one shrink for all calls that were out together
-            self._limit = max(1.0, self._limit * _SHRINK)
-            self._easy, self._shrunk_at = self._limit, now
+            self._shrink(max(1.0, self._limit * _SHRINK), now)
         if self._in_a_row < _BREAKS_AFTER:
             return False
         self._pause(now, retry_after_s)
         return True
+
+    def _shrink(self, limit: float, now: float) -> None:
+        self._limit = self._easy = limit
+        self._shrunk_at = now
 
     def _pause(self, now: float, retry_after_s: float) -> None:
         pause = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0 ** min(self._pauses, 10)) * random.uniform(0.75, 1.0)
         self._closed_until = now + max(pause, retry_after_s)
         self._pauses += 1
         self._probing = False
+
+
+class _Pace:
+    """Tells when answers take twice as long as they used to. It compares means of logarithms, which a few slow answers of many do not move;
+    what is slow for long becomes what is usual."""
+
+    _RECENT, _USUAL = 0.05, 0.001  # weight of an answer
+    _AFTER = 100  # answers
+
+    def __init__(self) -> None:
+        self._answers = 0
+        self._recent = self._usual = 0.0
+
+    def is_slow(self, seconds: float) -> bool:
+        """Whether it is, with this answer."""
+        self._answers += 1
+        took = math.log(max(seconds, 0.001))
+        self._recent += max(1 / self._answers, self._RECENT) * (took - self._recent)
+        self._usual += max(1 / self._answers, self._USUAL) * (took - self._usual)
+        return self._answers > self._AFTER and self._recent - self._usual > math.log(2)
