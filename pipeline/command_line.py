@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from pipeline import audit, explain, list_models, scores, tables
+from pipeline import audit, explain, list_models, sanitize, scores, tables
 from pipeline.configuration import ConfigurationError, load
 from pipeline.narrowing import narrowed
 from pipeline.wrong_use import WrongUse
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace, beam_options: list[str]) -> int:
-    if arguments.command in ("explain", "models", "audit", "scores", "tables", "demo") and beam_options:
+    if arguments.command in ("explain", "models", "audit", "scores", "tables", "sanitize", "demo") and beam_options:
         raise WrongUse(f"unknown option {beam_options[0]}; see revision-scores {arguments.command} --help")
     if arguments.command == "demo":
         return _demo(arguments)
@@ -46,6 +46,8 @@ def _run(arguments: argparse.Namespace, beam_options: list[str]) -> int:
         return audit.run(configuration, arguments)
     if arguments.command == "scores":
         return scores.run(configuration, arguments)
+    if arguments.command == "sanitize":
+        return sanitize.run(configuration, arguments)
     if arguments.command == "tables":
         return tables.run(configuration, arguments.root, arguments.dialect)
     _allow_many_sockets()
@@ -177,6 +179,14 @@ def _parser() -> _Parser:
     statements = command("tables", [models, some], "statements that make tables of the datasets", "tables hdfs:///wmf/data/event | hive -f /dev/stdin")
     statements.add_argument("root", metavar="ROOT", help="the --output of regenerate, as the engine finds it")
     statements.add_argument("--dialect", choices=["hive", "duckdb"], default="hive", help="hive is for Spark too (default: hive)")
+
+    kept = command("sanitize", [models, some], "of the datasets, what may be kept for good, in tables beside them", "sanitize event --output event_sanitized")
+    kept.add_argument("root", type=Path, metavar="ROOT", help="the --output of regenerate")
+    kept.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the tables go; what is there already stays")
+    kept.add_argument(
+        "--allowlist", type=Path, default=sanitize.ALLOWLIST, metavar="FILE", help="in the format of wikimedia/analytics-refinery (default: the shipped one)"
+    )
+    kept.add_argument("--salt", type=Path, metavar="FILE", help="the key of the hashes, if the allowlist has any")
 
     explained = command("explain", [models, some], "say for each event which models are called and why not; calls nothing", "explain events.jsonl.gz")
     explained.add_argument("events", metavar="EVENTS", help="JSON lines, gzip or not; - for standard input")

@@ -16,8 +16,8 @@ from typing import Any
 import orjson
 
 import schemas
-from transforms.build_revision_score import score_id
-from transforms.failures import alike
+from transforms.build_revision_score import SCORE_SCHEMA, score_id
+from transforms.failures import ERROR_SCHEMA, alike
 from transforms.file_source import InputFile, read_file
 from transforms.journals import entries, order, scores_in_order
 from transforms.part_files import PART_FILES
@@ -43,9 +43,9 @@ class Tables:
     def failures(self, partition: str) -> Path:
         return self.root / schemas.table_name(self.failure_stream) / partition
 
-    def replace(self, target: Path, rows: Iterable[Mapping[str, Any]], manifest: Mapping[str, Any] | None = None) -> int:
-        """Writes the rows into a partition that takes the place of the one that is there; gives how many there are. Raises OSError when the disk
-        is full, and leaves what is there."""
+    def replace(self, target: Path, schema: str, rows: Iterable[Mapping[str, Any]], manifest: Mapping[str, Any] | None = None) -> int:
+        """Writes the rows into a partition that takes the place of the one that is there; gives how many there are. Raises what the rows raise, and
+        OSError when the disk is full, and leaves what is there."""
         whole = self.working / "whole" / str(uuid.uuid4())
         whole.mkdir(parents=True)
         try:
@@ -53,13 +53,13 @@ class Tables:
             count, rows = 0, iter(rows)
             file = None
             while some := list(islice(rows, _ROWS_AT_ONCE)):
-                file = file or part(whole / f"part-{uuid.uuid4()}.{part.suffix}", some[0]["$schema"])
+                file = file or part(whole / f"part-{uuid.uuid4()}.{part.suffix}", schema)
                 file.append(some)
                 count += len(some)
             if file:
                 file.close()
             if manifest is not None:
-                (whole / MANIFEST).write_bytes(orjson.dumps({**manifest, "files": _files(whole), "rows": count}, option=orjson.OPT_INDENT_2))
+                (whole / MANIFEST).write_bytes(orjson.dumps({**manifest, "files": files_of(whole), "rows": count}, option=orjson.OPT_INDENT_2))
             replaced = self.working / "replaced" / target.relative_to(self.root)
             for folder in (target, replaced):
                 folder.parent.mkdir(parents=True, exist_ok=True)
@@ -67,7 +67,7 @@ class Tables:
                 target.rename(replaced)
             whole.rename(target)
             shutil.rmtree(replaced, ignore_errors=True)
-        except OSError:
+        except BaseException:
             shutil.rmtree(whole, ignore_errors=True)
             raise
         return count
@@ -82,8 +82,8 @@ class Tables:
             shutil.rmtree(self.working / name, ignore_errors=True)
 
 
-def _files(folder: Path) -> list[dict[str, Any]]:
-    return [{"name": path.name, "bytes": path.stat().st_size} for path in sorted(folder.iterdir())]
+def files_of(partition: Path) -> list[dict[str, Any]]:
+    return [{"name": path.name, "bytes": path.stat().st_size} for path in sorted(partition.glob("part-*"))]
 
 
 def manifest_of(partition: Path) -> Mapping[str, Any] | None:
@@ -144,7 +144,7 @@ def settle(tables: Tables, model: str, partition: str, journal: Path, about: Map
             add_failures(tables, partition, failures, lambda row: score_of(row, model, tables.streams[model]) in healed)
         else:
             add_failures(tables, partition, failures, lambda row: _model_of(row) == model)
-        tables.replace(tables.partition(model, partition), contents.counted(rows, model), {**told, **vars(contents)})
+        tables.replace(tables.partition(model, partition), SCORE_SCHEMA, contents.counted(rows, model), {**told, **vars(contents)})
     except OSError as error:
         raise Unfinished(Counter([f"{error.strerror}: {error.filename or tables.root}"])) from error
     shutil.rmtree(journal, ignore_errors=True)  # a unit without requests has none
@@ -167,7 +167,7 @@ def add_failures(
     there = {row["meta"]["id"]: row for row in rows_in(tables.failures(partition))}
     kept = {name: row for name, row in there.items() if not replaced(row)}
     if failures or len(kept) < len(there):
-        tables.replace(tables.failures(partition), {**kept, **failures}.values())
+        tables.replace(tables.failures(partition), ERROR_SCHEMA, {**kept, **failures}.values())
 
 
 def _model_of(failure: Mapping[str, Any]) -> str:
