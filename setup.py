@@ -32,6 +32,9 @@ setup(
             "aiohttp>=3.10",  # the simulated Lift Wing, and the scripts the benchmarks compare with
             "cryptography>=42",  # certificates for the local broker
             "duckdb>=1.0",
+            "flask>=3",
+            "flask-cors>=5",
+            "moto[s3]>=5",  # a server of S3; with the two above
             "mypy>=1.11",
             "psutil>=5.9",  # what the benchmarks measure with
             "pytest>=8",

@@ -23,6 +23,7 @@ from transforms.select_models import Selection
 from transforms.units import rows_in, score_of
 
 _WHY = ("missing", "failed", "older")
+_OF_SCORES = frozenset({"meta", "database", "scores"})
 
 
 class Place(NamedTuple):
@@ -73,7 +74,9 @@ def audit(configuration: Configuration, files: Sequence[InputFile], root: Path) 
         for place, rev_id, name in wanted:
             of_units.setdefault((place.model, place.partition), {})[name] = place.wiki, rev_id
         for (model, partition), of_unit in of_units.items():
-            versions = {row["meta"]["id"]: row["scores"][model]["model_version"] for row in rows_in(root / schemas.table_name(streams[model]) / partition)}
+            versions = {
+                row["meta"]["id"]: row["scores"][model]["model_version"] for row in rows_in(root / schemas.table_name(streams[model]) / partition, _OF_SCORES)
+            }
             failed = {score_of(row, model, streams[model]) for row in rows_in(root / schemas.table_name(configuration.failure_stream) / partition)}
             for name, (wiki, rev_id) in of_unit.items():
                 place = Place(model, wiki, partition)
@@ -109,7 +112,7 @@ def _wanted(raw: Raw, selection: Selection, streams: Mapping[str, str]) -> Itera
 def _newest_versions(table: Path, model: str) -> dict[str, str]:
     """By wiki, the version of the score that was written last."""
     newest: dict[str, tuple[str, str]] = {}
-    for row in rows_in(table):
+    for row in rows_in(table, _OF_SCORES):
         found = row["meta"]["dt"], row["scores"][model]["model_version"]
         newest[row["database"]] = max(newest.get(row["database"], found), found)
     return {wiki: version for wiki, (_, version) in newest.items()}

@@ -166,7 +166,7 @@ class BatchRun:
         of_model = configuration.models[model]
         return {
             "run": self.name,
-            "input": [{"path": file.path, "bytes": _bytes(file)} for file in chunk if file.partition in (None, partition)],
+            "input": [{"path": file.path, "bytes": file.size} for file in chunk if file.partition in (None, partition)],
             "stream": of_model.stream,
             "rule": {"match": of_model.match, "match_not": of_model.match_not},
             "lift_wing": configuration.lift_wing.url,
@@ -187,14 +187,8 @@ def chunks(files: Sequence[InputFile]) -> Iterator[list[InputFile]]:
             yield chunk
             chunk, size = [], 0
         chunk.append(file)
-        size += _bytes(file)
+        size += file.size
     yield chunk
-
-
-def _bytes(file: InputFile) -> int:
-    """0 when the file is gone, which the steps will find."""
-    path = Path(file.path)
-    return path.stat().st_size if path.exists() else 0
 
 
 def noted(tables: Tables, *, overwrite: bool, missing: Missing | None = None) -> BatchRun:

@@ -141,7 +141,7 @@ def _parser() -> _Parser:
     replay.add_argument("--dry-run", action="store_true", help="say what would be tried again, by model and reason; calls nothing")
 
     exports = _Parser(add_help=False, allow_abbrev=False)
-    exports.add_argument("--input", type=Path, required=True, metavar="PATH", help="events: a file, or a directory in Hive layout or not")
+    exports.add_argument("--input", required=True, metavar="PATH", help="events: a file, or a directory in Hive layout or not; here, or in hdfs:// or s3://")
     exports.add_argument("--from", dest="since", metavar="TIME", help="only partitions from then on, such as 2024-02-15T13:00, in UTC")
     exports.add_argument("--to", dest="until", metavar="TIME", help="only partitions before then")
 

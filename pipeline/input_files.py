@@ -17,7 +17,7 @@ def input_files(configuration: Configuration, arguments: argparse.Namespace) -> 
     """The files of `--input` whose partitions begin from `--from` on and before `--to`. Raises WrongUse when there are none."""
     try:
         files = find_files(arguments.input, configuration.datacenters[0])
-    except FileNotFoundError as error:
+    except (OSError, ValueError) as error:
         raise WrongUse(f"--input: {error}") from error
     since, until = time_of("--from", arguments.since), time_of("--to", arguments.until)
     if since is None and until is None:

@@ -18,6 +18,7 @@ from pipeline.input_files import input_files
 from pipeline.wrong_use import WrongUse
 from transforms.answers import NOT_CALLED
 from transforms.models import Configuration
+from transforms.places import is_remote
 from transforms.units import Tables
 
 _REASONS_SHOWN = 10
@@ -71,7 +72,7 @@ def _tables(configuration: Configuration, arguments: argparse.Namespace) -> Tabl
 
 def _check_output(tables: Tables, arguments: argparse.Namespace) -> None:
     output = arguments.output
-    if tables.root == arguments.input.resolve():
+    if not is_remote(arguments.input) and tables.root == Path(arguments.input).resolve():
         raise WrongUse(f"--output: {output} is the input; name another directory")
     if output.exists() and not output.is_dir():
         raise WrongUse(f"--output: {output} is no directory")

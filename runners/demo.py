@@ -132,7 +132,7 @@ class _Demo:
         print("".join(program.lines), end="")
         if code:
             raise RuntimeError(f"regenerate ended with {code}")
-        return {key: body for file in find_files(scores, "") for raw in read_file(file) for key, body in _comparable(dict(raw.data))}  # type: ignore[arg-type]
+        return {key: body for file in find_files(str(scores), "") for raw in read_file(file) for key, body in _comparable(dict(raw.data))}  # type: ignore[arg-type]
 
     def _compare(self, streamed: _Streamed, regenerated: Mapping[Key, bytes]) -> int:
         """Prints what both ways gave, and whether it is the same."""

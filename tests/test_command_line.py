@@ -53,7 +53,7 @@ def events_file(path: Path, *events: dict[str, Any] | bytes) -> Path:
 def scores_in(root: Path) -> Counter[tuple[str, str, int]]:
     """(table, wiki, revision) of all events below an output, failures apart."""
     found: Counter[tuple[str, str, int]] = Counter()
-    for file in find_files(root, ""):
+    for file in find_files(str(root), ""):
         table = Path(file.path).relative_to(root).parts[0]
         for raw in read_file(InputFile(file.path, "", None)):
             event = orjson.loads(raw.data) if isinstance(raw.data, bytes) else raw.data

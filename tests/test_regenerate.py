@@ -144,7 +144,7 @@ def run(lift_wing: SimulatedLiftWing, folder: Path, *options: str) -> subprocess
 def rows(root: Path) -> dict[str, list[Any]]:
     """All rows by table and partition, but for when they were written."""
     found: dict[str, list[Any]] = {}
-    for file in find_files(root, ""):
+    for file in find_files(str(root), ""):
         place = str(Path(file.path).relative_to(root).parent)
         for raw in read_file(InputFile(file.path, "", None)):
             row = dict(orjson.loads(raw.data) if isinstance(raw.data, bytes) else raw.data)

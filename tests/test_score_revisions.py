@@ -48,7 +48,7 @@ class Run:
 
 def run(configuration: Configuration, source: Path, folder: Path) -> Run:
     p = beam.Pipeline(FnApiRunner())
-    score_revisions(p, configuration, Files(find_files(source, "eqiad")), Journals(folder / "journals"), InBundle())
+    score_revisions(p, configuration, Files(find_files(str(source), "eqiad")), Journals(folder / "journals"), InBundle())
     result = p.run()
     result.wait_until_finish()
     failures, scores, partitions = [], [], []

@@ -5,15 +5,15 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, BinaryIO, cast
+from dataclasses import dataclass, field
+from typing import Any, cast
 
 import apache_beam as beam
 import fastavro
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from transforms import places
 from transforms.elements import Raw
 from transforms.hive_layout import KEYS, datacenter_of, partition_of
 
@@ -31,29 +31,27 @@ class InputFile:
     path: str
     datacenter: str
     partition: str | None
+    size: int = field(default=0, compare=False)  # bytes, when it was found
 
 
-def find_files(root: Path, default_datacenter: str) -> list[InputFile]:
+def find_files(root: str, default_datacenter: str) -> list[InputFile]:
     """Every event file below `root`, or `root` itself. Names that begin with . or _ are marks of Hive and Spark, no data.
 
-    Raises FileNotFoundError when there is none.
+    Raises FileNotFoundError when there is none, and what `places.found_at` raises.
     """
-    if not root.exists():
-        raise FileNotFoundError(f"no such file or directory: {root}")
-    below = [root] if root.is_file() else sorted(path for path in root.rglob("*") if path.is_file() and not _hidden(path.relative_to(root)))
-    found = [path for path in below if path.name.endswith(FORMATS)]
+    found = [_input_file(file, default_datacenter) for file in places.found_at(root) if _is_of_events(file)]
     if not found:
         raise FileNotFoundError(f"no event files in {root}: expected names that end in {', '.join(FORMATS)}")
-    return [_input_file(path, default_datacenter) for path in found]
+    return found
 
 
-def _hidden(path: Path) -> bool:
-    return any(part.startswith((".", "_")) for part in path.parts)
+def _is_of_events(file: places.Found) -> bool:
+    return places.name_of(file.path).endswith(FORMATS) and not any(part.startswith((".", "_")) for part in file.below.split("/"))
 
 
-def _input_file(path: Path, default_datacenter: str) -> InputFile:
-    partition = partition_of(str(path))
-    return InputFile(str(path), datacenter_of(partition) if partition else default_datacenter, partition)
+def _input_file(file: places.Found, default_datacenter: str) -> InputFile:
+    partition = partition_of(file.path)
+    return InputFile(file.path, datacenter_of(partition) if partition else default_datacenter, partition, file.size)
 
 
 def read_file(file: InputFile, fields: frozenset[str] | None = None) -> Iterator[Raw]:
@@ -62,31 +60,29 @@ def read_file(file: InputFile, fields: frozenset[str] | None = None) -> Iterator
     """
     count = 0
     try:
-        for data in _pieces(Path(file.path), fields):
+        for data in _pieces(file.path, fields):
             yield Raw(data, file.datacenter, file.partition)
             count += 1
     except _UNREADABLE as error:
         yield Raw(file.path.encode(), file.datacenter, file.partition, problem=f"{file.path}: cannot be read after {count} events: {error}")
 
 
-def _pieces(path: Path, fields: frozenset[str] | None) -> Iterator[bytes | Mapping[str, Any]]:
-    if path.stat().st_size == 0:
-        raise ValueError("the file is empty")
-    if path.name.endswith(".parquet"):
-        with pq.ParquetFile(path) as parquet:
+def _pieces(path: str, fields: frozenset[str] | None) -> Iterator[bytes | Mapping[str, Any]]:
+    name = places.name_of(path)
+    with places.opened(path) as file:
+        if not file.read(1):
+            raise ValueError("the file is empty")
+        file.seek(0)
+        if name.endswith(".parquet"):
+            parquet = pq.ParquetFile(file)
             columns = None if fields is None else [name for name in parquet.schema_arrow.names if name.replace("_schema", "$schema") in fields]
             for batch in parquet.iter_batches(_ROWS_AT_ONCE, columns=columns):
                 yield from (event_of_row(row) for row in batch.to_pylist())
-    elif path.name.endswith(".avro"):
-        with path.open("rb") as avro:
-            yield from (event_of_row(cast("dict[str, Any]", row)) for row in fastavro.reader(avro))
-    else:
-        with _opened(path) as lines:
+        elif name.endswith(".avro"):
+            yield from (event_of_row(cast("dict[str, Any]", row)) for row in fastavro.reader(file))
+        else:
+            lines = gzip.GzipFile(fileobj=file) if name.endswith(".gz") else file
             yield from (line.rstrip(b"\r\n") for line in lines if not line.isspace())
-
-
-def _opened(path: Path) -> BinaryIO:
-    return cast(BinaryIO, gzip.open(path, "rb") if path.name.endswith(".gz") else path.open("rb"))
 
 
 def event_of_row(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -185,10 +185,10 @@ def score_of(failure: Mapping[str, Any], model: str, stream: str) -> str | None:
         return None
 
 
-def rows_in(place: Path) -> Iterator[Mapping[str, Any]]:
-    """All rows below a place; none when there is no such place. Raises NotAnEvent for what cannot be read."""
+def rows_in(place: Path, fields: frozenset[str] | None = None) -> Iterator[Mapping[str, Any]]:
+    """All rows below a place, or some fields of theirs; none when there is no such place. Raises NotAnEvent for what cannot be read."""
     for path in sorted(place.rglob("part-*")) if place.is_dir() else ():
-        for raw in read_file(InputFile(str(path), "", None)):
+        for raw in read_file(InputFile(str(path), "", None), fields):
             if raw.problem:
                 raise NotAnEvent(raw.problem)
             yield parse(raw.data) if isinstance(raw.data, bytes) else raw.data
