@@ -42,8 +42,8 @@ def run(pipeline: beam.Pipeline) -> tuple[Counter[str], dict[str, tuple[int, int
     counters: Counter[str] = Counter()
     metrics = result.metrics().query()
     for counter in metrics["counters"]:
-        counters[f"{counter.key.metric.namespace}/{counter.key.metric.name}"] += counter.committed or 0
-    times = {each.key.metric.name.removeprefix("call_ms_"): each.committed for each in metrics["distributions"]}
+        counters[f"{counter.key.metric.namespace}/{counter.key.metric.name}"] += counter.result or 0
+    times = {each.key.metric.name.removeprefix("call_ms_"): each.result for each in metrics["distributions"]}
     return counters, {model: (time.count, time.sum, time.max) for model, time in times.items() if time and time.count}
 
 

@@ -1,4 +1,4 @@
-"""What `stream` asks of Flink, embedded or a cluster: settings that travel with the job, and Beam's options for it."""
+"""What `stream` and `regenerate` ask of Flink, embedded or a cluster: settings that travel with the job, and Beam's options for it."""
 
 from __future__ import annotations
 
@@ -47,16 +47,18 @@ def of_metrics(port: int | None) -> dict[str, str]:
     }
 
 
-def beam_options(job_server: str, workers: str, name: str) -> list[str]:
+def beam_options_of_batch(job_server: str, workers: str) -> list[str]:
     """Beam's options for a job with the Python workers of the pool at `workers`, HOST:PORT as the TaskManagers see it."""
+    where = ["--runner=PortableRunner", f"--job_endpoint={job_server}"]
+    return [*where, "--environment_type=EXTERNAL", f"--environment_config={workers}", "--parallelism=1"]
+
+
+def beam_options(job_server: str, workers: str, name: str) -> list[str]:
+    """The same for a job that streams."""
     return [
-        "--runner=PortableRunner",
-        f"--job_endpoint={job_server}",
+        *beam_options_of_batch(job_server, workers),
         f"--job_name={name}",
-        "--environment_type=EXTERNAL",
-        f"--environment_config={workers}",
         "--streaming",
-        "--parallelism=1",
         "--experiments=use_deprecated_read",  # KafkaIO as a splittable DoFn restarts for ever on portable Flink
         f"--checkpointing_interval={_CHECKPOINT_MS}",
         f"--checkpoint_timeout_millis={_CHECKPOINT_TIMEOUT_MS}",

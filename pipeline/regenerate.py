@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import schemas
-from pipeline import beam_options, bounded_run, dry_run, report
+from pipeline import bounded_run, dry_run, flink_batches, report
 from pipeline.audit import Missing
 from pipeline.batch_run import Outcome, noted, opened
 from pipeline.input_files import input_files
@@ -26,7 +26,7 @@ _REASONS_SHOWN = 10
 
 def run(configuration: Configuration, arguments: argparse.Namespace, options: list[str]) -> int:
     """Scores every event below `--input` and prints what came of it. Gives 1 when some elements failed or are unfinished."""
-    beam_options.check(options)
+    flink_batches.check(options)
     files = input_files(configuration, arguments)
     configuration = _paced(configuration, arguments.max_rate)
     tables = _tables(configuration, arguments)
@@ -42,7 +42,8 @@ def run(configuration: Configuration, arguments: argparse.Namespace, options: li
     try:
         with opened(tables, resume=arguments.resume, overwrite=arguments.overwrite, missing=missing) as batch:
             print(work, flush=True)
-            outcome = batch.score(configuration, files, options)
+            with flink_batches.on_flink_if_asked(options, tables.working / "flink") as options_of_runner:
+                outcome = batch.score(configuration, files, options_of_runner)
     except BaseException as error:
         if stopped:
             print(f"stopped; what lies in {arguments.output} is whole partitions, and --resume goes on from here", file=sys.stderr)

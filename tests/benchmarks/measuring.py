@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+
+import psutil
 
 from pipeline.servers import die_with_parent
 from tests.benchmarks.inputs import ROOT
 
+_SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of prctl
+
 
 @dataclass(frozen=True)
 class Used:
-    """What a process used, its children that it waited for included."""
+    """What a process used, its children included."""
 
     seconds: float
     cpu_s: float
@@ -26,6 +31,8 @@ class Used:
 
 def measured(*arguments: str) -> Used:
     """Runs `python -m` something. Raises RuntimeError, with what it said, when it fails."""
+    ctypes.CDLL(None).prctl(_SUBREAPER, 1)  # what outlives its parent becomes our child, whose use is told
+    others = {child.pid for child in psutil.Process().children()}
     with tempfile.TemporaryFile("w+") as output:
         began = time.monotonic()
         process = subprocess.Popen(
@@ -44,11 +51,18 @@ def measured(*arguments: str) -> Used:
                 process.kill()
                 process.wait()
         seconds = time.monotonic() - began
+        usages = [usage, *(os.wait4(child.pid, 0)[2] for child in _orphans(others))]
         output.seek(0)
         told = output.read()
     if process.returncode:
         raise RuntimeError(f"{' '.join(arguments[:2])} ended with {process.returncode}; it said:\n{told}")
-    return Used(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, told)
+    return Used(seconds, sum(each.ru_utime + each.ru_stime for each in usages), max(each.ru_maxrss for each in usages) / 1024, told)
+
+
+def _orphans(others: set[int]) -> Iterator[psutil.Process]:
+    """The children of this process but for some, one after the other, as the end of one may bring more."""
+    while orphans := [child for child in psutil.Process().children() if child.pid not in others]:
+        yield orphans[0]
 
 
 def per_10_000(cpu_s: float, count: float) -> float:
