@@ -17,7 +17,7 @@ import urllib.request
 from pathlib import Path
 
 from runners.programs import Program, SimulatedLiftWingProgram
-from tests.benchmarks.inputs import write_events
+from tests.benchmarks.inputs import write_hours
 from tests.benchmarks.measuring import table
 from tests.benchmarks.nine_models import write_nine_models
 
@@ -31,7 +31,7 @@ def main() -> None:
     rows: list[list[str | float]] = []
     with tempfile.TemporaryDirectory(prefix="benchmark-batch-") as name:
         folder = Path(name)
-        source = write_events(folder / "in.jsonl.gz", arguments.events)
+        source = write_hours(folder / "in", arguments.events)
         expected = 0
         for state in ("well", "hung"):
             with SimulatedLiftWingProgram("--latency", arguments.latency) as lift_wing:

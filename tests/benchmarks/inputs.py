@@ -28,16 +28,11 @@ def events(count: int) -> Iterator[dict[str, Any]]:
         yield event
 
 
-def write_events(file: Path, count: int) -> Path:
-    """`count` events as JSON lines, gzip as it is quickest: to unpack is part of the work, to pack is not."""
-    return _write(file, events(count))
-
-
-def _write(file: Path, some: Iterable[Mapping[str, Any]]) -> Path:
+def _write(file: Path, some: Iterable[Mapping[str, Any]]) -> None:
+    """As JSON lines, gzip as it is quickest: to unpack is part of the work, to pack is not."""
     with gzip.open(file, "wb", compresslevel=1) as output:
         for event in some:
             output.write(orjson.dumps(event, option=orjson.OPT_APPEND_NEWLINE))
-    return file
 
 
 def write_hours(folder: Path, count: int) -> Path:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import psutil
@@ -16,7 +16,7 @@ import psutil
 from pipeline.servers import die_with_parent
 from tests.benchmarks.inputs import ROOT
 
-_SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of prctl
+_SAMPLED_EVERY_S = 0.3
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,6 @@ class Used:
 
 def measured(*arguments: str) -> Used:
     """Runs `python -m` something. Raises RuntimeError, with what it said, when it fails."""
-    ctypes.CDLL(None).prctl(_SUBREAPER, 1)  # what outlives its parent becomes our child, whose use is told
-    others = {child.pid for child in psutil.Process().children()}
     with tempfile.TemporaryFile("w+") as output:
         began = time.monotonic()
         process = subprocess.Popen(
@@ -44,6 +42,7 @@ def measured(*arguments: str) -> Used:
             preexec_fn=die_with_parent,
         )
         try:
+            cpu_s = _sampled_cpu_s(psutil.Process(process.pid))
             _pid, status, usage = os.wait4(process.pid, 0)
             process.returncode = os.waitstatus_to_exitcode(status)
         finally:
@@ -51,18 +50,22 @@ def measured(*arguments: str) -> Used:
                 process.kill()
                 process.wait()
         seconds = time.monotonic() - began
-        usages = [usage, *(os.wait4(child.pid, 0)[2] for child in _orphans(others))]
         output.seek(0)
         told = output.read()
     if process.returncode:
         raise RuntimeError(f"{' '.join(arguments[:2])} ended with {process.returncode}; it said:\n{told}")
-    return Used(seconds, sum(each.ru_utime + each.ru_stime for each in usages), max(each.ru_maxrss for each in usages) / 1024, told)
+    return Used(seconds, max(cpu_s, usage.ru_utime + usage.ru_stime), usage.ru_maxrss / 1024, told)
 
 
-def _orphans(others: set[int]) -> Iterator[psutil.Process]:
-    """The children of this process but for some, one after the other, as the end of one may bring more."""
-    while orphans := [child for child in psutil.Process().children() if child.pid not in others]:
-        yield orphans[0]
+def _sampled_cpu_s(process: psutil.Process) -> float:
+    """Until the process ends: what it and all below it used. A process of Spark's that nobody waits for is in no other account."""
+    by_pid: dict[int, float] = {}
+    while process.status() != psutil.STATUS_ZOMBIE:
+        for each in [process, *process.children(recursive=True)]:
+            with suppress(psutil.Error):
+                by_pid[each.pid] = sum(each.cpu_times()[:2])
+        time.sleep(_SAMPLED_EVERY_S)
+    return sum(by_pid.values())
 
 
 def per_10_000(cpu_s: float, count: float) -> float:
