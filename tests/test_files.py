@@ -115,6 +115,11 @@ def test_a_map_in_parquet_is_an_object_again(tmp_path: Path) -> None:
         assert events_in(write(tmp_path / name, events)) == events
 
 
+@pytest.mark.parametrize("name", ["a.parquet", "a.avro"])
+def test_a_table_without_rows_is_no_problem(tmp_path: Path, name: str) -> None:
+    assert read(write(tmp_path / name, [])) == []
+
+
 # Where it lies
 
 

@@ -76,7 +76,7 @@ def _pieces(path: str, fields: frozenset[str] | None) -> Iterator[bytes | Mappin
         if name.endswith(".parquet"):
             parquet = pq.ParquetFile(file)
             columns = None if fields is None else [name for name in parquet.schema_arrow.names if name.replace("_schema", "$schema") in fields]
-            for batch in parquet.iter_batches(_ROWS_AT_ONCE, columns=columns):
+            for batch in parquet.iter_batches(_ROWS_AT_ONCE, columns=columns) if parquet.num_row_groups else ():
                 yield from (event_of_row(row) for row in batch.to_pylist())
         elif name.endswith(".avro"):
             yield from (event_of_row(cast("dict[str, Any]", row)) for row in fastavro.reader(file))

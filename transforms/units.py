@@ -50,14 +50,12 @@ class Tables:
         whole.mkdir(parents=True)
         try:
             part = PART_FILES[self.form]
+            file = part(whole / f"part-{uuid.uuid4()}.{part.suffix}", schema)  # without rows too: some readers take no table without a file
             count, rows = 0, iter(rows)
-            file = None
             while some := list(islice(rows, _ROWS_AT_ONCE)):
-                file = file or part(whole / f"part-{uuid.uuid4()}.{part.suffix}", schema)
                 file.append(some)
                 count += len(some)
-            if file:
-                file.close()
+            file.close()
             if manifest is not None:
                 (whole / MANIFEST).write_bytes(orjson.dumps({**manifest, "files": files_of(whole), "rows": count}, option=orjson.OPT_INDENT_2))
             replaced = self.working / "replaced" / target.relative_to(self.root)
