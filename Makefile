@@ -34,6 +34,7 @@ bench-batch: build
 	$(BIN)/python -m tests.benchmarks.batch --events 100000 --rounds 1 --only damaging --without wikidatawiki --systems regenerate,threads,pyspark
 	$(BIN)/python -m tests.benchmarks.batch_isolation --events 200000
 	$(BIN)/python -m tests.benchmarks.batch_kills
+	$(BIN)/python -m tests.benchmarks.readers
 
 # All that a stream has to bear, on a Flink cluster of processes of its own: some two hours, of which the last two take one.
 bench-stream: build

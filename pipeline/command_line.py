@@ -11,12 +11,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from pipeline import audit, explain, list_models, sanitize, scores, tables
 from pipeline.configuration import ConfigurationError, load
 from pipeline.narrowing import narrowed
 from pipeline.wrong_use import WrongUse
 
 _MODELS = Path(__file__).parent / "models.yaml"
+_ALLOWLIST = Path(__file__).parent / "event_sanitized_allowlist.yaml"
+_WITH_PIPELINE = ("stream", "replay", "regenerate")
+_MODULES = {"models": "list_models"}  # where the command's name is another one's
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -33,26 +35,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace, beam_options: list[str]) -> int:
-    if arguments.command in ("explain", "models", "audit", "scores", "tables", "sanitize", "demo") and beam_options:
+    runs_a_pipeline = arguments.command in _WITH_PIPELINE
+    if beam_options and not runs_a_pipeline:
         raise WrongUse(f"unknown option {beam_options[0]}; see revision-scores {arguments.command} --help")
     if arguments.command == "demo":
         return _demo(arguments)
     configuration = narrowed(load(arguments.models), arguments)
-    if arguments.command == "explain":
-        return explain.run(configuration, arguments.events)
-    if arguments.command == "models":
-        return list_models.run(configuration, arguments.wiki)
-    if arguments.command == "audit":
-        return audit.run(configuration, arguments)
-    if arguments.command == "scores":
-        return scores.run(configuration, arguments)
-    if arguments.command == "sanitize":
-        return sanitize.run(configuration, arguments)
-    if arguments.command == "tables":
-        return tables.run(configuration, arguments.root, arguments.dialect)
-    _allow_many_sockets()
-    run: int = importlib.import_module(f"pipeline.{arguments.command}").run(configuration, arguments, beam_options)  # what the others need not load
-    return run
+    command = importlib.import_module(f"pipeline.{_MODULES.get(arguments.command, arguments.command)}")  # what the others need not load
+    if runs_a_pipeline:
+        _allow_many_sockets()
+    code: int = command.run(configuration, arguments, beam_options) if runs_a_pipeline else command.run(configuration, arguments)
+    return code
 
 
 def _demo(arguments: argparse.Namespace) -> int:
@@ -184,7 +177,7 @@ def _parser() -> _Parser:
     kept.add_argument("root", type=Path, metavar="ROOT", help="the --output of regenerate")
     kept.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the tables go; what is there already stays")
     kept.add_argument(
-        "--allowlist", type=Path, default=sanitize.ALLOWLIST, metavar="FILE", help="in the format of wikimedia/analytics-refinery (default: the shipped one)"
+        "--allowlist", type=Path, default=_ALLOWLIST, metavar="FILE", help="in the format of wikimedia/analytics-refinery (default: the shipped one)"
     )
     kept.add_argument("--salt", type=Path, metavar="FILE", help="the key of the hashes, if the allowlist has any")
 

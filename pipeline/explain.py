@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import gzip
 import sys
 import zlib
@@ -18,10 +19,10 @@ from transforms.read_events import NotAnEvent, event_in, is_canary, parse
 from transforms.select_models import Selection, unknown_wiki
 
 
-def run(configuration: Configuration, events: str) -> int:
-    """Prints a JSON line for each line of `events`: who it is, which models' rules match, which calls follow, or why none."""
+def run(configuration: Configuration, arguments: argparse.Namespace) -> int:
+    """Prints a JSON line for each line of the events: who it is, which models' rules match, which calls follow, or why none."""
     selection = Selection(configuration.models)
-    for line in _lines(events):
+    for line in _lines(arguments.events):
         sys.stdout.buffer.write(orjson.dumps(explanation(line, configuration, selection), option=orjson.OPT_APPEND_NEWLINE))
     sys.stdout.flush()
     return 0

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import apache_beam as beam
 
-from transforms import BuildRevisionScore, ReadEvents, ScoreWithLiftWing, SelectModels, WritePerModel
+from transforms.build_revision_score import BuildRevisionScore
 from transforms.models import Configuration
-from transforms.select_models import Done
+from transforms.read_events import ReadEvents
+from transforms.score_with_lift_wing import ScoreWithLiftWing
+from transforms.select_models import Done, SelectModels
 from transforms.wait_in_bundle import InBundle
 from transforms.wait_in_state import InState
-from transforms.write_per_model import WriteFailures
+from transforms.write_per_model import WriteFailures, WritePerModel
 
 
 def score_revisions(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterator
 
 from pipeline.narrowing import did_you_mean
@@ -11,8 +12,9 @@ from transforms.models import Configuration
 _HEADER = ("wiki", "model", "active", "on", "calls at once", "stream", "endpoint")
 
 
-def run(configuration: Configuration, wiki: str | None) -> int:
+def run(configuration: Configuration, arguments: argparse.Namespace) -> int:
     """Prints one line per endpoint of all wikis or of one, and how many there are. Raises WrongUse for a wiki without endpoints."""
+    wiki: str | None = arguments.wiki
     rows = sorted(_rows(configuration, wiki))
     if not rows:
         wikis = {wiki for model in configuration.models.values() for wiki in model.endpoints}

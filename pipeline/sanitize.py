@@ -13,13 +13,10 @@ from pipeline import strict_yaml
 from pipeline.alone import alone_in
 from pipeline.wrong_use import WrongUse
 from transforms.allowlist import Mask, mask_of_table, problems
-from transforms.build_revision_score import SCORE_SCHEMA
 from transforms.models import Configuration
 from transforms.part_files import PART_FILES
 from transforms.read_events import NotAnEvent
 from transforms.units import Tables, files_of, manifest_of, rows_in
-
-ALLOWLIST = Path(__file__).parent / "event_sanitized_allowlist.yaml"
 
 
 def run(configuration: Configuration, arguments: argparse.Namespace) -> int:
@@ -65,7 +62,7 @@ def _masks(arguments: argparse.Namespace, configuration: Configuration) -> dict[
         for model in configuration.models.values():
             table = schemas.table_name(model.stream)
             try:
-                masks[table] = mask_of_table(allowlist, table, schemas.arrow_schema(SCORE_SCHEMA), salt)
+                masks[table] = mask_of_table(allowlist, table, schemas.arrow_schema(schemas.REVISION_SCORE), salt)
             except ValueError as error:
                 wrong.append(str(error))
     if wrong:
@@ -94,5 +91,5 @@ def _write(tables: Tables, root: Path, partition: Path, mask: Mask, about: Mappi
     made_of = {"input": files_of(partition), **about}
     if made_of.items() <= (manifest_of(target) or {}).items():
         return False
-    tables.replace(target, SCORE_SCHEMA, (mask(row) for row in rows_in(partition)), made_of)
+    tables.replace(target, schemas.REVISION_SCORE, (mask(row) for row in rows_in(partition)), made_of)
     return True

@@ -15,8 +15,6 @@ import pyarrow.dataset as pads
 
 import schemas
 from pipeline.wrong_use import WrongUse
-from transforms.build_revision_score import SCORE_SCHEMA
-from transforms.file_source import event_of_row
 from transforms.models import Configuration
 
 _SHOWN = 3
@@ -32,7 +30,7 @@ def run(configuration: Configuration, arguments: argparse.Namespace) -> int:
         found = pool.map(lambda table: list(_rows(table, arguments.wiki, arguments.rev_id)), tables.values())
         rows = [(model, row) for model, of_model in zip(tables, found, strict=True) for row in of_model]
     for model, row in rows:
-        print(orjson.dumps(event_of_row(row)).decode() if arguments.json else _line(model, row))
+        print(orjson.dumps(schemas.event_of_row(row)).decode() if arguments.json else _line(model, row))
     if not rows:
         print(f"no model has a score of revision {arguments.rev_id} of {arguments.wiki} in {arguments.root}", file=sys.stderr)
     return 0 if rows else 1
@@ -43,7 +41,7 @@ def _rows(table: Path, wiki: str, rev_id: int) -> Iterator[Mapping[str, Any]]:
     if not files and any(table.rglob("part-*")):
         raise WrongUse(f"{table} is not in Parquet, which alone can be searched")
     if files:
-        dataset = pads.dataset(files, schema=schemas.arrow_schema(SCORE_SCHEMA), format="parquet")
+        dataset = pads.dataset(files, schema=schemas.arrow_schema(schemas.REVISION_SCORE), format="parquet")
         yield from dataset.to_table(filter=(pc.field("rev_id") == rev_id) & (pc.field("database") == wiki)).to_pylist()
 
 

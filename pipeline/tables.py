@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import argparse
+
 import schemas
-from transforms.build_revision_score import SCORE_SCHEMA
-from transforms.failures import ERROR_SCHEMA
 from transforms.models import Configuration
 
 ALL = "mediawiki_revision_score_all"
 _PARTITIONED_BY = "`datacenter` string, `year` bigint, `month` bigint, `day` bigint, `hour` bigint"
 
 
-def run(configuration: Configuration, root: str, dialect: str) -> int:
+def run(configuration: Configuration, arguments: argparse.Namespace) -> int:
     """Prints them for Hive and Spark, or for DuckDB. Gives 0."""
-    root = root.rstrip("/")
+    root: str = arguments.root.rstrip("/")
     of_models = [schemas.table_name(model.stream) for model in configuration.models.values()]
     of_failures = schemas.table_name(configuration.failure_stream)
-    if dialect == "hive":
+    if arguments.dialect == "hive":
         for table in [*of_models, of_failures]:
-            print(_hive_table(table, ERROR_SCHEMA if table == of_failures else SCORE_SCHEMA, root))
+            print(_hive_table(table, schemas.ERROR if table == of_failures else schemas.REVISION_SCORE, root))
     else:
         for table in of_models:
             print(f"CREATE OR REPLACE VIEW {table} AS SELECT * FROM read_parquet('{root}/{table}/**/*.parquet', hive_partitioning = true);")

@@ -10,6 +10,9 @@ from typing import Any
 import fastjsonschema
 import yaml
 
+REVISION_SCORE = "/mediawiki/revision/score/3.0.0"
+ERROR = "/error/2.1.0"
+
 _FOLDER = Path(__file__).parent / "jsonschema"
 
 

@@ -18,8 +18,7 @@ from conftest import ABSENT, edit, request
 
 import schemas
 from runners import simulated_scores
-from transforms import BuildRevisionScore
-from transforms.build_revision_score import predictions, revision_score, utc_now
+from transforms.build_revision_score import BuildRevisionScore, predictions, revision_score, utc_now
 from transforms.elements import Failure, OutputEvent, Score, ScoreResponse, json_text
 from transforms.models import Configuration
 

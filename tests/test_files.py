@@ -20,9 +20,9 @@ from apache_beam.testing.util import assert_that, equal_to
 from conftest import ABSENT, edit
 
 import schemas
-from transforms import ReadEvents
 from transforms.elements import Event, Failure, Raw
-from transforms.file_source import Files, InputFile, event_of_row, find_files, read_file
+from transforms.file_source import Files, InputFile, find_files, read_file
+from transforms.read_events import ReadEvents
 
 CREATE = "/mediawiki/revision/create/2.0.0"
 SCORE = "/mediawiki/revision/score/3.0.0"
@@ -105,7 +105,7 @@ def test_nulls_are_absent_and_maps_are_objects_again() -> None:
         "performer": {"user_id": None, "user_groups": ["*"]},
         "rev_slots": [("main", {"rev_slot_size": 7, "rev_slot_origin_rev_id": None})],
     }
-    assert event_of_row(row) == {"$schema": CREATE, "performer": {"user_groups": ["*"]}, "rev_slots": {"main": {"rev_slot_size": 7}}}
+    assert schemas.event_of_row(row) == {"$schema": CREATE, "performer": {"user_groups": ["*"]}, "rev_slots": {"main": {"rev_slot_size": 7}}}
 
 
 def test_a_map_in_parquet_is_an_object_again(tmp_path: Path) -> None:

@@ -13,9 +13,8 @@ from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that, equal_to
 from conftest import ABSENT, edit
 
-from transforms import ReadEvents
 from transforms.elements import Event, Failure, Raw
-from transforms.read_events import NotAnEvent, check, event_in, is_canary, parse
+from transforms.read_events import NotAnEvent, ReadEvents, check, event_in, is_canary, parse
 
 EXPECTED = "expected /mediawiki/revision/create/1.x or 2.x"
 PARTITION = "datacenter=codfw/year=2021/month=8/day=27/hour=13"

@@ -16,11 +16,10 @@ import schemas
 from pipeline.command_line import main
 from runners.simulated_lift_wing import SimulatedLiftWing
 from transforms.allowlist import mask_of_table
-from transforms.build_revision_score import SCORE_SCHEMA
 
-COLUMNS = schemas.arrow_schema(SCORE_SCHEMA)
+COLUMNS = schemas.arrow_schema(schemas.REVISION_SCORE)
 ROW: dict[str, Any] = {
-    "$schema": SCORE_SCHEMA,
+    "$schema": schemas.REVISION_SCORE,
     "meta": {"id": "1", "domain": "en.wikipedia.org"},
     "database": "enwiki",
     "rev_id": 7,
@@ -42,7 +41,7 @@ def test_a_table_that_is_not_listed_is_not_kept() -> None:
 
 def test_a_table_is_kept_whole_or_by_its_columns() -> None:
     assert kept("keep_all") == ROW
-    assert kept({"rev_id": "keep", "_schema": "keep", "page_id": "keep"}) == {"rev_id": 7, "$schema": SCORE_SCHEMA}
+    assert kept({"rev_id": "keep", "_schema": "keep", "page_id": "keep"}) == {"rev_id": 7, "$schema": schemas.REVISION_SCORE}
     assert kept({"performer": "keep_all"}) == {"performer": ROW["performer"]}
 
 

@@ -18,11 +18,11 @@ from apache_beam.testing.util import assert_that, equal_to
 from conftest import at, edit, request
 
 from runners.simulated_lift_wing import SimulatedLiftWing, score, version
-from transforms import ScoreWithLiftWing
 from transforms.answers import LiftWingError, Rejected, Unavailable, Unexpected, seconds_to_next_try
 from transforms.asking import Pending, failure
 from transforms.elements import Event, Failure, Score, ScoreRequest, ScoreResponse, json_text
 from transforms.models import Configuration
+from transforms.score_with_lift_wing import ScoreWithLiftWing
 from transforms.wait_in_bundle import InBundle
 
 UNKNOWN_REVISION = (

@@ -11,10 +11,9 @@ from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that, equal_to
 from conftest import ABSENT, edit
 
-from transforms import SelectModels
 from transforms.elements import Event, Failure, ScoreRequest, json_text
 from transforms.models import Configuration, Endpoint, Model
-from transforms.select_models import Selection, unknown_wiki
+from transforms.select_models import Selection, SelectModels, unknown_wiki
 
 BOT = {"user_text": "B", "user_groups": ["bot", "*"], "user_is_bot": True}
 UNKNOWN = "database: no wiki is called 'nowiki2'; a new one is added to transforms/wikis.tsv"

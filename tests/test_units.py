@@ -16,7 +16,6 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from conftest import edit, request
 
 import schemas
-from transforms.build_revision_score import SCORE_SCHEMA
 from transforms.elements import Event, Failure, OutputEvent
 from transforms.failures import failed
 from transforms.file_source import InputFile, read_file
@@ -143,7 +142,7 @@ def test_a_whole_journal_becomes_a_partition(tables: Tables, tmp_path: Path, for
 
 def test_a_parquet_part_has_the_types_of_the_table_and_is_snappy_and_in_groups(tables: Tables) -> None:
     partition = tables.root / "t" / HOUR
-    assert tables.replace(partition, SCORE_SCHEMA, map(scored, range(9_000))) == 9_000
+    assert tables.replace(partition, schemas.REVISION_SCORE, map(scored, range(9_000))) == 9_000
     (part,) = partition.glob("part-*.parquet")
     found = pq.ParquetFile(part)
     assert found.schema_arrow.remove_metadata() == schemas.arrow_schema("/mediawiki/revision/score/3.0.0")
@@ -171,7 +170,7 @@ def test_a_partition_is_replaced_or_added_to(tables: Tables) -> None:
 
 def test_a_partition_that_was_being_replaced_when_the_run_was_killed_is_there_again(tables: Tables) -> None:
     partition = tables.partition("damaging", HOUR)
-    tables.replace(partition, SCORE_SCHEMA, [scored(1)], {})
+    tables.replace(partition, schemas.REVISION_SCORE, [scored(1)], {})
     replaced = tables.working / "replaced" / partition.relative_to(tables.root)
     replaced.parent.mkdir(parents=True, exist_ok=True)
     partition.rename(replaced)
@@ -184,13 +183,13 @@ def test_a_partition_that_was_being_replaced_when_the_run_was_killed_is_there_ag
 def test_a_full_disk_leaves_what_is_there(tables: Tables) -> None:
     """Rows that end as a write does then."""
     partition = tables.partition("damaging", HOUR)
-    tables.replace(partition, SCORE_SCHEMA, [scored(1)], {})
+    tables.replace(partition, schemas.REVISION_SCORE, [scored(1)], {})
 
     def until_full() -> Iterator[Mapping[str, Any]]:
         yield from map(scored, range(5_000))
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with pytest.raises(OSError, match="No space left"):
-        tables.replace(partition, SCORE_SCHEMA, until_full(), {})
+        tables.replace(partition, schemas.REVISION_SCORE, until_full(), {})
     assert [row["rev_id"] for row in rows(partition)] == [1]
     assert list((tables.working / "whole").iterdir()) == []

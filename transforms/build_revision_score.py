@@ -17,11 +17,10 @@ from transforms.elements import Event, Failure, OutputEvent, Score, ScoreRespons
 from transforms.hive_layout import partition_at
 from transforms.models import Model
 
-SCORE_SCHEMA = "/mediawiki/revision/score/3.0.0"
-_IDS = uuid.uuid5(uuid.NAMESPACE_URL, "https://github.com/wikimedia/schemas-event-primary" + SCORE_SCHEMA)
+_IDS = uuid.uuid5(uuid.NAMESPACE_URL, "https://github.com/wikimedia/schemas-event-primary" + schemas.REVISION_SCORE)
 
 # All that the schema lets an event take over (additionalProperties: false).
-_PROPERTIES = schemas.load(SCORE_SCHEMA)["properties"]
+_PROPERTIES = schemas.load(schemas.REVISION_SCORE)["properties"]
 _COPIED = [name for name in _PROPERTIES if name.startswith(("page_", "rev_")) or name == "database"]
 NEEDED = frozenset([*_COPIED, "$schema", "meta", "dt", "performer", "rev_timestamp"])  # fields of an event that a score is made of
 _COPIED_OF_META = [name for name in _PROPERTIES["meta"]["properties"] if name in ("request_id", "domain", "uri")]
@@ -35,7 +34,7 @@ def revision_score(raw: Mapping[str, Any], model: str, stream: str, score: Score
     """
     meta = raw.get("meta") or {}
     event: dict[str, Any] = {
-        "$schema": SCORE_SCHEMA,
+        "$schema": schemas.REVISION_SCORE,
         "dt": event_time(raw),
         "meta": {
             "stream": stream,
@@ -124,7 +123,7 @@ class _BuildRevisionScoreFn(beam.DoFn):
         self._failures = Metrics.counter("BuildRevisionScore", "failures")
 
     def setup(self) -> None:
-        self._validate = schemas.validator(SCORE_SCHEMA)
+        self._validate = schemas.validator(schemas.REVISION_SCORE)
 
     def process(self, response: ScoreResponse) -> Iterator[OutputEvent | TaggedOutput]:
         model, event = response.request.model, response.request.event

@@ -12,18 +12,17 @@ import orjson
 import schemas
 from transforms.elements import Failure, OutputEvent
 
-ERROR_SCHEMA = "/error/2.1.0"
 EMITTER = "revision-scores"
 CUT = "; the original was cut"  # at the end of a message whose raw_event has only the beginning of the original
 _LONGEST_TEXT = 1_000  # characters of what is taken out of an original
 _LARGEST_ORIGINAL = 500_000  # bytes as JSON; a Kafka broker takes a million by default, and schema and stream of the original come beside it
-_IDS = uuid.uuid5(uuid.NAMESPACE_URL, "https://github.com/wikimedia/schemas-event-primary" + ERROR_SCHEMA)
+_IDS = uuid.uuid5(uuid.NAMESPACE_URL, "https://github.com/wikimedia/schemas-event-primary" + schemas.ERROR)
 
 
 def failed(failure: Failure, stream: str, now: str) -> OutputEvent:
     """The failure on its way to the failure stream."""
     body = error_event(failure, stream, now)
-    schemas.validator(ERROR_SCHEMA)(body)
+    schemas.validator(schemas.ERROR)(body)
     return OutputEvent(stream, body, failure.datacenter, failure.partition, failure=failure)
 
 
@@ -31,7 +30,7 @@ def error_event(failure: Failure, stream: str, now: str) -> dict[str, Any]:
     """The failure as an event; the same failure of the same original has the same `meta.id`."""
     text = _cut(failure.original)
     event: dict[str, Any] = {
-        "$schema": ERROR_SCHEMA,
+        "$schema": schemas.ERROR,
         "dt": now,
         "meta": {"stream": stream, "id": str(uuid.uuid5(_IDS, f"{failure.step} {failure.model} {failure.original}")), "dt": now},
         "emitter_id": EMITTER,

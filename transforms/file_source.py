@@ -13,12 +13,12 @@ import fastavro
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+import schemas
 from transforms import places
 from transforms.elements import Raw
-from transforms.hive_layout import KEYS, datacenter_of, partition_of
+from transforms.hive_layout import datacenter_of, partition_of
 
 FORMATS = (".parquet", ".avro", ".jsonl", ".json", ".jsonl.gz", ".json.gz")
-_ADDED_BY_REFINE = {"is_wmf_domain", "normalized_host", "geocoded_data", "user_agent_map", *KEYS}  # refine's own columns, no fields of events
 _ROWS_AT_ONCE = 1_000
 # LookupError is what fastavro makes of a damaged block.
 _UNREADABLE = (OSError, EOFError, ValueError, LookupError, zlib.error, pa.ArrowException, fastavro.schema.SchemaParseException)
@@ -77,27 +77,12 @@ def _pieces(path: str, fields: frozenset[str] | None) -> Iterator[bytes | Mappin
             parquet = pq.ParquetFile(file)
             columns = None if fields is None else [name for name in parquet.schema_arrow.names if name.replace("_schema", "$schema") in fields]
             for batch in parquet.iter_batches(_ROWS_AT_ONCE, columns=columns) if parquet.num_row_groups else ():
-                yield from (event_of_row(row) for row in batch.to_pylist())
+                yield from (schemas.event_of_row(row) for row in batch.to_pylist())
         elif name.endswith(".avro"):
-            yield from (event_of_row(cast("dict[str, Any]", row)) for row in fastavro.reader(file))
+            yield from (schemas.event_of_row(cast("dict[str, Any]", row)) for row in fastavro.reader(file))
         else:
             lines = gzip.GzipFile(fileobj=file) if name.endswith(".gz") else file
             yield from (line.rstrip(b"\r\n") for line in lines if not line.isspace())
-
-
-def event_of_row(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The event that refine made the row of: `_schema` is `$schema` again, nulls are absent fields, refine's own columns are gone."""
-    return {"$schema" if name == "_schema" else name: _json(value) for name, value in row.items() if value is not None and name not in _ADDED_BY_REFINE}
-
-
-def _json(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _json(inner) for name, inner in value.items() if inner is not None}
-    if isinstance(value, list):
-        if value and isinstance(value[0], tuple):  # how pyarrow gives a map
-            return {key: _json(inner) for key, inner in value if inner is not None}
-        return [_json(inner) for inner in value]
-    return value
 
 
 @dataclass

@@ -16,8 +16,8 @@ from typing import Any
 import orjson
 
 import schemas
-from transforms.build_revision_score import SCORE_SCHEMA, score_id
-from transforms.failures import ERROR_SCHEMA, alike
+from transforms.build_revision_score import score_id
+from transforms.failures import alike
 from transforms.file_source import InputFile, read_file
 from transforms.journals import entries, order, scores_in_order
 from transforms.part_files import PART_FILES
@@ -142,7 +142,7 @@ def settle(tables: Tables, model: str, partition: str, journal: Path, about: Map
             add_failures(tables, partition, failures, lambda row: score_of(row, model, tables.streams[model]) in healed)
         else:
             add_failures(tables, partition, failures, lambda row: _model_of(row) == model)
-        tables.replace(tables.partition(model, partition), SCORE_SCHEMA, contents.counted(rows, model), {**told, **vars(contents)})
+        tables.replace(tables.partition(model, partition), schemas.REVISION_SCORE, contents.counted(rows, model), {**told, **vars(contents)})
     except OSError as error:
         raise Unfinished(Counter([f"{error.strerror}: {error.filename or tables.root}"])) from error
     shutil.rmtree(journal, ignore_errors=True)  # a unit without requests has none
@@ -165,7 +165,7 @@ def add_failures(
     there = {row["meta"]["id"]: row for row in rows_in(tables.failures(partition))}
     kept = {name: row for name, row in there.items() if not replaced(row)}
     if failures or len(kept) < len(there):
-        tables.replace(tables.failures(partition), ERROR_SCHEMA, {**kept, **failures}.values())
+        tables.replace(tables.failures(partition), schemas.ERROR, {**kept, **failures}.values())
 
 
 def _model_of(failure: Mapping[str, Any]) -> str:

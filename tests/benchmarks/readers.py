@@ -112,7 +112,7 @@ def _pyarrow(folder: Path) -> list[Any]:
         answers[1].append(_rounded(sorted([label, value] for label, value in sums.items())))
         of_hour = pads.field("hour") == _HOUR
         answers[2].append([[[dataset.count_rows(filter=of_hour)]], len(list(dataset.get_fragments(filter=of_hour)))])
-        answers[3][0].append([model, len(rows)])
+        answers[3][0] += [[model, len(rows)]] if rows else []
     return answers
 
 
