@@ -14,16 +14,17 @@ import orjson
 import schemas
 from pipeline.input_files import input_files
 from pipeline.wrong_use import WrongUse
-from transforms.build_revision_score import partition_of_event, score_id
 from transforms.elements import Raw
 from transforms.file_source import InputFile, read_file
 from transforms.models import Configuration
 from transforms.read_events import NotAnEvent, event_in, is_canary
+from transforms.score_events import said_in, score_id
 from transforms.select_models import Selection
+from transforms.source_events import partition_of_event, rev_id_of, wiki_of
 from transforms.units import rows_in, score_of
 
 _WHY = ("missing", "failed", "older")
-_OF_SCORES = frozenset({"meta", "database", "scores"})
+_OF_SCORES = frozenset({"meta", "database", "wiki_id", "scores", "predicted_classification"})
 
 
 class Place(NamedTuple):
@@ -75,7 +76,7 @@ def audit(configuration: Configuration, files: Sequence[InputFile], root: Path) 
             of_units.setdefault((place.model, place.partition), {})[name] = place.wiki, rev_id
         for (model, partition), of_unit in of_units.items():
             versions = {
-                row["meta"]["id"]: row["scores"][model]["model_version"] for row in rows_in(root / schemas.table_name(streams[model]) / partition, _OF_SCORES)
+                row["meta"]["id"]: said_in(row, model).model_version for row in rows_in(root / schemas.table_name(streams[model]) / partition, _OF_SCORES)
             }
             failed = {score_of(row, model, streams[model]) for row in rows_in(root / schemas.table_name(configuration.failure_stream) / partition)}
             for name, (wiki, rev_id) in of_unit.items():
@@ -106,15 +107,15 @@ def _wanted(raw: Raw, selection: Selection, streams: Mapping[str, str]) -> Itera
     partition = raw.partition or partition_of_event(event, raw.datacenter)
     if partition and not is_canary(event):
         for endpoint in selection.endpoints(event):
-            yield Place(endpoint.model, endpoint.wiki, partition), event["rev_id"], score_id(event, streams[endpoint.model])
+            yield Place(endpoint.model, wiki_of(event), partition), rev_id_of(event), score_id(event, streams[endpoint.model])
 
 
 def _newest_versions(table: Path, model: str) -> dict[str, str]:
     """By wiki, the version of the score that was written last."""
     newest: dict[str, tuple[str, str]] = {}
     for row in rows_in(table, _OF_SCORES):
-        found = row["meta"]["dt"], row["scores"][model]["model_version"]
-        newest[row["database"]] = max(newest.get(row["database"], found), found)
+        found = row["meta"]["dt"], said_in(row, model).model_version
+        newest[wiki_of(row)] = max(newest.get(wiki_of(row), found), found)
     return {wiki: version for wiki, (_, version) in newest.items()}
 
 

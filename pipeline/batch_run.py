@@ -20,12 +20,12 @@ from pipeline.audit import Missing
 from pipeline.graph import score_revisions
 from pipeline.progress import Progress
 from pipeline.wrong_use import WrongUse
-from transforms.build_revision_score import NEEDED
 from transforms.failures import alike
 from transforms.file_source import Files, InputFile
 from transforms.journals import DoneBefore, Journals, entries, forget_failures, journals
 from transforms.models import Configuration
 from transforms.rules import fields_of
+from transforms.score_events import NEEDED
 from transforms.units import MANIFEST, Tables, Unfinished, add_failures, manifest_of, settle
 from transforms.wait_in_bundle import InBundle
 
@@ -116,7 +116,8 @@ class BatchRun:
 
     def _run(self, configuration: Configuration, chunk: Sequence[InputFile], done: DoneBefore, options: Sequence[str], outcome: Outcome) -> Counter[str]:
         pipeline = bounded_run.new_pipeline(options)
-        fields = NEEDED.union(*(fields_of(model.match, model.match_not) for model in configuration.models.values()))
+        models = configuration.models.values()
+        fields = frozenset().union(*(NEEDED[model.source] | fields_of(model.match, model.match_not) for model in models))
         score_revisions(pipeline, configuration, Files(chunk, fields), Journals(self._journals), InBundle(), done)
         counters, call_ms = bounded_run.run(pipeline)
         for name, (count, total, most) in call_ms.items():
@@ -142,7 +143,7 @@ class BatchRun:
                 if reasons := unreadable.get(partition, unreadable.get("_")):
                     raise Unfinished(reasons)
                 about = self._about(configuration, model, partition, chunk)
-                outcome.failures += settle(self.tables, model, partition, journal, about, added=self.missing is not None)
+                outcome.failures += settle(self.tables, configuration.models[model], partition, journal, about, added=self.missing is not None)
             except Unfinished as error:
                 unfinished[model, partition] = error.reasons
         return unfinished

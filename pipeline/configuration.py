@@ -10,10 +10,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import schemas
 from pipeline import strict_yaml
-from pipeline.strict_yaml import Kind, Section, nearest, shown
-from transforms.models import Configuration, Endpoint, LiftWingSettings, Model
+from pipeline.strict_yaml import Kind, Section, joined, nearest, shown
+from transforms.kinds import KINDS
+from transforms.models import ANY_WIKI, Configuration, Endpoint, LiftWingSettings, Model
 from transforms.rules import EVENT_KINDS, RuleError, compile_rule
+from transforms.source_events import PAGE_CHANGE, REVISION_CREATE
+from transforms.source_events import STREAMS as SOURCES
 from transforms.wikis import known_wikis
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")  # safe in a host and in a URL as it is
@@ -99,6 +103,9 @@ _ALTERNATIVES: Kind[Any] = Kind(
 )
 _LIFT_WING: Kind[Mapping[str, Any]] = Kind("a mapping", "{url: https://inference.discovery.wmnet:30443}", _is_mapping)
 _STREAMS: Kind[Mapping[str, Any]] = Kind("a mapping", '{score: "mediawiki.revision-score-{model}", failure: mediawiki.revision-score.error}', _is_mapping)
+_KIND: Kind[str] = Kind(f"one of {', '.join(KINDS)}", "revscoring", lambda value: isinstance(value, str) and value in KINDS)
+_SOURCE: Kind[str] = Kind(f"one of {', '.join(SOURCES)}", REVISION_CREATE, lambda value: isinstance(value, str) and value in SOURCES)
+_SERVICE: Kind[str | None] = Kind("the name of a service of a-z, 0-9, _ and -", "articlequality", _is_name)
 _MODEL_EXAMPLE = "{namespace: revscoring-editquality-damaging, wikis: [enwiki]}"
 _MODELS: Kind[Mapping[str, Any]] = Kind("a mapping of at least one model", f"{{damaging: {_MODEL_EXAMPLE}}}", lambda value: _is_mapping(value) and bool(value))
 
@@ -137,8 +144,11 @@ def _streams(section: Section) -> tuple[str, str, tuple[str, ...]]:
     return template, failure, tuple(datacenters)
 
 
+_OF_KINDS = ("kind", "source", "service")
+
+
 def _model(name: str, section: Section, template: str) -> Model:
-    section.only("namespace", "on", "concurrency", "enabled", "url", "stream", "match", "match_not", "call_s", "mediawiki_calls", "wikis")
+    section.only("namespace", "on", "concurrency", "enabled", "url", "stream", "match", "match_not", "call_s", "mediawiki_calls", "wikis", *_OF_KINDS)
     if not _is_name(name):
         section.problems.append(f"{section.path}: expected a model name of a-z, 0-9, _ and -, got {name!r}; use the name in Lift Wing's URL")
     common = Endpoint(
@@ -149,7 +159,10 @@ def _model(name: str, section: Section, template: str) -> Model:
         concurrency=section.get("concurrency", _LIMIT, 5),  # what ChangeProp allows a rule
         enabled=section.get("enabled", _FLAG, True),
         url=section.get("url", _URL, "").rstrip("/") or None,
+        kind=section.get("kind", _KIND, "revscoring"),
+        service=section.get("service", _SERVICE, None),
     )
+    source = _source(section, common)
     match, match_not = _rule(section)
     endpoints = {wiki: _endpoint(wiki, own, common) for wiki, own in _wikis(section)}
     return Model(
@@ -160,7 +173,23 @@ def _model(name: str, section: Section, template: str) -> Model:
         match_not,
         call_s=float(section.get("call_s", _SECONDS, Model.call_s)),
         mediawiki_calls=section.get("mediawiki_calls", _NUMBER, Model.mediawiki_calls),
+        kind=common.kind,
+        source=source,
     )
+
+
+def _source(section: Section, endpoint: Endpoint) -> str:
+    """The kind of event that asks for a model, which its kind has to know."""
+    kind = KINDS[endpoint.kind]
+    source = section.get("source", _SOURCE, kind.sources[0])
+    if source not in kind.sources:
+        section.wrong("source", f"{' or '.join(kind.sources)} for a model of the kind {endpoint.kind}", f"write source: {kind.sources[0]}")
+    if source == PAGE_CHANGE and endpoint.on != "edit":
+        section.wrong("on", "edit with page changes, whose kinds match tells", "write match: {page_change_kind: edit}")
+    if kind.schema == schemas.PREDICTION_CHANGE and "stream" not in section.values:
+        path = joined(section.path, "stream")
+        section.problems.append(f"{path}: expected the model's own stream, got nothing; add stream: mediawiki.page_revert_risk_prediction_change.v1")
+    return source
 
 
 def _endpoint(wiki: str, section: Section, common: Endpoint) -> Endpoint:
@@ -179,6 +208,9 @@ def _wikis(model: Section) -> Iterator[tuple[str, Section]]:
     """The wikis of a model with what they say of their endpoints; in a plain list they say nothing."""
     given = model.values.get("wikis")
     path = f"{model.path}.wikis"
+    if given == "all":
+        yield ANY_WIKI, Section(path, {}, model.problems)
+        return
     if isinstance(given, list) and given:
         for index, wiki in enumerate(given):
             if wiki in given[:index]:

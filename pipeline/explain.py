@@ -17,6 +17,7 @@ from transforms.elements import Raw
 from transforms.models import Configuration
 from transforms.read_events import NotAnEvent, event_in, is_canary, parse
 from transforms.select_models import Selection, unknown_wiki
+from transforms.source_events import id_of, rev_id_of, wiki_of
 
 
 def run(configuration: Configuration, arguments: argparse.Namespace) -> int:
@@ -36,11 +37,10 @@ def explanation(line: bytes, configuration: Configuration, selection: Selection)
         return {"id": None, "database": None, "rev_id": None, "matched": [], "calls": [], "skipped": str(error)}
     endpoints = selection.endpoints(raw)
     skipped = _why_skipped(raw, selection, bool(endpoints))
-    meta = raw.get("meta")
     return {
-        "id": meta.get("id") if isinstance(meta, Mapping) else None,
-        "database": raw.get("database"),
-        "rev_id": raw.get("rev_id"),
+        "id": id_of(raw),
+        "database": wiki_of(raw),
+        "rev_id": rev_id_of(raw),
         "matched": [endpoint.model for endpoint in endpoints],
         "calls": []
         if skipped
@@ -66,7 +66,7 @@ def _why_skipped(raw: Mapping[str, Any], selection: Selection, matches: bool) ->
         return str(error)
     if matches:
         return None
-    return "no model wants it" if selection.knows(raw["database"]) else unknown_wiki(raw["database"])
+    return "no model wants it" if selection.knows(wiki_of(raw)) else unknown_wiki(wiki_of(raw))
 
 
 def _lines(events: str) -> Iterator[bytes]:

@@ -15,6 +15,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 from pipeline.wrong_use import WrongUse
 from transforms.kafka_properties import PropertiesError, by_reference, client_settings
 from transforms.models import Configuration
+from transforms.source_events import REVISION_CREATE, STREAMS
 
 _PATIENCE_S, _TRY_S = 5.0, 0.5
 _NO_PATIENCE = (KafkaError._AUTHENTICATION, KafkaError._SSL)  # waiting mends neither
@@ -114,7 +115,9 @@ def _creates_topics(admin: AdminClient, found: Any) -> bool:
 def input_topics(configuration: Configuration, given: str | None) -> list[str]:
     """Topics whose prefix is a datacenter of the models file: scores go out under the same prefix."""
     if given is None:
-        return [f"{datacenter}.mediawiki.revision-create" for datacenter in configuration.datacenters]
+        models = [model for model in configuration.models.values() if any(endpoint.enabled for endpoint in model.endpoints.values())]
+        sources = dict.fromkeys(model.source for model in models) or [REVISION_CREATE]
+        return [f"{datacenter}.{STREAMS[source]}" for datacenter in configuration.datacenters for source in sources]
     return _of_datacenters("--input-topics", configuration, given)
 
 

@@ -9,15 +9,18 @@ from dataclasses import replace
 from urllib.parse import urlsplit
 
 from pipeline.wrong_use import WrongUse
-from transforms.models import Configuration, Model
+from transforms.models import ANY_WIKI, Configuration, Model
+from transforms.wikis import known_wikis
 
 
 def narrowed(configuration: Configuration, arguments: argparse.Namespace) -> Configuration:
     """The configuration with `--lift-wing`, `--only` and `--wikis` applied. Raises WrongUse for a name it does not have."""
     wikis = {wiki for model in configuration.models.values() for wiki in model.endpoints}
     chosen = _chosen("--only", arguments.only, configuration.models, "model")
-    chosen_wikis = _chosen("--wikis", arguments.wikis, wikis, "wiki")
-    models = {name: _of_wikis(model, chosen_wikis) for name, model in configuration.models.items() if name in chosen}
+    models = {name: model for name, model in configuration.models.items() if name in chosen}
+    if arguments.wikis is not None:
+        chosen_wikis = _chosen("--wikis", arguments.wikis, known_wikis() if ANY_WIKI in wikis else wikis, "wiki")
+        models = {name: _of_wikis(model, chosen_wikis) for name, model in models.items()}
     if arguments.lift_wing:
         configuration = replace(configuration, lift_wing=replace(configuration.lift_wing, url=_url(arguments.lift_wing)))
         models = {name: model.with_endpoints(lambda endpoint: replace(endpoint, url=None)) for name, model in models.items()}
@@ -40,7 +43,9 @@ def did_you_mean(name: str, known: Collection[str]) -> str:
 
 
 def _of_wikis(model: Model, wikis: Collection[str]) -> Model:
-    return replace(model, endpoints={wiki: endpoint for wiki, endpoint in model.endpoints.items() if wiki in wikis})
+    """The model on these wikis; one that serves all serves these alone."""
+    served = [wiki for wiki in model.endpoints if wiki in wikis] if ANY_WIKI not in model.endpoints else wikis
+    return replace(model, endpoints={wiki: endpoint for wiki in served if (endpoint := model.endpoint(wiki))})
 
 
 def _url(url: str) -> str:

@@ -33,7 +33,7 @@ def run(configuration: Configuration, arguments: argparse.Namespace) -> int:
     unread = 0
     with alone_in(working, f"--output: another run writes to {arguments.output}; wait for it, or stop it"):
         Tables(output, working, "", {}, "").tidy()
-        for table, mask in masks.items():
+        for table, (schema, mask) in masks.items():
             partitions = sorted({path.parent for path in (root / table).rglob("part-*")})
             if mask is None:
                 print(f"{table}: not in the allowlist, so nothing of it is kept")
@@ -41,7 +41,7 @@ def run(configuration: Configuration, arguments: argparse.Namespace) -> int:
             written = 0
             for partition in partitions:
                 try:
-                    written += _write(Tables(output, working, _form(partition), {}, ""), root, partition, mask, about)
+                    written += _write(Tables(output, working, _form(partition), {}, ""), root, partition, schema, mask, about)
                 except NotAnEvent as error:
                     unread += 1
                     print(f"{table}: {error}; repair it and run this again")
@@ -50,19 +50,19 @@ def run(configuration: Configuration, arguments: argparse.Namespace) -> int:
     return 1 if unread else 0
 
 
-def _masks(arguments: argparse.Namespace, configuration: Configuration) -> dict[str, Mask | None]:
-    """By table. Raises WrongUse with all that is wrong."""
+def _masks(arguments: argparse.Namespace, configuration: Configuration) -> dict[str, tuple[str, Mask | None]]:
+    """By table, the schema of its events and what is kept of it. Raises WrongUse with all that is wrong."""
     path: Path = arguments.allowlist
     wrong: list[str] = []
     allowlist = strict_yaml.read(path, wrong)
     wrong += problems(allowlist)
-    masks: dict[str, Mask | None] = {}
+    masks: dict[str, tuple[str, Mask | None]] = {}
     if not wrong:
         salt = _salt(arguments.salt) if arguments.salt else None
         for model in configuration.models.values():
             table = schemas.table_name(model.stream)
             try:
-                masks[table] = mask_of_table(allowlist, table, schemas.arrow_schema(schemas.REVISION_SCORE), salt)
+                masks[table] = model.schema, mask_of_table(allowlist, table, schemas.arrow_schema(model.schema), salt)
             except ValueError as error:
                 wrong.append(str(error))
     if wrong:
@@ -85,11 +85,11 @@ def _form(partition: Path) -> str:
     return next(form for form, part in PART_FILES.items() if name.endswith(f".{part.suffix}"))
 
 
-def _write(tables: Tables, root: Path, partition: Path, mask: Mask, about: Mapping[str, str]) -> bool:
+def _write(tables: Tables, root: Path, partition: Path, schema: str, mask: Mask, about: Mapping[str, str]) -> bool:
     """Whether there was something to write."""
     target = tables.root / partition.relative_to(root)
     made_of = {"input": files_of(partition), **about}
     if made_of.items() <= (manifest_of(target) or {}).items():
         return False
-    tables.replace(target, schemas.REVISION_SCORE, (mask(row) for row in rows_in(partition)), made_of)
+    tables.replace(target, schema, (mask(row) for row in rows_in(partition)), made_of)
     return True

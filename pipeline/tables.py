@@ -1,4 +1,4 @@
-"""The command `tables`: statements that make tables of the datasets, and one view over all models."""
+"""The command `tables`: statements that make tables of the datasets, and one view over all models of revision scores."""
 
 from __future__ import annotations
 
@@ -14,16 +14,18 @@ _PARTITIONED_BY = "`datacenter` string, `year` bigint, `month` bigint, `day` big
 def run(configuration: Configuration, arguments: argparse.Namespace) -> int:
     """Prints them for Hive and Spark, or for DuckDB. Gives 0."""
     root: str = arguments.root.rstrip("/")
-    of_models = [schemas.table_name(model.stream) for model in configuration.models.values()]
+    of_models = {schemas.table_name(model.stream): model for model in configuration.models.values()}
     of_failures = schemas.table_name(configuration.failure_stream)
     if arguments.dialect == "hive":
-        for table in [*of_models, of_failures]:
-            print(_hive_table(table, schemas.ERROR if table == of_failures else schemas.REVISION_SCORE, root))
+        for table, schema in {**{table: model.schema for table, model in of_models.items()}, of_failures: schemas.ERROR}.items():
+            print(_hive_table(table, schema, root))
     else:
         for table in of_models:
             print(f"CREATE OR REPLACE VIEW {table} AS SELECT * FROM read_parquet('{root}/{table}/**/*.parquet', hive_partitioning = true);")
-    union = "\n  UNION ALL ".join(f"SELECT '{model}' AS model, * FROM {table}" for model, table in zip(configuration.models, of_models, strict=True))
-    print(f"CREATE OR REPLACE VIEW {ALL} AS\n  {union};")
+    alike = {table: model.name for table, model in of_models.items() if model.schema == schemas.REVISION_SCORE}
+    if alike:
+        union = "\n  UNION ALL ".join(f"SELECT '{model}' AS model, * FROM {table}" for table, model in alike.items())
+        print(f"CREATE OR REPLACE VIEW {ALL} AS\n  {union};")
     return 0
 
 

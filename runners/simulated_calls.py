@@ -8,16 +8,19 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
-from runners.simulated_scores import ENDPOINTS
+from runners.simulated_scores import ENDPOINTS, NAMESPACES, SERVICES
+
+ALL_WIKIS = "*"
 
 
 @dataclass(eq=False)
 class Service:
-    """One model of one wiki, as Lift Wing serves it under its own host name."""
+    """One model of one wiki, as Lift Wing serves it under its own host name; or a newer one, of all wikis."""
 
-    wiki: str
+    wiki: str  # or ALL_WIKIS
     model: str
     namespace: str
+    service: str | None = None  # where its name is not the model's
     keeps_records: bool = True  # false: `revisions` and `seconds` stay empty, so that memory does not grow with the calls
     total: int = 0
     in_flight: int = 0
@@ -27,8 +30,8 @@ class Service:
     seconds: dict[int, float] = field(default_factory=dict)  # that the last answer of this rev_id was held
 
     def __post_init__(self) -> None:
-        self.name = f"{self.wiki}-{self.model}"
-        self.host = f"{self.name}.{self.namespace}.wikimedia.org"
+        self.name = self.model if self.wiki == ALL_WIKIS else f"{self.wiki}-{self.model}"
+        self.host = f"{self.service or self.name}.{self.namespace}.wikimedia.org"
         self.path = f"/v1/models/{self.name}:predict"
 
     def attempt(self, rev_id: int) -> int:
@@ -52,7 +55,8 @@ class Service:
 
 def services(keep_records: bool) -> dict[str, Service]:
     """Every service by its host."""
-    known = (Service(wiki, model, entry["namespace"], keep_records) for model, entry in ENDPOINTS.items() for wiki in entry["wikis"])
+    known = [Service(wiki, model, entry["namespace"], None, keep_records) for model, entry in ENDPOINTS.items() for wiki in entry["wikis"]]
+    known += [Service(ALL_WIKIS, model, namespace, SERVICES.get(model), keep_records) for model, namespace in NAMESPACES.items()]
     return {service.host: service for service in known}
 
 

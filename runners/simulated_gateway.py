@@ -11,6 +11,7 @@ from aiohttp import web
 
 from runners import simulated_answers as answers
 from runners import simulated_calls, simulated_streams
+from runners import simulated_page_models as page_models
 from runners.simulated_calls import Service
 from runners.simulated_faults import Rule, rule
 from runners.simulated_latency import latency
@@ -77,6 +78,8 @@ class Gateway:
         if "Expect" in request.headers and request.transport:  # curl asks before it sends a whole event
             request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         inputs = answers.inputs_of(await request.read())
+        if service.wiki == simulated_calls.ALL_WIKIS:
+            return await self._predict_pages(service, page_models.questions(service.model, inputs), started)
         rev_id = answers.rev_id_of(inputs)
         attempt = service.attempt(rev_id)
         fault = next((rule for rule in self.rules if rule.takes(service.wiki, service.model, rev_id)), None)
@@ -91,6 +94,20 @@ class Gateway:
         if fault.mode in simulated_streams.MODES:
             return await simulated_streams.stream(request, fault, answers.good_body(service, rev_id, extended))
         return answers.faulty(fault, service, rev_id, extended)
+
+    async def _predict_pages(self, service: Service, asked: list[page_models.Question], started: float) -> web.StreamResponse:
+        """A fault of status 422 is of its revision alone, any other of the whole call."""
+        revisions = [page_models.revision_of(question) for question in asked]
+        attempts = [service.attempt(rev_id) for rev_id in revisions]
+        faults = {rev_id: rule for rev_id in revisions for rule in self.rules if rule.takes(service.wiki, service.model, rev_id)}
+        failing = {rev_id for rev_id, rule in faults.items() if rule.mode == "status" and rule.status == 422}
+        of_call = next((rule for rev_id, rule in faults.items() if rev_id not in failing), None)
+        await self._hold(service, revisions[0], attempts[0], of_call)
+        for rev_id in revisions:
+            service.answered_after(rev_id, perf_counter() - started)
+        if of_call is not None and of_call.mode == "status":
+            return answers.faulty(of_call, service, revisions[0], False)
+        return page_models.answer(service.model, asked, failing)
 
     async def _hold(self, service: Service, rev_id: int, attempt: int, fault: Rule | None) -> None:
         """A call that fails takes its time too."""

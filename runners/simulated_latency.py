@@ -22,6 +22,9 @@ LONGEST_S = 15.0  # of the lognormal; ORES gave up after as long
 _UNMEASURED = {"itemquality": "articlequality", "itemtopic": "articletopic"}
 
 
+_LIKE_NEWER_ONES = "articletopic"
+
+
 def latency(text: str, scale: float = 1.0) -> Latency:
     """Reads `staging`, `lognormal:P50:P99` or a number of seconds."""
     kind, *numbers = text.split(":")
@@ -53,7 +56,7 @@ def seconds_at(curve: Curve, share: float) -> float:
 
 def _staging(scale: float) -> Latency:
     measured = curves()
-    return lambda wiki, model, rev_id, attempt: seconds_at(measured[model], _share(wiki, model, rev_id, attempt)) * scale
+    return lambda wiki, model, rev_id, attempt: seconds_at(measured.get(model, measured[_LIKE_NEWER_ONES]), _share(wiki, model, rev_id, attempt)) * scale
 
 
 def _lognormal(p50: float, p99: float, scale: float) -> Latency:

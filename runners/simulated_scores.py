@@ -24,6 +24,16 @@ def _table(name: str) -> Any:
 
 
 ENDPOINTS: dict[str, dict[str, Any]] = _table("lift_wing_endpoints.yaml")  # model: {namespace, wikis}
+# The newer models, which serve all wikis.
+NAMESPACES = {  # of each model's service
+    "revertrisk-language-agnostic": "revertrisk",
+    "revertrisk-multilingual": "revertrisk",
+    "revertrisk-wikidata": "revertrisk",
+    "outlink-topic-model": "articletopic-outlink",
+    "article-country": "article-models",
+    "articlequality_v2": "article-models",
+}
+SERVICES = {"articlequality_v2": "articlequality"}  # where its name is not the model's
 _VERSIONS: dict[str, dict[str, str]] = _table("score_versions.yaml")
 _LABELS: dict[str, Any] = _table("lift_wing_labels.yaml")
 TOPICS: tuple[str, ...] = tuple(_LABELS["topics"])
@@ -53,6 +63,11 @@ def score(wiki: str, model: str, rev_id: int) -> Score:
     if model in _LABELS:
         return _one_of(_labels(wiki, model), digest)
     return _truth(digest, mostly=model == "goodfaith")
+
+
+def truth_of(model: str, rev_id: int) -> Score:
+    """The verdict of a model that serves all wikis."""
+    return _truth(_digest("*", model, rev_id), mostly=False)
 
 
 def features(wiki: str, model: str, rev_id: int) -> dict[str, float]:

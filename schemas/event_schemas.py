@@ -11,6 +11,7 @@ import fastjsonschema
 import yaml
 
 REVISION_SCORE = "/mediawiki/revision/score/3.0.0"
+PREDICTION_CHANGE = "/mediawiki/page/prediction_classification_change/1.1.0"
 ERROR = "/error/2.1.0"
 
 _FOLDER = Path(__file__).parent / "jsonschema"

@@ -133,10 +133,10 @@ def test_explain_says_which_calls_follow(capsys: pytest.CaptureFixture[str], tmp
     ("line", "expected"),
     [
         (b"[]", (None, None, None, [], "expected a JSON object, got list")),
-        (b"{}", (None, None, None, [], "no $schema; expected /mediawiki/revision/create/1.x or 2.x")),
+        (b"{}", (None, None, None, [], "no $schema; expected /mediawiki/revision/create/1.x or 2.x, or /mediawiki/page/change/1.x")),
         (
             orjson.dumps({"meta": 7, "database": 8, "rev_id": "x", "$schema": 9}),
-            (None, 8, "x", [], "unknown $schema 9; expected /mediawiki/revision/create/1.x or 2.x"),
+            (None, 8, "x", [], "unknown $schema 9; expected /mediawiki/revision/create/1.x or 2.x, or /mediawiki/page/change/1.x"),
         ),
         (
             orjson.dumps(edit(rev_id="7", page_namespace=1, meta={"id": "i"})),

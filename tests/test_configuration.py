@@ -17,7 +17,7 @@ SHIPPED = Path(__file__).parent.parent / "pipeline" / "models.yaml"
 DATA = Path(__file__).parent / "data"
 KINDS = "edit, main_edit, bot_edit, nonbot_edit, page_creation, main_creation, bot_page_creation, nonbot_page_creation"
 LIFT_WING_KEYS = "url, timeout_s, max_age_s, in_flight, calls_per_s, ca_file"
-MODEL_KEYS = "namespace, on, concurrency, enabled, url, stream, match, match_not, call_s, mediawiki_calls, wikis"
+MODEL_KEYS = "namespace, on, concurrency, enabled, url, stream, match, match_not, call_s, mediawiki_calls, wikis, kind, source, service"
 HEAD = """\
 lift_wing: {url: "https://lift.wing"}
 streams: {score: "revision-score-{model}", failure: revision-score.error}

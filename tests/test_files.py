@@ -230,7 +230,7 @@ def parquet(path: Path, **columns: Any) -> Path:
 @pytest.mark.parametrize(
     ("columns", "problems"),
     [
-        ({"_schema": ABSENT}, ["no $schema; expected /mediawiki/revision/create/1.x or 2.x"] * 5),
+        ({"_schema": ABSENT}, ["no $schema; expected /mediawiki/revision/create/1.x or 2.x, or /mediawiki/page/change/1.x"] * 5),
         ({"database": ABSENT}, ["database: expected the name of a wiki, got nothing"] * 5),
         ({"rev_id": ABSENT}, ["rev_id: expected a whole number, got nothing"] * 5),
         ({"rev_id": pa.array(list("12345"))}, [f"rev_id: expected a whole number, got '{rev_id}'" for rev_id in range(1, 6)]),

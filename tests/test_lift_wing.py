@@ -15,14 +15,14 @@ from time import monotonic
 from typing import Any
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, edit
 
 from pipeline.configuration import load
 from pipeline.servers import free_port
 from runners.simulated_faults import GARBAGE, HTML, MEDIAWIKI_FAILED, UNKNOWN_REVISION
 from runners.simulated_lift_wing import SimulatedLiftWing, score, version
 from transforms.answers import LiftWingError, NotCalled, Rejected, Unavailable, Unexpected
-from transforms.elements import Score
+from transforms.elements import Event, Score, ScoreRequest
 from transforms.lift_wing import Answer, Counts, LiftWing, SharedLiftWing
 from transforms.models import Endpoint, LiftWingSettings
 
@@ -49,9 +49,13 @@ def opened(lift_wing: SimulatedLiftWing) -> Iterator[Open]:
         each.close()
 
 
+def request_of(endpoint: Endpoint, rev_id: int) -> ScoreRequest:
+    return ScoreRequest(Event(edit(rev_id=rev_id, database=endpoint.wiki), "eqiad"), endpoint.model, endpoint.wiki, rev_id)
+
+
 def asked(lift_wing: LiftWing, rev_id: int = REVISION, endpoint: Endpoint = DAMAGING) -> Future[Answer]:
     future: Future[Answer] = Future()
-    lift_wing.ask(endpoint, rev_id, future.set_result)
+    lift_wing.ask(endpoint, request_of(endpoint, rev_id), future.set_result)
     return future
 
 
@@ -341,7 +345,7 @@ def test_every_call_ends_once(lift_wing: SimulatedLiftWing, opened: Open) -> Non
     ended: queue.SimpleQueue[tuple[str, int]] = queue.SimpleQueue()
     everything = [(endpoint, rev_id) for rev_id in range(100) for endpoint in (DAMAGING, GOODFAITH)]
     for endpoint, rev_id in everything:
-        lw.ask(endpoint, rev_id, lambda answer, asked=(endpoint.model, rev_id): ended.put(asked))
+        lw.ask(endpoint, request_of(endpoint, rev_id), lambda answer, asked=(endpoint.model, rev_id): ended.put(asked))
     found = [ended.get(timeout=PATIENCE_S) for _ in everything]
     assert sorted(found) == sorted((endpoint.model, rev_id) for endpoint, rev_id in everything)
     assert ended.empty()
@@ -363,10 +367,11 @@ def test_a_fault_on_the_loop_reaches_every_caller(lift_wing: SimulatedLiftWing, 
     lw = opened()
     waiting = asked(lw)
     wait_for_calls(lift_wing, 1, DAMAGING)
-    at_fault = asked(lw, "seven")  # type: ignore[arg-type]
+    at_fault: Future[Answer] = Future()
+    lw.ask(DAMAGING, None, at_fault.set_result)  # type: ignore[arg-type]
     for future in (waiting, at_fault):
         fault = future.result(PATIENCE_S).result
-        assert isinstance(fault, TypeError)
+        assert isinstance(fault, AttributeError)
         assert not isinstance(fault, LiftWingError)
 
 

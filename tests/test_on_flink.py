@@ -128,7 +128,7 @@ def test_each_selected_score_comes_once_and_each_bad_event_fails_with_its_reason
         create + b'"rev_id":null,"meta":null,"performer":null}': "rev_id: expected a whole number, got nothing",
         create + b'"rev_id":1,"comment":"' + b"x" * 5_000_000 + b'"}': "expected an event of at most 400000 bytes, got 5000090; the original was cut",
         b'["a list"]': "expected a JSON object, got list",
-        b'{"database":"enwiki","rev_id":1}': "no $schema; expected /mediawiki/revision/create/1.x or 2.x",
+        b'{"database":"enwiki","rev_id":1}': "no $schema; expected /mediawiki/revision/create/1.x or 2.x, or /mediawiki/page/change/1.x",
         b'{"$schema":"/mediawiki/revision/create/2.0.0","database":"enwikki","rev_id":1}': (
             "database: no wiki is called 'enwikki'; a new one is added to transforms/wikis.tsv"
         ),

@@ -16,7 +16,7 @@ from conftest import ABSENT, edit
 from transforms.elements import Event, Failure, Raw
 from transforms.read_events import NotAnEvent, ReadEvents, check, event_in, is_canary, parse
 
-EXPECTED = "expected /mediawiki/revision/create/1.x or 2.x"
+EXPECTED = "expected /mediawiki/revision/create/1.x or 2.x, or /mediawiki/page/change/1.x"
 PARTITION = "datacenter=codfw/year=2021/month=8/day=27/hour=13"
 
 
@@ -37,7 +37,7 @@ NOT_EVENTS: list[tuple[Any, str]] = [
     (edit(**{"$schema": ABSENT}), f"no $schema; {EXPECTED}"),
     (edit(**{"$schema": None}), f"no $schema; {EXPECTED}"),
     (edit(**{"$schema": 7}), f"unknown $schema 7; {EXPECTED}"),
-    (edit(**{"$schema": "/mediawiki/page/change/1.2.0"}), f"unknown $schema '/mediawiki/page/change/1.2.0'; {EXPECTED}"),
+    (edit(**{"$schema": "/mediawiki/page/change/2.0.0"}), f"unknown $schema '/mediawiki/page/change/2.0.0'; {EXPECTED}"),
     (edit(**{"$schema": "/mediawiki/revision/create/3.0.0"}), f"unknown $schema '/mediawiki/revision/create/3.0.0'; {EXPECTED}"),
     (edit(**{"$schema": "/mediawiki/revision/create/2.0.0/"}), f"unknown $schema '/mediawiki/revision/create/2.0.0/'; {EXPECTED}"),
     (edit(database=ABSENT), "database: expected the name of a wiki, got nothing"),

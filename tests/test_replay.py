@@ -20,9 +20,9 @@ from pipeline.configuration import load
 from runners.local_kafka import LocalKafka
 from runners.programs import run
 from runners.simulated_lift_wing import SimulatedLiftWing
-from transforms.build_revision_score import revision_score
 from transforms.elements import Failure, Score
 from transforms.failures import error_event
+from transforms.score_events import revision_score
 
 pytestmark = pytest.mark.kafka
 

@@ -25,6 +25,8 @@ def example(**changes: Any) -> dict[str, Any]:
 def test_the_schemas_that_cross_the_border_are_here() -> None:
     assert SHIPPED == [
         "/error/2.1.0",
+        "/mediawiki/page/change/1.2.0",
+        "/mediawiki/page/prediction_classification_change/1.1.0",
         "/mediawiki/revision/create/1.0.0",
         "/mediawiki/revision/create/1.1.0",
         "/mediawiki/revision/create/1.2.0",

@@ -20,6 +20,7 @@ from transforms.elements import Event, Failure, OutputEvent
 from transforms.failures import failed
 from transforms.file_source import InputFile, read_file
 from transforms.journals import DoneBefore, Journals, entries, forget_failures, journals, scores_in_order
+from transforms.models import Model
 from transforms.part_files import PART_FILES
 from transforms.units import MANIFEST, Tables, Unfinished, manifest_of, settle
 
@@ -70,7 +71,7 @@ def rows(partition: Path) -> list[Mapping[str, Any]]:
 
 
 def settled(tables: Tables, journal: Path, **how: Any) -> Counter[str]:
-    return settle(tables, "damaging", HOUR, journal, {"run": "one"}, **how)
+    return settle(tables, Model("damaging", STREAM, {}), HOUR, journal, {"run": "one"}, **how)
 
 
 # Journals

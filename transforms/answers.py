@@ -13,16 +13,18 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 
 import orjson
 
-from transforms.elements import Score
+from transforms.elements import Score, ScoreRequest
 from transforms.http_calls import HttpAnswer
-from transforms.models import Endpoint
+from transforms.kinds import Kind
 
 _TRIES_OF_UNEXPECTED = 3
 _FIRST_BACKOFF_S, _LONGEST_BACKOFF_S = 0.5, 60.0
+_LONGEST_EXCERPT = 500  # characters
 _OF_ANOTHER_SERVICE = re.compile(rb"mediawiki|eventgate", re.IGNORECASE)
 NOT_CALLED = "not called, because of what others got: "  # before that
 
@@ -58,15 +60,15 @@ class NotCalled(LiftWingError):
         super().__init__(f"{NOT_CALLED}{last_error}", "not_called")
 
 
-def read_answer(answer: HttpAnswer, endpoint: Endpoint, rev_id: int) -> Score:
-    """The score in an answer. Raises the LiftWingError that says what may be done about its absence."""
+def read_answer(answer: HttpAnswer, kind: Kind, requests: Sequence[ScoreRequest]) -> list[Score | LiftWingError]:
+    """The score of each request of a call, or the error that says what may be done about its absence; raises one that is of all of them."""
     status = answer.status
     if answer.too_large:
         raise Rejected(f"{status}: {answer.error}", "too_large")
     if answer.error:
         raise Unavailable(f"no answer: {answer.error}", "timeout" if answer.timed_out else "connection")
     if status == 200:
-        return _score(answer.body, endpoint, rev_id)
+        return _scores(answer.body, kind, requests)
     text = f"{status}: {_excerpt(answer.body)}"
     if status in (429, 502, 503, 504) or (status == 500 and _OF_ANOTHER_SERVICE.search(answer.body)):
         raise Unavailable(text, str(status), answer.retry_after_s)
@@ -75,13 +77,13 @@ def read_answer(answer: HttpAnswer, endpoint: Endpoint, rev_id: int) -> Score:
     raise Rejected(text, str(status))
 
 
-def _score(body: bytes, endpoint: Endpoint, rev_id: int) -> Score:
+def _scores(body: bytes, kind: Kind, requests: Sequence[ScoreRequest]) -> list[Score | LiftWingError]:
     try:
-        of_wiki = orjson.loads(body)[endpoint.wiki]
-        score = of_wiki["scores"][str(rev_id)][endpoint.model]["score"]
-        return Score(of_wiki["models"][endpoint.model]["version"], score["prediction"], score["probability"])
-    except (orjson.JSONDecodeError, KeyError, TypeError) as error:
-        raise Rejected(f"200 without the score of revision {rev_id}: {_excerpt(body)}", "no_score") from error
+        results = kind.read(orjson.loads(body), requests)
+    except (KeyError, TypeError, ValueError, IndexError) as error:  # orjson's too
+        revisions = ", ".join(str(request.rev_id) for request in requests)
+        raise Rejected(f"200 without the score of revision {revisions}: {_excerpt(body)}", "no_score") from error
+    return [Rejected(f"200: {result[:_LONGEST_EXCERPT]}", "no_score") if isinstance(result, str) else result for result in results]
 
 
 def _excerpt(body: bytes) -> str:
@@ -91,7 +93,7 @@ def _excerpt(body: bytes) -> str:
         parsed = orjson.loads(body)
         if isinstance(parsed, dict):
             text = str(parsed.get("error") or parsed.get("detail") or text)
-    return " ".join(text.split())[:500] or "(empty body)"
+    return " ".join(text.split())[:_LONGEST_EXCERPT] or "(empty body)"
 
 
 def seconds_to_next_try(error: LiftWingError, tries: int, age_s: float, max_age_s: float) -> float | None:

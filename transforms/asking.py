@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -66,14 +65,14 @@ class AskFn(beam.DoFn):
         self.lift_wing: LiftWing = SharedLiftWing.acquire(self.configuration.lift_wing)
         self.recent_milliseconds = Recent("ScoreWithLiftWing", "call_ms")
         self.max_age_s = self.configuration.lift_wing.max_age_s
-        self._endpoints: Mapping[str, Mapping[str, Endpoint]] = {name: model.endpoints for name, model in self.configuration.models.items()}
 
     def teardown(self) -> None:
         SharedLiftWing.release(self.configuration.lift_wing)
 
     def endpoint(self, model: str, wiki: str) -> Endpoint | None:
         """Where to ask; None when the models file has no such endpoint any more."""
-        endpoint = self._endpoints.get(model, {}).get(wiki)
+        known = self.configuration.models.get(model)
+        endpoint = known.endpoint(wiki) if known else None
         return endpoint if endpoint and endpoint.enabled else None
 
     def end(self, pending: Pending, answer: Answer) -> Output:

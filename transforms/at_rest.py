@@ -13,6 +13,7 @@ import orjson
 from transforms.asking import Pending
 from transforms.elements import Event, ScoreRequest
 from transforms.models import Endpoint
+from transforms.source_events import rev_id_of, wiki_of
 
 EndpointOf = Callable[[str, str], Endpoint | None]  # by model and wiki; None: the models file has no such endpoint
 
@@ -32,7 +33,7 @@ def decode_pending(encoded: bytes) -> list[Pending]:
     pending = []
     for value in orjson.loads(encoded):
         event = Event(value["event"], value["datacenter"], value["partition"])
-        wiki, rev_id = event.raw["database"], event.raw["rev_id"]
+        wiki, rev_id = wiki_of(event.raw), rev_id_of(event.raw)
         pending += [Pending(ScoreRequest(event, model, wiki, rev_id), *told) for model, told in value["models"].items()]
     return pending
 

@@ -17,6 +17,7 @@ from transforms.kafka_properties import client_settings
 from transforms.models import Model
 from transforms.read_events import NotAnEvent, event_in, parse
 from transforms.select_models import Selection
+from transforms.source_events import wiki_of
 
 _LONGEST_PAUSE_MS = 24 * 3600 * 1000  # between two reads, while Lift Wing is asked
 _TIMEOUT_S = 10.0
@@ -131,11 +132,7 @@ class Judge:
             raw: Mapping[str, Any] = event_in(Raw(error["raw_event"].encode(), ""))
         except NotAnEvent:
             raw = {}
-        if (
-            (choice.only and model not in choice.only)
-            or (choice.wikis and raw.get("database") not in choice.wikis)
-            or not re.search(choice.reason, error["message"])
-        ):
+        if (choice.only and model not in choice.only) or (choice.wikis and wiki_of(raw) not in choice.wikis) or not re.search(choice.reason, error["message"]):
             return "not asked for"
         if self._is_repeated(error):
             return "the same failure again"
@@ -143,7 +140,7 @@ class Judge:
             return "its original was cut"
         if model and model not in choice.models:
             return f"no model {model} in the models file"
-        if model and (endpoint := choice.models[model].endpoints.get(raw.get("database", ""))) and not endpoint.concurrency:
+        if model and (endpoint := choice.models[model].endpoint(wiki_of(raw) or "")) and not endpoint.concurrency:
             return f"{model} is stopped by its concurrency of 0"
         if model and model not in {endpoint.model for endpoint in self._selection.endpoints(raw)}:
             return f"{model} no longer wants its event"

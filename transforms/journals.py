@@ -19,10 +19,11 @@ from typing import Any, NamedTuple
 import apache_beam as beam
 import orjson
 
-from transforms.build_revision_score import partition_of_event, score_id
 from transforms.elements import Event, OutputEvent
 from transforms.hive_layout import partition_at
 from transforms.read_events import NotAnEvent, parse
+from transforms.score_events import score_id
+from transforms.source_events import partition_of_event, rev_id_of, wiki_of
 
 _MOST_FILES_OPEN = 64
 _NO_MODEL = "_"
@@ -118,7 +119,7 @@ def scores_in_order(journal: Path) -> Iterator[Mapping[str, Any]]:
 
 def order(body: Mapping[str, Any]) -> tuple[str, int, str]:
     """Where a score stands in its partition: by wiki, revision and `meta.id`."""
-    return body["database"], body["rev_id"], body["meta"]["id"]
+    return wiki_of(body), rev_id_of(body), body["meta"]["id"]
 
 
 def _sorted_runs(journal: Path, stack: ExitStack) -> Iterator[Iterator[Mapping[str, Any]]]:

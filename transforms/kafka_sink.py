@@ -17,11 +17,11 @@ import orjson
 from apache_beam.metrics import Metrics
 from confluent_kafka import KafkaError, KafkaException
 
-from transforms.build_revision_score import utc_now
 from transforms.elements import Failure, OutputEvent, ScoreRequest, json_text
 from transforms.failures import failed, shortened
 from transforms.kafka_properties import client_settings
 from transforms.recent import Recent
+from transforms.score_events import utc_now
 
 _SAFE = {
     "acks": "all",

@@ -12,14 +12,14 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from transforms.asking import Batch, Pending, in_global_window
 from transforms.at_rest import encode_pending
-from transforms.build_revision_score import id_of
+from transforms.source_events import id_of, rev_id_of, wiki_of
 
 _TOGETHER_AT_MOST = 10  # events of a key: what a process holds in memory to ask one request of one of them
 
 
 def key_of(raw: Mapping[str, Any]) -> str:
     """The same for an event that comes again, and for no other."""
-    return f"{raw['database']}/{raw['rev_id']}/{id_of(raw)}"
+    return f"{wiki_of(raw)}/{rev_id_of(raw)}/{id_of(raw)}"
 
 
 class KeyByEvent(beam.PTransform):

@@ -18,11 +18,13 @@ from typing import Any, NamedTuple
 
 import uvloop
 
-from transforms.answers import LiftWingError, NotCalled, Unavailable, read_answer
+from transforms.answers import LiftWingError, NotCalled, Rejected, Unavailable, Unexpected, read_answer
 from transforms.call_limit import CallLimit
-from transforms.elements import Score
+from transforms.elements import Score, ScoreRequest
 from transforms.http_calls import HttpAnswer, HttpCalls
+from transforms.kinds import KINDS, Kind, question
 from transforms.models import Endpoint, LiftWingSettings
+from transforms.wikis import language_of
 
 _QUEUED_AT_MOST = 64  # of a lane, beyond those in flight: enough that it never runs dry while others are on their way out of Flink's state
 _LOOKS_PER_S = 200  # at broken endpoints, in all: what asking in vain may cost
@@ -50,12 +52,12 @@ class Counts(NamedTuple):
 
 @dataclass(eq=False, slots=True)
 class _Call:
-    """One revision asked of one endpoint."""
+    """One request to one endpoint."""
 
     endpoint: Endpoint
-    rev_id: int
+    request: ScoreRequest
     done: Callable[[Answer], None]  # called on the loop's thread
-    started_at: float = 0.0
+    alone: bool = False  # it shares no HTTP call with others any more, as one that it shared failed
 
 
 @dataclass(eq=False, slots=True)
@@ -65,12 +67,30 @@ class _Lane:
     endpoint: Endpoint
     url: str
     headers: list[str]
+    kind: Kind
     limit: CallLimit
     queue: deque[_Call] = field(default_factory=deque)
     in_flight: int = 0
     listed: bool = False
     waiting: int = 0  # requests that found no room and have not come back
     last_error: str = "no answer yet"
+
+    def take(self) -> list[_Call]:
+        """What goes out together, of what is to go out: one call, or where the model takes several in one, some of one language."""
+        first = self.queue.popleft()
+        if self.kind.most_at_once == 1 or first.alone:
+            return [first]
+        language = language_of(first.request.wiki)
+        together = [call for call in self.queue if not call.alone and language_of(call.request.wiki) == language][: self.kind.most_at_once - 1]
+        taken = set(map(id, together))
+        self.queue = deque(call for call in self.queue if id(call) not in taken)
+        return [first, *together]
+
+    def give_back(self, calls: list[_Call]) -> None:
+        """To go out alone."""
+        for call in reversed(calls):
+            call.alone = True
+            self.queue.appendleft(call)
 
 
 class LiftWing:
@@ -93,9 +113,9 @@ class LiftWing:
         self._thread = threading.Thread(target=self._loop.run_forever, name="lift-wing", daemon=True)
         self._thread.start()
 
-    def ask(self, endpoint: Endpoint, rev_id: int, done: Callable[[Answer], None]) -> None:
+    def ask(self, endpoint: Endpoint, request: ScoreRequest, done: Callable[[Answer], None]) -> None:
         """Calls as soon as there is room; `done` hears on the loop's thread how that ends."""
-        call = _Call(endpoint, rev_id, done)
+        call = _Call(endpoint, request, done)
         with self._lock:
             self._open.add(call)
             self._new.append(call)
@@ -174,6 +194,7 @@ class LiftWing:
                 endpoint,
                 url=(endpoint.url or self._settings.url).rstrip("/") + endpoint.path,
                 headers=[f"Host: {endpoint.host}", "Content-Type: application/json", "Accept: application/json", "Expect:"],
+                kind=KINDS[endpoint.kind],
                 limit=CallLimit(endpoint.concurrency),
             )
         return lane
@@ -199,12 +220,18 @@ class LiftWing:
         while self._ready and self._in_flight < self._settings.in_flight and self._may_call():
             lane = self._ready.popleft()
             lane.listed = False
-            call = lane.queue.popleft()
-            call.started_at = monotonic()
-            lane.limit.started(call.started_at)
-            lane.in_flight += 1
-            self._in_flight += 1
-            self._http.post(lane.url, lane.headers, b'{"rev_id": %d}' % call.rev_id, partial(self._answered, call, lane))
+            calls = lane.take()
+            try:
+                body = question(lane.kind, [call.request for call in calls])
+            except (KeyError, TypeError) as error:
+                for call in calls:
+                    self._finish(call, Rejected(f"its event does not say what {lane.endpoint.model} is asked by: {error!r}", "no_question"), 0.0)
+            else:
+                now = monotonic()
+                lane.limit.started(now)
+                lane.in_flight += 1
+                self._in_flight += 1
+                self._http.post(lane.url, lane.headers, body, partial(self._answered, calls, lane, now))
             if lane.limit.is_broken:
                 self._send_away(lane)
             self._list(lane)
@@ -232,22 +259,26 @@ class LiftWing:
         for call in gone:
             self._finish(call, NotCalled(lane.last_error), 0.0)
 
-    def _answered(self, call: _Call, lane: _Lane, answer: HttpAnswer) -> None:
+    def _answered(self, calls: list[_Call], lane: _Lane, started_at: float, answer: HttpAnswer) -> None:
         lane.in_flight -= 1
         self._in_flight -= 1
-        result: Score | LiftWingError
         try:
-            result = read_answer(answer, call.endpoint, call.rev_id)
+            results = read_answer(answer, lane.kind, [call.request for call in calls])
         except LiftWingError as error:
-            result = error
-        if isinstance(result, Unavailable):
-            lane.last_error = str(result)
-            if lane.limit.failed(call.started_at, monotonic(), result.retry_after_s):
+            results = [error] * len(calls)
+        first = results[0]
+        if isinstance(first, Unavailable):
+            lane.last_error = str(first)
+            if lane.limit.failed(started_at, monotonic(), first.retry_after_s):
                 self._send_away(lane)
         else:
             lane.limit.answered(answer.seconds, monotonic())
+        if len(calls) > 1 and isinstance(first, (Rejected, Unexpected)) and all(result is first for result in results):
+            lane.give_back(calls)  # one may have failed them all
+        else:
+            for call, result in zip(calls, results, strict=True):
+                self._finish(call, result, answer.seconds)
         self._list(lane)
-        self._finish(call, result, answer.seconds)
         self._start()
 
     def _break(self, _loop: object, context: dict[str, Any]) -> None:

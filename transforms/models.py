@@ -7,22 +7,29 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+from transforms.kinds import KINDS
+from transforms.source_events import REVISION_CREATE
+
+ANY_WIKI = "*"
+
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One model of one wiki as Lift Wing serves it."""
+    """One model of one wiki as Lift Wing serves it, or of all wikis."""
 
-    wiki: str  # database name: enwiki
+    wiki: str  # database name: enwiki; or ANY_WIKI
     model: str
     namespace: str  # Kubernetes namespace of the service: revscoring-editquality-damaging
     on: str  # ORES' event kind, a key of transforms.rules.EVENT_KINDS
     concurrency: int  # calls at once, per worker process, at most; 0: its requests wait until that changes
     enabled: bool = True
     url: str | None = None  # None: Lift Wing's
+    kind: str = "revscoring"  # a key of transforms.kinds.KINDS
+    service: str | None = None  # where its name is not the model's
 
     @cached_property
     def name(self) -> str:
-        return f"{self.wiki}-{self.model}"
+        return self.model if self.wiki == ANY_WIKI else f"{self.wiki}-{self.model}"
 
     @cached_property
     def path(self) -> str:
@@ -31,7 +38,7 @@ class Endpoint:
     @cached_property
     def host(self) -> str:
         """Lift Wing's gateway finds the service by the Host header."""
-        return f"{self.name}.{self.namespace}.wikimedia.org"
+        return f"{self.service or self.name}.{self.namespace}.wikimedia.org"
 
 
 @dataclass(frozen=True)
@@ -40,11 +47,22 @@ class Model:
 
     name: str
     stream: str
-    endpoints: Mapping[str, Endpoint]  # by wiki, those that are switched off included
+    endpoints: Mapping[str, Endpoint]  # by wiki or ANY_WIKI, those that are switched off included
     match: Mapping[str, Any] = field(default_factory=dict)
     match_not: tuple[Mapping[str, Any], ...] = ()
     call_s: float = 0.5  # how long a call takes, for estimates; the default is what all of them take in the mean
     mediawiki_calls: int = 1  # what a call asks of the wiki's own API, for estimates
+    kind: str = "revscoring"  # a key of transforms.kinds.KINDS
+    source: str = REVISION_CREATE  # the kind of event that asks for it, a key of transforms.source_events.STREAMS
+
+    @property
+    def schema(self) -> str:
+        """Of its events."""
+        return KINDS[self.kind].schema
+
+    def endpoint(self, wiki: str) -> Endpoint | None:
+        """Where a wiki's revisions are scored."""
+        return self.endpoints.get(wiki) or self.endpoints.get(ANY_WIKI)
 
     def with_endpoints(self, changed: Callable[[Endpoint], Endpoint]) -> Model:
         """The model with each endpoint changed."""

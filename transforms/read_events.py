@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -13,15 +12,16 @@ from apache_beam.metrics import Metrics
 from apache_beam.pvalue import TaggedOutput
 
 from transforms.elements import Event, Failure, Raw
+from transforms.source_events import PAGE_CHANGE, rev_id_of, source_with
 
-_SCHEMAS = re.compile(r"/mediawiki/revision/create/[12]\.\d+\.\d+")
+_SCHEMAS_EXPECTED = "/mediawiki/revision/create/1.x or 2.x, or /mediawiki/page/change/1.x"
 _LARGEST_EVENT = 400_000  # bytes; what becomes of it must fit in the million that a Kafka broker takes by default. Real events have a few thousand.
 _DEEPEST = 200  # levels of lists and objects; orjson reads 1,024 and writes 254, and state and streams need some around an event
 _LARGEST_INTEGER = 2**53 - 1  # of every integer in these schemas
 
 
 class NotAnEvent(ValueError):
-    """The text or mapping is no revision-create event; the message says what was found and what was expected."""
+    """The text or mapping is no event that can be scored; the message says what was found and what was expected."""
 
 
 def parse(text: bytes | str) -> Mapping[str, Any]:
@@ -47,15 +47,17 @@ def check(raw: Mapping[str, Any]) -> None:
     """Raises NotAnEvent unless `raw` says what a score needs: its schema, its wiki, its revision. The rest is the output schema's to check."""
     schema = raw.get("$schema")
     if schema is None:
-        raise NotAnEvent("no $schema; expected /mediawiki/revision/create/1.x or 2.x")
-    if not isinstance(schema, str) or not _SCHEMAS.fullmatch(schema):
-        raise NotAnEvent(f"unknown $schema {_shown(schema)}; expected /mediawiki/revision/create/1.x or 2.x")
-    database = raw.get("database")
-    if not isinstance(database, str) or not database:
-        raise NotAnEvent(f"database: expected the name of a wiki, got {_shown(database)}")
-    rev_id = raw.get("rev_id")
+        raise NotAnEvent(f"no $schema; expected {_SCHEMAS_EXPECTED}")
+    source = source_with(schema) if isinstance(schema, str) else None
+    if source is None:
+        raise NotAnEvent(f"unknown $schema {_shown(schema)}; expected {_SCHEMAS_EXPECTED}")
+    of_page_change = source == PAGE_CHANGE
+    wiki = raw.get("wiki_id" if of_page_change else "database")
+    if not isinstance(wiki, str) or not wiki:
+        raise NotAnEvent(f"{'wiki_id' if of_page_change else 'database'}: expected the name of a wiki, got {_shown(wiki)}")
+    rev_id = rev_id_of(raw)
     if type(rev_id) is not int or not 0 <= rev_id <= _LARGEST_INTEGER:
-        raise NotAnEvent(f"rev_id: expected a whole number, got {_shown(rev_id)}")
+        raise NotAnEvent(f"{'revision.rev_id' if of_page_change else 'rev_id'}: expected a whole number, got {_shown(rev_id)}")
 
 
 def _shown(value: object) -> str:

@@ -11,8 +11,9 @@ from apache_beam.metrics import Metrics
 from apache_beam.pvalue import TaggedOutput
 
 from transforms.elements import Event, Failure, ScoreRequest, json_text
-from transforms.models import Endpoint, Model
+from transforms.models import ANY_WIKI, Endpoint, Model
 from transforms.rules import EVENT_KINDS, compile_rule
+from transforms.source_events import rev_id_of, source_of, wiki_of
 from transforms.wikis import known_wikis
 
 Rule = Callable[[Mapping[str, Any]], bool]
@@ -23,23 +24,35 @@ class Selection:
     """The models of each wiki with their rules, ready to be asked for every event."""
 
     def __init__(self, models: Mapping[str, Model]) -> None:
-        self._by_wiki: dict[str, list[tuple[Endpoint, Rule, Rule]]] = {}
+        self._by_wiki: dict[str, list[_Candidate]] = {}
         for model in models.values():
             rule = compile_rule(model.match, model.match_not)
-            for endpoint in model.endpoints.values():
-                of_wiki = self._by_wiki.setdefault(endpoint.wiki, [])
+            for wiki, endpoint in model.endpoints.items():
+                of_wiki = self._by_wiki.setdefault(wiki, [])
                 if endpoint.enabled:
-                    of_wiki.append((endpoint, EVENT_KINDS[endpoint.on], rule))
+                    of_wiki.append(_Candidate(endpoint, model.source, EVENT_KINDS[endpoint.on], rule))
+        self._of_any = self._by_wiki.pop(ANY_WIKI, [])
 
     def endpoints(self, raw: Mapping[str, Any]) -> list[Endpoint]:
         """The endpoints whose rule this event meets; none for a wiki without models."""
-        database = raw.get("database")
-        candidates = self._by_wiki.get(database, ()) if isinstance(database, str) else ()
-        return [endpoint for endpoint, of_kind, matches in candidates if of_kind(raw) and matches(raw)]
+        wiki, source = wiki_of(raw), source_of(raw)
+        if not isinstance(wiki, str):
+            return []
+        candidates = self._by_wiki.get(wiki, [])
+        if self._of_any and self.knows(wiki):
+            candidates = candidates + self._of_any
+        return [each.endpoint for each in candidates if each.source == source and each.of_kind(raw) and each.matches(raw)]
 
     def knows(self, wiki: str) -> bool:
         """Whether there is such a wiki at all, with models or without."""
         return wiki in self._by_wiki or wiki in known_wikis()
+
+
+class _Candidate(NamedTuple):
+    endpoint: Endpoint
+    source: str
+    of_kind: Rule
+    matches: Rule
 
 
 def unknown_wiki(wiki: str) -> str:
@@ -75,7 +88,7 @@ class _SelectModelsFn(beam.DoFn):
         self._selection = Selection(self._models)
 
     def process(self, event: Event) -> Iterator[ScoreRequest | TaggedOutput]:
-        wiki = event.raw["database"]
+        wiki = wiki_of(event.raw)
         endpoints = [endpoint for endpoint in self._selection.endpoints(event.raw) if event.only in (None, endpoint.model)]
         if endpoints:
             for endpoint in endpoints:
@@ -83,7 +96,7 @@ class _SelectModelsFn(beam.DoFn):
                     self._done_before.inc()
                     continue
                 self._requests[endpoint.model].inc()
-                yield ScoreRequest(event, endpoint.model, wiki, event.raw["rev_id"])
+                yield ScoreRequest(event, endpoint.model, wiki, rev_id_of(event.raw))
         elif self._selection.knows(wiki):
             self._no_model.inc()
         else:

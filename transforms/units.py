@@ -16,12 +16,14 @@ from typing import Any
 import orjson
 
 import schemas
-from transforms.build_revision_score import score_id
 from transforms.failures import alike
 from transforms.file_source import InputFile, read_file
 from transforms.journals import entries, order, scores_in_order
+from transforms.models import Model
 from transforms.part_files import PART_FILES
 from transforms.read_events import NotAnEvent, parse
+from transforms.score_events import said_in, score_id
+from transforms.source_events import wiki_of
 
 MANIFEST = "_manifest.json"  # beside the part files; readers of Hive tables pass over names that begin with _
 _ROWS_AT_ONCE = 4_000
@@ -104,12 +106,12 @@ class Contents:
 
     def counted(self, rows: Iterable[Mapping[str, Any]], model: str) -> Iterator[Mapping[str, Any]]:
         for row in rows:
-            score = row["scores"][model]
-            self.model_versions[score["model_version"]] += 1
-            self.wikis[row["database"]] += 1
-            self.predictions.update(score["prediction"])
-            if "true" in score["probability"]:
-                self.probability[min(9, int(score["probability"]["true"] * 10))] += 1
+            said = said_in(row, model)
+            self.model_versions[said.model_version] += 1
+            self.wikis[wiki_of(row)] += 1
+            self.predictions.update(said.predictions)
+            if "true" in said.probabilities:
+                self.probability[min(9, int(said.probabilities["true"] * 10))] += 1
             yield row
 
 
@@ -121,7 +123,7 @@ class Unfinished(Exception):
         self.reasons = reasons
 
 
-def settle(tables: Tables, model: str, partition: str, journal: Path, about: Mapping[str, Any], *, added: bool = False) -> Counter[str]:
+def settle(tables: Tables, model: Model, partition: str, journal: Path, about: Mapping[str, Any], *, added: bool = False) -> Counter[str]:
     """Makes a whole partition of a journal, and of its failures rows of the failure table; gives these by reason. `about`: for the manifest.
     `added`: the rows of the partition that is there stay, but for those that the journal has.
 
@@ -133,16 +135,16 @@ def settle(tables: Tables, model: str, partition: str, journal: Path, about: Map
     failures = {entry.body["meta"]["id"]: entry.body for entry in failed}
     reasons = Counter(map(alike, failures.values()))
     contents = Contents()
-    told = {"model": model, "partition": partition, "written": now(), "failures": reasons, **about}
+    told = {"model": model.name, "partition": partition, "written": now(), "failures": reasons, **about}
     rows: Iterator[Mapping[str, Any]] = scores_in_order(journal)
     try:
         if added:
-            rows = _merged(rows, sorted(rows_in(tables.partition(model, partition)), key=order))
+            rows = _merged(rows, sorted(rows_in(tables.partition(model.name, partition)), key=order))
             healed = {entry.body["meta"]["id"] for entry in entries(journal) if not entry.failure}
-            add_failures(tables, partition, failures, lambda row: score_of(row, model, tables.streams[model]) in healed)
+            add_failures(tables, partition, failures, lambda row: score_of(row, model.name, model.stream) in healed)
         else:
-            add_failures(tables, partition, failures, lambda row: _model_of(row) == model)
-        tables.replace(tables.partition(model, partition), schemas.REVISION_SCORE, contents.counted(rows, model), {**told, **vars(contents)})
+            add_failures(tables, partition, failures, lambda row: _model_of(row) == model.name)
+        tables.replace(tables.partition(model.name, partition), model.schema, contents.counted(rows, model.name), {**told, **vars(contents)})
     except OSError as error:
         raise Unfinished(Counter([f"{error.strerror}: {error.filename or tables.root}"])) from error
     shutil.rmtree(journal, ignore_errors=True)  # a unit without requests has none

@@ -76,7 +76,7 @@ class _AskInBundleFn(AskFn):
             yield self.end(pending, answer)
 
     def _ask(self, pending: Pending, endpoint: Endpoint, answers: _Answers) -> None:
-        self.lift_wing.ask(endpoint, pending.request.rev_id, partial(self._heard, pending, endpoint, answers))
+        self.lift_wing.ask(endpoint, pending.request, partial(self._heard, pending, endpoint, answers))
 
     def _heard(self, pending: Pending, endpoint: Endpoint, answers: _Answers, answer: Answer) -> None:
         """On the loop's thread: an answer that is no end has the request asked again when it is due."""

@@ -184,7 +184,7 @@ class _AskInStateFn(AskFn):
         pending.waited = wait > 0
         if not wait:
             waiting.called.add(name)
-            self.lift_wing.ask(endpoint, request.rev_id, partial(self._put, key, pending))
+            self.lift_wing.ask(endpoint, request, partial(self._put, key, pending))
             return None
         if endpoint.concurrency == 0:  # stopped by the operator: its age counts from when it is called for again
             pending.asked_at, waiting.changed = now, True

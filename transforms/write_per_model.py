@@ -8,9 +8,9 @@ from typing import Any
 
 import apache_beam as beam
 
-from transforms.build_revision_score import utc_now
 from transforms.elements import Failure, OutputEvent
 from transforms.failures import failed
+from transforms.score_events import utc_now
 
 
 @dataclass

@@ -41,12 +41,13 @@ def check(status: int) -> None:
 
 
 def engine(url: str, calls: int, in_flight: int) -> None:
-    from transforms.elements import Score
+    from transforms.elements import Event, Score, ScoreRequest
     from transforms.lift_wing import Answer, LiftWing
     from transforms.models import Endpoint, LiftWingSettings
 
     endpoint = Endpoint(WIKI, MODEL, NAMESPACE, "edit", concurrency=in_flight)
     lift_wing = LiftWing(LiftWingSettings(url, in_flight=in_flight))
+    event = Event({}, "eqiad")
     answered, done = itertools.count(1), threading.Event()
 
     def note(answer: Answer) -> None:
@@ -55,7 +56,7 @@ def engine(url: str, calls: int, in_flight: int) -> None:
             done.set()
 
     for rev_id in range(calls):
-        lift_wing.ask(endpoint, rev_id, note)
+        lift_wing.ask(endpoint, ScoreRequest(event, MODEL, WIKI, rev_id), note)
     done.wait()
     lift_wing.close()
 

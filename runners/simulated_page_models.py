@@ -1,0 +1,92 @@
+"""The newer models of the simulated Lift Wing, one service for all wikis each: what they are asked, and what they answer.
+
+As src/models/*/model_server in wikimedia/machinelearning-liftwing-inference-services: revertrisk answers several questions of one
+language in one call, and says of each that it cannot answer why, beside the predictions.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from typing import Any
+
+from aiohttp import web
+
+from runners.simulated_answers import InvalidInputError, json
+from runners.simulated_scores import TOPICS, truth_of
+
+VERSIONS = {"revertrisk-language-agnostic": "3", "revertrisk-multilingual": "4", "revertrisk-wikidata": "2", "article-country": "1", "articlequality_v2": "2"}
+COUNTRIES = ("France", "Japan", "Peru")
+QUALITIES = ("B", "C", "FA", "GA", "Start", "Stub")
+_MOST_INSTANCES = 20
+_ASKED_BY = {"outlink-topic-model": ("lang", "page_id"), "article-country": ("lang", "title"), "revertrisk-wikidata": ("rev_id",)}
+
+Question = dict[str, Any]
+
+
+def questions(model: str, inputs: dict[str, Any]) -> list[Question]:
+    """What is asked in one call."""
+    found = inputs.get("instances", [inputs])
+    if not isinstance(found, list) or not found or not all(isinstance(question, dict) for question in found):
+        raise InvalidInputError("Expected a list of instances.")
+    if "instances" in inputs and model not in ("revertrisk-language-agnostic", "articlequality_v2"):
+        raise InvalidInputError("Missing rev_id or lang.")
+    if len(found) > _MOST_INSTANCES:
+        raise InvalidInputError(f"Batch size {len(found)} exceeds the maximum of {_MOST_INSTANCES}.")
+    for question in found:
+        for name in _ASKED_BY.get(model, ("rev_id", "lang")):
+            if name not in question:
+                raise InvalidInputError(f'Expected "{name}" in input data.')
+        if str(question.get("lang", "")).endswith("wiki"):
+            raise InvalidInputError("Language field should not have a 'wiki' suffix")
+    if len({question.get("lang") for question in found}) > 1:
+        raise InvalidInputError("Expected instances of one language.")
+    return found
+
+
+def revision_of(question: Question) -> int:
+    """The revision that is asked for; of a page that is known by its title alone, a number of its own."""
+    for name in ("rev_id", "revision_id"):
+        if name in question:
+            return int(question[name])
+    return zlib.crc32(str(question.get("title", question.get("page_id"))).encode())
+
+
+def answer(model: str, asked: Sequence[Question], failing: set[int]) -> web.Response:
+    """The answer to a call of which some revisions cannot be scored."""
+    if all(revision_of(question) in failing for question in asked):
+        return json({"detail": "; ".join(_refused(question) for question in asked)}, 422)
+    if model == "revertrisk-language-agnostic":
+        told = {"predictions": [_risk(model, question) for question in asked if revision_of(question) not in failing]}
+        errors = [_refused(question) for question in asked if revision_of(question) in failing]
+        return json({**told, "errors": errors} if errors else told)
+    (question,) = asked
+    return json(_single(model, question))
+
+
+def _refused(question: Question) -> str:
+    return f"Could not make prediction for revision {revision_of(question)} ({question.get('lang', 'en')}). Reason: parent_revision_missing"
+
+
+def _single(model: str, question: Question) -> Any:
+    rev_id = revision_of(question)
+    if model == "outlink-topic-model":
+        results = [{"topic": topic, "score": round(1 / (rank + 1 + rev_id % 2), 6)} for rank, topic in enumerate(TOPICS[:3])]
+        return {"prediction": {"article": f"https://{question['lang']}.wikipedia.org/wiki/?curid={question['page_id']}", "results": results}}
+    if model == "article-country":
+        results = [{"country": country, "score": 0.5, "source": {}} for country in COUNTRIES[: rev_id % 3]]
+        return {"model_name": model, "model_version": VERSIONS[model], "prediction": {"article": question["title"], "results": results}}
+    if model == "articlequality_v2":
+        label = QUALITIES[rev_id % len(QUALITIES)]
+        probabilities = {quality: 0.5 if quality == label else 0.1 for quality in QUALITIES}
+        told = {"label": label, "score": 0.5, "prediction_probabilities": probabilities, "features": {}}
+        return {"predictions": [told], "model_name": model, "model_version": VERSIONS[model]}
+    return _risk(model, question)
+
+
+def _risk(model: str, question: Question) -> dict[str, Any]:
+    rev_id = revision_of(question)
+    said = truth_of(model, rev_id)
+    told = {"model_name": model, "model_version": VERSIONS[model], "revision_id": rev_id}
+    told["output"] = {"prediction": said["prediction"], "probabilities": said["probability"]}
+    return told if model == "revertrisk-wikidata" else {**told, "wiki_db": f"{question['lang']}wiki"}

@@ -1,0 +1,265 @@
+"""Page changes and the newer models: what they are asked, in how many calls, and the events that come of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from concurrent.futures import Future
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pyarrow.parquet as pq
+import pytest
+from conftest import ROOT, at
+from test_command_line import command, events_file
+
+import schemas
+from pipeline.command_line import main
+from pipeline.configuration import ConfigurationError, load
+from pipeline.kafka_settings import input_topics
+from runners.simulated_lift_wing import SimulatedLiftWing
+from runners.simulated_scores import truth_of
+from transforms.answers import Rejected
+from transforms.elements import Event, Score, ScoreRequest
+from transforms.kinds import KINDS
+from transforms.lift_wing import Answer, LiftWing
+from transforms.models import Configuration
+from transforms.score_events import prediction_change, revision_score, score_id
+from transforms.select_models import Selection
+
+RISK, OUTLINK, COUNTRY = "revertrisk-language-agnostic", "outlink-topic-model", "article-country"
+CHANGE: dict[str, Any] = orjson.loads((ROOT / "tests" / "data" / "page_change_1.3.0.json").read_bytes())
+OF_AN_ITEM: dict[str, Any] = orjson.loads((ROOT / "tests" / "data" / "page_change_1.6.0.json").read_bytes())
+SCORE = Score("3", True, {"true": 0.75, "false": 0.25})
+PATIENCE_S = 20
+
+
+def change(rev_id: int, wiki: str = "enwiki", **more: Any) -> dict[str, Any]:
+    """The real event of another wiki and revision."""
+    return {**CHANGE, "wiki_id": wiki, "revision": {**CHANGE["revision"], "rev_id": rev_id}, **more}
+
+
+MODELS = ROOT / "pipeline" / "page_change_models.yaml"
+
+
+@pytest.fixture(scope="module")
+def page_models() -> Configuration:
+    return load(MODELS)
+
+
+def selected(configuration: Configuration, event: dict[str, Any]) -> list[str]:
+    return [endpoint.model for endpoint in Selection(configuration.models).endpoints(event)]
+
+
+def test_rules_of_production_choose_the_models(page_models: Configuration) -> None:
+    of_articles = [RISK, "revertrisk-multilingual", OUTLINK, COUNTRY, "articlequality_v2"]
+    assert selected(page_models, CHANGE) == of_articles
+    assert selected(page_models, change(1, "zh_yuewiki")) == [RISK, OUTLINK, COUNTRY, "articlequality_v2"]
+    assert selected(page_models, OF_AN_ITEM) == ["revertrisk-wikidata"]
+    assert selected(page_models, change(1, page_change_kind="delete")) == []
+    assert selected(page_models, change(1, page={**CHANGE["page"], "is_redirect": True})) == []
+    assert selected(page_models, change(1, "nosuchwiki")) == []
+
+
+def test_a_stream_reads_what_its_models_want(shipped: Configuration, page_models: Configuration) -> None:
+    assert input_topics(shipped, None) == ["eqiad.mediawiki.revision-create", "codfw.mediawiki.revision-create"]
+    assert input_topics(page_models, None) == ["eqiad.mediawiki.page_change.v1", "codfw.mediawiki.page_change.v1"]
+    both = replace(shipped, models={**shipped.models, **page_models.models})
+    assert input_topics(both, None) == [f"{place}.mediawiki.{name}" for place in ("eqiad", "codfw") for name in ("revision-create", "page_change.v1")]
+
+
+@pytest.mark.parametrize(
+    ("model", "asked"),
+    [
+        (RISK, {"instances": [{"rev_id": 7, "lang": "yue"}]}),
+        ("revertrisk-multilingual", {"rev_id": 7, "lang": "yue"}),
+        ("revertrisk-wikidata", {"rev_id": 7}),
+        (OUTLINK, {"lang": "yue", "page_id": 70793851, "revision_id": 7, "threshold": 0.0}),
+        (COUNTRY, {"lang": "yue", "title": "Anees_(musician)"}),
+        ("articlequality_v2", {"instances": [{"rev_id": 7, "lang": "yue"}]}),
+    ],
+)
+def test_each_kind_is_asked_in_its_words(page_models: Configuration, model: str, asked: dict[str, Any]) -> None:
+    from transforms.kinds import question
+
+    request = ScoreRequest(Event(change(7, "zh_yuewiki"), "eqiad"), model, "zh_yuewiki", 7)
+    assert orjson.loads(question(KINDS[page_models.models[model].kind], [request])) == asked
+
+
+@pytest.mark.parametrize("event", [CHANGE, OF_AN_ITEM], ids=["1.3.0", "1.6.0"])
+def test_what_the_schema_does_not_know_is_left_out(event: dict[str, Any]) -> None:
+    built = prediction_change(event, RISK, "a.stream", SCORE, "2026-01-01T00:00:00Z")
+    schemas.validator(schemas.PREDICTION_CHANGE)(built)
+    assert built["predicted_classification"] == {
+        "model_name": RISK,
+        "model_version": "3",
+        "predictions": ["true"],
+        "probabilities": {"true": 0.75, "false": 0.25},
+    }
+    assert built["meta"]["id"] == score_id(event, "a.stream")
+    assert built["meta"]["request_id"] == event["meta"]["request_id"]
+    assert "content_slots" not in built["revision"]
+    assert "user_central_id" not in built["performer"]
+    for name in ("page_change_kind", "changelog_kind", "wiki_id", "dt"):
+        assert built[name] == event[name]
+    assert built["performer"].items() <= event["performer"].items()
+
+
+def test_a_revision_score_may_come_of_a_page_change() -> None:
+    built = revision_score(CHANGE, "drafttopic", "a.stream", SCORE, "2026-01-01T00:00:00Z")
+    schemas.validator(schemas.REVISION_SCORE)(built)
+    told = CHANGE["performer"]
+    assert {name: value for name, value in built.items() if name.startswith(("rev_", "page_")) or name in ("database", "dt")} == {
+        "database": "enwiki",
+        "dt": "2025-10-29T11:05:00Z",
+        "page_id": 70793851,
+        "page_title": "Anees_(musician)",
+        "page_namespace": 0,
+        "page_is_redirect": False,
+        "rev_id": 1319367938,
+        "rev_parent_id": 1319295223,
+        "rev_timestamp": "2025-10-29T11:05:00Z",
+    }
+    assert built["performer"] == {
+        "user_text": "Rap no Davinci",
+        "user_groups": told["groups"],
+        "user_is_bot": False,
+        "user_id": told["user_id"],
+        "user_registration_dt": told["registration_dt"],
+        "user_edit_count": told["edit_count"],
+    }
+
+
+def ask_all(page_models: Configuration, lift_wing: SimulatedLiftWing, model: str, wanted: list[tuple[str, int]]) -> dict[tuple[str, int], Answer]:
+    configuration = at(page_models, lift_wing.url)
+    asking = LiftWing(configuration.lift_wing)
+    found: dict[tuple[str, int], Future[Answer]] = {key: Future() for key in wanted}
+    try:
+        for (wiki, rev_id), future in found.items():
+            endpoint = configuration.models[model].endpoint(wiki)
+            assert endpoint
+            asking.ask(endpoint, ScoreRequest(Event(change(rev_id, wiki), "eqiad"), model, wiki, rev_id), future.set_result)
+        return {key: future.result(PATIENCE_S) for key, future in found.items()}
+    finally:
+        asking.close()
+
+
+def http_calls(lift_wing: SimulatedLiftWing, model: str) -> int:
+    total: int = lift_wing.stats()["calls"][model]["total"]
+    return total
+
+
+WANTED = [(wiki, 1000 * index + number) for number in range(40) for index, wiki in enumerate(("enwiki", "frwiki", "zh_yuewiki", "dewiki", "itwiki"))]
+
+
+def test_revertrisk_answers_many_of_one_language_at_once(page_models: Configuration, lift_wing: SimulatedLiftWing) -> None:
+    lift_wing.control(mode="slow", seconds=0.2, model=RISK)
+    answers = ask_all(page_models, lift_wing, RISK, WANTED)
+    assert http_calls(lift_wing, RISK) <= 20
+    assert set(lift_wing.calls().values()) == {1}
+    for (_, rev_id), answer in answers.items():
+        said = truth_of(RISK, rev_id)
+        assert answer.result == Score("3", said["prediction"], said["probability"])
+
+
+def test_what_fails_in_a_call_of_many_fails_alone_with_its_own_reason(page_models: Configuration, lift_wing: SimulatedLiftWing) -> None:
+    failing = {3, 2005, 4039}
+    for rev_id in failing:
+        lift_wing.control(mode="status", status=422, rev_id=rev_id)
+    answers = ask_all(page_models, lift_wing, RISK, WANTED)
+    assert {rev_id for (_, rev_id), answer in answers.items() if not isinstance(answer.result, Score)} == failing
+    for (_, rev_id), answer in answers.items():
+        if rev_id in failing:
+            assert isinstance(answer.result, Rejected)
+            assert f"Could not make prediction for revision {rev_id} " in str(answer.result)
+
+
+def test_a_call_that_fails_as_a_whole_is_asked_again_one_by_one(page_models: Configuration, lift_wing: SimulatedLiftWing) -> None:
+    lift_wing.control(mode="status", status=400, body={"detail": "no such revision"}, rev_id=7)
+    answers = ask_all(page_models, lift_wing, RISK, [("enwiki", rev_id) for rev_id in range(20)])
+    assert [rev_id for (_, rev_id), answer in answers.items() if isinstance(answer.result, Rejected)] == [7]
+    assert http_calls(lift_wing, RISK) == 21
+
+
+def test_an_event_without_what_is_asked_by_is_a_failure(page_models: Configuration, lift_wing: SimulatedLiftWing) -> None:
+    configuration = at(page_models, lift_wing.url)
+    asking = LiftWing(configuration.lift_wing)
+    endpoint, future = configuration.models[COUNTRY].endpoint("enwiki"), Future[Answer]()
+    assert endpoint
+    asking.ask(endpoint, ScoreRequest(Event(change(1, page={}), "eqiad"), COUNTRY, "enwiki", 1), future.set_result)
+    assert str(future.result(PATIENCE_S).result) == "its event does not say what article-country is asked by: KeyError('page_title')"
+    asking.close()
+
+
+def test_datasets_of_page_changes(lift_wing: SimulatedLiftWing, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    changes = [change(rev_id, wiki) for rev_id, wiki in enumerate(("enwiki", "frwiki", "zh_yuewiki") * 4, 1)]
+    refused = {
+        **OF_AN_ITEM,
+        "performer": None,
+        "revision": {**OF_AN_ITEM["revision"], "rev_id": 8},
+    }  # of a user that is hidden; this version of the schema wants one
+    source = events_file(tmp_path / "in.jsonl", *changes, OF_AN_ITEM, refused)
+    where = ["--models", str(MODELS), "--input", str(source), "--output", str(tmp_path / "out"), "--lift-wing", lift_wing.url]
+    done = command("regenerate", *where)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "'performer'] properties" in done.stdout
+    tables = {path.name for path in (tmp_path / "out").glob("mediawiki_*") if any(pq.read_metadata(part).num_rows for part in path.rglob("part-*"))}
+    risk = "mediawiki_page_revert_risk_prediction_change_v1"
+    assert tables == {
+        risk,
+        "mediawiki_page_revert_risk_multilingual_prediction_change_v1",
+        "mediawiki_page_revert_risk_wikidata_prediction_change_v1",
+        "mediawiki_page_outlink_topic_prediction_change_v1",
+        "mediawiki_article_country_prediction_change_v1",
+        "mediawiki_page_article_quality_prediction_change_v1",
+        "mediawiki_page_prediction_change_error",
+    }
+    (part,) = (tmp_path / "out" / risk).rglob("part-*.parquet")
+    rows = [schemas.event_of_row(row) for row in pq.read_table(part, partitioning=None).to_pylist()]
+    for row in rows:
+        schemas.validator(schemas.PREDICTION_CHANGE)(row)
+    assert Counter((row["wiki_id"], row["revision"]["rev_id"]) for row in rows) == Counter((each["wiki_id"], each["revision"]["rev_id"]) for each in changes)
+    assert [row["predicted_classification"]["probabilities"] for row in rows if row["revision"]["rev_id"] == 5] == [truth_of(RISK, 5)["probability"]]
+    found = ["scores", str(tmp_path / "out"), "--models", str(MODELS), "--wiki", "frwiki", "--rev-id", "5"]
+    assert main(found) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == [RISK, "revertrisk-multilingual", OUTLINK, COUNTRY, "articlequality_v2"]
+    audit = ["audit", "--models", str(MODELS), "--input", str(source), "--scores", str(tmp_path / "out"), "--json"]
+    assert main(audit) == 1
+    holes = [told for told in map(orjson.loads, capsys.readouterr().out.splitlines()) if told["failed"] or told["missing"] or told["older"]]
+    assert [(told["model"], told["expected"], told["failed"]) for told in holes] == [("revertrisk-wikidata", 2, 1)]
+
+
+def test_an_entry_that_does_not_fit_its_kind_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "models.yaml"
+    file.write_text(
+        """lift_wing: {url: "http://127.0.0.1:1"}
+streams: {score: "s-{model}", failure: f}
+models:
+  a: {namespace: n, wikis: all, kind: revertrisk}
+  b: {namespace: n, wikis: all, kind: revertrisk, source: revision_create, stream: b}
+  c: {namespace: n, wikis: all, source: page_change, on: main_edit}
+  d: {namespace: n, wikis: all, kind: revrisk}
+""",
+        encoding="utf-8",
+    )
+    with pytest.raises(ConfigurationError) as error:
+        load(file)
+    stream = "mediawiki.page_revert_risk_prediction_change.v1"
+    assert str(error.value).replace(f"{file}: ", "").splitlines() == [
+        f"models.a.stream: expected the model's own stream, got nothing; add stream: {stream}",
+        "models.b.source: expected page_change for a model of the kind revertrisk, got 'revision_create'; write source: page_change",
+        "models.c.on: expected edit with page changes, whose kinds match tells, got 'main_edit'; write match: {page_change_kind: edit}",
+        f"models.d.kind: expected one of {', '.join(KINDS)}, got 'revrisk'; write kind: revscoring",
+    ]
+
+
+def test_a_model_of_all_wikis_can_be_asked_for_some(page_models: Configuration) -> None:
+    from argparse import Namespace
+
+    from pipeline.narrowing import narrowed
+
+    chosen = narrowed(page_models, Namespace(only=RISK, wikis="frwiki", lift_wing=None))
+    assert selected(chosen, change(1, "frwiki")) == [RISK]
+    assert selected(chosen, change(1, "enwiki")) == []
+    assert replace(chosen, models={}) == replace(page_models, models={})

@@ -1,0 +1,122 @@
+"""The kinds of models on Lift Wing: what each is asked, how its answer reads, and which event says it. A model's entry names its kind.
+
+The contracts are those of src/models/*/model_server in wikimedia/machinelearning-liftwing-inference-services.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+import schemas
+from transforms.elements import Score, ScoreRequest
+from transforms.score_events import prediction_change, revision_score
+from transforms.source_events import PAGE_CHANGE, REVISION_CREATE
+from transforms.wikis import language_of
+
+_THRESHOLD = 0.5  # of outlink-topic-model's own events
+_OUTLINK_VERSION = "alloutlinks_202209"  # its answers name none
+_WITHOUT_PREDICTION = re.compile(r"for revision (\d+) ")
+
+Question = Mapping[str, Any]
+Results = Sequence[Score | str]  # of each request of a call, its score, or why it has none
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind. `read` gives a result for each request of a call, and raises KeyError, TypeError, ValueError or IndexError for what is no answer."""
+
+    sources: tuple[str, ...]  # the kinds of events it can score
+    ask: Callable[[ScoreRequest], Question]
+    read: Callable[[Any, Sequence[ScoreRequest]], Results]
+    schema: str  # of the event
+    build: Callable[[Mapping[str, Any], str, str, Score, str], dict[str, Any]]  # the event, of a source event, model, stream, score and time
+    most_at_once: int = 1  # requests in a call, all of one language
+
+
+def _ask_revision(request: ScoreRequest) -> Question:
+    return {"rev_id": request.rev_id}
+
+
+def _ask_revision_and_language(request: ScoreRequest) -> Question:
+    return {"rev_id": request.rev_id, "lang": language_of(request.wiki)}
+
+
+def _ask_title(request: ScoreRequest) -> Question:
+    return {"lang": language_of(request.wiki), "title": request.event.raw["page"]["page_title"]}
+
+
+def _ask_page(request: ScoreRequest) -> Question:
+    raw = request.event.raw
+    return {"lang": language_of(request.wiki), "page_id": raw["page"]["page_id"], "revision_id": request.rev_id, "threshold": 0.0}
+
+
+def _ask_as_instance(request: ScoreRequest) -> Question:
+    return {"instances": [_ask_revision_and_language(request)]}
+
+
+def _read_revscoring(answer: Any, requests: Sequence[ScoreRequest]) -> Results:
+    (request,) = requests
+    of_wiki = answer[request.wiki]
+    score = of_wiki["scores"][str(request.rev_id)][request.model]["score"]
+    return [Score(of_wiki["models"][request.model]["version"], score["prediction"], score["probability"])]
+
+
+def _read_revert_risk(answer: Any, requests: Sequence[ScoreRequest]) -> Results:
+    (request,) = requests
+    return [_revert_risk(answer, request.rev_id)]
+
+
+def _revert_risk(told: Any, rev_id: int) -> Score:
+    if told["revision_id"] != rev_id:
+        raise ValueError(f"of revision {told['revision_id']}")
+    output = told["output"]
+    return Score(told["model_version"], output["prediction"], output.get("probabilities") or output["probability"])
+
+
+def _read_revert_risks(answer: Any, requests: Sequence[ScoreRequest]) -> Results:
+    """Of a call with several: the scores, and for the others what is said of them."""
+    scores = {told["revision_id"]: _revert_risk(told, told["revision_id"]) for told in answer["predictions"]}
+    errors = {int(match[1]): error for error in answer.get("errors", ()) if (match := _WITHOUT_PREDICTION.search(error))}
+    return [scores.get(request.rev_id) or errors[request.rev_id] for request in requests]
+
+
+def _read_outlink_topics(answer: Any, requests: Sequence[ScoreRequest]) -> Results:
+    probability = {told["topic"]: told["score"] for told in answer["prediction"]["results"]}
+    return [Score(_OUTLINK_VERSION, [topic for topic, score in probability.items() if score > _THRESHOLD], probability)]
+
+
+def _read_countries(answer: Any, requests: Sequence[ScoreRequest]) -> Results:
+    """An article without a country has an event that says so."""
+    probability = {told["country"]: told["score"] for told in answer["prediction"]["results"]}
+    return [Score(answer["model_version"], list(probability), probability)]
+
+
+def _read_article_quality(answer: Any, requests: Sequence[ScoreRequest]) -> Results:
+    (told,) = answer["predictions"]
+    return [Score(answer["model_version"], told["label"], told["prediction_probabilities"])]
+
+
+def question(kind: Kind, requests: Sequence[ScoreRequest]) -> bytes:
+    """The body of a call. Raises KeyError and TypeError for an event that does not say what is asked for."""
+    if kind.most_at_once == 1:
+        (request,) = requests
+        return orjson.dumps(kind.ask(request))
+    return orjson.dumps({"instances": [kind.ask(request) for request in requests]})
+
+
+_OF_PAGE_CHANGES: dict[str, Any] = {"sources": (PAGE_CHANGE,), "schema": schemas.PREDICTION_CHANGE, "build": prediction_change}
+
+KINDS: Mapping[str, Kind] = {
+    "revscoring": Kind((REVISION_CREATE, PAGE_CHANGE), _ask_revision, _read_revscoring, schemas.REVISION_SCORE, revision_score),
+    "revertrisk": Kind(ask=_ask_revision_and_language, read=_read_revert_risks, most_at_once=20, **_OF_PAGE_CHANGES),
+    "revertrisk-multilingual": Kind(ask=_ask_revision_and_language, read=_read_revert_risk, **_OF_PAGE_CHANGES),
+    "revertrisk-wikidata": Kind(ask=_ask_revision, read=_read_revert_risk, **_OF_PAGE_CHANGES),
+    "outlink": Kind(ask=_ask_page, read=_read_outlink_topics, **_OF_PAGE_CHANGES),
+    "article-country": Kind(ask=_ask_title, read=_read_countries, **_OF_PAGE_CHANGES),
+    "articlequality": Kind(ask=_ask_as_instance, read=_read_article_quality, **_OF_PAGE_CHANGES),
+}
