@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from pipeline import import_changeprop
 from pipeline.configuration import ConfigurationError, load
 from pipeline.narrowing import narrowed
 from pipeline.wrong_use import WrongUse
@@ -40,6 +41,8 @@ def _run(arguments: argparse.Namespace, beam_options: list[str]) -> int:
         raise WrongUse(f"unknown option {beam_options[0]}; see revision-scores {arguments.command} --help")
     if arguments.command == "demo":
         return _demo(arguments)
+    if arguments.command == "import-changeprop":
+        return import_changeprop.run(arguments)
     configuration = narrowed(load(arguments.models), arguments)
     command = importlib.import_module(f"pipeline.{_MODULES.get(arguments.command, arguments.command)}")  # what the others need not load
     if runs_a_pipeline:
@@ -180,6 +183,12 @@ def _parser() -> _Parser:
         "--allowlist", type=Path, default=_ALLOWLIST, metavar="FILE", help="in the format of wikimedia/analytics-refinery (default: the shipped one)"
     )
     kept.add_argument("--salt", type=Path, metavar="FILE", help="the key of the hashes, if the allowlist has any")
+
+    imported = command(
+        "import-changeprop", [], "the liftwing block of ChangeProp's values file as a models file", "import-changeprop values-production.yaml > models.yaml"
+    )
+    imported.add_argument("values_file", type=Path, metavar="VALUES", help="helmfile.d/services/changeprop/values-….yaml of operations-deployment-charts")
+    imported.add_argument("--at", metavar="PATH", help="where the block is, when the file has several, such as production.liftwing")
 
     explained = command("explain", [models, some], "say for each event which models are called and why not; calls nothing", "explain events.jsonl.gz")
     explained.add_argument("events", metavar="EVENTS", help="JSON lines, gzip or not; - for standard input")

@@ -30,11 +30,12 @@ def run(configuration: Configuration, arguments: argparse.Namespace) -> int:
 
 
 def explanation(line: bytes, configuration: Configuration, selection: Selection) -> dict[str, Any]:
-    """`skipped` is null where calls follow; `matched` names the models whose rule matches, whether or not the event can be scored."""
+    """`skipped` is null where calls follow; `matched` names the models whose rule matches, whether or not the event can be
+    scored, `refused` says by which field the others of the wiki do not want it."""
     try:
         raw: Mapping[str, Any] = parse(line)
     except NotAnEvent as error:
-        return {"id": None, "database": None, "rev_id": None, "matched": [], "calls": [], "skipped": str(error)}
+        return {"id": None, "database": None, "rev_id": None, "matched": [], "calls": [], "skipped": str(error), "refused": {}}
     endpoints = selection.endpoints(raw)
     skipped = _why_skipped(raw, selection, bool(endpoints))
     return {
@@ -54,6 +55,7 @@ def explanation(line: bytes, configuration: Configuration, selection: Selection)
             for endpoint in endpoints
         ],
         "skipped": skipped,
+        "refused": selection.refusals(raw),
     }
 
 

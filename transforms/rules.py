@@ -5,6 +5,7 @@ A rule means here what it means there, so that rules of production move over unc
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -14,6 +15,7 @@ import regress
 Rule = Callable[[Mapping[str, Any]], bool]
 _Test = Callable[[Any], bool]
 
+_LONGEST_SHOWN = 200  # characters
 _MISSING = object()  # JavaScript's undefined, which is not null
 _REGEX = re.compile(r"/[^\n\r\u2028\u2029]+/[gimuy]{0,5}")  # what ChangeProp takes for a regex; any other string is a literal
 
@@ -75,6 +77,24 @@ def compile_rule(match: Mapping[str, Any], match_not: Sequence[Mapping[str, Any]
     if problems:
         raise RuleError(problems)
     return lambda event: wanted(event) and not any(test(event) for test in unwanted)
+
+
+def mismatch(match: Mapping[str, Any], match_not: Sequence[Mapping[str, Any]], event: Mapping[str, Any]) -> str | None:
+    """By which field a rule that can be compiled refuses an event, what it wants there and what it finds; None when it matches."""
+    if match and (found := _mismatch(match, event, "match")):
+        return found
+    for index, alternative in enumerate(match_not):
+        if not _mismatch(alternative, event, ""):
+            return f"match_not[{index}]: {json.dumps(alternative)} is so"
+    return None
+
+
+def _mismatch(wanted: Any, value: Any, path: str) -> str | None:
+    if _test(wanted, path, [])(value):
+        return None
+    if isinstance(wanted, Mapping) and _is_truthy(value):
+        return next(found for key, below in wanted.items() if (found := _mismatch(below, _field(value, key), f"{path}.{key}")))
+    return f"{path}: wanted {json.dumps(wanted)}, found {'nothing' if value is _MISSING else json.dumps(value, default=str)[:_LONGEST_SHOWN]}"
 
 
 def _test(wanted: Any, path: str, problems: list[str]) -> _Test:

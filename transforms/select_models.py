@@ -12,7 +12,7 @@ from apache_beam.pvalue import TaggedOutput
 
 from transforms.elements import Event, Failure, ScoreRequest, json_text
 from transforms.models import ANY_WIKI, Endpoint, Model
-from transforms.rules import EVENT_KINDS, compile_rule
+from transforms.rules import EVENT_KINDS, compile_rule, mismatch
 from transforms.source_events import rev_id_of, source_of, wiki_of
 from transforms.wikis import known_wikis
 
@@ -24,6 +24,7 @@ class Selection:
     """The models of each wiki with their rules, ready to be asked for every event."""
 
     def __init__(self, models: Mapping[str, Model]) -> None:
+        self._models = models
         self._by_wiki: dict[str, list[_Candidate]] = {}
         for model in models.values():
             rule = compile_rule(model.match, model.match_not)
@@ -35,13 +36,28 @@ class Selection:
 
     def endpoints(self, raw: Mapping[str, Any]) -> list[Endpoint]:
         """The endpoints whose rule this event meets; none for a wiki without models."""
-        wiki, source = wiki_of(raw), source_of(raw)
+        source = source_of(raw)
+        return [each.endpoint for each in self._candidates(raw) if each.source == source and each.of_kind(raw) and each.matches(raw)]
+
+    def refusals(self, raw: Mapping[str, Any]) -> dict[str, str]:
+        """Of each model that serves the event's wiki and does not want it, by what."""
+        source, refusals = source_of(raw), {}
+        for each in self._candidates(raw):
+            model = self._models[each.endpoint.model]
+            if each.source != source:
+                refusals[model.name] = f"source: wanted {each.source}, found {source}"
+            elif not each.of_kind(raw):
+                refusals[model.name] = f"on: wanted {each.endpoint.on}, which this is not"
+            elif found := mismatch(model.match, model.match_not, raw):
+                refusals[model.name] = found
+        return refusals
+
+    def _candidates(self, raw: Mapping[str, Any]) -> list[_Candidate]:
+        wiki = wiki_of(raw)
         if not isinstance(wiki, str):
             return []
-        candidates = self._by_wiki.get(wiki, [])
-        if self._of_any and self.knows(wiki):
-            candidates = candidates + self._of_any
-        return [each.endpoint for each in candidates if each.source == source and each.of_kind(raw) and each.matches(raw)]
+        of_wiki = self._by_wiki.get(wiki, [])
+        return of_wiki + self._of_any if self._of_any and self.knows(wiki) else of_wiki
 
     def knows(self, wiki: str) -> bool:
         """Whether there is such a wiki at all, with models or without."""
