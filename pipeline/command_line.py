@@ -196,6 +196,9 @@ def _parser() -> _Parser:
     listed = command("models", [models, some], "list all models, endpoints and streams; checks the models file", "models enwiki")
     listed.add_argument("wiki", nargs="?", metavar="WIKI", help="only this wiki's")
 
+    covered = command("coverage", [models, some], "what ORES precached beside what the models file scores; calls nothing", "coverage")
+    covered.add_argument("--json", action="store_true", help="a line for each wiki and model")
+
     demo = command("demo", [], "show both modes with a real broker, a real Flink and real edits, in about a minute", "demo")
     demo.add_argument("--output", type=Path, default=Path("demo-output"), metavar="DIR", help="what it leaves behind (default: demo-output)")
     demo.add_argument("--seconds", type=int, default=30, metavar="N", help="how long the edits are played (default: 30)")
