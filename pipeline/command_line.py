@@ -110,7 +110,12 @@ def _parser() -> _Parser:
         "stream --kafka broker:9092 --lift-wing http://127.0.0.1:8080",
     )
     stream.add_argument("--input-topics", metavar="TOPICS", help="with commas between (default: what the models want, of each datacenter)")
-    stream.add_argument("--output", choices=["kafka"], default="kafka", help="where scores go (default: kafka)")
+    stream.add_argument(
+        "--output",
+        default="kafka",
+        metavar="WHERE",
+        help="where scores go: kafka, eventgate=URL, or eventgate.DATACENTER=URL for each with commas between (default: kafka)",
+    )
     stream.add_argument("--group", default="revision-scores", help="Kafka consumer group, and the name of the state (default: revision-scores)")
     stream.add_argument("--from", dest="start", choices=["earliest", "latest"], default="latest", help="where a new group begins (default: latest)")
     stream.add_argument("--each-event-once", action="store_true", help="drop an event whose meta.id came within the last hour")

@@ -14,6 +14,7 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipeline.alone import alone_in
+from pipeline.eventgates import eventgates
 from pipeline.flink_jobs import FlinkRest, Unreachable
 from pipeline.graph import score_revisions
 from pipeline.kafka_settings import Kafka, input_topics, output_topics
@@ -23,6 +24,7 @@ from pipeline.servers import ServerError
 from pipeline.signals import stop_on_signals
 from pipeline.snapshots import Snapshots
 from pipeline.wrong_use import WrongUse
+from transforms.eventgate_sink import EventGate
 from transforms.kafka_sink import KafkaStreams
 from transforms.kafka_source import KafkaTopics
 from transforms.models import Configuration
@@ -37,10 +39,12 @@ def run(configuration: Configuration, arguments: argparse.Namespace, options: li
         _check_flink(arguments.flink)
     topics = input_topics(configuration, arguments.input_topics)
     kafka = Kafka(arguments.kafka, arguments.kafka_properties)
-    kafka.check_topics(topics, output_topics(configuration, topics))
+    gates = None if arguments.output == "kafka" else eventgates(arguments.output, configuration)
+    kafka.check_topics(topics, [] if gates else output_topics(configuration, topics))
     state = arguments.state.resolve() / arguments.group
     state.mkdir(parents=True, exist_ok=True)
-    build = partial(_build, configuration, arguments, kafka, topics)
+    sink = EventGate(gates, configuration.failure_stream) if gates else KafkaStreams(kafka.address, configuration.failure_stream, kafka.properties)
+    build = partial(_build, configuration, arguments, kafka, topics, sink)
     if arguments.job_jar:
         return _write_job(arguments, state, build, options)
     stop = stop_on_signals()
@@ -63,11 +67,16 @@ def _write_job(arguments: argparse.Namespace, state: Path, build: Build, options
 
 
 def _build(
-    configuration: Configuration, arguments: argparse.Namespace, kafka: Kafka, topics: Sequence[str], options: PipelineOptions, expansion: str
+    configuration: Configuration,
+    arguments: argparse.Namespace,
+    kafka: Kafka,
+    topics: Sequence[str],
+    sink: beam.PTransform,
+    options: PipelineOptions,
+    expansion: str,
 ) -> beam.Pipeline:
     pipeline = beam.Pipeline(options=options)
     source = KafkaTopics(topics, kafka.consumer(arguments.group, arguments.start), expansion)
-    sink = KafkaStreams(kafka.address, configuration.failure_stream, kafka.properties)
     score_revisions(pipeline, configuration, source, sink, InState(arguments.each_event_once))
     return pipeline
 

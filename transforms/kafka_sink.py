@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,8 +18,8 @@ from confluent_kafka import KafkaError, KafkaException
 from transforms.elements import Failure, OutputEvent, ScoreRequest, json_text
 from transforms.failures import failed, shortened
 from transforms.kafka_properties import client_settings
-from transforms.recent import Recent
 from transforms.score_events import utc_now
+from transforms.written import Written, timestamp_ms
 
 _SAFE = {
     "acks": "all",
@@ -61,19 +59,6 @@ def topic_of(event: OutputEvent) -> str:
     return f"{event.datacenter}.{event.stream}"
 
 
-def timestamp_ms(dt: str) -> int:
-    """Kafka's timestamp of an event: its `meta.dt`, as EventGate sets it."""
-    return round(datetime.fromisoformat(dt.replace("Z", "+00:00")).timestamp() * 1000)
-
-
-def _lag_ms(request: ScoreRequest) -> int | None:
-    """How long ago the event was produced from which a score has come; None when the event does not tell."""
-    try:
-        return round(time.time() * 1000) - timestamp_ms(request.event.raw["meta"]["dt"])
-    except (LookupError, TypeError, AttributeError, ValueError, OverflowError):  # it was never checked, as it does not go out
-        return None
-
-
 class _ProduceFn(beam.DoFn):
     def __init__(self, brokers: str, failure_stream: str, properties: Path | None, clock: Callable[[], str]) -> None:
         self._brokers, self._failure_stream, self._properties, self._clock = brokers, failure_stream, properties, clock
@@ -81,7 +66,7 @@ class _ProduceFn(beam.DoFn):
         self._failures = Metrics.counter("WritePerModel", "failures")
 
     def setup(self) -> None:
-        self._lag = Recent("WritePerModel", "lag_ms")
+        self._written = Written()
 
     def start_bundle(self) -> None:
         self._refused: list[tuple[OutputEvent, KafkaError]] = []  # a new list, so that a bundle that failed reports to nobody
@@ -101,14 +86,7 @@ class _ProduceFn(beam.DoFn):
             self._producer = self._connected()
         for event, _ in refused:
             self._produce_alone(event)
-        self._note_scored()
-
-    def _note_scored(self) -> None:
-        for request in self._scored:
-            Metrics.counter("WritePerModel", f"events_{request.model}").inc()
-            if (lag := _lag_ms(request)) is not None:
-                self._lag.add(request.model, lag)
-        self._lag.tell()
+        self._written.count(self._scored)
 
     def _produce_alone(self, event: OutputEvent) -> None:
         """A whole batch is refused for one message in it; alone, each shows what is wrong with it."""
@@ -122,7 +100,7 @@ class _ProduceFn(beam.DoFn):
         return confluent_kafka.Producer({**_SAFE, **client_settings(self._brokers, self._properties)}, logger=_LOGGER)
 
     def _produce(self, event: OutputEvent) -> None:
-        value, timestamp = orjson.dumps(event.body), timestamp_ms(event.body["meta"]["dt"])
+        value, timestamp = orjson.dumps(event.body), timestamp_ms(event.body["meta"]["dt"])  # as EventGate sets it
         while True:
             try:
                 self._producer.produce(topic_of(event), value, timestamp=timestamp, on_delivery=partial(_note, self._refused, event))

@@ -1,0 +1,37 @@
+"""What the command line says of EventGate, as the place where scores go."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+import requests
+
+from pipeline.wrong_use import WrongUse
+from transforms.eventgate_sink import ALL
+from transforms.models import Configuration
+
+_PATIENCE_S = 5.0
+
+
+def eventgates(given: str, configuration: Configuration) -> Mapping[str, str]:
+    """Of `--output eventgate=URL` or `eventgate.eqiad=URL,eventgate.codfw=URL` the address of each datacenter. Raises WrongUse."""
+    found: dict[str, str] = {}
+    for part in given.split(","):
+        name, _, url = part.strip().partition("=")
+        place = name.removeprefix("eventgate").removeprefix(".") or ALL
+        if not name.startswith("eventgate") or (place != ALL and place not in configuration.datacenters) or not re.match(r"https?://[^/]+", url):
+            ways = "kafka, eventgate=https://HOST:PORT/v1/events, or eventgate.DATACENTER=... for each with commas between"
+            raise WrongUse(f"--output: expected {ways}, got {part.strip()!r}")
+        found[place] = url if urlsplit(url).path.strip("/") else f"{url.rstrip('/')}/v1/events"
+    if ALL not in found and (without := [name for name in configuration.datacenters if name not in found]):
+        raise WrongUse(f"--output: expected an EventGate for {', '.join(without)} too; add eventgate.{without[0]}=URL")
+    for url in found.values():
+        try:
+            with requests.Session() as session:
+                session.trust_env = False  # as the sink has it
+                session.get(url, timeout=_PATIENCE_S)  # whatever it answers, it is there
+        except requests.RequestException as error:
+            raise WrongUse(f"--output: no EventGate answers at {url} ({error})") from error
+    return found
