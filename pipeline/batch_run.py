@@ -76,6 +76,7 @@ class BatchRun:
             return self._score(configuration, files, options, progress)
 
     def _score(self, configuration: Configuration, files: Sequence[InputFile], options: Sequence[str], progress: Progress) -> Outcome:
+        bounded_run.keep_what_is_there()
         outcome, asked = Outcome(), configuration
         for chunk in chunks(files):
             partitions = list(dict.fromkeys(file.partition for file in chunk if file.partition))

@@ -18,7 +18,9 @@ from pipeline.wrong_use import WrongUse
 
 _MODELS = Path(__file__).parent / "models.yaml"
 _ALLOWLIST = Path(__file__).parent / "event_sanitized_allowlist.yaml"
-_WITH_PIPELINE = ("stream", "replay", "regenerate")
+_PUBLIC_STREAMS = "https://stream.wikimedia.org/v2/stream"
+_PUBLIC_RATE = 13.0  # 50,000 an hour is what the public gateway lets somebody without a token ask
+_WITH_PIPELINE = ("stream", "replay", "regenerate", "live")
 _MODULES = {"models": "list_models"}  # where the command's name is another one's
 
 
@@ -188,6 +190,16 @@ def _parser() -> _Parser:
         "--allowlist", type=Path, default=_ALLOWLIST, metavar="FILE", help="in the format of wikimedia/analytics-refinery (default: the shipped one)"
     )
     kept.add_argument("--salt", type=Path, metavar="FILE", help="the key of the hashes, if the allowlist has any")
+
+    live = command("live", [models, some], "score public edits as they come, by Lift Wing's public gateway", "live --wikis enwiki --only damaging")
+    live.add_argument("--streams", default=_PUBLIC_STREAMS, metavar="URL", help=f"EventStreams (default: {_PUBLIC_STREAMS})")
+    live.add_argument("--since", metavar="TIME", help="begin then, such as 2024-02-15T13:00, in UTC (default: where --output stopped, or now)")
+    live.add_argument("--output", type=Path, metavar="DIR", help="files of JSON lines, one a stream; the next run goes on from there")
+    live.add_argument("--events", type=int, metavar="N", help="end after so many, and what came with the last of them")
+    live.add_argument(
+        "--max-rate", type=float, default=_PUBLIC_RATE, metavar="N", help=f"calls a second (default: {_PUBLIC_RATE:g}, what the gateway lets anybody ask)"
+    )
+    live.add_argument("--token", default=os.environ.get("LIFT_WING_TOKEN"), metavar="TOKEN", help="of api.wikimedia.org (default: LIFT_WING_TOKEN)")
 
     imported = command(
         "import-changeprop", [], "the liftwing block of ChangeProp's values file as a models file", "import-changeprop values-production.yaml > models.yaml"

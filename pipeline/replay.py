@@ -77,6 +77,7 @@ def _print_plan(again: Counter[str], refused: Counter[str], topics: Sequence[str
 
 def _score(configuration: Configuration, kafka: Kafka, spans: Sequence[Span], choice: Choice, options: list[str]) -> Counter[str]:
     """Runs the graph; gives its counters by step and name."""
+    bounded_run.keep_what_is_there()
     pipeline = bounded_run.new_pipeline(options)
     source = FailuresAgain(kafka.address, kafka.properties, spans, choice)
     score_revisions(pipeline, configuration, source, KafkaStreams(kafka.address, configuration.failure_stream, kafka.properties), InBundle())

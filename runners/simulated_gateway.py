@@ -23,6 +23,7 @@ class Gateway:
 
     def __init__(self, latency_text: str, scale: float, keep_records: bool) -> None:
         self.services = simulated_calls.services(keep_records)
+        self.by_path = {service.path: service for service in self.services.values()}  # as the public gateway finds them
         self.latency = latency(latency_text, scale)
         self.rules: list[Rule] = []  # newest first
         self.cleared = asyncio.Event()  # a new one after each clear: it wakes the calls that hang
@@ -56,7 +57,7 @@ class Gateway:
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         host = request.headers.get("Host", "")
-        service = self.services.get(host) or self.services.get(host.partition(":")[0])
+        service = self.services.get(host) or self.services.get(host.partition(":")[0]) or self.by_path.get(request.raw_path)
         if service is None:
             return await self._operate(request)
         started = perf_counter()

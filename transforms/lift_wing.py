@@ -193,11 +193,19 @@ class LiftWing:
             lane = self._lanes[endpoint.name] = _Lane(
                 endpoint,
                 url=(endpoint.url or self._settings.url).rstrip("/") + endpoint.path,
-                headers=[f"Host: {endpoint.host}", "Content-Type: application/json", "Accept: application/json", "Expect:"],
+                headers=self._headers(endpoint),
                 kind=KINDS[endpoint.kind],
                 limit=CallLimit(endpoint.concurrency),
             )
         return lane
+
+    def _headers(self, endpoint: Endpoint) -> list[str]:
+        headers = ["Content-Type: application/json", "Accept: application/json", "Expect:"]
+        if self._settings.by_host:
+            headers.append(f"Host: {endpoint.host}")
+        if self._settings.token:
+            headers.append(f"Authorization: Bearer {self._settings.token}")
+        return headers
 
     def _take_new(self) -> None:
         with self._lock:

@@ -1,0 +1,164 @@
+"""The command `live`: public edits from EventStreams, scored by Lift Wing's public gateway as they come, on the DirectRunner.
+
+What comes within a second goes through the steps together. How far that is stands in a file beside the scores, from which the next run goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import queue
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import apache_beam as beam
+import orjson
+
+from pipeline import beam_options, bounded_run
+from pipeline.alone import alone_in
+from pipeline.graph import score_revisions
+from pipeline.signals import stop_on_signals
+from pipeline.times import time_of
+from pipeline.wrong_use import WrongUse
+from transforms.elements import Raw
+from transforms.event_streams import EventStreams, Position, RefusedError
+from transforms.lift_wing import SharedLiftWing
+from transforms.models import Configuration
+from transforms.server_sent_events import ServerSentEvent
+from transforms.shown import Shown
+from transforms.source_events import STREAMS
+from transforms.units import now
+from transforms.wait_in_bundle import InBundle
+
+PUBLIC_LIFT_WING = "https://api.wikimedia.org/service/lw/inference"
+_TOGETHER_S, _MOST_TOGETHER = 1.0, 500
+_WAITING = 2_000  # events that are read and not yet scored; then the stream waits
+_TAIL_BYTES = 2_000_000  # of each file, in which a killed run may have written more than it had noted
+_POSITION = "position.json"
+
+_Item = tuple[ServerSentEvent, Position] | Exception
+
+
+def run(configuration: Configuration, arguments: argparse.Namespace, options: list[str]) -> int:
+    """Scores until SIGTERM or Ctrl-C, or `--events` were read. Gives 0."""
+    beam_options.check(options)
+    time_of("--since", arguments.since)
+    configuration = bounded_run.without_stopped(_public(configuration, arguments))
+    folder: Path | None = arguments.output
+    if folder is None:
+        _live(configuration, arguments, options, None)
+        return 0
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WrongUse(f"--output: {folder} cannot be made: {error.strerror}") from error
+    with alone_in(folder, f"--output: another run writes to {folder}; stop it, or name another directory"):
+        _live(configuration, arguments, options, folder)
+    return 0
+
+
+def _public(configuration: Configuration, arguments: argparse.Namespace) -> Configuration:
+    url = arguments.lift_wing or PUBLIC_LIFT_WING
+    settings = dataclasses.replace(configuration.lift_wing, url=url, by_host=False, token=arguments.token or None, calls_per_s=arguments.max_rate)
+    models = {name: model.with_endpoints(lambda endpoint: dataclasses.replace(endpoint, url=None)) for name, model in configuration.models.items()}
+    return dataclasses.replace(configuration, lift_wing=settings, models=models)
+
+
+def _live(configuration: Configuration, arguments: argparse.Namespace, options: list[str], folder: Path | None) -> None:
+    stop = stop_on_signals()
+    position = _position(folder, arguments.since)
+    streams = list(dict.fromkeys(STREAMS[model.source] for model in configuration.models.values()))
+    reader = EventStreams(arguments.streams, streams, position)
+    items: queue.Queue[_Item] = queue.Queue(_WAITING)
+    threading.Thread(target=_read, args=(reader, items), name="event streams", daemon=True).start()
+    print(f"reading {', '.join(streams)} of {arguments.streams}, asking {configuration.lift_wing.url}; Ctrl-C stops", file=sys.stderr, flush=True)
+    written, left = _written(folder), arguments.events
+    SharedLiftWing.acquire(configuration.lift_wing)  # its connections and limits outlast a pipeline
+    try:
+        for batch, reached in _batches(items, stop, reader):
+            _score(configuration, batch, Shown(folder, written), options)
+            if folder:
+                _note(folder, reached)
+            if left is not None and (left := left - len(batch)) <= 0:
+                return
+    finally:
+        SharedLiftWing.release(configuration.lift_wing)
+
+
+def _read(reader: EventStreams, items: queue.Queue[_Item]) -> None:
+    try:
+        for event in reader.events():
+            items.put((event, dataclasses.replace(reader.position, offsets=dict(reader.position.offsets))))
+    except Exception as error:  # for the main thread to say
+        items.put(error)
+
+
+def _batches(items: queue.Queue[_Item], stop: threading.Event, reader: EventStreams) -> Iterator[tuple[list[Raw], Position]]:
+    """What came together, and how far the stream is with it."""
+    told = ""
+    while not stop.is_set():
+        batch: list[Raw] = []
+        until = time.monotonic() + _TOGETHER_S
+        while len(batch) < _MOST_TOGETHER and (wait := until - time.monotonic()) > 0 and not stop.is_set():
+            try:
+                item = items.get(timeout=wait)
+            except queue.Empty:
+                break
+            if isinstance(item, RefusedError):
+                raise WrongUse(f"--streams: {item}") from item
+            if isinstance(item, Exception):
+                raise item
+            event, reached = item
+            problem = "expected an event of at most 1,000,000 bytes" if event.too_large else ""
+            batch.append(Raw(event.data, _datacenter(event), problem=problem))
+        if batch:
+            yield batch, reached
+        elif reader.trouble not in ("", told):
+            told = reader.trouble
+            print(f"waiting for the stream: {told}", file=sys.stderr, flush=True)
+
+
+def _datacenter(event: ServerSentEvent) -> str:
+    """The prefix of its topic."""
+    return "codfw" if b'"topic":"codfw.' in event.data else "eqiad"
+
+
+def _score(configuration: Configuration, raws: list[Raw], sink: beam.PTransform, options: list[str]) -> None:
+    pipeline = bounded_run.new_pipeline(options)
+    score_revisions(pipeline, configuration, beam.Create(raws, reshuffle=False), sink, InBundle())
+    bounded_run.run(pipeline)
+
+
+def _position(folder: Path | None, since: str | None) -> Position:
+    """Where the last run stopped; else from a time, or from now on, which is noted at once."""
+    if folder and not since and (folder / _POSITION).exists():
+        return Position(**orjson.loads((folder / _POSITION).read_bytes()))
+    position = Position(since=since or now())
+    if folder:
+        _note(folder, position)
+    return position
+
+
+def _note(folder: Path, position: Position) -> None:
+    new = folder / f"{_POSITION}.new"
+    new.write_bytes(orjson.dumps(dataclasses.asdict(position)))
+    new.rename(folder / _POSITION)
+
+
+def _written(folder: Path | None) -> set[str]:
+    """The `meta.id`s at the end of each file; what a killed run left of a line is cut off."""
+    found: set[str] = set()
+    for file in sorted(folder.glob("*.jsonl")) if folder else ():
+        with file.open("r+b") as lines:
+            size = lines.seek(0, 2)
+            lines.seek(max(0, size - _TAIL_BYTES))
+            tail = lines.read()
+            if tail and not tail.endswith(b"\n"):
+                lines.truncate(size - len(tail) + tail.rfind(b"\n") + 1)
+            whole = tail[: tail.rfind(b"\n") + 1].splitlines()
+            for line in whole[1:] if size > _TAIL_BYTES else whole:
+                found.add(orjson.loads(line)["meta"]["id"])
+    return found

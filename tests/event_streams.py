@@ -1,0 +1,104 @@
+"""A server of server-sent events that behaves as EventStreams does (wikimedia/mediawiki-services-eventstreams with wikimedia/KafkaSSE)."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import orjson
+
+from transforms.written import timestamp_ms
+
+
+class EventStreamsServer:
+    """Gives `events`, each of a topic, to whoever comes, and waits for more. It cuts each connection after `cut_after` events; answers the first
+    requests with `refusals`, a status each; `with_offsets`: events tell their place in `meta`. Ids have times, one millisecond late."""
+
+    def __init__(self, cut_after: int = 10**9, refusals: list[int] | None = None, *, with_offsets: bool = True) -> None:
+        self.requests: list[tuple[str, str | None, str | None]] = []  # path, Last-Event-ID, since
+        self._cut_after, self._refusals, self._with_offsets = cut_after, refusals or [], with_offsets
+        self._log: list[tuple[str, int, int, bytes]] = []  # topic, offset, timestamp, data
+        self._more = threading.Condition()
+        self._over = False
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"streams": self}))
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_port}/v2/stream"
+
+    def __enter__(self) -> EventStreamsServer:
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._more:
+            self._over = True
+            self._more.notify_all()
+        self._server.shutdown()
+        self._server.server_close()
+
+    def add(self, topic: str, event: dict[str, Any] | bytes, dt: str) -> None:
+        with self._more:
+            offset = sum(1 for each in self._log if each[0] == topic)
+            if isinstance(event, dict) and self._with_offsets:
+                event = {**event, "meta": {**event["meta"], "topic": topic, "partition": 0, "offset": offset}}
+            self._log.append((topic, offset, timestamp_ms(dt), event if isinstance(event, bytes) else orjson.dumps(event)))
+            self._more.notify_all()
+
+    def refusal(self) -> int | None:
+        return self._refusals.pop(0) if self._refusals else None
+
+    def messages(self, last_id: str | None, since: str | None) -> Any:
+        """The bytes of each event from there on, until the connection is cut."""
+        asked = {place["topic"]: place for place in orjson.loads(last_id)} if last_id else {}
+        places: dict[str, dict[str, Any]] = {topic: {"topic": topic, "partition": 0, "offset": -1} for topic in ("eqiad.edits", "codfw.edits")}
+        index = given = 0
+        if not asked and since is None:
+            with self._more:
+                index = len(self._log)
+        yield b":ok\n\n"
+        while given < self._cut_after:
+            with self._more:
+                while index >= len(self._log) and not self._over:
+                    self._more.wait(0.5)
+                if self._over:
+                    return
+                topic, offset, timestamp, data = self._log[index]
+            index += 1
+            place = asked.get(topic, {})
+            if offset < place.get("offset", 0) or timestamp < place.get("timestamp", 0) or (since and not asked and timestamp < timestamp_ms(since)):
+                continue
+            places[topic] = {"topic": topic, "partition": 0, "timestamp": timestamp + 1}
+            given += 1
+            yield b"event: message\nid: " + orjson.dumps(list(places.values())) + b"\ndata: " + data.replace(b"\n", b"\ndata: ") + b"\n\n"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    streams: EventStreamsServer
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        address = urlsplit(self.path)
+        last_id, since = self.headers.get("Last-Event-ID"), parse_qs(address.query).get("since", [None])[0]
+        self.streams.requests.append((address.path, last_id, since))
+        if status := self.streams.refusal():
+            body = b'{"detail": "Too many connections"}' if status == 429 else b'{"detail": "Invalid streams: nothing"}'
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Retry-After", "0")
+            self.end_headers()
+            self.wfile.write(body)
+            return
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        with suppress(OSError):  # who reads may be killed
+            for message in self.streams.messages(last_id, since):
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(message), message))
+                self.wfile.flush()
+        self.close_connection = True  # without the last chunk: a cut
+
+    def log_message(self, *_: object) -> None:
+        pass

@@ -1,0 +1,165 @@
+"""Public edits as they come: server-sent events, connections that break off, and the public gateway."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from conftest import edit
+from event_streams import EventStreamsServer
+from test_command_line import wrong_use
+
+from runners.programs import Program
+from runners.simulated_lift_wing import SimulatedLiftWing
+from transforms.event_streams import EventStreams, Position, RefusedError
+from transforms.server_sent_events import ServerSentEvent, server_sent_events
+
+START = datetime(2026, 1, 1, tzinfo=timezone.utc)
+
+
+def event(number: int, datacenter: str = "eqiad", **changes: Any) -> tuple[str, dict[str, Any], str]:
+    """Topic, event and time; ten come in one millisecond of each second."""
+    dt = (START + timedelta(seconds=number // 10)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return f"{datacenter}.edits", edit(rev_id=1000 + number, meta={"id": f"id {number}", "dt": dt, "domain": "en.wikipedia.org"}, dt=dt, **changes), dt
+
+
+def both(count: int) -> list[tuple[str, dict[str, Any], str]]:
+    return [event(number, "codfw" if number % 3 == 2 else "eqiad") for number in range(count)]
+
+
+# Server-sent events
+
+
+@pytest.mark.parametrize("ends", [b"\n", b"\r\n", b"\r"])
+@pytest.mark.parametrize("size", [1, 2, 7, 1000])
+def test_events_are_read_whatever_ends_a_line_and_however_they_are_cut(ends: bytes, size: int) -> None:
+    text = ends.join([b":a comment", b"", b"id: 1", b"event: message", b"data: one", b"data:two", b"", b"data", b"", b"id", b"data:  three", b"", b"data: cut"])
+    chunks = [text[begin : begin + size] for begin in range(0, len(text), size)]
+    assert list(server_sent_events(chunks, 100)) == [ServerSentEvent("1", b"one\ntwo"), ServerSentEvent("1", b""), ServerSentEvent("", b" three")]
+
+
+def test_what_is_too_large_is_its_beginning_and_the_next_is_whole() -> None:
+    text = b"id: 1\ndata: " + b"x" * 20_000_000 + b"\n\ndata: next\n\n"
+    chunks = (text[begin : begin + 65_536] for begin in range(0, len(text), 65_536))
+    first, second = server_sent_events(chunks, 1_000_000)
+    assert (first.id, first.too_large, first.data[:3], second) == ("1", True, b"xxx", ServerSentEvent("1", b"next"))
+    assert len(first.data) == 1_000
+
+
+# Connections
+
+
+def read(server: EventStreamsServer, count: int, position: Position) -> tuple[list[Any], EventStreams]:
+    reader = EventStreams(server.url, ["edits"], position)
+    events: Iterator[ServerSentEvent] = reader.events()
+    return [next(events).data for _ in range(count)], reader
+
+
+@pytest.mark.parametrize(("with_offsets", "cut_after"), [(True, 7), (True, 40), (False, 40)])
+def test_nothing_is_missing_and_nothing_comes_twice_over_many_connections(with_offsets: bool, cut_after: int) -> None:
+    with EventStreamsServer(cut_after, with_offsets=with_offsets) as server:
+        for each in both(100):
+            server.add(*each)
+        found, _ = read(server, 100, Position(since="2026-01-01T00:00:00Z"))
+        assert [orjson.loads(data)["rev_id"] for data in found] == [1000 + number for number in range(100)]
+        assert len(server.requests) >= 100 // cut_after
+
+
+def test_another_reader_goes_on_where_the_first_was() -> None:
+    with EventStreamsServer() as server:
+        for each in both(50):
+            server.add(*each)
+        _, reader = read(server, 25, Position(since="2026-01-01T00:00:00Z"))
+        saved = Position(**orjson.loads(orjson.dumps(vars(reader.position))))
+        found, _ = read(server, 25, saved)
+        assert [orjson.loads(data)["rev_id"] for data in found] == [1000 + number for number in range(25, 50)]
+        places = orjson.loads(server.requests[-1][1] or "")
+        assert [(place["topic"], place["offset"]) for place in places] == [("eqiad.edits", 17), ("codfw.edits", 8)]
+
+
+def test_a_topic_that_was_silent_is_not_read_from_its_end() -> None:
+    """Its place in the id is -1, the newest: what comes while there is no connection would be lost."""
+    with EventStreamsServer(cut_after=3) as server:
+        for each in [event(0), event(1), event(2), event(3, "codfw"), event(4)]:
+            server.add(*each)
+        found, _ = read(server, 5, Position(since="2026-01-01T00:00:00Z"))
+        assert sorted(orjson.loads(data)["rev_id"] for data in found) == [1000, 1001, 1002, 1003, 1004]
+
+
+def test_too_many_connections_are_waited_for_and_a_refusal_is_told() -> None:
+    with EventStreamsServer(refusals=[429, 429]) as server:
+        server.add(*event(0))
+        assert len(read(server, 1, Position(since="2026-01-01T00:00:00Z"))[0]) == 1
+        assert len(server.requests) == 3
+    with EventStreamsServer(refusals=[400]) as server, pytest.raises(RefusedError, match="400: .*Invalid streams: nothing"):
+        read(server, 1, Position())
+
+
+# The command
+
+
+def live(server: EventStreamsServer, lift_wing: SimulatedLiftWing, *options: str) -> Program:
+    where = ["--streams", server.url, "--lift-wing", lift_wing.url, "--wikis", "enwiki", "--only", "damaging", "--max-rate", "1000"]
+    return Program("pipeline", "live", *where, *options)
+
+
+def written(folder: Path) -> list[dict[str, Any]]:
+    return [orjson.loads(line) for file in folder.glob("*.jsonl") for line in file.read_bytes().splitlines()]
+
+
+def test_scores_are_shown_and_written_over_cuts_kills_and_garbage(lift_wing: SimulatedLiftWing, tmp_path: Path) -> None:
+    with EventStreamsServer(cut_after=9) as server:
+        for each in both(40):
+            server.add(*each)
+        server.add("eqiad.edits", b"{broken", "2026-01-01T00:00:00.010Z")
+        with live(server, lift_wing, "--output", str(tmp_path / "out"), "--since", "2026-01-01T00:00") as program:
+            program.wait_for("rev=|diff=1039")
+            shown = program.wait_for(
+                r"^\d\d:\d\d:\d\d enwiki  War_on_terror  damaging: (true|false) \(true 0\.\d{3}\)  https://en.wikipedia.org/w/index.php\?diff=1000\n"
+            )
+            assert shown
+            program.wait_for("^failed: ReadEvents: not JSON")
+            program.process.kill()
+        for number in range(40, 60):
+            server.add(*event(number, page_title="\x1b[31mred <b>"))
+        with live(server, lift_wing, "--output", str(tmp_path / "out")) as program:
+            program.wait_for(r"enwiki  \?\[31mred <b>  damaging: .*diff=1059")
+            assert program.stop() == 0
+        scores = [each for each in written(tmp_path / "out") if "scores" in each]
+        assert sorted(each["rev_id"] for each in scores) == [1000 + number for number in range(60)]
+        assert len({each["meta"]["id"] for each in scores}) == 60
+        assert server.requests[0][0] == "/v2/stream/mediawiki.revision-create"
+
+
+def test_it_ends_after_so_many_and_says_when_the_stream_is_refused(lift_wing: SimulatedLiftWing, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with EventStreamsServer() as server:
+        for each in both(5):
+            server.add(*each)
+        with live(server, lift_wing, "--events", "5", "--since", "2026-01-01T00:00") as program:
+            assert program.process.wait(60) == 0
+    with EventStreamsServer(refusals=[400]) as server:
+        assert threading.current_thread() is threading.main_thread()
+        assert wrong_use("live", "--streams", server.url, "--lift-wing", lift_wing.url) == 2
+        assert "--streams: http://127.0.0.1" in capsys.readouterr().err
+
+
+def test_the_public_gateway_is_asked_by_path_with_a_token(lift_wing: SimulatedLiftWing) -> None:
+    from dataclasses import replace
+
+    from conftest import ROOT
+    from test_lift_wing import PATIENCE_S, asked
+
+    from pipeline.configuration import load
+    from transforms.elements import Score
+    from transforms.lift_wing import LiftWing
+
+    settings = replace(load(ROOT / "pipeline" / "models.yaml").lift_wing, url=lift_wing.url, by_host=False, token="secret")
+    assert "secret" not in repr(settings)
+    public = LiftWing(settings)
+    assert isinstance(asked(public).result(PATIENCE_S).result, Score)
+    public.close()
