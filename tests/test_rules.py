@@ -158,6 +158,19 @@ def test_a_rule_of_production():
     assert not rule(event | {"meta": {"domain": "canary"}})
 
 
+@pytest.mark.parametrize("pattern", ["^(a+)+$", "^(a|a)*$", "(a|aa)+$", "^wiki(x+x+)+y", "^(\\w+\\s?)*$", "(.*)*x", "^(([a-z])+.)+[A-Z]([a-z])+$"])
+def test_a_pattern_that_backtracks_for_ever_is_refused(pattern):
+    with pytest.raises(RuleError, match="expected a pattern that ends soon on any text"):
+        compile_rule({"page_title": f"/{pattern}/"})
+
+
+@pytest.mark.parametrize(
+    "pattern", ["^(?!.*(?:commons|meta|sources|species|wikidata)).*wiki$", "^(.*).wikipedia.org$", ".*", "^(en|pt|fr|ar|test)wiki$", "^(?:[A-Z]+_)?\\d{1,8}$"]
+)
+def test_patterns_of_production_are_not(pattern):
+    assert compile_rule({"page_title": f"/{pattern}/"})
+
+
 def test_what_cannot_be_compiled_is_named_all_at_once():
     with pytest.raises(RuleError) as error:
         compile_rule({"a": {"b": "/(x/"}, "c": None, "d": "/x/gg"}, [{}, {"e": ["/[b-a]/", {}]}])

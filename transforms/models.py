@@ -78,9 +78,9 @@ class LiftWingSettings:
     max_age_s: float = 3600.0  # a request that found no answer for so long becomes a failure
     in_flight: int = 2000  # calls at once over all endpoints, per worker process; below the sum of their limits a model can take the room of another
     ca_file: str | None = None  # PEM bundle that signs Lift Wing's certificate; None: the host's own
+    calls_per_s: float | None = None  # over all endpoints, per worker process; None: as many as they take
     by_host: bool = True  # the Host header names the service; the public gateway finds it by the path
     token: str | None = field(default=None, repr=False)  # of the public gateway
-    calls_per_s: float | None = None  # over all endpoints, per worker process; None: as many as they take
 
 
 @dataclass(frozen=True)

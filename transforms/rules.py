@@ -8,9 +8,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import regress
+
+from transforms.backtracking import text_without_end
 
 Rule = Callable[[Mapping[str, Any]], bool]
 _Test = Callable[[Any], bool]
@@ -136,12 +139,19 @@ def _regex_test(text: str, path: str, problems: list[str]) -> _Test:
     except regress.RegressError as error:
         problems.append(f"{path}: expected a regular expression of JavaScript, got {text!r} ({error}); repair the pattern")
         return lambda value: False
+    if slow := _without_end(pattern, flags):
+        problems.append(f"{path}: expected a pattern that ends soon on any text, got {text!r}, which does not on {slow!r}; repeat nothing that repeats")
 
     def matches(value: Any) -> bool:
         found = regex.find(value) if isinstance(value, str) else None
         return found is not None and ("y" not in flags or found.range().start == 0)
 
     return matches
+
+
+@cache
+def _without_end(pattern: str, flags: str) -> str | None:
+    return text_without_end(regress.Regex(pattern, flags), pattern)
 
 
 def _field(value: Any, key: str) -> Any:
