@@ -129,6 +129,10 @@ def _parser() -> _Parser:
         default="127.0.0.1:50000",
         help="with --flink: Python workers, as a TaskManager sees them (default: 127.0.0.1:50000)",
     )
+    stream.add_argument(
+        "--combined", type=float, metavar="SECONDS", help="also the legacy mediawiki.revision-score, one event a revision, of what came within so long"
+    )
+    stream.add_argument("--combined-schema", choices=["2.0.0", "3.0.0"], default="3.0.0", help="of /mediawiki/revision/score (default: 3.0.0)")
     stream.add_argument("--job-jar", type=Path, metavar="FILE", help="write the job for a cluster that runs it by itself (Kubernetes), and end")
     stream.add_argument("--metrics-port", type=int, metavar="PORT", help="without --flink: where Prometheus finds metrics (default: nowhere)")
 
@@ -206,6 +210,12 @@ def _parser() -> _Parser:
     )
     imported.add_argument("values_file", type=Path, metavar="VALUES", help="helmfile.d/services/changeprop/values-….yaml of operations-deployment-charts")
     imported.add_argument("--at", metavar="PATH", help="where the block is, when the file has several, such as production.liftwing")
+
+    combined = command(
+        "combine", [models, some], "what all models said of a revision as one row, in a table beside the datasets (mediawiki_revision_score)", "combine scores"
+    )
+    combined.add_argument("root", type=Path, metavar="ROOT", help="the --output of regenerate")
+    combined.add_argument("--schema", choices=["2.0.0", "3.0.0"], default="3.0.0", help="version of /mediawiki/revision/score (default: 3.0.0)")
 
     explained = command("explain", [models, some], "say for each event which models are called and why not; calls nothing", "explain events.jsonl.gz")
     explained.add_argument("events", metavar="EVENTS", help="JSON lines, gzip or not; - for standard input")

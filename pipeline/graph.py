@@ -5,6 +5,7 @@ from __future__ import annotations
 import apache_beam as beam
 
 from transforms.build_revision_score import BuildRevisionScore
+from transforms.combine_in_state import CombineInState
 from transforms.models import Configuration
 from transforms.read_events import ReadEvents
 from transforms.score_with_lift_wing import ScoreWithLiftWing
@@ -15,14 +16,22 @@ from transforms.write_per_model import WriteFailures, WritePerModel
 
 
 def score_revisions(
-    p: beam.Pipeline, configuration: Configuration, source: beam.PTransform, sink: beam.PTransform, waiting: InBundle | InState, done: Done | None = None
+    p: beam.Pipeline,
+    configuration: Configuration,
+    source: beam.PTransform,
+    sink: beam.PTransform,
+    waiting: InBundle | InState,
+    done: Done | None = None,
+    combine: CombineInState | None = None,
 ) -> None:
-    """ReadEvents > SelectModels > ScoreWithLiftWing > BuildRevisionScore > WritePerModel."""
+    """ReadEvents > SelectModels > ScoreWithLiftWing > BuildRevisionScore > WritePerModel; beside the last, if wanted, the legacy event of all models."""
     read = p | "ReadEvents" >> ReadEvents(source)
     selected = read.events | "SelectModels" >> SelectModels(configuration.models, done)
     scored = selected.requests | "ScoreWithLiftWing" >> ScoreWithLiftWing(configuration, waiting)
     built = scored.responses | "BuildRevisionScore" >> BuildRevisionScore(configuration.models)
     _ = built.scores | "WritePerModel" >> WritePerModel(sink)
+    if combine:
+        _ = (built.scores, (scored.failures, built.failures)) | "CombineScores" >> combine | "WriteCombined" >> WritePerModel(sink)
     # Not flattened: the DirectRunner would hold all that goes through a Flatten in memory.
     for step, failures in {"Read": read.failures, "Select": selected.failures, "Score": scored.failures, "Build": built.failures}.items():
         _ = failures | f"Write{step}Failures" >> WriteFailures(sink, configuration.failure_stream)

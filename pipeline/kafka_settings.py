@@ -136,9 +136,9 @@ def _of_datacenters(option: str, configuration: Configuration, given: str) -> li
     return topics
 
 
-def output_topics(configuration: Configuration, read: Iterable[str]) -> list[str]:
-    """Where scores and failures of what is read go: to a topic of each model that is on, below the same datacenter."""
+def output_topics(configuration: Configuration, read: Iterable[str], more: Sequence[str] = ()) -> list[str]:
+    """Where scores and failures of what is read go: to a topic of each model that is on, and of `more` streams, below the same datacenter."""
     models = [model for model in configuration.models.values() if any(endpoint.enabled for endpoint in model.endpoints.values())]
-    streams = [*(model.stream for model in models), configuration.failure_stream]
+    streams = [*(model.stream for model in models), *more, configuration.failure_stream]
     datacenters = dict.fromkeys(topic.partition(".")[0] for topic in read)
     return [f"{datacenter}.{stream}" for datacenter in datacenters for stream in streams]

@@ -14,7 +14,7 @@ from pipeline.alone import alone_in
 from pipeline.wrong_use import WrongUse
 from transforms.allowlist import Mask, mask_of_table, problems
 from transforms.models import Configuration
-from transforms.part_files import PART_FILES
+from transforms.part_files import form_of
 from transforms.read_events import NotAnEvent
 from transforms.units import Tables, files_of, manifest_of, rows_in
 
@@ -41,7 +41,7 @@ def run(configuration: Configuration, arguments: argparse.Namespace) -> int:
             written = 0
             for partition in partitions:
                 try:
-                    written += _write(Tables(output, working, _form(partition), {}, ""), root, partition, schema, mask, about)
+                    written += _write(Tables(output, working, form_of(partition), {}, ""), root, partition, schema, mask, about)
                 except NotAnEvent as error:
                     unread += 1
                     print(f"{table}: {error}; repair it and run this again")
@@ -78,11 +78,6 @@ def _salt(path: Path) -> bytes:
     if not salt:
         raise WrongUse(f"--salt: {path} is empty; expected the key of the hashes")
     return bytes(salt)
-
-
-def _form(partition: Path) -> str:
-    name = next(partition.glob("part-*")).name
-    return next(form for form, part in PART_FILES.items() if name.endswith(f".{part.suffix}"))
 
 
 def _write(tables: Tables, root: Path, partition: Path, schema: str, mask: Mask, about: Mapping[str, str]) -> bool:

@@ -24,6 +24,8 @@ from pipeline.servers import ServerError
 from pipeline.signals import stop_on_signals
 from pipeline.snapshots import Snapshots
 from pipeline.wrong_use import WrongUse
+from transforms.combine_in_state import CombineInState
+from transforms.combined_scores import SCHEMAS, STREAM
 from transforms.eventgate_sink import EventGate
 from transforms.kafka_sink import KafkaStreams
 from transforms.kafka_source import KafkaTopics
@@ -40,7 +42,9 @@ def run(configuration: Configuration, arguments: argparse.Namespace, options: li
     topics = input_topics(configuration, arguments.input_topics)
     kafka = Kafka(arguments.kafka, arguments.kafka_properties)
     gates = None if arguments.output == "kafka" else eventgates(arguments.output, configuration)
-    kafka.check_topics(topics, [] if gates else output_topics(configuration, topics))
+    if arguments.combined is not None and not arguments.combined > 0:
+        raise WrongUse(f"--combined: expected a number of seconds above 0, got {arguments.combined:g}")
+    kafka.check_topics(topics, [] if gates else output_topics(configuration, topics, [STREAM] if arguments.combined else []))
     state = arguments.state.resolve() / arguments.group
     state.mkdir(parents=True, exist_ok=True)
     sink = EventGate(gates, configuration.failure_stream) if gates else KafkaStreams(kafka.address, configuration.failure_stream, kafka.properties)
@@ -77,7 +81,8 @@ def _build(
 ) -> beam.Pipeline:
     pipeline = beam.Pipeline(options=options)
     source = KafkaTopics(topics, kafka.consumer(arguments.group, arguments.start), expansion)
-    score_revisions(pipeline, configuration, source, sink, InState(arguments.each_event_once))
+    combine = CombineInState(configuration.models, SCHEMAS[arguments.combined_schema], arguments.combined) if arguments.combined else None
+    score_revisions(pipeline, configuration, source, sink, InState(arguments.each_event_once), combine=combine)
     return pipeline
 
 

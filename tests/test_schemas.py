@@ -31,6 +31,7 @@ def test_the_schemas_that_cross_the_border_are_here() -> None:
         "/mediawiki/revision/create/1.1.0",
         "/mediawiki/revision/create/1.2.0",
         "/mediawiki/revision/create/2.0.0",
+        "/mediawiki/revision/score/2.0.0",
         "/mediawiki/revision/score/3.0.0",
     ]
 
@@ -74,7 +75,7 @@ def test_an_invalid_event_is_told_its_field_and_the_rule(changes: dict[str, Any]
     assert str(error.value) == f"not valid against {SCORE}: {problem}"
 
 
-@pytest.mark.parametrize("uri", ["/mediawiki/revision/score/2.0.0", "/../event_schemas", ""])
+@pytest.mark.parametrize("uri", ["/mediawiki/revision/score/1.0.0", "/../event_schemas", ""])
 def test_there_is_no_other_schema(uri: str) -> None:
     with pytest.raises(KeyError, match="no schema"):
         schemas.load(uri)

@@ -78,3 +78,9 @@ class JsonLinesPart(PartFile):
 
 
 PART_FILES: Mapping[str, type[PartFile]] = {"parquet": ParquetPart, "avro": AvroPart, "jsonl": JsonLinesPart}
+
+
+def form_of(partition: Path) -> str:
+    """The key of PART_FILES that the files of a partition are of. Raises StopIteration when there is none."""
+    name = next(partition.glob("part-*")).name
+    return next(form for form, part in PART_FILES.items() if name.endswith(f".{part.suffix}"))

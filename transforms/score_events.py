@@ -34,12 +34,7 @@ NEEDED = {
 
 def revision_score(raw: Mapping[str, Any], model: str, stream: str, score: Score, now: str) -> dict[str, Any]:
     """The score event for one model; `now` is its `meta.dt`."""
-    revision = raw if "rev_id" in raw else _as_revision(raw)
-    event = _begun(raw, schemas.REVISION_SCORE, stream, now)
-    event.update((name, _whole(revision[name])) for name in _COPIED if revision.get(name) is not None)
-    performer = revision.get("performer")
-    if performer is not None:
-        event["performer"] = {name: _whole(performer[name]) for name in _COPIED_OF_PERFORMER if performer.get(name) is not None}
+    event = common_fields(raw, schemas.REVISION_SCORE, stream, now)
     event["scores"] = {
         model: {
             "model_name": model,
@@ -48,6 +43,17 @@ def revision_score(raw: Mapping[str, Any], model: str, stream: str, score: Score
             "probability": score.probability,
         }
     }
+    return event
+
+
+def common_fields(raw: Mapping[str, Any], schema: str, stream: str, now: str) -> dict[str, Any]:
+    """What the events of all models say of a revision; `raw` is a source event or a score."""
+    revision = raw if "rev_id" in raw else _as_revision(raw)
+    event = _begun(raw, schema, stream, now)
+    event.update((name, _whole(revision[name])) for name in _COPIED if revision.get(name) is not None)
+    performer = revision.get("performer")
+    if performer is not None:
+        event["performer"] = {name: _whole(performer[name]) for name in _COPIED_OF_PERFORMER if performer.get(name) is not None}
     return event
 
 

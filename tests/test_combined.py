@@ -1,0 +1,116 @@
+"""The legacy event of all models, in both modes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from conftest import edit
+from test_command_line import command, wrong_use
+from test_on_flink import Topics, edits, stream
+from test_regenerate import rows
+
+import schemas
+from runners.local_kafka import LocalKafka
+from runners.simulated_lift_wing import SimulatedLiftWing
+from transforms.combined_scores import SCHEMAS, Part, combined_score
+from transforms.elements import Score
+from transforms.models import Configuration
+from transforms.score_events import revision_score
+
+NOW = "2026-01-01T00:00:00Z"
+TABLE = "mediawiki_revision_score"
+
+
+def part(model: str, **changes: Any) -> Part:
+    return Part(model, revision_score(edit(**changes), model, f"of {model}", Score("1", False, {"true": 0.25, "false": 0.75}), NOW))
+
+
+@pytest.mark.parametrize("version", ["2.0.0", "3.0.0"])
+def test_scores_and_errors_of_a_revision_are_one_event(version: str) -> None:
+    source = edit()
+    event = combined_score([part("damaging"), Part("goodfaith", source, "ScoreWithLiftWing", "404: gone"), part("articletopic")], SCHEMAS[version], NOW)
+    schemas.validator(SCHEMAS[version])(event)
+    assert list(event["scores"]) == ["articletopic", "damaging"]
+    assert event["errors"] == {
+        "goodfaith": {"model_name": "goodfaith", "model_version": "unknown", "type": "ScoreWithLiftWing", "message": "404: gone"},
+    }
+    assert (event["meta"]["stream"], event["meta"]["request_id"]) == ("mediawiki.revision-score", source["meta"]["request_id"])
+    assert (event.get("dt"), event["meta"]["dt"]) == ((None, source["dt"]) if version == "2.0.0" else (source["dt"], NOW))
+
+
+def test_what_is_empty_is_left_out_and_a_score_counts_more_than_a_failure() -> None:
+    failed = Part("damaging", edit(), "timeout", "no score within 5 s")
+    assert "errors" not in combined_score([failed, part("damaging")], SCHEMAS["3.0.0"], NOW)
+    assert "scores" not in combined_score([failed], SCHEMAS["3.0.0"], NOW)
+
+
+def comparable(event: Any) -> Any:
+    meta = {name: value for name, value in event["meta"].items() if name != "dt"}
+    return {name: value for name, value in event.items() if value not in ({}, [])} | {"meta": meta}
+
+
+@pytest.mark.flink
+def test_both_modes_give_the_same_events(kafka: LocalKafka, configuration: Configuration, tmp_path: Path) -> None:
+    topics, lines = Topics(kafka, "combined", configuration), edits(3000, 3120)
+    combined = [f"{datacenter}.mediawiki.revision-score" for datacenter in configuration.datacenters]
+    kafka.create_topics(*combined)
+    found: list[Any] = []
+    with SimulatedLiftWing() as lift_wing:
+        lift_wing.control(mode="status", status=404, model="goodfaith", wiki="wikidatawiki")
+        lift_wing.control(mode="hang", model="itemtopic")
+        source = tmp_path / "in.jsonl"
+        source.write_bytes(b"\n".join(lines))
+        with stream(kafka, lift_wing, topics, tmp_path / "state", "--combined", "10") as program:
+            topics.send(lines, topics.inputs[0])
+            topics.wait_for(lambda topics: len([message for message in topics.messages if message.topic() == combined[0]]) >= wanted(configuration, lines))
+            assert program.stop() == 0
+        found = [orjson.loads(message.value()) for message in topics.messages if message.topic() == combined[0]]
+        timed_out = {event["rev_id"] for event in found if "timeout" in {error["type"] for error in event.get("errors", {}).values()}}
+        assert timed_out == {event["rev_id"] for event in found if "itemtopic" in event.get("errors", {})}
+        assert timed_out
+        lift_wing.clear()
+        lift_wing.control(mode="status", status=404, model="goodfaith", wiki="wikidatawiki")
+        done = command("regenerate", "--input", source, "--output", tmp_path / "out", "--lift-wing", lift_wing.url)
+        assert (done.returncode, done.stderr) == (1, "")
+    assert command("combine", tmp_path / "out").returncode == 0
+    in_batch = {row["rev_id"]: comparable(row) for of_place in rows(tmp_path / "out" / TABLE).values() for row in of_place}
+    assert set(Counter(event["rev_id"] for event in found).values()) == {1}
+    assert {event["rev_id"] for event in found} == in_batch.keys()
+    for event in found:
+        if event["rev_id"] not in timed_out:
+            assert comparable(event) == in_batch[event["rev_id"]] | {"$schema": event["$schema"]}
+
+
+def wanted(configuration: Configuration, lines: list[bytes]) -> int:
+    from transforms.select_models import Selection
+
+    selection = Selection(configuration.models)
+    return len([line for line in lines if selection.endpoints(orjson.loads(line))])
+
+
+def test_a_partition_that_waits_for_a_model_is_named(lift_wing: SimulatedLiftWing, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import shutil
+
+    from test_command_line import events_file
+
+    from pipeline.command_line import main
+
+    source = events_file(tmp_path / "in.jsonl", *(edit(rev_id=rev_id) for rev_id in range(5)))
+    where = ["--output", tmp_path / "out", "--lift-wing", lift_wing.url, "--only", "damaging,goodfaith"]
+    assert command("regenerate", "--input", source, *where).returncode == 0
+    (partition,) = [path.parent for path in (tmp_path / "out" / "mediawiki_revision_score_goodfaith").rglob("part-*")]
+    shutil.rmtree(partition)
+    assert main(["combine", str(tmp_path / "out")]) == 1
+    place = str(partition.relative_to(tmp_path / "out" / "mediawiki_revision_score_goodfaith"))
+    assert capsys.readouterr().out == f"{place}: waits for goodfaith; regenerate --resume\n{TABLE}: 0 partitions written, 0 there are\n"
+    assert command("regenerate", "--input", source, *where, "--resume").returncode == 0
+    assert main(["combine", str(tmp_path / "out"), "--schema", "2.0.0"]) == 0
+    assert main(["combine", str(tmp_path / "out"), "--schema", "2.0.0"]) == 0
+    assert capsys.readouterr().out == f"{TABLE}: 1 partitions written, 1 there are\n{TABLE}: 0 partitions written, 1 there are\n"
+    assert {tuple(sorted(row["scores"])) for of_place in rows(tmp_path / "out" / TABLE).values() for row in of_place} == {("damaging", "goodfaith")}
+    assert not list(tmp_path.glob(".out*"))
+    assert wrong_use("combine", tmp_path / "nothing") == 2

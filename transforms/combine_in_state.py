@@ -1,0 +1,125 @@
+"""The combined event in a stream: what comes of the requests of a revision waits in Flink's state until all of it is there, or for a time at most."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import apache_beam as beam
+import orjson
+from apache_beam import coders
+from apache_beam.metrics import Metrics
+from apache_beam.transforms.timeutil import TimeDomain
+from apache_beam.transforms.userstate import BagStateSpec, TimerSpec, on_timer
+from apache_beam.utils.timestamp import Timestamp
+
+import schemas
+from transforms.combined_scores import STREAM, Part, combined_score
+from transforms.elements import Failure, OutputEvent
+from transforms.models import Model
+from transforms.read_events import NotAnEvent, parse
+from transforms.score_events import utc_now
+from transforms.select_models import Selection
+from transforms.source_events import rev_id_of, wiki_of
+
+_REMEMBERED_S = 3600.0  # that a revision is done, so that what comes late makes no second event
+
+
+@dataclass
+class CombineInState(beam.PTransform):
+    """Gives an event for each revision of the scores and failures that it is given. What is not there after `limit_s` is an error of type timeout;
+    what comes later is counted and dropped."""
+
+    models: Mapping[str, Model]
+    schema: str
+    limit_s: float
+    clock: Callable[[], str] = utc_now
+
+    def expand(self, outcomes: tuple[beam.PCollection[OutputEvent], Sequence[beam.PCollection[Failure]]]) -> beam.PCollection[OutputEvent]:
+        scores, failures = outcomes
+        keyed = [scores | "KeyScores" >> beam.ParDo(_KeyFn(self.models)).with_output_types(tuple[str, bytes])]
+        keyed += [each | f"KeyFailures{index}" >> beam.ParDo(_KeyFn(self.models)).with_output_types(tuple[str, bytes]) for index, each in enumerate(failures)]
+        return keyed | "AllOutcomes" >> beam.Flatten() | "Combine" >> beam.ParDo(_CombineFn(self.schema, self.limit_s, self.clock))
+
+
+class _KeyFn(beam.DoFn):
+    """To each outcome its revision, and which models are expected to say something of it."""
+
+    def __init__(self, models: Mapping[str, Model]) -> None:
+        self._models = {name: model for name, model in models.items() if model.schema == schemas.REVISION_SCORE}
+
+    def setup(self) -> None:
+        self._selection = Selection(self._models)
+
+    def process(self, outcome: OutputEvent | Failure) -> Iterator[tuple[str, bytes]]:
+        if isinstance(outcome, Failure):
+            try:
+                raw = parse(outcome.original)
+            except NotAnEvent:
+                return
+            model, part = outcome.model, Part(str(outcome.model), raw, outcome.step, outcome.reason)
+        else:
+            assert outcome.request
+            raw, model, part = outcome.request.event.raw, outcome.request.model, Part(outcome.request.model, outcome.body)
+        if model in self._models:
+            expected = [endpoint.model for endpoint in self._selection.endpoints(raw)]
+            yield f"{wiki_of(raw)}/{rev_id_of(raw)}", orjson.dumps([outcome.datacenter, expected, *part])
+
+
+class _CombineFn(beam.DoFn):
+    PARTS = BagStateSpec("parts", coders.BytesCoder())
+    DONE = BagStateSpec("done", coders.BytesCoder())
+    LIMIT = TimerSpec("limit", TimeDomain.REAL_TIME)
+    FORGET = TimerSpec("forget", TimeDomain.REAL_TIME)
+
+    def __init__(self, schema: str, limit_s: float, clock: Callable[[], str]) -> None:
+        self._schema, self._limit_s, self._clock = schema, limit_s, clock
+        self._combined = Metrics.counter("CombineScores", "events")
+        self._late = Metrics.counter("CombineScores", "dropped_late")
+
+    def process(
+        self,
+        element: tuple[str, bytes],
+        parts: Any = beam.DoFn.StateParam(PARTS),
+        done: Any = beam.DoFn.StateParam(DONE),
+        limit: Any = beam.DoFn.TimerParam(LIMIT),
+        forget: Any = beam.DoFn.TimerParam(FORGET),
+    ) -> Iterator[OutputEvent]:
+        if any(True for _ in done.read()):
+            self._late.inc()
+            return
+        _, encoded = element
+        there = [*parts.read(), encoded]
+        decoded = [orjson.loads(each) for each in there]
+        _, expected, *_ = decoded[-1]
+        if {model for _, _, model, *_ in decoded} >= set(expected):
+            limit.clear()
+            yield self._whole(decoded, parts, done, forget)
+        else:
+            parts.add(encoded)
+            if len(there) == 1:
+                limit.set(Timestamp.of(time.time() + self._limit_s))
+
+    @on_timer(LIMIT)
+    def limit(
+        self, parts: Any = beam.DoFn.StateParam(PARTS), done: Any = beam.DoFn.StateParam(DONE), forget: Any = beam.DoFn.TimerParam(FORGET)
+    ) -> Iterator[OutputEvent]:
+        if decoded := [orjson.loads(each) for each in parts.read()]:
+            yield self._whole(decoded, parts, done, forget)
+
+    @on_timer(FORGET)
+    def forget(self, done: Any = beam.DoFn.StateParam(DONE)) -> None:
+        done.clear()
+
+    def _whole(self, decoded: list[Any], parts: Any, done: Any, forget: Any) -> OutputEvent:
+        parts.clear()
+        done.add(b"")
+        forget.set(Timestamp.of(time.time() + _REMEMBERED_S))
+        self._combined.inc()
+        datacenter, expected, _, event, *_ = decoded[-1]
+        there = [Part(*part) for _, _, *part in decoded]
+        late = f"no score within {self._limit_s:g} s"
+        missing = [Part(model, event, "timeout", late) for model in expected if model not in {part.model for part in there}]
+        return OutputEvent(STREAM, combined_score([*there, *missing], self._schema, self._clock()), datacenter)
