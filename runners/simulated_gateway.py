@@ -18,12 +18,15 @@ from runners.simulated_latency import latency
 from runners.simulated_ports import OtherPort
 
 
+PUBLIC = "/service/lw/inference"  # before the path, where the gateway finds the service by it
+
+
 class Gateway:
     """The state of the simulation and its one request handler. Belongs to one event loop."""
 
     def __init__(self, latency_text: str, scale: float, keep_records: bool) -> None:
         self.services = simulated_calls.services(keep_records)
-        self.by_path = {service.path: service for service in self.services.values()}  # as the public gateway finds them
+        self.by_path = {PUBLIC + service.path: service for service in self.services.values()}
         self.latency = latency(latency_text, scale)
         self.rules: list[Rule] = []  # newest first
         self.cleared = asyncio.Event()  # a new one after each clear: it wakes the calls that hang
@@ -57,7 +60,8 @@ class Gateway:
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         host = request.headers.get("Host", "")
-        service = self.services.get(host) or self.services.get(host.partition(":")[0]) or self.by_path.get(request.raw_path)
+        public = self.by_path.get(request.raw_path)
+        service = public or self.services.get(host) or self.services.get(host.partition(":")[0])
         if service is None:
             return await self._operate(request)
         started = perf_counter()
@@ -65,7 +69,7 @@ class Gateway:
         service.in_flight += 1
         service.most_in_flight = max(service.most_in_flight, service.in_flight)
         try:
-            response = answers.misdirected(request, service) or await self._predict(request, service, started)
+            response = (None if public else answers.misdirected(request, service)) or await self._predict(request, service, started)
         except answers.InvalidInputError as error:
             response = answers.json({"error": str(error)}, 400)
         finally:

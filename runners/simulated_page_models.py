@@ -19,7 +19,12 @@ VERSIONS = {"revertrisk-language-agnostic": "3", "revertrisk-multilingual": "4",
 COUNTRIES = ("France", "Japan", "Peru")
 QUALITIES = ("B", "C", "FA", "GA", "Start", "Stub")
 _MOST_INSTANCES = 20
-_ASKED_BY = {"outlink-topic-model": ("lang", "page_id"), "article-country": ("lang", "title"), "revertrisk-wikidata": ("rev_id",)}
+_ASKED_BY = {
+    "revise-tone-task-generator": ("event",),
+    "outlink-topic-model": ("lang", "page_id"),
+    "article-country": ("lang", "title"),
+    "revertrisk-wikidata": ("rev_id",),
+}
 
 Question = dict[str, Any]
 
@@ -49,6 +54,8 @@ def revision_of(question: Question) -> int:
     for name in ("rev_id", "revision_id"):
         if name in question:
             return int(question[name])
+    if "event" in question:
+        return int(question["event"]["revision"]["rev_id"])
     return zlib.crc32(str(question.get("title", question.get("page_id"))).encode())
 
 
@@ -73,6 +80,10 @@ def _single(model: str, question: Question) -> Any:
     if model == "outlink-topic-model":
         results = [{"topic": topic, "score": round(1 / (rank + 1 + rev_id % 2), 6)} for rank, topic in enumerate(TOPICS[:3])]
         return {"prediction": {"article": f"https://{question['lang']}.wikipedia.org/wiki/?curid={question['page_id']}", "results": results}}
+    if model == "revise-tone-task-generator":
+        found = [{"paragraph_index": index, "section_name": "LEAD", "text": "…", "score": 0.9 - 0.1 * index} for index in range(rev_id % 3)]
+        event = question["event"]
+        return {"page_id": event["page"]["page_id"], "wiki_id": event["wiki_id"], "revision_id": rev_id, "lang": "en", "predictions": found}
     if model == "article-country":
         results = [{"country": country, "score": 0.5, "source": {}} for country in COUNTRIES[: rev_id % 3]]
         return {"model_name": model, "model_version": VERSIONS[model], "prediction": {"article": question["title"], "results": results}}

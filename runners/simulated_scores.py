@@ -32,6 +32,7 @@ NAMESPACES = {  # of each model's service
     "outlink-topic-model": "articletopic-outlink",
     "article-country": "article-models",
     "articlequality_v2": "article-models",
+    "revise-tone-task-generator": "revise-tone-task-generator",
 }
 SERVICES = {"articlequality_v2": "articlequality"}  # where its name is not the model's
 _VERSIONS: dict[str, dict[str, str]] = _table("score_versions.yaml")

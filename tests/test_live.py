@@ -15,6 +15,7 @@ from event_streams import EventStreamsServer
 from test_command_line import wrong_use
 
 from runners.programs import Program
+from runners.simulated_gateway import PUBLIC
 from runners.simulated_lift_wing import SimulatedLiftWing
 from transforms.event_streams import EventStreams, Position, RefusedError
 from transforms.server_sent_events import ServerSentEvent, server_sent_events
@@ -104,7 +105,7 @@ def test_too_many_connections_are_waited_for_and_a_refusal_is_told() -> None:
 
 
 def live(server: EventStreamsServer, lift_wing: SimulatedLiftWing, *options: str) -> Program:
-    where = ["--streams", server.url, "--lift-wing", lift_wing.url, "--wikis", "enwiki", "--only", "damaging", "--max-rate", "1000"]
+    where = ["--streams", server.url, "--lift-wing", lift_wing.url + PUBLIC, "--wikis", "enwiki", "--only", "damaging", "--max-rate", "1000"]
     return Program("pipeline", "live", *where, *options)
 
 
@@ -158,7 +159,7 @@ def test_the_public_gateway_is_asked_by_path_with_a_token(lift_wing: SimulatedLi
     from transforms.elements import Score
     from transforms.lift_wing import LiftWing
 
-    settings = replace(load(ROOT / "pipeline" / "models.yaml").lift_wing, url=lift_wing.url, by_host=False, token="secret")
+    settings = replace(load(ROOT / "pipeline" / "models.yaml").lift_wing, url=lift_wing.url + PUBLIC, by_host=False, token="secret")
     assert "secret" not in repr(settings)
     public = LiftWing(settings)
     assert isinstance(asked(public).result(PATIENCE_S).result, Score)

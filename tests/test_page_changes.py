@@ -78,6 +78,7 @@ def test_a_stream_reads_what_its_models_want(shipped: Configuration, page_models
         (OUTLINK, {"lang": "yue", "page_id": 70793851, "revision_id": 7, "threshold": 0.0}),
         (COUNTRY, {"lang": "yue", "title": "Anees_(musician)"}),
         ("articlequality_v2", {"instances": [{"rev_id": 7, "lang": "yue"}]}),
+        ("revise-tone-task-generator", {"event": {**CHANGE, "wiki_id": "zh_yuewiki", "revision": {**CHANGE["revision"], "rev_id": 7}}}),
     ],
 )
 def test_each_kind_is_asked_in_its_words(page_models: Configuration, model: str, asked: dict[str, Any]) -> None:

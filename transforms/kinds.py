@@ -20,6 +20,7 @@ from transforms.wikis import language_of
 
 _THRESHOLD = 0.5  # of outlink-topic-model's own events
 _OUTLINK_VERSION = "alloutlinks_202209"  # its answers name none
+_VERSION_UNKNOWN = "unknown"  # nor does the task generator's, whose version is its deployment's
 _WITHOUT_PREDICTION = re.compile(r"for revision (\d+) ")
 
 Question = Mapping[str, Any]
@@ -53,6 +54,11 @@ def _ask_title(request: ScoreRequest) -> Question:
 def _ask_page(request: ScoreRequest) -> Question:
     raw = request.event.raw
     return {"lang": language_of(request.wiki), "page_id": raw["page"]["page_id"], "revision_id": request.rev_id, "threshold": 0.0}
+
+
+def _ask_with_event(request: ScoreRequest) -> Question:
+    """Its server also keeps what it finds, and tells the search index, but of an event alone."""
+    return {"event": request.event.raw}
 
 
 def _ask_as_instance(request: ScoreRequest) -> Question:
@@ -96,6 +102,15 @@ def _read_countries(answer: Any, requests: Sequence[ScoreRequest]) -> Results:
     return [Score(answer["model_version"], list(probability), probability)]
 
 
+def _read_tones(answer: Any, requests: Sequence[ScoreRequest]) -> Results:
+    """Whether a paragraph of the page is in a tone that should be revised: the tag of the search index, with the highest of their scores."""
+    (request,) = requests
+    if answer["revision_id"] != request.rev_id:
+        raise ValueError(f"of revision {answer['revision_id']}")
+    scores = [told["score"] for told in answer["predictions"]]
+    return [Score(_VERSION_UNKNOWN, ["exists"] if scores else [], {"exists": max(scores)} if scores else {})]
+
+
 def _read_article_quality(answer: Any, requests: Sequence[ScoreRequest]) -> Results:
     (told,) = answer["predictions"]
     return [Score(answer["model_version"], told["label"], told["prediction_probabilities"])]
@@ -118,5 +133,6 @@ KINDS: Mapping[str, Kind] = {
     "revertrisk-wikidata": Kind(ask=_ask_revision, read=_read_revert_risk, **_OF_PAGE_CHANGES),
     "outlink": Kind(ask=_ask_page, read=_read_outlink_topics, **_OF_PAGE_CHANGES),
     "article-country": Kind(ask=_ask_title, read=_read_countries, **_OF_PAGE_CHANGES),
+    "revise-tone": Kind(ask=_ask_with_event, read=_read_tones, **_OF_PAGE_CHANGES),
     "articlequality": Kind(ask=_ask_as_instance, read=_read_article_quality, **_OF_PAGE_CHANGES),
 }
