@@ -26,6 +26,7 @@ bench: build
 	$(BIN)/python -m tests.benchmarks.http_clients
 	$(BIN)/python -m tests.benchmarks.batch
 	$(BIN)/python -m tests.benchmarks.batch_isolation
+	$(BIN)/python -m tests.benchmarks.building
 	$(BIN)/python -m tests.benchmarks.overhead
 
 # A batch run at size, beside what one would write instead: some three quarters of an hour.
@@ -44,6 +45,7 @@ bench-stream: build
 	$(BIN)/python -m tests.benchmarks.savepoint --cluster
 	$(BIN)/python -m tests.benchmarks.chaos --cluster
 	$(BIN)/python -m tests.benchmarks.pending --cluster
+	$(BIN)/python -m tests.benchmarks.to_eventgate
 	$(BIN)/python -m tests.benchmarks.soak --cluster
 
 $(VENV)/.complete: setup.py

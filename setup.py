@@ -35,6 +35,7 @@ setup(
             "flask>=3",
             "flask-cors>=5",
             "moto[s3]>=5",  # a server of S3; with the two above
+            "jsonschema>=4",  # a benchmark compares with it
             "mypy>=1.11",
             "psutil>=5.9",  # what the benchmarks measure with
             "pytest>=8",

@@ -17,7 +17,6 @@ from runners.simulated_faults import Rule, rule
 from runners.simulated_latency import latency
 from runners.simulated_ports import OtherPort
 
-
 PUBLIC = "/service/lw/inference"  # before the path, where the gateway finds the service by it
 
 

@@ -23,7 +23,8 @@ from runners.simulated_faults import GARBAGE, HTML, MEDIAWIKI_FAILED, UNKNOWN_RE
 from runners.simulated_lift_wing import SimulatedLiftWing, score, version
 from transforms.answers import LiftWingError, NotCalled, Rejected, Unavailable, Unexpected
 from transforms.elements import Event, Score, ScoreRequest
-from transforms.lift_wing import Answer, Counts, LiftWing, SharedLiftWing
+from transforms.lanes import Answer
+from transforms.lift_wing import Counts, LiftWing, SharedLiftWing
 from transforms.models import Endpoint, LiftWingSettings
 
 MODELS = load(ROOT / "pipeline" / "models.yaml").models

@@ -23,7 +23,8 @@ from runners.simulated_scores import truth_of
 from transforms.answers import Rejected
 from transforms.elements import Event, Score, ScoreRequest
 from transforms.kinds import KINDS
-from transforms.lift_wing import Answer, LiftWing
+from transforms.lanes import Answer
+from transforms.lift_wing import LiftWing
 from transforms.models import Configuration
 from transforms.score_events import prediction_change, revision_score, score_id
 from transforms.select_models import Selection

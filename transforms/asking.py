@@ -16,7 +16,8 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from transforms.answers import LiftWingError, NotCalled, Unavailable, seconds_to_next_try
 from transforms.elements import Failure, Score, ScoreRequest, ScoreResponse, json_text
-from transforms.lift_wing import Answer, LiftWing, SharedLiftWing
+from transforms.lanes import Answer
+from transforms.lift_wing import LiftWing, SharedLiftWing
 from transforms.models import Configuration, Endpoint
 from transforms.recent import Recent
 

@@ -10,7 +10,8 @@ from weakref import WeakKeyDictionary
 
 from transforms.asking import Pending
 from transforms.keys_in_state import key_of
-from transforms.lift_wing import Answer, LiftWing
+from transforms.lanes import Answer
+from transforms.lift_wing import LiftWing
 
 
 @dataclass(slots=True)

@@ -11,7 +11,6 @@ import random
 import threading
 from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
 from time import monotonic
 from typing import Any, NamedTuple
@@ -22,22 +21,14 @@ from transforms.answers import LiftWingError, NotCalled, Rejected, Unavailable, 
 from transforms.call_limit import CallLimit
 from transforms.elements import Score, ScoreRequest
 from transforms.http_calls import HttpAnswer, HttpCalls
-from transforms.kinds import KINDS, Kind, question
+from transforms.kinds import KINDS, question
+from transforms.lanes import Answer, Call, Lane
 from transforms.models import Endpoint, LiftWingSettings
-from transforms.wikis import language_of
 
 _QUEUED_AT_MOST = 64  # of a lane, beyond those in flight: enough that it never runs dry while others are on their way out of Flink's state
 _LOOKS_PER_S = 200  # at broken endpoints, in all: what asking in vain may cost
 _CAUGHT_UP_S = 0.1  # of a rate: what was not called in that time may be called at once
 _SHORTEST_WAIT_S, _LONGEST_WAIT_S = 0.1, 1800.0
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """How a call ended."""
-
-    result: Score | LiftWingError | Exception  # any other exception is a fault of this code, that the runner must see
-    seconds: float
 
 
 class Counts(NamedTuple):
@@ -50,60 +41,17 @@ class Counts(NamedTuple):
     broken: int = 0  # endpoints that get no calls but a probe now and then
 
 
-@dataclass(eq=False, slots=True)
-class _Call:
-    """One request to one endpoint."""
-
-    endpoint: Endpoint
-    request: ScoreRequest
-    done: Callable[[Answer], None]  # called on the loop's thread
-    alone: bool = False  # it shares no HTTP call with others any more, as one that it shared failed
-
-
-@dataclass(eq=False, slots=True)
-class _Lane:
-    """The calls of one endpoint."""
-
-    endpoint: Endpoint
-    url: str
-    headers: list[str]
-    kind: Kind
-    limit: CallLimit
-    queue: deque[_Call] = field(default_factory=deque)
-    in_flight: int = 0
-    listed: bool = False
-    waiting: int = 0  # requests that found no room and have not come back
-    last_error: str = "no answer yet"
-
-    def take(self) -> list[_Call]:
-        """What goes out together, of what is to go out: one call, or where the model takes several in one, some of one language."""
-        first = self.queue.popleft()
-        if self.kind.most_at_once == 1 or first.alone:
-            return [first]
-        language = language_of(first.request.wiki)
-        together = [call for call in self.queue if not call.alone and language_of(call.request.wiki) == language][: self.kind.most_at_once - 1]
-        taken = set(map(id, together))
-        self.queue = deque(call for call in self.queue if id(call) not in taken)
-        return [first, *together]
-
-    def give_back(self, calls: list[_Call]) -> None:
-        """To go out alone."""
-        for call in reversed(calls):
-            call.alone = True
-            self.queue.appendleft(call)
-
-
 class LiftWing:
     """The calls of one worker process. `ask`, `seconds_to_wait` and `counts` may be called from any thread."""
 
     def __init__(self, settings: LiftWingSettings) -> None:
         self._settings = settings
         self._lock = threading.Lock()
-        self._new: deque[_Call] = deque()
+        self._new: deque[Call] = deque()
         self._awake = False
-        self._lanes: dict[str, _Lane] = {}
-        self._ready: deque[_Lane] = deque()  # lanes with calls to start, in turn
-        self._open: set[_Call] = set()  # asked and not answered
+        self._lanes: dict[str, Lane] = {}
+        self._ready: deque[Lane] = deque()  # lanes with calls to start, in turn
+        self._open: set[Call] = set()  # asked and not answered
         self._in_flight = 0
         self._next_call = 0.0  # when there may be one, where there is a rate
         self._resting = False
@@ -115,7 +63,7 @@ class LiftWing:
 
     def ask(self, endpoint: Endpoint, request: ScoreRequest, done: Callable[[Answer], None]) -> None:
         """Calls as soon as there is room; `done` hears on the loop's thread how that ends."""
-        call = _Call(endpoint, request, done)
+        call = Call(endpoint, request, done)
         with self._lock:
             self._open.add(call)
             self._new.append(call)
@@ -146,7 +94,7 @@ class LiftWing:
             lane.waiting += waits
             return lane.limit.seconds_to_probe(now) + min(_LONGEST_WAIT_S, max(_SHORTEST_WAIT_S, self._round_s(lane, now))) * random.uniform(0.5, 1.5)
 
-    def _round_s(self, lane: _Lane, now: float) -> float:
+    def _round_s(self, lane: Lane, now: float) -> float:
         """How long it takes until everybody who waits as this one does has come back once."""
         if not lane.limit.is_broken:
             return lane.waiting / max(1.0, 1.25 * lane.limit.per_second(now))
@@ -187,10 +135,10 @@ class LiftWing:
         self._thread.join()
         self._loop.close()
 
-    def _lane(self, endpoint: Endpoint) -> _Lane:
+    def _lane(self, endpoint: Endpoint) -> Lane:
         lane = self._lanes.get(endpoint.name)
         if lane is None:
-            lane = self._lanes[endpoint.name] = _Lane(
+            lane = self._lanes[endpoint.name] = Lane(
                 endpoint,
                 url=(endpoint.url or self._settings.url).rstrip("/") + endpoint.path,
                 headers=self._headers(endpoint),
@@ -219,7 +167,7 @@ class LiftWing:
                 self._send_away(lane)
         self._start()
 
-    def _list(self, lane: _Lane) -> None:
+    def _list(self, lane: Lane) -> None:
         if lane.queue and not lane.listed and lane.limit.has_room(lane.in_flight, monotonic()):
             lane.listed = True
             self._ready.append(lane)
@@ -261,13 +209,13 @@ class LiftWing:
         self._resting = False
         self._start()
 
-    def _send_away(self, lane: _Lane) -> None:
+    def _send_away(self, lane: Lane) -> None:
         """What waits in memory for a broken endpoint can wait elsewhere."""
         gone, lane.queue = lane.queue, deque()
         for call in gone:
             self._finish(call, NotCalled(lane.last_error), 0.0)
 
-    def _answered(self, calls: list[_Call], lane: _Lane, started_at: float, answer: HttpAnswer) -> None:
+    def _answered(self, calls: list[Call], lane: Lane, started_at: float, answer: HttpAnswer) -> None:
         lane.in_flight -= 1
         self._in_flight -= 1
         try:
@@ -297,7 +245,7 @@ class LiftWing:
         for call in unanswered:
             self._finish(call, fault, 0.0)
 
-    def _finish(self, call: _Call, result: Score | LiftWingError | Exception, seconds: float) -> None:
+    def _finish(self, call: Call, result: Score | LiftWingError | Exception, seconds: float) -> None:
         with self._lock:
             if call not in self._open:  # a fault answered it before
                 return

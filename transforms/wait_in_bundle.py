@@ -15,7 +15,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from transforms.answers import NotCalled
 from transforms.asking import AskFn, Batch, Output, Pending, in_global_window
-from transforms.lift_wing import Answer
+from transforms.lanes import Answer
 from transforms.models import Configuration, Endpoint
 
 _MOST_OWED = 2_000  # requests of all models that answer; bounds the memory of a bundle, and is far above what is ever in flight

@@ -22,7 +22,8 @@ from transforms.asking import AskFn, Output, Pending
 from transforms.at_rest import Tag, decode_pending, encode_pending, tag_of, wake
 from transforms.desk import Waiting, desk_of, name_of
 from transforms.keys_in_state import KeyByEvent, KeyTogether
-from transforms.lift_wing import Answer, Counts
+from transforms.lanes import Answer
+from transforms.lift_wing import Counts
 from transforms.models import Configuration
 
 _SHORTEST_LOOK_S, _LONGEST_LOOK_S = 0.1, 2.5

@@ -42,7 +42,8 @@ def check(status: int) -> None:
 
 def engine(url: str, calls: int, in_flight: int) -> None:
     from transforms.elements import Event, Score, ScoreRequest
-    from transforms.lift_wing import Answer, LiftWing
+    from transforms.lanes import Answer
+    from transforms.lift_wing import LiftWing
     from transforms.models import Endpoint, LiftWingSettings
 
     endpoint = Endpoint(WIKI, MODEL, NAMESPACE, "edit", concurrency=in_flight)
