@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from transforms.hive_layout import partition_at
@@ -16,6 +17,7 @@ _SCHEMAS = {  # newer minor versions only add fields
 }
 
 
+@lru_cache(maxsize=100)
 def source_with(schema: str) -> str | None:
     """Which kind of event has this `$schema`; None for a schema that is not scored."""
     return next((source for source, known in _SCHEMAS.items() if known.fullmatch(schema)), None)
