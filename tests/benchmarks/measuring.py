@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -16,7 +17,7 @@ import psutil
 from pipeline.servers import die_with_parent
 from tests.benchmarks.inputs import ROOT
 
-_SAMPLED_EVERY_S = 0.3
+_SAMPLED_EVERY_S = 2.0  # to look costs some milliseconds
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,8 @@ def measured(*arguments: str) -> Used:
             preexec_fn=die_with_parent,
         )
         try:
-            cpu_s = _sampled_cpu_s(psutil.Process(process.pid))
-            _pid, status, usage = os.wait4(process.pid, 0)
+            with _SampledCpu(process.pid) as sampled:
+                _pid, status, usage = os.wait4(process.pid, 0)
             process.returncode = os.waitstatus_to_exitcode(status)
         finally:
             if process.returncode is None:
@@ -54,18 +55,36 @@ def measured(*arguments: str) -> Used:
         told = output.read()
     if process.returncode:
         raise RuntimeError(f"{' '.join(arguments[:2])} ended with {process.returncode}; it said:\n{told}")
-    return Used(seconds, max(cpu_s, usage.ru_utime + usage.ru_stime), usage.ru_maxrss / 1024, told)
+    return Used(seconds, max(sampled.cpu_s, usage.ru_utime + usage.ru_stime), usage.ru_maxrss / 1024, told)
 
 
-def _sampled_cpu_s(process: psutil.Process) -> float:
-    """Until the process ends: what it and all below it used. A process of Spark's that nobody waits for is in no other account."""
-    by_pid: dict[int, float] = {}
-    while process.status() != psutil.STATUS_ZOMBIE:
-        for each in [process, *process.children(recursive=True)]:
+class _SampledCpu:
+    """What a process and all below it used, as far as it was seen: a process of Spark's that nobody waits for is in no other account."""
+
+    def __init__(self, pid: int) -> None:
+        self._process = psutil.Process(pid)
+        self._by_pid: dict[int, float] = {}
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._sample, daemon=True)
+
+    def __enter__(self) -> _SampledCpu:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    @property
+    def cpu_s(self) -> float:
+        return sum(self._by_pid.values())
+
+    def _sample(self) -> None:
+        while not self._over.wait(_SAMPLED_EVERY_S):
             with suppress(psutil.Error):
-                by_pid[each.pid] = sum(each.cpu_times()[:2])
-        time.sleep(_SAMPLED_EVERY_S)
-    return sum(by_pid.values())
+                for each in [self._process, *self._process.children(recursive=True)]:
+                    with suppress(psutil.Error):
+                        self._by_pid[each.pid] = sum(each.cpu_times()[:2])
 
 
 def per_10_000(cpu_s: float, count: float) -> float:
