@@ -145,6 +145,52 @@ def test_a_rule_of_production_lets_through_what_it_does_there(production: Config
     assert (mismatch(rule.match, rule.match_not, event) is None) is outcome
 
 
+OF_ENWIKI = [
+    *((fields, outcome and fields != {"page_change_kind": "move"}) for fields, outcome in OF_ARTICLES),
+    ({"wiki_id": "frwiki"}, False),
+    ({"wiki_id": "enwikibooks"}, False),
+]
+OF_TONES_EVERYWHERE = [
+    *((fields, outcome and "page_change_kind" not in fields) for fields, outcome in OF_ARTICLES),
+    ({"wiki_id": "dewiki"}, False),
+    ({"domain": "en.wiktionary.org"}, True),
+]
+RULES_OF_PAGE_CHANGES = {
+    **dict.fromkeys((*TOPICS, "revertrisk-multilingual"), OF_ENWIKI),
+    "revise-tone-task-generator": OF_TONES_EVERYWHERE,
+    "drafttopic": OF_DRAFTS,
+}
+
+
+@pytest.mark.parametrize(("model", "fields", "outcome"), [(model, *case) for model, cases in RULES_OF_PAGE_CHANGES.items() for case in cases])
+def test_a_rule_of_the_fixture_lets_page_changes_through_as_there(fixture: Configuration, model: str, fields: dict[str, Any], outcome: bool) -> None:
+    rule = fixture.models[model]
+    assert compile_rule(rule.match, rule.match_not)(changed(**fields)) is outcome
+
+
+@pytest.mark.parametrize(
+    ("meta", "outcome"),
+    [
+        ({"domain": "enwiki"}, True),
+        ({"domain": "zhwiki", "id": 1}, True),
+        ({"domain": "frwiki"}, False),
+        ({"domain": "en.wikipedia.org"}, False),
+        ({"domain": "enwiki "}, False),
+        ({"domain": "ENWIKI"}, False),
+        ({"domain": ["enwiki"]}, False),
+        ({"domain": None}, False),
+        ({"domain": 7}, False),
+        ({}, False),
+        (None, False),
+        ("enwiki", False),
+        (ABSENT, False),
+    ],
+)
+def test_the_rule_of_the_fixture_that_asks_for_a_domain(fixture: Configuration, meta: Any, outcome: bool) -> None:
+    rule = fixture.models["damaging"]
+    assert compile_rule(rule.match, rule.match_not)(edit(meta=meta)) is outcome
+
+
 OF_THE_FIXTURE = [
     (edit(), True),
     (edit(database="frwiki"), True),
