@@ -2,7 +2,8 @@
 
     python -m tests.benchmarks.to_eventgate [--events 20000] [--rate 400]
 
-With the legacy event of all models, and how long after the last score of its revision it is made.
+With the legacy event of all models, how long after the last score of its revision it is made, and whether `regenerate` and `combine` make the
+same of the same events.
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import pyarrow.dataset as pads
 from confluent_kafka import Producer
 
 import schemas
 from pipeline.configuration import load
 from pipeline.kafka_settings import input_topics
 from runners.local_kafka import LocalKafka
-from runners.programs import Program, SimulatedLiftWingProgram
+from runners.programs import Program, SimulatedLiftWingProgram, run
 from tests.benchmarks.edits import FIRST_REVISION, Edits
 from tests.benchmarks.measuring import table
 from tests.benchmarks.nine_models import write_nine_models
@@ -61,6 +63,7 @@ def main() -> None:
                 _wait(gate, len(expected) + arguments.events)
                 program.stop()
         _tell(gate, expected, arguments.events)
+        _compare(gate, _in_batch(folder, models, lift_wing.url, edits, arguments.events))
 
 
 def _send(broker: str, topic: str, edits: Edits, count: int, rate: float) -> None:
@@ -104,6 +107,32 @@ def _tell(gate: EventGateServer, expected: set[tuple[str, int]], revisions: int)
         ["POSTs, events taken more than once", f"{gate.posts}, {sum(count > 1 for count in gate.taken.values())}"],
     ]
     print(table("To an EventGate that fails in every way", ["", "figure"], rows), flush=True)
+
+
+def _in_batch(folder: Path, models: Path, lift_wing: str, edits: Edits, count: int) -> dict[int, Any]:
+    """The combined events by revision."""
+    source = folder / "in.jsonl"
+    source.write_bytes(b"\n".join(edits.message(event) for event in range(count)))
+    for command in (
+        ["regenerate", "--models", models, "--lift-wing", lift_wing, "--input", source, "--output", folder / "scores"],
+        ["combine", folder / "scores"],
+    ):
+        if (done := run("pipeline", *map(str, command))).returncode:
+            raise RuntimeError(done.stdout + done.stderr)
+    rows = pads.dataset(folder / "scores" / schemas.table_name(STREAM), format="parquet").to_table().to_pylist()
+    return {row["rev_id"]: _comparable(schemas.event_of_row(row)) for row in rows}
+
+
+def _compare(gate: EventGateServer, in_batch: dict[int, Any]) -> None:
+    in_stream = {event["rev_id"]: _comparable(event) for event in gate.events.values() if event["meta"]["stream"] == STREAM}
+    same = sum(in_batch.get(rev_id) == event for rev_id, event in in_stream.items())
+    print(f"\ncombined events of the stream {len(in_stream)}, of regenerate and combine {len(in_batch)}, equal but for meta.dt {same}", flush=True)
+
+
+def _comparable(event: dict[str, Any]) -> dict[str, Any]:
+    """Without when it was made; a table has an empty list and an empty map in one form."""
+    meta = {name: value for name, value in event["meta"].items() if name != "dt"}
+    return {**{name: value for name, value in event.items() if value not in ({}, [])}, "meta": meta}
 
 
 def _time(event: dict[str, Any]) -> datetime:
