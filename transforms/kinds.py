@@ -119,8 +119,7 @@ def _read_article_quality(answer: Any, requests: Sequence[ScoreRequest]) -> Resu
 def question(kind: Kind, requests: Sequence[ScoreRequest]) -> bytes:
     """The body of a call. Raises KeyError and TypeError for an event that does not say what is asked for."""
     if kind.most_at_once == 1:
-        (request,) = requests
-        return orjson.dumps(kind.ask(request))
+        return orjson.dumps(kind.ask(requests[0]))
     return orjson.dumps({"instances": [kind.ask(request) for request in requests]})
 
 

@@ -67,7 +67,7 @@ def _shown(value: object) -> str:
 def is_canary(raw: Mapping[str, Any]) -> bool:
     """Whether the event is one of those that only show that the stream is alive."""
     meta = raw.get("meta")
-    return isinstance(meta, Mapping) and meta.get("domain") == "canary"
+    return isinstance(meta, dict) and meta.get("domain") == "canary"
 
 
 def event_in(element: Raw) -> Mapping[str, Any]:
