@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import orjson
 import pytest
 from eventgate import EventGateServer
 from test_on_flink import Topics, edits, stream, wait_until, wanted
+from test_page_changes import MODELS, change
 
+from pipeline.configuration import load
 from runners.local_kafka import LocalKafka
 from runners.simulated_lift_wing import SimulatedLiftWing
 from transforms.models import Configuration
+from transforms.select_models import Selection
 
 pytestmark = pytest.mark.flink
 
@@ -29,3 +33,18 @@ def test_scores_go_to_eventgate_alone(kafka: LocalKafka, configuration: Configur
         assert {(*event["scores"], event["database"], event["rev_id"]) for event in scored} == expected
         assert len(scored) == len(expected)
         assert [event["message"][:8] for event in gate.events.values() if "message" in event] == ["not JSON"]
+
+
+def test_page_changes_stream_as_edits_do(kafka: LocalKafka, configuration: Configuration, tmp_path: Path) -> None:
+    topics, changing = Topics(kafka, "changes", configuration), load(MODELS)
+    changes = [change(rev_id, wiki) for rev_id, wiki in enumerate(("enwiki", "frwiki", "zh_yuewiki") * 10, 1)]
+    selection = Selection(changing.models)
+    expected = {(endpoint.model, event["wiki_id"], event["revision"]["rev_id"]) for event in changes for endpoint in selection.endpoints(event)}
+    with SimulatedLiftWing() as lift_wing, EventGateServer([model.stream for model in changing.models.values()]) as gate:
+        with stream(kafka, lift_wing, topics, tmp_path, "--models", str(MODELS), "--output", f"eventgate={gate.url}") as program:
+            topics.send([orjson.dumps(event) for event in changes], topics.inputs[0])
+            wait_until(lambda: len(gate.events) >= len(expected))
+            assert program.stop() == 0
+        found = {(event["predicted_classification"]["model_name"], event["wiki_id"], event["revision"]["rev_id"]) for event in gate.events.values()}
+        assert (found, len(gate.events)) == (expected, len(expected))
+        assert all(event["meta"]["stream"] == changing.models[event["predicted_classification"]["model_name"]].stream for event in gate.events.values())
