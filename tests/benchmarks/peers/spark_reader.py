@@ -13,6 +13,7 @@ def main() -> None:
     statements, questions, folder = map(Path, sys.argv[1:])
     builder = SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false").config("spark.sql.warehouse.dir", str(folder / "warehouse"))
     metastore = f"jdbc:derby:;databaseName={folder / 'metastore'};create=true"
+    builder = builder.config("spark.driver.extraJavaOptions", f"-Dderby.stream.error.file={folder / 'derby.log'}")
     spark = builder.config("spark.hadoop.javax.jdo.option.ConnectionURL", metastore).enableHiveSupport().getOrCreate()
     spark.sparkContext.setLogLevel("ERROR")
     for statement in statements.read_text().split(";"):
