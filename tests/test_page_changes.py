@@ -28,6 +28,7 @@ from transforms.lift_wing import LiftWing
 from transforms.models import Configuration
 from transforms.score_events import prediction_change, revision_score, score_id
 from transforms.select_models import Selection
+from transforms.wikis import language_of
 
 RISK, OUTLINK, COUNTRY = "revertrisk-language-agnostic", "outlink-topic-model", "article-country"
 CHANGE: dict[str, Any] = orjson.loads((ROOT / "tests" / "data" / "page_change_1.3.0.json").read_bytes())
@@ -190,8 +191,21 @@ def test_an_event_without_what_is_asked_by_is_a_failure(page_models: Configurati
     endpoint, future = configuration.models[COUNTRY].endpoint("enwiki"), Future[Answer]()
     assert endpoint
     asking.ask(endpoint, ScoreRequest(Event(change(1, page={}), "eqiad"), COUNTRY, "enwiki", 1), future.set_result)
-    assert str(future.result(PATIENCE_S).result) == "its event does not say what article-country is asked by: KeyError('page_title')"
+    assert str(future.result(PATIENCE_S).result) == "article-country is asked by page.page_title, which the event does not say"
     asking.close()
+
+
+@pytest.mark.parametrize("model", [RISK, OUTLINK, COUNTRY])
+def test_another_project_is_not_taken_for_the_wikipedia_of_its_language(page_models: Configuration, lift_wing: SimulatedLiftWing, model: str) -> None:
+    answers = ask_all(page_models, lift_wing, model, [("mediawikiwiki", 1), ("enwiki", 2), ("incubatorwiki", 3), ("testwiki", 4)])
+    assert [rev_id for (_, rev_id), answer in answers.items() if isinstance(answer.result, Score)] == [2, 4]
+    assert str(answers["mediawikiwiki", 1].result) == f"{model} serves Wikipedias, of which mediawikiwiki is none"
+    assert str(answers["incubatorwiki", 3].result) == f"{model} serves Wikipedias, of which incubatorwiki is none"
+
+
+def test_a_wikipedia_is_known_by_its_language_and_the_test_wiki_by_its_own_name() -> None:
+    wikis = ("enwiki", "zh_yuewiki", "be_x_oldwiki", "testwiki", "test2wiki", "mediawikiwiki", "enwikibooks", "nosuchwiki")
+    assert [language_of(wiki) for wiki in wikis] == ["en", "yue", "be-tarask", "test", None, None, None, None]
 
 
 def test_datasets_of_page_changes(lift_wing: SimulatedLiftWing, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -39,21 +39,38 @@ class Kind:
     most_at_once: int = 1  # requests in a call, all of one language
 
 
+class CannotAsk(ValueError):
+    """The event does not say what a model is asked by."""
+
+
+def _language(request: ScoreRequest) -> str:
+    language = language_of(request.wiki)
+    if language is None:
+        raise CannotAsk(f"{request.model} serves Wikipedias, of which {request.wiki} is none")
+    return language
+
+
+def _page(request: ScoreRequest, name: str) -> Any:
+    page = request.event.raw.get("page")
+    if not isinstance(page, Mapping) or name not in page:
+        raise CannotAsk(f"{request.model} is asked by page.{name}, which the event does not say")
+    return page[name]
+
+
 def _ask_revision(request: ScoreRequest) -> Question:
     return {"rev_id": request.rev_id}
 
 
 def _ask_revision_and_language(request: ScoreRequest) -> Question:
-    return {"rev_id": request.rev_id, "lang": language_of(request.wiki)}
+    return {"rev_id": request.rev_id, "lang": _language(request)}
 
 
 def _ask_title(request: ScoreRequest) -> Question:
-    return {"lang": language_of(request.wiki), "title": request.event.raw["page"]["page_title"]}
+    return {"lang": _language(request), "title": _page(request, "page_title")}
 
 
 def _ask_page(request: ScoreRequest) -> Question:
-    raw = request.event.raw
-    return {"lang": language_of(request.wiki), "page_id": raw["page"]["page_id"], "revision_id": request.rev_id, "threshold": 0.0}
+    return {"lang": _language(request), "page_id": _page(request, "page_id"), "revision_id": request.rev_id, "threshold": 0.0}
 
 
 def _ask_with_event(request: ScoreRequest) -> Question:
@@ -117,7 +134,7 @@ def _read_article_quality(answer: Any, requests: Sequence[ScoreRequest]) -> Resu
 
 
 def question(kind: Kind, requests: Sequence[ScoreRequest]) -> bytes:
-    """The body of a call. Raises KeyError and TypeError for an event that does not say what is asked for."""
+    """The body of a call. Raises CannotAsk."""
     if kind.most_at_once == 1:
         return orjson.dumps(kind.ask(requests[0]))
     return orjson.dumps({"instances": [kind.ask(request) for request in requests]})

@@ -50,9 +50,9 @@ class Lane:
     def take(self) -> list[Call]:
         """What goes out together, of what is to go out: one call, or where the model takes several in one, some of one language."""
         first = self.queue.popleft()
-        if self.kind.most_at_once == 1 or first.alone:
+        language = None if self.kind.most_at_once == 1 or first.alone else language_of(first.request.wiki)
+        if language is None:
             return [first]
-        language = language_of(first.request.wiki)
         together = [call for call in self.queue if not call.alone and language_of(call.request.wiki) == language][: self.kind.most_at_once - 1]
         taken = set(map(id, together))
         self.queue = deque(call for call in self.queue if id(call) not in taken)

@@ -21,7 +21,7 @@ from transforms.answers import LiftWingError, NotCalled, Rejected, Unavailable, 
 from transforms.call_limit import CallLimit
 from transforms.elements import Score, ScoreRequest
 from transforms.http_calls import HttpAnswer, HttpCalls
-from transforms.kinds import KINDS, question
+from transforms.kinds import KINDS, CannotAsk, question
 from transforms.lanes import Answer, Call, Lane
 from transforms.models import Endpoint, LiftWingSettings
 
@@ -179,9 +179,9 @@ class LiftWing:
             calls = lane.take()
             try:
                 body = question(lane.kind, [call.request for call in calls])
-            except (KeyError, TypeError) as error:
+            except CannotAsk as error:
                 for call in calls:
-                    self._finish(call, Rejected(f"its event does not say what {lane.endpoint.model} is asked by: {error!r}", "no_question"), 0.0)
+                    self._finish(call, Rejected(str(error), "no_question"), 0.0)
             else:
                 now = monotonic()
                 lane.limit.started(now)
