@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from heapq import merge
 from itertools import groupby
 from pathlib import Path
@@ -56,9 +57,16 @@ def _write(root: Path, working: Path, partition: str, models: Sequence[Model], f
     if made_of.items() <= (manifest_of(target) or {}).items():
         return False
     parts = [_scores(name, place) for name, place in places.items()] + [iter(sorted(_failures(root / failures / partition, set(places)), key=_revision))]
-    rows = (combined_score([part for _, _, part in of_revision], schema, utc_now()) for _, of_revision in groupby(merge(*parts, key=_revision), _revision))
+    rows = _combined(merge(*parts, key=_revision), schema)
     Tables(root, working, form_of(next(iter(places.values()))), {}, "").replace(target, schema, rows, made_of)
     return True
+
+
+def _combined(keyed: Iterable[_Keyed], schema: str) -> Iterator[Mapping[str, Any]]:
+    """A revision of which all failed and no event can be made has none; its failures are in the failure table."""
+    for _, of_revision in groupby(keyed, _revision):
+        with suppress(schemas.InvalidEvent):
+            yield combined_score([part for _, _, part in of_revision], schema, utc_now())
 
 
 def _revision(keyed: _Keyed) -> tuple[str, int]:

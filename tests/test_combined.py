@@ -6,19 +6,24 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import apache_beam as beam
 import orjson
 import pytest
-from conftest import edit
-from test_command_line import command, wrong_use
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.testing.test_pipeline import TestPipeline
+from apache_beam.testing.util import assert_that, equal_to
+from conftest import edit, request
+from test_command_line import command, events_file, wrong_use
 from test_on_flink import Topics, edits, stream
 from test_regenerate import rows
 
 import schemas
 from runners.local_kafka import LocalKafka
 from runners.simulated_lift_wing import SimulatedLiftWing
+from transforms.combine_in_state import CombineInState
 from transforms.combined_scores import SCHEMAS, Part, combined_score
-from transforms.elements import Score
-from transforms.models import Configuration
+from transforms.elements import Failure, OutputEvent, Score
+from transforms.models import Configuration, Endpoint, Model
 from transforms.score_events import revision_score
 
 NOW = "2026-01-01T00:00:00Z"
@@ -46,6 +51,29 @@ def test_what_is_empty_is_left_out_and_a_score_counts_more_than_a_failure() -> N
     failed = Part("damaging", edit(), "timeout", "no score within 5 s")
     assert "errors" not in combined_score([failed, part("damaging")], SCHEMAS["3.0.0"], NOW)
     assert "scores" not in combined_score([failed], SCHEMAS["3.0.0"], NOW)
+
+
+@pytest.mark.parametrize("wrong", [{"meta": 7}, {"performer": "x"}, {"page_id": "seven"}, {"rev_timestamp": "yesterday"}])
+def test_failures_of_an_event_that_is_none_make_no_event_and_disturb_no_other(wrong: dict[str, Any]) -> None:
+    with pytest.raises(schemas.InvalidEvent):
+        combined_score([Part("damaging", edit(**wrong), "BuildRevisionScore", "invalid")], SCHEMAS["3.0.0"], NOW)
+    models = {name: Model(name, f"of {name}", {"enwiki": Endpoint("enwiki", name, "n", "edit", 5)}) for name in ("damaging", "goodfaith")}
+    outcomes = [Failure("BuildRevisionScore", "invalid", orjson.dumps(edit(**wrong, rev_id=7)).decode(), "eqiad", name) for name in models]
+    good = [OutputEvent("s", part(name, rev_id=8).event, "eqiad", None, request(name, edit(rev_id=8))) for name in models]
+    with TestPipeline(runner=FnApiRunner()) as p:
+        scores, failures = (p | name >> beam.Create(some, reshuffle=False) for name, some in (("Scores", good), ("Failures", outcomes)))
+        found = (
+            (scores, (failures,)) | "CombineScores" >> CombineInState(models, SCHEMAS["3.0.0"], 60, lambda: NOW) | beam.Map(lambda event: event.body["rev_id"])
+        )
+        assert_that(found, equal_to([8]))
+
+
+def test_combine_passes_over_what_no_event_can_be_made_of(lift_wing: SimulatedLiftWing, tmp_path: Path) -> None:
+    source = events_file(tmp_path / "in.jsonl", edit(rev_id=1), edit(rev_id=2, page_id="seven"))
+    where = ["--output", tmp_path / "out", "--lift-wing", lift_wing.url, "--only", "damaging,goodfaith"]
+    assert command("regenerate", "--input", source, *where).returncode == 1
+    assert command("combine", tmp_path / "out").returncode == 0
+    assert [row["rev_id"] for of_place in rows(tmp_path / "out" / TABLE).values() for row in of_place] == [1]
 
 
 def comparable(event: Any) -> Any:
@@ -94,8 +122,6 @@ def wanted(configuration: Configuration, lines: list[bytes]) -> int:
 
 def test_a_partition_that_waits_for_a_model_is_named(lift_wing: SimulatedLiftWing, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     import shutil
-
-    from test_command_line import events_file
 
     from pipeline.command_line import main
 

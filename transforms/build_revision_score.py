@@ -54,9 +54,6 @@ class _BuildRevisionScoreFn(beam.DoFn):
             yield OutputEvent(model.stream, body, event.datacenter, event.partition, response.request)
 
     def _build(self, event: Event, model: Model, score: Score) -> dict[str, Any]:
-        for name in ("meta", "performer", "page", "revision"):
-            if not isinstance(event.raw.get(name, {}), Mapping | None):
-                raise schemas.InvalidEvent(f"{name} must be an object, got {event.raw[name]!r:.100}")
         kind = KINDS[model.kind]
         body = kind.build(event.raw, model.name, model.stream, score, self._clock())
         schemas.validator(kind.schema)(body)

@@ -30,7 +30,7 @@ _REMEMBERED_S = 3600.0  # that a revision is done, so that what comes late makes
 @dataclass
 class CombineInState(beam.PTransform):
     """Gives an event for each revision of the scores and failures that it is given. What is not there after `limit_s` is an error of type timeout;
-    what comes later is counted and dropped."""
+    what comes later is counted and dropped, as is a revision of whose failures no event can be made."""
 
     models: Mapping[str, Model]
     schema: str
@@ -77,6 +77,7 @@ class _CombineFn(beam.DoFn):
     def __init__(self, schema: str, limit_s: float, clock: Callable[[], str]) -> None:
         self._schema, self._limit_s, self._clock = schema, limit_s, clock
         self._combined = Metrics.counter("CombineScores", "events")
+        self._invalid = Metrics.counter("CombineScores", "dropped_invalid")
         self._late = Metrics.counter("CombineScores", "dropped_late")
 
     def process(
@@ -96,7 +97,7 @@ class _CombineFn(beam.DoFn):
         _, expected, *_ = decoded[-1]
         if {model for _, _, model, *_ in decoded} >= set(expected):
             limit.clear()
-            yield self._whole(decoded, parts, done, forget)
+            yield from self._whole(decoded, parts, done, forget)
         else:
             parts.add(encoded)
             if len(there) == 1:
@@ -107,19 +108,25 @@ class _CombineFn(beam.DoFn):
         self, parts: Any = beam.DoFn.StateParam(PARTS), done: Any = beam.DoFn.StateParam(DONE), forget: Any = beam.DoFn.TimerParam(FORGET)
     ) -> Iterator[OutputEvent]:
         if decoded := [orjson.loads(each) for each in parts.read()]:
-            yield self._whole(decoded, parts, done, forget)
+            yield from self._whole(decoded, parts, done, forget)
 
     @on_timer(FORGET)
     def forget(self, done: Any = beam.DoFn.StateParam(DONE)) -> None:
         done.clear()
 
-    def _whole(self, decoded: list[Any], parts: Any, done: Any, forget: Any) -> OutputEvent:
+    def _whole(self, decoded: list[Any], parts: Any, done: Any, forget: Any) -> Iterator[OutputEvent]:
+        """None of a revision of which all failed and no event can be made; its failures are in the failure stream."""
         parts.clear()
         done.add(b"")
         forget.set(Timestamp.of(time.time() + _REMEMBERED_S))
-        self._combined.inc()
         datacenter, expected, _, event, *_ = decoded[-1]
         there = [Part(*part) for _, _, *part in decoded]
         late = f"no score within {self._limit_s:g} s"
         missing = [Part(model, event, "timeout", late) for model in expected if model not in {part.model for part in there}]
-        return OutputEvent(STREAM, combined_score([*there, *missing], self._schema, self._clock()), datacenter)
+        try:
+            body = combined_score([*there, *missing], self._schema, self._clock())
+        except schemas.InvalidEvent:
+            self._invalid.inc()
+        else:
+            self._combined.inc()
+            yield OutputEvent(STREAM, body, datacenter)

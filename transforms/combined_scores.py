@@ -31,11 +31,14 @@ class Part(NamedTuple):
 
 
 def combined_score(parts: Sequence[Part], schema: str, now: str) -> dict[str, Any]:
-    """One event of the parts of a revision; of two of one model the score, or the later one. `now` is its `meta.dt`."""
+    """One event of the parts of a revision; of two of one model the score, or the later one. `now` is its `meta.dt`.
+
+    Raises InvalidEvent when there is no score and the source event is not one of which an event can be made.
+    """
     by_model = {part.model: part for part in sorted(parts, key=lambda part: part.is_score)}
     base = next((part.event for part in by_model.values() if part.is_score), parts[0].event)
     event = common_fields(base, schema, STREAM, now)
-    event["meta"]["id"] = str(uuid.uuid5(_IDS, f"{event['database']} {event['rev_id']}"))
+    event["meta"]["id"] = str(uuid.uuid5(_IDS, f"{event.get('database')} {event.get('rev_id')}"))
     if schema == SCHEMAS["2.0.0"]:  # there `meta.dt` is the time of the event
         event["meta"]["dt"] = event.pop("dt")
     if scores := {model: part.event["scores"][model] for model, part in sorted(by_model.items()) if part.is_score}:

@@ -48,8 +48,8 @@ def revision_score(raw: Mapping[str, Any], model: str, stream: str, score: Score
 
 def common_fields(raw: Mapping[str, Any], schema: str, stream: str, now: str) -> dict[str, Any]:
     """What the events of all models say of a revision; `raw` is a source event or a score."""
-    revision = raw if "rev_id" in raw else _as_revision(raw)
     event = _begun(raw, schema, stream, now)
+    revision = raw if "rev_id" in raw else _as_revision(raw)
     event.update((name, _whole(revision[name])) for name in _COPIED if revision.get(name) is not None)
     performer = revision.get("performer")
     if performer is not None:
@@ -105,6 +105,10 @@ def utc_now() -> str:
 
 
 def _begun(raw: Mapping[str, Any], schema: str, stream: str, now: str) -> dict[str, Any]:
+    """Raises InvalidEvent for a part that is no object, of which nothing can be taken over; the rest is the validator's to find."""
+    for name in ("meta", "performer", "page", "revision"):
+        if not isinstance(raw.get(name, {}), Mapping | None):
+            raise schemas.InvalidEvent(f"{name} must be an object, got {raw[name]!r:.100}")
     meta = raw.get("meta") or {}
     return {
         "$schema": schema,
