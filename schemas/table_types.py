@@ -12,8 +12,10 @@ import pyarrow as pa
 
 from schemas.event_schemas import load
 
-_ADDED_BY_REFINE = {"is_wmf_domain", "normalized_host", "geocoded_data", "user_agent_map"}  # columns that are no fields of events
-_OF_THE_PARTITION = {"datacenter", "year", "month", "day", "hour"}
+_NO_FIELDS = {  # columns: refine's own, and the partition's
+    *("is_wmf_domain", "normalized_host", "geocoded_data", "user_agent_map"),
+    *("datacenter", "year", "month", "day", "hour"),
+}
 _SCALARS = {"string": pa.string(), "integer": pa.int64(), "number": pa.float64(), "boolean": pa.bool_()}
 _HIVE_SCALARS = {pa.string(): "string", pa.int64(): "bigint", pa.float64(): "double", pa.bool_(): "boolean"}
 _AVRO_SCALARS = {pa.string(): "string", pa.int64(): "long", pa.float64(): "double", pa.bool_(): "boolean"}
@@ -91,11 +93,7 @@ def table_row(event: Mapping[str, Any]) -> dict[str, Any]:
 
 def event_of_row(row: Mapping[str, Any]) -> dict[str, Any]:
     """The event that refine made the row of: `_schema` is `$schema` again, nulls are absent fields, refine's own columns are gone."""
-    return {
-        "$schema" if name == "_schema" else name: _json(value)
-        for name, value in row.items()
-        if value is not None and name not in _ADDED_BY_REFINE | _OF_THE_PARTITION
-    }
+    return {"$schema" if name == "_schema" else name: _json(value) for name, value in row.items() if value is not None and name not in _NO_FIELDS}
 
 
 def _json(value: Any) -> Any:
