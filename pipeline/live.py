@@ -20,11 +20,12 @@ import orjson
 from pipeline import beam_options, bounded_run
 from pipeline.alone import alone_in
 from pipeline.graph import score_revisions
+from pipeline.narrowing import paced, pointed_at
 from pipeline.signals import stop_on_signals
 from pipeline.times import time_of
 from pipeline.wrong_use import WrongUse
 from transforms.elements import Raw
-from transforms.event_streams import EventStreams, Position, RefusedError
+from transforms.event_streams import LARGEST_EVENT, EventStreams, Position, RefusedError
 from transforms.lift_wing import SharedLiftWing
 from transforms.models import Configuration
 from transforms.server_sent_events import ServerSentEvent
@@ -61,10 +62,8 @@ def run(configuration: Configuration, arguments: argparse.Namespace, options: li
 
 
 def _public(configuration: Configuration, arguments: argparse.Namespace) -> Configuration:
-    url = arguments.lift_wing or PUBLIC_LIFT_WING
-    settings = dataclasses.replace(configuration.lift_wing, url=url, by_host=False, token=arguments.token or None, calls_per_s=arguments.max_rate)
-    models = {name: model.with_endpoints(lambda endpoint: dataclasses.replace(endpoint, url=None)) for name, model in configuration.models.items()}
-    return dataclasses.replace(configuration, lift_wing=settings, models=models)
+    configuration = paced(pointed_at(configuration, arguments.lift_wing or PUBLIC_LIFT_WING), arguments.max_rate)
+    return dataclasses.replace(configuration, lift_wing=dataclasses.replace(configuration.lift_wing, by_host=False, token=arguments.token or None))
 
 
 def _live(configuration: Configuration, arguments: argparse.Namespace, options: list[str], folder: Path | None) -> None:
@@ -112,7 +111,7 @@ def _batches(items: queue.Queue[_Item], stop: threading.Event, reader: EventStre
             if isinstance(item, Exception):
                 raise item
             event, reached = item
-            problem = "expected an event of at most 1,000,000 bytes" if event.too_large else ""
+            problem = f"expected an event of at most {LARGEST_EVENT:,} bytes" if event.too_large else ""
             batch.append(Raw(event.data, _datacenter(event), problem=problem))
         if batch:
             yield batch, reached

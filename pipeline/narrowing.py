@@ -21,10 +21,14 @@ def narrowed(configuration: Configuration, arguments: argparse.Namespace) -> Con
     if arguments.wikis is not None:
         chosen_wikis = _chosen("--wikis", arguments.wikis, known_wikis() if ANY_WIKI in wikis else wikis, "wiki")
         models = {name: _of_wikis(model, chosen_wikis) for name, model in models.items()}
-    if arguments.lift_wing:
-        configuration = replace(configuration, lift_wing=replace(configuration.lift_wing, url=_url(arguments.lift_wing)))
-        models = {name: model.with_endpoints(lambda endpoint: replace(endpoint, url=None)) for name, model in models.items()}
-    return replace(configuration, models=models)
+    configuration = replace(configuration, models=models)
+    return pointed_at(configuration, _url(arguments.lift_wing)) if arguments.lift_wing else configuration
+
+
+def pointed_at(configuration: Configuration, url: str) -> Configuration:
+    """With all models at one address."""
+    models = {name: model.with_endpoints(lambda endpoint: replace(endpoint, url=None)) for name, model in configuration.models.items()}
+    return replace(configuration, models=models, lift_wing=replace(configuration.lift_wing, url=url))
 
 
 def _chosen(option: str, names: str | None, known: Collection[str], what: str) -> Collection[str]:
@@ -53,3 +57,12 @@ def _url(url: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise WrongUse(f"--lift-wing: expected an address such as https://inference.discovery.wmnet:30443, got {url!r}")
     return url
+
+
+def paced(configuration: Configuration, rate: float | None) -> Configuration:
+    """With `--max-rate`, if it is given. Raises WrongUse."""
+    if rate is None:
+        return configuration
+    if not rate > 0:
+        raise WrongUse(f"--max-rate: expected a number of calls a second above 0, got {rate:g}")
+    return replace(configuration, lift_wing=replace(configuration.lift_wing, calls_per_s=rate))

@@ -7,7 +7,6 @@ import errno
 import logging
 import signal
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import schemas
@@ -15,6 +14,7 @@ from pipeline import bounded_run, dry_run, flink_batches, report
 from pipeline.audit import Missing
 from pipeline.batch_run import Outcome, noted, opened
 from pipeline.input_files import input_files
+from pipeline.narrowing import paced
 from pipeline.wrong_use import WrongUse
 from transforms.answers import NOT_CALLED
 from transforms.models import Configuration
@@ -28,7 +28,7 @@ def run(configuration: Configuration, arguments: argparse.Namespace, options: li
     """Scores every event below `--input` and prints what came of it. Gives 1 when some elements failed or are unfinished."""
     flink_batches.check(options)
     files = input_files(configuration, arguments)
-    configuration = _paced(configuration, arguments.max_rate)
+    configuration = paced(configuration, arguments.max_rate)
     tables = _tables(configuration, arguments)
     _check_output(tables, arguments)
     missing = Missing.read(arguments.missing) if arguments.missing else None
@@ -55,14 +55,6 @@ def run(configuration: Configuration, arguments: argparse.Namespace, options: li
     code = _report(configuration, outcome, arguments.output)
     print(f"\nreport: {report.write(configuration, tables, outcome)}")
     return code
-
-
-def _paced(configuration: Configuration, rate: float | None) -> Configuration:
-    if rate is None:
-        return configuration
-    if not rate > 0:
-        raise WrongUse(f"--max-rate: expected a number of calls a second above 0, got {rate:g}")
-    return replace(configuration, lift_wing=replace(configuration.lift_wing, calls_per_s=rate))
 
 
 def _tables(configuration: Configuration, arguments: argparse.Namespace) -> Tables:

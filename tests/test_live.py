@@ -147,6 +147,8 @@ def test_it_ends_after_so_many_and_says_when_the_stream_is_refused(lift_wing: Si
         assert threading.current_thread() is threading.main_thread()
         assert wrong_use("live", "--streams", server.url, "--lift-wing", lift_wing.url) == 2
         assert "--streams: http://127.0.0.1" in capsys.readouterr().err
+    assert wrong_use("live", "--max-rate", "0") == 2
+    assert capsys.readouterr().err == "revision-scores live: --max-rate: expected a number of calls a second above 0, got 0\n"
 
 
 def test_the_public_gateway_is_asked_by_path_with_a_token(lift_wing: SimulatedLiftWing) -> None:

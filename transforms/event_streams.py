@@ -24,7 +24,7 @@ from transforms.source_events import id_of
 
 _OVERLAP_S = 2.0  # what is read again where there is no offset
 _REMEMBERED = 100_000  # ids, so that what is read again is given once
-_LARGEST_EVENT = 1_000_000  # bytes
+LARGEST_EVENT = 1_000_000  # bytes
 _CONNECT_S, _SILENCE_S = 10.0, 60.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 60.0
 
@@ -112,13 +112,14 @@ class EventStreams:
         with requests.get(address, params=query, headers=headers, stream=True, timeout=(_CONNECT_S, _SILENCE_S)) as answer:
             if answer.status_code == 429:
                 self.trouble = f"429: {answer.text[:200]}"
-                time.sleep(float(answer.headers.get("Retry-After", _LONGEST_PAUSE_S)))
+                asked = answer.headers.get("Retry-After", "")
+                time.sleep(float(asked) if asked.isdecimal() else _LONGEST_PAUSE_S)  # it may be a date
                 return
             if 400 <= answer.status_code < 500:
                 raise RefusedError(f"{address}: {answer.status_code}: {answer.text[:500]}")
             answer.raise_for_status()
             self.trouble = ""
-            yield from server_sent_events(answer.iter_content(None), _LARGEST_EVENT)
+            yield from server_sent_events(answer.iter_content(None), LARGEST_EVENT)
 
     def _is_repeated(self, event: ServerSentEvent) -> bool:
         raw: Any = None
