@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from heapq import merge
 from itertools import groupby
 from pathlib import Path
@@ -15,6 +16,7 @@ import schemas
 from pipeline.alone import alone_in
 from pipeline.wrong_use import WrongUse
 from transforms.combined_scores import SCHEMAS, STREAM, Part, combined_score
+from transforms.failures import origin_of
 from transforms.models import Configuration, Model
 from transforms.part_files import form_of
 from transforms.read_events import NotAnEvent, parse
@@ -33,38 +35,37 @@ def run(configuration: Configuration, arguments: argparse.Namespace) -> int:
         raise WrongUse(f"no dataset of a model lies in {arguments.root}; name the --output of regenerate")
     tables_of = {model.name: root / schemas.table_name(model.stream) for model in models}
     partitions = sorted({str(path.parent.relative_to(table)) for table in tables_of.values() for path in table.rglob(MANIFEST)})
-    working = root.with_name(f".{root.name}.working")
-    working.mkdir(exist_ok=True)
+    tables = Tables(root, "parquet")
+    tables.working.mkdir(exist_ok=True)
     written = waiting = 0
-    with alone_in(working, f"{arguments.root}: another run writes to it; wait for it, or stop it"):
+    with alone_in(tables.working, f"{arguments.root}: another run writes to it; wait for it, or stop it"):
+        tables.tidy()
         for partition in partitions:
             if missing := [name for name, table in tables_of.items() if manifest_of(table / partition) is None]:
                 waiting += 1
                 print(f"{partition}: waits for {', '.join(missing)}; regenerate --resume")
                 continue
-            written += _write(root, working, partition, models, schemas.table_name(configuration.failure_stream), SCHEMAS[arguments.schema])
-    if {path.name for path in working.iterdir()} <= {"lock", "whole", "replaced"}:  # no run of regenerate has to go on there
-        shutil.rmtree(working)
+            written += _write(tables, partition, models, schemas.table_name(configuration.failure_stream), SCHEMAS[arguments.schema])
+    if {path.name for path in tables.working.iterdir()} <= {"lock", "whole", "replaced"}:  # no run of regenerate has to go on there
+        shutil.rmtree(tables.working)
     print(f"{schemas.table_name(STREAM)}: {written} partitions written, {len(partitions) - waiting} there are")
     return 1 if waiting else 0
 
 
-def _write(root: Path, working: Path, partition: str, models: Sequence[Model], failures: str, schema: str) -> bool:
+def _write(tables: Tables, partition: str, models: Sequence[Model], failures: str, schema: str) -> bool:
     """Whether there was something to write."""
-    target = root / schemas.table_name(STREAM) / partition
-    places = {model.name: root / schemas.table_name(model.stream) / partition for model in models}
-    made_of = {"input": {name: files_of(place) for name, place in {**places, "failures": root / failures / partition}.items()}, "schema": schema}
-    if made_of.items() <= (manifest_of(target) or {}).items():
-        return False
-    parts = [_scores(name, place) for name, place in places.items()] + [iter(sorted(_failures(root / failures / partition, set(places)), key=_revision))]
-    rows = _combined(merge(*parts, key=_revision), schema)
-    Tables(root, working, form_of(next(iter(places.values()))), {}, "").replace(target, schema, rows, made_of)
-    return True
+    places = {model.name: tables.root / schemas.table_name(model.stream) / partition for model in models}
+    failed = tables.root / failures / partition
+    made_of = {"input": {name: files_of(place) for name, place in {**places, "failures": failed}.items()}, "schema": schema}
+    in_form = replace(tables, form=form_of(next(iter(places.values()))))
+    return in_form.renew(tables.root / schemas.table_name(STREAM) / partition, schema, _combined(places, failed, schema), made_of)
 
 
-def _combined(keyed: Iterable[_Keyed], schema: str) -> Iterator[Mapping[str, Any]]:
+def _combined(places: Mapping[str, Path], failed: Path, schema: str) -> Iterator[Mapping[str, Any]]:
     """A revision of which all failed and no event can be made has none; its failures are in the failure table."""
-    for _, of_revision in groupby(keyed, _revision):
+    failures = sorted(_failures(failed, places.keys()), key=_revision)
+    scores = [_scores(model, place) for model, place in places.items()]
+    for _, of_revision in groupby(merge(*scores, failures, key=_revision), _revision):
         with suppress(schemas.InvalidEvent):
             yield combined_score([part for _, _, part in of_revision], schema, utc_now())
 
@@ -78,9 +79,9 @@ def _scores(model: str, place: Path) -> Iterator[_Keyed]:
     return ((row["database"], row["rev_id"], Part(model, row)) for row in rows_in(place))
 
 
-def _failures(place: Path, models: set[str]) -> Iterator[_Keyed]:
+def _failures(place: Path, models: Collection[str]) -> Iterator[_Keyed]:
     for row in rows_in(place):
-        step, _, model = row["error_type"].partition("/")
+        step, model = origin_of(row)
         if model in models:
             raw = _source(row)
             if raw is not None:

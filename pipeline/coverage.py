@@ -11,6 +11,7 @@ from typing import NamedTuple
 import orjson
 
 from pipeline import strict_yaml
+from pipeline.columns import print_columns
 from pipeline.configuration import ConfigurationError
 from transforms.models import Configuration, Model
 from transforms.source_events import REVISION_CREATE
@@ -36,10 +37,7 @@ def run(configuration: Configuration, arguments: argparse.Namespace) -> int:
         for pair in found:
             print(orjson.dumps(pair._asdict()).decode())
     else:
-        rows = [_HEADER, *((pair.wiki, pair.model, pair.ores or "", pair.here or "", pair.verdict) for pair in found)]
-        widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADER))]
-        for row in rows:
-            print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        print_columns(_HEADER, [(pair.wiki, pair.model, pair.ores or "", pair.here or "", pair.verdict) for pair in found])
         verdicts = Counter(pair.verdict for pair in found)
         print(
             f"\n{sum(pair.ores is not None for pair in found)} pairs of ORES; "

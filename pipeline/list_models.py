@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 
+from pipeline.columns import print_columns
 from pipeline.narrowing import did_you_mean
 from pipeline.wrong_use import WrongUse
 from transforms.models import Configuration
@@ -19,9 +20,7 @@ def run(configuration: Configuration, arguments: argparse.Namespace) -> int:
     if not rows:
         wikis = {wiki for model in configuration.models.values() for wiki in model.endpoints}
         raise WrongUse(f"no model serves {wiki!r}{did_you_mean(wiki or '', wikis)}")
-    widths = [max(len(row[column]) for row in [_HEADER, *rows]) for column in range(len(_HEADER))]
-    for row in [_HEADER, *rows]:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    print_columns(_HEADER, rows)
     print(f"\n{len(rows)} endpoints, {sum(row[2] == 'yes' for row in rows)} active, called at {configuration.lift_wing.url}")
     return 0
 

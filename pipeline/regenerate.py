@@ -60,7 +60,7 @@ def run(configuration: Configuration, arguments: argparse.Namespace, options: li
 def _tables(configuration: Configuration, arguments: argparse.Namespace) -> Tables:
     root = arguments.output.resolve()
     streams = {model.name: model.stream for model in configuration.models.values()}
-    return Tables(root, root.with_name(f".{root.name}.working"), arguments.form, streams, configuration.failure_stream)
+    return Tables(root, arguments.form, streams, configuration.failure_stream)
 
 
 def _check_output(tables: Tables, arguments: argparse.Namespace) -> None:

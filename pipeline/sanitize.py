@@ -6,6 +6,7 @@ import argparse
 import hashlib
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import schemas
@@ -16,7 +17,7 @@ from transforms.allowlist import Mask, mask_of_table, problems
 from transforms.models import Configuration
 from transforms.part_files import form_of
 from transforms.read_events import NotAnEvent
-from transforms.units import Tables, files_of, manifest_of, rows_in
+from transforms.units import Tables, files_of, rows_in
 
 
 def run(configuration: Configuration, arguments: argparse.Namespace) -> int:
@@ -27,12 +28,12 @@ def run(configuration: Configuration, arguments: argparse.Namespace) -> int:
     masks = _masks(arguments, configuration)
     if not any((root / table).is_dir() for table in masks):
         raise WrongUse(f"no dataset of a model lies in {arguments.root}; name the --output of regenerate")
-    working = output.with_name(f".{output.name}.working")
-    working.mkdir(parents=True, exist_ok=True)
+    tables = Tables(output, "parquet")
+    tables.working.mkdir(parents=True, exist_ok=True)
     about = {"allowlist": hashlib.sha256(arguments.allowlist.read_bytes()).hexdigest()}
     unread = 0
-    with alone_in(working, f"--output: another run writes to {arguments.output}; wait for it, or stop it"):
-        Tables(output, working, "", {}, "").tidy()
+    with alone_in(tables.working, f"--output: another run writes to {arguments.output}; wait for it, or stop it"):
+        tables.tidy()
         for table, (schema, mask) in masks.items():
             partitions = sorted({path.parent for path in (root / table).rglob("part-*")})
             if mask is None:
@@ -41,12 +42,12 @@ def run(configuration: Configuration, arguments: argparse.Namespace) -> int:
             written = 0
             for partition in partitions:
                 try:
-                    written += _write(Tables(output, working, form_of(partition), {}, ""), root, partition, schema, mask, about)
+                    written += _write(replace(tables, form=form_of(partition)), root, partition, schema, mask, about)
                 except NotAnEvent as error:
                     unread += 1
                     print(f"{table}: {error}; repair it and run this again")
             print(f"{table}: {written} partitions written, {len(partitions)} there are")
-    shutil.rmtree(working)
+    shutil.rmtree(tables.working)
     return 1 if unread else 0
 
 
@@ -83,8 +84,4 @@ def _salt(path: Path) -> bytes:
 def _write(tables: Tables, root: Path, partition: Path, schema: str, mask: Mask, about: Mapping[str, str]) -> bool:
     """Whether there was something to write."""
     target = tables.root / partition.relative_to(root)
-    made_of = {"input": files_of(partition), **about}
-    if made_of.items() <= (manifest_of(target) or {}).items():
-        return False
-    tables.replace(target, schema, (mask(row) for row in rows_in(partition)), made_of)
-    return True
+    return tables.renew(target, schema, map(mask, rows_in(partition)), {"input": files_of(partition), **about})

@@ -59,7 +59,7 @@ def write(folder: Path, *events: OutputEvent) -> None:
 
 @pytest.fixture
 def tables(tmp_path: Path) -> Tables:
-    return Tables(tmp_path / "out", tmp_path / ".out.working", "parquet", {"damaging": STREAM}, ERRORS)
+    return Tables(tmp_path / "out", "parquet", {"damaging": STREAM}, ERRORS)
 
 
 def rows(partition: Path) -> list[Mapping[str, Any]]:
@@ -128,7 +128,7 @@ def test_what_is_there_need_not_be_asked_for(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("form", PART_FILES)
 def test_a_whole_journal_becomes_a_partition(tables: Tables, tmp_path: Path, form: str) -> None:
-    tables = Tables(tables.root, tables.working, form, tables.streams, tables.failure_stream)
+    tables = Tables(tables.root, form, tables.streams, tables.failure_stream)
     journal = tables.working / "journals" / HOUR / "damaging"
     write(tables.working / "journals", score(3), score(1), failure(2), score(1))
     assert settled(tables, journal) == {"404: no revision 2": 1}

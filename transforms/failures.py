@@ -53,6 +53,12 @@ def error_event(failure: Failure, stream: str, now: str) -> dict[str, Any]:
     return event
 
 
+def origin_of(error: Mapping[str, Any]) -> tuple[str, str]:
+    """The step that gave up, and the model; empty where there was none yet."""
+    step, _, model = error["error_type"].partition("/")
+    return step, model
+
+
 def _is_text(value: object) -> bool:
     return isinstance(value, str) and 0 < len(value) <= _LONGEST_TEXT
 

@@ -12,7 +12,7 @@ import apache_beam as beam
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from transforms.elements import Raw
-from transforms.failures import CUT, EMITTER, alike
+from transforms.failures import CUT, EMITTER, alike, origin_of
 from transforms.kafka_properties import client_settings
 from transforms.models import Model
 from transforms.read_events import NotAnEvent, event_in, parse
@@ -119,7 +119,7 @@ class Judge:
         texts = [error.get(name) for name in ("error_type", "message", "raw_event")]
         if error.get("emitter_id") != EMITTER or not all(isinstance(text, str) for text in texts):
             return Verdict("?", "no failure of this pipeline", refusal="not written by this pipeline")
-        step, _, model = error["error_type"].partition("/")
+        step, model = origin_of(error)
         refusal = self._refusal(error, model)
         if refusal:
             return Verdict(model or step, alike(error), refusal=refusal)

@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 
 import schemas
-from transforms.failures import alike
+from transforms.failures import alike, origin_of
 from transforms.file_source import InputFile, read_file
 from transforms.journals import entries, order, scores_in_order
 from transforms.models import Model
@@ -34,10 +34,13 @@ class Tables:
     """The tables below `root`, in one format, and the folder beside it in which partitions are prepared: a rename must not cross file systems."""
 
     root: Path
-    working: Path
     form: str  # a key of transforms.part_files.PART_FILES
-    streams: Mapping[str, str]  # by model
-    failure_stream: str
+    streams: Mapping[str, str] = field(default_factory=dict)  # by model
+    failure_stream: str = ""
+
+    @property
+    def working(self) -> Path:
+        return self.root.with_name(f".{self.root.name}.working")
 
     def partition(self, model: str, partition: str) -> Path:
         return self.root / schemas.table_name(self.streams[model]) / partition
@@ -71,6 +74,13 @@ class Tables:
             shutil.rmtree(whole, ignore_errors=True)
             raise
         return count
+
+    def renew(self, target: Path, schema: str, rows: Iterable[Mapping[str, Any]], made_of: Mapping[str, Any]) -> bool:
+        """Replaces a partition unless its manifest says that it is made of just that; gives whether it did."""
+        if made_of.items() <= (manifest_of(target) or {}).items():
+            return False
+        self.replace(target, schema, rows, made_of)
+        return True
 
     def tidy(self) -> None:
         """Undoes what was half done when a run was killed: a partition that was to be replaced is there again."""
@@ -143,7 +153,7 @@ def settle(tables: Tables, model: Model, partition: str, journal: Path, about: M
             healed = {entry.body["meta"]["id"] for entry in entries(journal) if not entry.failure}
             add_failures(tables, partition, failures, lambda row: score_of(row, model.name, model.stream) in healed)
         else:
-            add_failures(tables, partition, failures, lambda row: _model_of(row) == model.name)
+            add_failures(tables, partition, failures, lambda row: origin_of(row)[1] == model.name)
         tables.replace(tables.partition(model.name, partition), model.schema, contents.counted(rows, model.name), {**told, **vars(contents)})
     except OSError as error:
         raise Unfinished(Counter([f"{error.strerror}: {error.filename or tables.root}"])) from error
@@ -170,14 +180,9 @@ def add_failures(
         tables.replace(tables.failures(partition), schemas.ERROR, {**kept, **failures}.values())
 
 
-def _model_of(failure: Mapping[str, Any]) -> str:
-    model: str = failure["error_type"].partition("/")[2]
-    return model
-
-
 def score_of(failure: Mapping[str, Any], model: str, stream: str) -> str | None:
     """The `meta.id` that the score would have had which a row of the failure table is of; None when it is of no score of this model."""
-    if _model_of(failure) != model:
+    if origin_of(failure)[1] != model:
         return None
     try:
         return score_id(parse(failure["raw_event"]), stream)
