@@ -4,39 +4,57 @@ from __future__ import annotations
 
 import threading
 from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import orjson
 
+from tests.loopback import Handler, LoopbackServer
 from transforms.written import timestamp_ms
 
 
-class EventStreamsServer:
+class _Handler(Handler):
+    def do_GET(self) -> None:  # noqa: N802 (the name that http.server calls)
+        address = urlsplit(self.path)
+        last_id, since = self.headers.get("Last-Event-ID"), parse_qs(address.query).get("since", [None])[0]
+        self.server_of.requests.append((address.path, last_id, since))
+        if status := self.server_of.refusal():
+            body = b'{"detail": "Too many connections"}' if status == 429 else b'{"detail": "Invalid streams: nothing"}'
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Retry-After", "0")
+            self.end_headers()
+            self.wfile.write(body)
+            return
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        with suppress(OSError):  # who reads may be killed
+            for message in self.server_of.messages(last_id, since):
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(message), message))
+                self.wfile.flush()
+        self.close_connection = True  # without the last chunk: a cut
+
+
+class EventStreamsServer(LoopbackServer):
     """Gives `events`, each of a topic, to whoever comes, and waits for more. It cuts each connection after `cut_after` events; answers the first
     requests with `refusals`, a status each; `with_offsets`: events tell their place in `meta`. Ids have times, one millisecond late."""
+
+    handler, path = _Handler, "/v2/stream"
 
     def __init__(self, cut_after: int = 10**9, refusals: list[int] | None = None, *, with_offsets: bool = True) -> None:
         self.requests: list[tuple[str, str | None, str | None]] = []  # path, Last-Event-ID, since
         self._cut_after, self._refusals, self._with_offsets = cut_after, refusals or [], with_offsets
         self._log: list[tuple[str, int, int, bytes]] = []  # topic, offset, timestamp, data
         self._more = threading.Condition()
-        self._over = False
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"streams": self}))
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_port}/v2/stream"
+        super().__init__()
 
-    def __enter__(self) -> EventStreamsServer:
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *error: object) -> None:
         with self._more:
-            self._over = True
+            self.over.set()
             self._more.notify_all()
-        self._server.shutdown()
-        self._server.server_close()
+        super().__exit__(*error)
 
     def add(self, topic: str, event: dict[str, Any] | bytes, dt: str) -> None:
         with self._more:
@@ -60,9 +78,9 @@ class EventStreamsServer:
         yield b":ok\n\n"
         while given < self._cut_after:
             with self._more:
-                while index >= len(self._log) and not self._over:
+                while index >= len(self._log) and not self.over.is_set():
                     self._more.wait(0.5)
-                if self._over:
+                if self.over.is_set():
                     return
                 topic, offset, timestamp, data = self._log[index]
             index += 1
@@ -72,33 +90,3 @@ class EventStreamsServer:
             places[topic] = {"topic": topic, "partition": 0, "timestamp": timestamp + 1}
             given += 1
             yield b"event: message\nid: " + orjson.dumps(list(places.values())) + b"\ndata: " + data.replace(b"\n", b"\ndata: ") + b"\n\n"
-
-
-class _Handler(BaseHTTPRequestHandler):
-    streams: EventStreamsServer
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self) -> None:
-        address = urlsplit(self.path)
-        last_id, since = self.headers.get("Last-Event-ID"), parse_qs(address.query).get("since", [None])[0]
-        self.streams.requests.append((address.path, last_id, since))
-        if status := self.streams.refusal():
-            body = b'{"detail": "Too many connections"}' if status == 429 else b'{"detail": "Invalid streams: nothing"}'
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.send_header("Retry-After", "0")
-            self.end_headers()
-            self.wfile.write(body)
-            return
-        self.send_response(200)
-        self.send_header("Content-Type", "text/event-stream")
-        self.send_header("Transfer-Encoding", "chunked")
-        self.end_headers()
-        with suppress(OSError):  # who reads may be killed
-            for message in self.streams.messages(last_id, since):
-                self.wfile.write(b"%x\r\n%s\r\n" % (len(message), message))
-                self.wfile.flush()
-        self.close_connection = True  # without the last chunk: a cut
-
-    def log_message(self, *_: object) -> None:
-        pass

@@ -5,20 +5,41 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Collection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import orjson
 
 import schemas
+from tests.loopback import Handler, LoopbackServer
 
 
-class EventGateServer:
+class _Handler(Handler):
+    def do_GET(self) -> None:  # noqa: N802 (the name that http.server calls)
+        self._say(404, {"detail": "Not found"})
+
+    def do_POST(self) -> None:  # noqa: N802
+        answer = self.server_of.answer(self.rfile.read(int(self.headers["Content-Length"])))
+        if answer is None:
+            self.close_connection = True
+        else:
+            self._say(*answer)
+
+    def _say(self, status: int, told: Any) -> None:
+        body = b"" if told is None else orjson.dumps(told)
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+class EventGateServer(LoopbackServer):
     """Validates against the real schemas. `faults` are of the next POSTs, one each, or None for a good one:
 
     hang (no answer until the client leaves), cut (takes all, and the connection goes away), lost (goes away before it takes any), broker (500, no
     event could be produced), some (207, every other event could not be produced), empty (400, as if no JSON came), gone (503 of a proxy).
     """
+
+    handler, path = _Handler, "/v1/events"
 
     def __init__(self, streams: Collection[str], faults: Collection[str | None] = ()) -> None:
         self.taken: Counter[str] = Counter()  # how often, by `meta.id`
@@ -27,20 +48,7 @@ class EventGateServer:
         self.largest_post = 0
         self._streams, self._faults = streams, list(faults)
         self._lock = threading.Lock()
-        self._over = threading.Event()
-        handler = type("Handler", (_Handler,), {"gate": self})
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_port}/v1/events"
-
-    def __enter__(self) -> EventGateServer:
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._server.shutdown()
-        self._server.server_close()
+        super().__init__()
 
     def answer(self, body: bytes) -> tuple[int, Any] | None:
         """Status and JSON; None: the connection goes away."""
@@ -49,7 +57,7 @@ class EventGateServer:
             self.largest_post = max(self.largest_post, len(body))
             fault = self._faults.pop(0) if self._faults else None
         if fault == "hang":
-            self._over.wait(30)
+            self.over.wait(30)
             return None
         if fault == "lost":
             return None
@@ -87,28 +95,3 @@ def _problem(event: dict[str, Any]) -> str:
     except schemas.InvalidEvent as error:
         return f"'{error}'"
     return ""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    gate: EventGateServer
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self) -> None:
-        self._say(404, {"detail": "Not found"})
-
-    def do_POST(self) -> None:
-        answer = self.gate.answer(self.rfile.read(int(self.headers["Content-Length"])))
-        if answer is None:
-            self.close_connection = True
-        else:
-            self._say(*answer)
-
-    def _say(self, status: int, told: Any) -> None:
-        body = b"" if told is None else orjson.dumps(told)
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        pass
