@@ -90,20 +90,24 @@ def _read_revscoring(answer: Any, requests: Sequence[ScoreRequest]) -> Results:
 
 
 def _read_revert_risk(answer: Any, requests: Sequence[ScoreRequest]) -> Results:
+    _check_revision(answer, requests)
+    return [_revert_risk(answer)]
+
+
+def _check_revision(answer: Any, requests: Sequence[ScoreRequest]) -> None:
     (request,) = requests
-    return [_revert_risk(answer, request.rev_id)]
+    if answer["revision_id"] != request.rev_id:
+        raise ValueError(f"of revision {answer['revision_id']}")
 
 
-def _revert_risk(told: Any, rev_id: int) -> Score:
-    if told["revision_id"] != rev_id:
-        raise ValueError(f"of revision {told['revision_id']}")
+def _revert_risk(told: Any) -> Score:
     output = told["output"]
     return Score(told["model_version"], output["prediction"], output.get("probabilities") or output["probability"])
 
 
 def _read_revert_risks(answer: Any, requests: Sequence[ScoreRequest]) -> Results:
     """Of a call with several: the scores, and for the others what is said of them."""
-    scores = {told["revision_id"]: _revert_risk(told, told["revision_id"]) for told in answer["predictions"]}
+    scores = {told["revision_id"]: _revert_risk(told) for told in answer["predictions"]}
     errors = {int(match[1]): error for error in answer.get("errors", ()) if (match := _WITHOUT_PREDICTION.search(error))}
     return [scores.get(request.rev_id) or errors[request.rev_id] for request in requests]
 
@@ -121,9 +125,7 @@ def _read_countries(answer: Any, requests: Sequence[ScoreRequest]) -> Results:
 
 def _read_tones(answer: Any, requests: Sequence[ScoreRequest]) -> Results:
     """Whether a paragraph of the page is in a tone that should be revised: the tag of the search index, with the highest of their scores."""
-    (request,) = requests
-    if answer["revision_id"] != request.rev_id:
-        raise ValueError(f"of revision {answer['revision_id']}")
+    _check_revision(answer, requests)
     scores = [told["score"] for told in answer["predictions"]]
     return [Score(_VERSION_UNKNOWN, ["exists"] if scores else [], {"exists": max(scores)} if scores else {})]
 
