@@ -11,7 +11,6 @@ import argparse
 import json
 import random
 import tempfile
-import threading
 import time
 import urllib.request
 from pathlib import Path
@@ -22,6 +21,7 @@ import pyarrow.parquet as pq
 
 from runners.programs import Program, SimulatedLiftWingProgram
 from tests.benchmarks.inputs import write_hours, write_models
+from tests.benchmarks.meanwhile import meanwhile
 from tests.benchmarks.measuring import table
 
 
@@ -40,7 +40,8 @@ def main() -> None:
             _succeeded(program)
         seconds = time.monotonic() - began
         expected = _calls(lift_wing.url)
-        with _Reader(folder / "killed") as reader:
+        reader = _Reader(folder / "killed")
+        with meanwhile(reader.look, 0.1):
             repeated = _killed(command, folder / "killed", arguments.kills, seconds)
         calls = _calls(lift_wing.url) - 2 * expected
         same = _rows(folder / "alone") == _rows(folder / "killed")
@@ -98,28 +99,17 @@ class _Reader:
     def __init__(self, root: Path) -> None:
         self.looks = self.torn = 0
         self._root = root
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._look, daemon=True)
 
-    def __enter__(self) -> _Reader:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _look(self) -> None:
-        while not self._stop.wait(0.1):
-            for partition in list(self._root.glob("mediawiki_revision_score_*/*/*/*/*/*")):
-                self.looks += 1
-                try:
-                    told = orjson.loads((partition / "_manifest.json").read_bytes())
-                    rows = sum(pq.read_metadata(part).num_rows for part in partition.glob("part-*"))
-                except (OSError, pa.ArrowException):
-                    self.torn += 1
-                else:
-                    self.torn += rows != told["rows"]
+    def look(self) -> None:
+        for partition in list(self._root.glob("mediawiki_revision_score_*/*/*/*/*/*")):
+            self.looks += 1
+            try:
+                told = orjson.loads((partition / "_manifest.json").read_bytes())
+                rows = sum(pq.read_metadata(part).num_rows for part in partition.glob("part-*"))
+            except (OSError, pa.ArrowException):
+                self.torn += 1
+            else:
+                self.torn += rows != told["rows"]
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -16,6 +15,7 @@ import psutil
 
 from pipeline.servers import die_with_parent
 from tests.benchmarks.inputs import ROOT
+from tests.benchmarks.meanwhile import meanwhile
 
 _SAMPLED_EVERY_S = 2.0  # to look costs some milliseconds
 
@@ -43,7 +43,8 @@ def measured(*arguments: str) -> Used:
             preexec_fn=die_with_parent,
         )
         try:
-            with _SampledCpu(process.pid) as sampled:
+            sampled = _SampledCpu(process.pid)
+            with meanwhile(sampled.look, _SAMPLED_EVERY_S):
                 _pid, status, usage = os.wait4(process.pid, 0)
             process.returncode = os.waitstatus_to_exitcode(status)
         finally:
@@ -64,27 +65,16 @@ class _SampledCpu:
     def __init__(self, pid: int) -> None:
         self._process = psutil.Process(pid)
         self._by_pid: dict[int, float] = {}
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._sample, daemon=True)
-
-    def __enter__(self) -> _SampledCpu:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
 
     @property
     def cpu_s(self) -> float:
         return sum(self._by_pid.values())
 
-    def _sample(self) -> None:
-        while not self._over.wait(_SAMPLED_EVERY_S):
-            with suppress(psutil.Error):
-                for each in [self._process, *self._process.children(recursive=True)]:
-                    with suppress(psutil.Error):
-                        self._by_pid[each.pid] = sum(each.cpu_times()[:2])
+    def look(self) -> None:
+        with suppress(psutil.Error):
+            for each in [self._process, *self._process.children(recursive=True)]:
+                with suppress(psutil.Error):
+                    self._by_pid[each.pid] = sum(each.cpu_times()[:2])
 
 
 def per_10_000(cpu_s: float, count: float) -> float:
