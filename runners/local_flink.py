@@ -42,7 +42,7 @@ def cluster(folder: Path, port: int, workers_port: int, task_managers: int, slot
     servers: list[Server] = [_job_manager(folder, port, {**settings, **flink_settings.of_metrics(metrics_port)}), WorkerPool(folder, workers_port)]
     for number in range(1, task_managers + 1):
         of_metrics = flink_settings.of_metrics(metrics_port and metrics_port + number)
-        servers.append(_task_manager(folder, number, {**settings, **of_metrics}))
+        servers.append(_TaskManager(folder, number, {**settings, **of_metrics}))
     return servers
 
 
@@ -65,13 +65,22 @@ def _job_manager(folder: Path, port: int, settings: Mapping[str, str]) -> Server
     return OfTheJar("the JobManager", 512, main, port, folder / "job-manager.log")
 
 
-def _task_manager(folder: Path, number: int, settings: Mapping[str, str]) -> Server:
-    name, port = f"task-manager-{number}", free_port()
-    sizes = {"taskmanager.cpu.cores": "1", **{f"taskmanager.memory.{part}": size for part, size in _TASK_MANAGER_MEMORY.items()}}
-    main = [f"{_RUNTIME}.taskexecutor.TaskManagerRunner", "--configDir", flink_settings.write(folder / name, {**settings, "taskmanager.rpc.port": str(port)})]
-    for setting, size in sizes.items():
-        main += ["-D", f"{setting}={size}"]
-    return OfTheJar(f"TaskManager {number}", _TASK_HEAP_MB + _FRAMEWORK_HEAP_MB, main, port, folder / f"{name}.log")
+class _TaskManager(OfTheJar):
+    """At another port with each start: a JobManager that still tries to reach one that died may never let a successor at its address in."""
+
+    def __init__(self, folder: Path, number: int, settings: Mapping[str, str]) -> None:
+        self._folder, self._settings = folder / f"task-manager-{number}", settings
+        sizes = {"taskmanager.cpu.cores": "1", **{f"taskmanager.memory.{part}": size for part, size in _TASK_MANAGER_MEMORY.items()}}
+        main = [f"{_RUNTIME}.taskexecutor.TaskManagerRunner", "--configDir", str(self._folder)]
+        for setting, size in sizes.items():
+            main += ["-D", f"{setting}={size}"]
+        super().__init__(f"TaskManager {number}", _TASK_HEAP_MB + _FRAMEWORK_HEAP_MB, main, 0, folder / f"task-manager-{number}.log")
+
+    def start(self) -> None:
+        port = free_port()
+        self.address = f"127.0.0.1:{port}"
+        flink_settings.write(self._folder, {**self._settings, "taskmanager.rpc.port": str(port)})
+        super().start()
 
 
 def keep_up(servers: list[Server], stop: threading.Event) -> None:

@@ -75,6 +75,9 @@ def test_nothing_is_lost_when_processes_of_a_cluster_die_and_when_models_change(
                 topics.wait_for(lambda topics: set(topics.scored()) == sent)
             wait_for_checkpoint(state)  # of the job's successor: without a JobManager its TaskManager goes on for some seconds
             around_crashes = set(sent)
+            log = (tmp_path / "cluster" / "task-manager-1.log").read_text()
+            addresses = re.findall(r"Trying to start actor system, external address (127\.0\.0\.1:[1-9]\d*),", log)
+            assert len(set(addresses)) == len(addresses) > 1, "a successor is at an address of its own"
 
             lift_wing.control(model="damaging", mode="hang")
             answered = {key for key in send(edits(240, 320), first) if key[1] != "damaging"}
