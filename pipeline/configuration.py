@@ -193,13 +193,13 @@ def _source(section: Section, endpoint: Endpoint) -> str:
 
 
 def _endpoint(wiki: str, section: Section, common: Endpoint) -> Endpoint:
-    """What a wiki says of its endpoint, and what its model says where it says nothing; a model that is off has no endpoint that is on."""
+    """What a wiki says of its endpoint, and what its model says where it says nothing; of a model that is off or stopped each endpoint is."""
     section.only("on", "concurrency", "enabled")
     return replace(
         common,
         wiki=wiki,
         on=section.get("on", _ON, common.on),
-        concurrency=section.get("concurrency", _LIMIT, common.concurrency),
+        concurrency=section.get("concurrency", _LIMIT, common.concurrency) if common.concurrency else 0,
         enabled=section.get("enabled", _FLAG, True) and common.enabled,
     )
 
