@@ -188,7 +188,6 @@ def test_a_stopped_model_is_stopped_for_wikis_with_a_limit_of_their_own_too(read
     assert [endpoint.concurrency for endpoint in configuration.models["damaging"].endpoints.values()] == [0, 0]
 
 
-
 def test_an_anchor_spares_to_write_a_list_twice(read):
     configuration = read(f"{HEAD}models:\n  a: {{namespace: n, wikis: &all [enwiki, dewiki]}}\n  b: {{namespace: n, wikis: *all}}\n")
     assert list(configuration.models["b"].endpoints) == ["enwiki", "dewiki"]
