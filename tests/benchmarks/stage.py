@@ -38,6 +38,9 @@ def parser(description: str | None, *, rate: float | None = None, seconds: float
         options.add_argument("--seconds", type=float, default=seconds, help=f"of each measurement (default: {seconds:g})")
     options.add_argument("--latency", default=latency, help=f"of Lift Wing: staging, lognormal:P50:P99 or seconds (default: {latency})")
     options.add_argument("--cluster", action="store_true", help="a Flink cluster of processes of its own, in place of one inside the command")
+    options.add_argument(
+        "--task-managers", type=int, default=1, metavar="N", help="with --cluster: each with a Python worker of its own, and so much parallelism (default: 1)"
+    )
     options.add_argument("--folder", type=Path, help="below which logs, state and the broker's data are kept (default: a temporary one)")
     return options
 
@@ -114,7 +117,7 @@ def stage(arguments: argparse.Namespace, edits_of: Callable[[Configuration], Edi
         kafka.create_topics(*inputs, *output_topics(configuration, inputs))
         load_ = Load(kafka.address, configuration, edits_of(configuration))
         stack.enter_context(load_.counting())
-        cluster = stack.enter_context(_cluster(folder)) if arguments.cluster else ()
+        cluster = stack.enter_context(_cluster(folder, arguments.task_managers)) if arguments.cluster else ()
         yield Stage(folder, configuration, kafka, lift_wing, load_, cluster)
 
 
@@ -125,10 +128,10 @@ def _folder(wanted: Path) -> Path:
 
 
 @contextmanager
-def _cluster(folder: Path) -> Iterator[Sequence[str]]:
-    """A running Flink cluster, and the options that send a job there."""
-    with LocalFlinkProgram(folder / "cluster") as flink:
-        yield "--flink", flink.address, "--workers", flink.workers
+def _cluster(folder: Path, task_managers: int) -> Iterator[Sequence[str]]:
+    """A running Flink cluster, and the options that send a job there which uses all of it."""
+    with LocalFlinkProgram(folder / "cluster", "--task-managers", str(task_managers), "--slots", "1") as flink:
+        yield "--flink", flink.address, "--workers", flink.workers, f"--parallelism={task_managers}"
 
 
 def quantiles(values: Collection[float], shares: tuple[float, ...] = (0.5, 0.9, 0.99)) -> list[float]:
