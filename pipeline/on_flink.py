@@ -38,9 +38,10 @@ class Run(NamedTuple):
 
 @dataclass(frozen=True)
 class EmbeddedFlink:
-    """A Flink that lives and dies with this process."""
+    """A Flink that lives and dies with this process, with its JobManager at `port` of this machine, unless somebody else has taken that meanwhile."""
 
     state: Path
+    port: int
     metrics_port: int | None
 
     @contextmanager
@@ -48,7 +49,7 @@ class EmbeddedFlink:
         """The job, gone on from the newest snapshot. Raises Lost, and what starting servers raises."""
         snapshots = Snapshots(self.state)
         snapshots.forget_older()
-        rest = FlinkRest(f"127.0.0.1:{free_port()}")
+        rest = FlinkRest(f"127.0.0.1:{free_port(self.port)}")
         settings = {**flink_settings.of_job(snapshots), **flink_settings.of_job_manager(rest.address), **flink_settings.of_metrics(self.metrics_port)}
         if newest := snapshots.newest():
             settings["execution.savepoint.path"] = newest.as_uri()  # an embedded Flink passes over Beam's --savepoint_path

@@ -38,10 +38,14 @@ def find_java() -> str:
     return java
 
 
-def free_port() -> int:
-    """A TCP port that nobody listens on now."""
+def free_port(wished: int = 0) -> int:
+    """A TCP port that nobody listens on now, the one that is wished for if it is one."""
     with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # what a server that is gone has left there is nobody who listens
+        try:
+            listener.bind(("127.0.0.1", wished))
+        except OSError:
+            return free_port()
         port: int = listener.getsockname()[1]
         return port
 

@@ -20,7 +20,7 @@ from pipeline.graph import score_revisions
 from pipeline.kafka_settings import Kafka, input_topics, output_topics
 from pipeline.kept_running import keep_running
 from pipeline.on_flink import Build, EmbeddedFlink, FlinkCluster, Lost, write_job
-from pipeline.servers import ServerError
+from pipeline.servers import ServerError, free_port
 from pipeline.signals import stop_on_signals
 from pipeline.snapshots import Snapshots
 from pipeline.wrong_use import WrongUse
@@ -52,8 +52,10 @@ def run(configuration: Configuration, arguments: argparse.Namespace, options: li
     if arguments.job_jar:
         return _write_job(arguments, state, build, options)
     stop = stop_on_signals()
-    flink = FlinkCluster(state, arguments.flink, arguments.workers) if arguments.flink else EmbeddedFlink(state, arguments.metrics_port)
-    ready = f"reading {', '.join(topics)} of {arguments.kafka}, asking {configuration.lift_wing.url}; state and logs in {state}"
+    port = free_port()
+    flink = FlinkCluster(state, arguments.flink, arguments.workers) if arguments.flink else EmbeddedFlink(state, port, arguments.metrics_port)
+    where = f"Flink at {arguments.flink or f'127.0.0.1:{port}'}, state and logs in {state}"
+    ready = f"reading {', '.join(topics)} of {arguments.kafka}, asking {configuration.lift_wing.url}; {where}"
     with _alone_in(state):
         _log_to(state / "driver.log")
         return keep_running(partial(flink.running, arguments.group, build, options), stop, Snapshots(state).savepoints, ready)
