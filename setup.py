@@ -8,8 +8,8 @@ setup(
     description="One Lift Wing score stream and one dataset per model, out of MediaWiki's revision events",
     license="Apache-2.0",
     python_requires=">=3.10,<3.13",
-    packages=["pipeline", "transforms", "schemas"],  # by name: tests and runners are not part of it
-    package_data={"pipeline": ["*.yaml"], "transforms": ["*.tsv"], "schemas": ["jsonschema/**/*.yaml"]},
+    packages=["pipeline", "pipeline.watch", "transforms", "schemas"],  # by name: tests and runners are not part of it
+    package_data={"pipeline": ["*.yaml"], "pipeline.watch": ["page/*"], "transforms": ["*.tsv"], "schemas": ["jsonschema/**/*.yaml"]},
     entry_points={"console_scripts": ["revision-scores=pipeline.command_line:main"]},
     install_requires=[
         "apache-beam==2.70.0",  # the newest for which a Flink job server can be built from Maven's repository
@@ -37,6 +37,7 @@ setup(
             "moto[s3]>=5",  # a server of S3; with the two above
             "jsonschema>=4",  # a benchmark compares with it
             "mypy>=1.11",
+            "playwright>=1.48",  # drives Debian's Chromium, for the live page
             "psutil>=5.9",  # what the benchmarks measure with
             "pytest>=8",
             "pytest-xdist>=3.5",  # half of the tests wait for a broker or for Flink

@@ -21,7 +21,7 @@ _ALLOWLIST = Path(__file__).parent / "event_sanitized_allowlist.yaml"
 _PUBLIC_STREAMS = "https://stream.wikimedia.org/v2/stream"
 _PUBLIC_RATE = 13.0  # 50,000 an hour is what the public gateway lets somebody without a token ask
 _WITH_PIPELINE = ("stream", "replay", "regenerate", "live")
-_MODULES = {"models": "list_models"}  # where the command's name is another one's
+_MODULES = {"models": "list_models", "watch": "watch.command"}  # where it is not the command's name
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -146,6 +146,20 @@ def _parser() -> _Parser:
     replay.add_argument("--reason", default="", metavar="REGEX", help="only failures whose message has something like this")
     replay.add_argument("--since", metavar="TIME", help="only failures from then on, such as 2024-02-15T13:00, in UTC")
     replay.add_argument("--dry-run", action="store_true", help="say what would be tried again, by model and reason; calls nothing")
+
+    watched = command(
+        "watch",
+        [models, some, kafka],
+        "show on a page what a stream does, while it happens",
+        "watch --kafka broker:9092 --flink jobmanager:8081 --port 8080",
+    )
+    watched.add_argument(
+        "--input-topics", metavar="TOPICS", help="what the stream reads, with commas between (default: what the models want, of each datacenter)"
+    )
+    watched.add_argument("--flink", metavar="HOST:PORT", help="JobManager, which knows calls in flight and breakers (default: only what the topics tell)")
+    watched.add_argument("--group", default="revision-scores", help="the stream's --group, which is the name of its job (default: revision-scores)")
+    watched.add_argument("--address", default="127.0.0.1", metavar="HOST", help="where to listen; 0.0.0.0 for other machines too (default: 127.0.0.1)")
+    watched.add_argument("--port", type=int, default=8080, help="of the page; 0: any free one (default: 8080)")
 
     exports = _Parser(add_help=False, allow_abbrev=False)
     exports.add_argument("--input", required=True, metavar="PATH", help="events: a file, or a directory in Hive layout or not; here, or in hdfs:// or s3://")

@@ -86,9 +86,10 @@ class _Demo:
             file.writelines(line + b"\n" for line in edits.lines)
         streamed = _Streamed(self._kafka.address, self._score_topics(), self._configuration.failure_stream, edits)
         self._say("starting Flink with the pipeline in it: python -m pipeline stream")
-        options = ["--kafka", self._kafka.address, "--lift-wing", self._lift_wing, "--from", "earliest", "--state", str(self._output / "stream")]
-        with Program("pipeline", "stream", *options) as program:
-            program.wait_for("^reading ")
+        where = ["--kafka", self._kafka.address, "--lift-wing", self._lift_wing]
+        with Program("pipeline", "stream", *where, "--from", "earliest", "--state", str(self._output / "stream")) as program, ExitStack() as page:
+            flink = program.wait_for(r"^reading .*; Flink at (\S+),")[1]
+            self._say(f"watch it at {self._page(page, *where, '--flink', flink)} as long as this runs: python -m pipeline watch")
             edits.send_first()  # it waits until Flink is up, which is no time of the pipeline's
             streamed.wait(len(edits.sent))
             streamed.forget_times()
@@ -98,6 +99,11 @@ class _Demo:
             program.stop()
         streamed.close()
         return streamed
+
+    @staticmethod
+    def _page(stack: ExitStack, *options: str) -> str:
+        """The address of the live page, which lasts as long as the stack."""
+        return stack.enter_context(Program("pipeline", "watch", *options, "--port", "0")).wait_for(r" at (http\S+);")[1]
 
     def _show(self, program: Program, edits: PlayedEdits, streamed: _Streamed) -> None:
         """The table, until each edit has its scores, or the stream ends or takes too long."""

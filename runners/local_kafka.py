@@ -1,18 +1,24 @@
-"""One real Kafka broker on this machine, for the demo, the tests and the benchmarks."""
+"""One real Kafka broker on this machine, for the demo, the tests, the benchmarks and a first try: `python -m runners.local_kafka`."""
 
 from __future__ import annotations
 
+import argparse
 import signal
 import subprocess
+import sys
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic, ResourceType
 
-from pipeline.servers import Server, find_java, free_port
+from pipeline.configuration import load
+from pipeline.kafka_settings import input_topics, output_topics
+from pipeline.servers import Server, ServerError, find_java, free_port
+from pipeline.signals import stop_on_signals
 
 JARS = Path(__file__).parent / "kafka" / "target" / "jars"
+_MODELS = Path(__file__).parent.parent / "pipeline" / "models.yaml"
 
 _PROPERTIES = """\
 process.roles=broker,controller
@@ -35,11 +41,11 @@ num.partitions=1
 class LocalKafka(Server):
     """A broker with its data below `folder`; one partition a topic, as Wikimedia's edit streams have."""
 
-    def __init__(self, folder: Path, more_listeners: Mapping[str, str] | None = None, more_settings: str = "") -> None:
+    def __init__(self, folder: Path, more_listeners: Mapping[str, str] | None = None, more_settings: str = "", port: int | None = None) -> None:
         if not JARS.is_dir():
             raise FileNotFoundError(f"no Kafka jars in {JARS}; build them: make build")
         folder.mkdir(parents=True, exist_ok=True)
-        port = free_port()
+        port = port or free_port()
         self._properties = folder / "server.properties"
         listeners = ",".join(f"{name}://{address}" for name, address in {"PLAINTEXT": f"127.0.0.1:{port}", **(more_listeners or {})}.items())
         settings = _PROPERTIES.format(listeners=listeners, controller_port=free_port(), folder=folder) + more_settings
@@ -85,3 +91,33 @@ class LocalKafka(Server):
         admin = AdminClient({"bootstrap.servers": self.address, "log_level": 0})
         for changed in admin.incremental_alter_configs([resource]).values():
             changed.result(20)
+
+    def topics(self) -> set[str]:
+        return set(AdminClient({"bootstrap.servers": self.address, "log_level": 0}).list_topics(timeout=20).topics)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m runners.local_kafka", description="A Kafka broker on this machine, with the topics of a models file.")
+    parser.add_argument("--folder", type=Path, default=Path("kafka"), metavar="DIR", help="its data and log (default: kafka)")
+    parser.add_argument("--port", type=int, default=9092, help="0: any free one (default: 9092)")
+    parser.add_argument("--models", type=Path, default=_MODELS, metavar="FILE", help="models file (default: the shipped one)")
+    arguments = parser.parse_args()
+    stop, configuration = stop_on_signals(), load(arguments.models)
+    inputs = input_topics(configuration, None)
+    if arguments.port and free_port(arguments.port) != arguments.port:
+        print(f"local_kafka: --port: somebody listens on {arguments.port} already; name another one", file=sys.stderr)
+        return 2
+    try:
+        with LocalKafka(arguments.folder.resolve(), port=arguments.port) as broker:
+            if missing := {*inputs, *output_topics(configuration, inputs)} - broker.topics():
+                broker.create_topics(*sorted(missing))
+            print(f"Kafka at {broker.address}, topics of {arguments.models}, data in {arguments.folder.resolve()}; Ctrl-C stops", flush=True)
+            stop.wait()
+    except (ServerError, FileNotFoundError) as error:
+        print(f"local_kafka: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

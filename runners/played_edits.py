@@ -1,32 +1,36 @@
-"""The capture of real edits that the demo plays, and what is known of each event it has played."""
+"""The capture of real edits that the demo plays, and what is known of each event it has played: `python -m runners.played_edits` plays it alone."""
 
 from __future__ import annotations
 
+import argparse
 import gzip
 import threading
 import time
 import zlib
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import orjson
 from confluent_kafka import Producer
 
+from pipeline.configuration import load
 from transforms.models import Configuration
 from transforms.select_models import Selection
 
 CAPTURE = Path(__file__).parent / "data" / "edits_2023-01.jsonl.gz"
+_MODELS = Path(__file__).parent.parent / "pipeline" / "models.yaml"
 
 Key = tuple[str, str, int]  # model, wiki, rev_id
 
 
 class PlayedEdits:
-    """Plays the first events of the capture into the revision-create topics, at a steady rate, in a thread of its own."""
+    """Plays events of the capture, without the first `skip`, into the revision-create topics, at a steady rate, in a thread of its own."""
 
-    def __init__(self, configuration: Configuration, kafka: str, per_second: float, seconds: float) -> None:
+    def __init__(self, configuration: Configuration, kafka: str, per_second: float, seconds: float, skip: int = 0) -> None:
         with gzip.open(CAPTURE, "rb") as capture:
-            self.lines = [line.rstrip() for line, _ in zip(capture, range(round(per_second * seconds)), strict=False)]
+            self.lines = [line.rstrip() for line in islice(capture, skip, skip + round(per_second * seconds))]
         self._interval = 1 / per_second
         self._selection = Selection(configuration.models)
         self._datacenters = configuration.datacenters
@@ -68,3 +72,22 @@ class PlayedEdits:
     def _datacenter(self, event: Mapping[str, Any]) -> str:
         """The capture does not say where an edit was made: each wiki gets a datacenter, always the same."""
         return self._datacenters[zlib.crc32(event["database"].encode()) % len(self._datacenters)]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m runners.played_edits", description="Plays real edits of January 2023 into Kafka, as if they were made now."
+    )
+    parser.add_argument("--kafka", required=True, metavar="HOST:PORT", help="a broker with the revision-create topics")
+    parser.add_argument("--rate", type=float, default=20, metavar="N", help="events a second (default: 20, about what all wikis of Wikimedia make together)")
+    parser.add_argument("--seconds", type=float, default=30, metavar="N", help="how long (default: 30)")
+    parser.add_argument("--skip", type=int, default=0, metavar="N", help="leave out so many of the capture's events, which were played before (default: 0)")
+    arguments = parser.parse_args()
+    edits = PlayedEdits(load(_MODELS), arguments.kafka, arguments.rate, arguments.seconds, arguments.skip)
+    edits.start()
+    edits.done.wait()
+    print(f"{edits.events} edits are in Kafka; they ask for {sum(edits.by_model.values())} scores")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,180 @@
+// Shows what /events says. Everything that comes from outside is put in as text, never as markup.
+
+import { SECONDS, draw, highest, newChart, upTo } from "./charts.js";
+
+const MARKS = { ok: "●", idle: "○", slow: "◐", failing: "▲", silent: "■", broken: "✕", parked: "❚❚" };
+const WORDS = { ok: "well", idle: "idle", slow: "slow", failing: "failing", silent: "silent", broken: "broken", parked: "parked" };
+const WRONG = ["slow", "failing", "silent", "broken"];
+const LOST_AFTER_MS = 5000;
+
+const byId = (id) => document.getElementById(id);
+const cards = new Map();
+let lastNews = 0;
+let at = 0;
+
+function element(name, properties = {}, ...children) {
+  const made = Object.assign(document.createElement(name), properties);
+  made.append(...children);
+  return made;
+}
+
+function say(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+function seconds(value) {
+  if (value === null) return "–";
+  if (value < 0.995) return `${value.toFixed(2)} s`;
+  return value < 9.95 ? `${value.toFixed(1)} s` : `${Math.round(value)} s`;
+}
+
+function count(value) {
+  return value === null ? "–" : value.toLocaleString("en");
+}
+
+function rate(value) {
+  return value >= 100 ? count(Math.round(value)) : value.toFixed(1);
+}
+
+function clock(time) {
+  return new Date(time * 1000).toISOString().slice(11, 19);
+}
+
+function newCard(name) {
+  const badge = element("span", { className: "badge" });
+  const text = element("p", { className: "text" });
+  const figures = element("dl", { className: "figures" });
+  const latency = newChart(["p99", "call", "p50"], 80, "latency", `${name}: seconds from an edit to its score`);
+  const rates = newChart(["asked", "scored"], 48, "rates", `${name}: edits that ask and scores a second`);
+  const latencyScale = element("p", { className: "soft", textContent: "until the score comes; the grey lines are 1 s and 10 s" });
+  const ratesScale = element("p", { className: "soft" });
+  const reasons = element("ul", { className: "reasons" });
+  const card = element(
+    "article", { className: "model", id: `model-${name}` },
+    element("header", {}, element("h3", { textContent: name }), badge), text, figures, latencyScale, latency.svg, ratesScale, rates.svg, reasons,
+  );
+  byId("models").append(card);
+  return { card, badge, text, figures, latency, rates, ratesScale, reasons };
+}
+
+function cardOf(name) {
+  if (!cards.has(name)) cards.set(name, newCard(name));
+  return cards.get(name);
+}
+
+function showModel(model, withFlink) {
+  const { card, badge, text, figures, reasons } = cardOf(model.name);
+  card.dataset.state = model.state;
+  badge.dataset.mark = MARKS[model.state];
+  say(badge, WORDS[model.state]);
+  say(text, model.text);
+  showFigures(figures, {
+    "asked, a second": rate(model.asked_per_s),
+    "scored, a second": rate(model.scored_per_s),
+    "waiting": count(model.waiting),
+    ...(withFlink ? { "in flight, of": `${count(model.in_flight)} / ${count(model.limit)}` } : {}),
+    "half within": seconds(model.p50_s),
+    "99 of 100 within": seconds(model.p99_s),
+    ...(withFlink ? { "Lift Wing: half": seconds(model.call_p50_s), "added: half": seconds(model.added_p50_s) } : {}),
+  });
+  showReasons(reasons, model.failures);
+}
+
+function showFigures(list, figures) {
+  const names = Object.keys(figures);
+  if (list.childElementCount !== names.length) {
+    list.replaceChildren(...names.map((name) => element("div", {}, element("dt", { textContent: name }), element("dd"))));
+  }
+  names.forEach((name, index) => say(list.children[index].querySelector("dd"), figures[name]));
+}
+
+function showReasons(list, reasons, nothing = "") {
+  const lines = reasons.map(([reason, times]) => element("li", {}, element("b", { textContent: count(times) }), element("bdi", { textContent: reason })));
+  list.replaceChildren(...(lines.length || !nothing ? lines : [element("li", { textContent: nothing })]));
+}
+
+function showSummary(board) {
+  const wrong = board.models.filter((model) => WRONG.includes(model.state));
+  const parked = board.models.filter((model) => model.state === "parked");
+  const all = `${board.models.length} model${board.models.length === 1 ? "" : "s"}`;
+  const rest = parked.length ? `, ${parked.map((model) => model.name).join(", ")} parked` : "";
+  const named = wrong.map((model) => `${model.name} is ${WORDS[model.state]}`).join(", ");
+  say(byId("summary"), wrong.length ? `${wrong.length} of ${all} need${wrong.length === 1 ? "s" : ""} a look: ${named}${rest}` : `${all}, none needs a look${rest}`);
+  document.title = wrong.length ? `(${wrong.length}) revision scores` : "revision scores";
+  say(byId("sources"), `Kafka ${board.kafka}${board.flink ? `, Flink ${board.flink}` : ""}, Lift Wing ${board.lift_wing}; as of ${clock(board.at)} UTC`);
+}
+
+function showTotals(board) {
+  const sum = (name) => board.models.reduce((total, model) => total + model[name], 0);
+  showFigures(byId("totals"), {
+    "events a second": rate(board.events_per_s),
+    "calls asked, a second": rate(sum("asked_per_s")),
+    "scores a second": rate(sum("scored_per_s")),
+    "failures a second": rate(sum("failed_per_s")),
+    "waiting": count(sum("waiting")),
+  });
+}
+
+function showWikis(board) {
+  const most = Math.max(1, ...board.wikis.map((wiki) => wiki.edits));
+  byId("wikis").replaceChildren(...board.wikis.map((wiki) => {
+    const bar = element("span", { className: "bar" });
+    bar.style.width = `${(9 * wiki.edits) / most}em`;
+    return element(
+      "tr", {}, element("td", { textContent: wiki.wiki }), element("td", {}, count(wiki.edits), bar),
+      element("td", { textContent: count(wiki.scores) }), element("td", { textContent: count(wiki.failures) }),
+    );
+  }));
+  const others = board.wikis_in_all - board.wikis.length;
+  say(byId("other-wikis"), board.wikis.length ? `Last ten minutes${others ? `; ${others} other wikis had edits too` : ""}.` : "No wiki had an edit in the last ten minutes.");
+}
+
+function showLatest(board) {
+  const table = byId("latest");
+  if (table.matches(":hover") || table.contains(document.activeElement)) return; // somebody reads it, or is about to click
+  table.replaceChildren(...board.latest.map((score) => {
+    const title = element("bdi", { textContent: score.title || "(no title)" });
+    const page = score.diff ? element("a", { href: score.diff, rel: "noreferrer", target: "_blank" }, title) : title;
+    return element(
+      "tr", {}, ...[clock(score.at), score.wiki].map((textContent) => element("td", { textContent })), element("td", {}, page),
+      ...[score.model, score.said, seconds(score.seconds)].map((textContent) => element("td", { textContent })),
+    );
+  }));
+  if (!board.latest.length) table.replaceChildren(element("tr", {}, element("td", { colSpan: 6, textContent: "No score has come yet." })));
+}
+
+function showBoard(board) {
+  lastNews = performance.now();
+  at = board.at;
+  document.body.classList.remove("lost");
+  document.body.classList.toggle("with-flink", board.flink !== null);
+  showSummary(board);
+  byId("notes").replaceChildren(...board.notes.map((textContent) => element("li", { textContent })));
+  showTotals(board);
+  board.models.forEach((model) => showModel(model, board.flink !== null));
+  showWikis(board);
+  const ofModels = board.models.flatMap((model) => model.failures.map(([reason, times]) => [`${model.name}: ${reason}`, times]));
+  showReasons(byId("failures"), [...board.other_failures, ...ofModels].sort((one, other) => other[1] - one[1]), "None in the last ten minutes.");
+  showLatest(board);
+}
+
+function showLines(lines) {
+  for (const [name, { asked, scored, p50, p99, call_p50: call }] of Object.entries(lines.models)) {
+    const { latency, rates, ratesScale } = cardOf(name);
+    draw(latency, { p99, call, p50 }, SECONDS);
+    const most = highest(asked, scored);
+    draw(rates, { asked, scored }, upTo(most), ["asked"]);
+    say(ratesScale, `a second, up to ${rate(most)}`);
+  }
+}
+
+function showLost() {
+  if (performance.now() - lastNews < LOST_AFTER_MS) return;
+  document.body.classList.add("lost");
+  say(byId("summary"), at ? `No news from \`watch\` since ${clock(at)} UTC; is it still running?` : "No news from `watch` yet; is it running?");
+}
+
+const source = new EventSource("events");
+source.addEventListener("board", (event) => showBoard(JSON.parse(event.data)));
+source.addEventListener("lines", (event) => showLines(JSON.parse(event.data)));
+setInterval(showLost, 1000);

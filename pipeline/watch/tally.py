@@ -1,0 +1,148 @@
+"""What the topics of a stream tell of all models and wikis, out of each message as it comes."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from pipeline.kafka_settings import failure_topics, input_topics
+from pipeline.watch.of_model import Key, OfModel
+from pipeline.watch.recent import RecentCounts
+from transforms.failures import alike, origin_of
+from transforms.models import Configuration
+from transforms.read_events import NotAnEvent, check, is_canary, parse
+from transforms.score_events import Said, said_in
+from transforms.select_models import Selection
+from transforms.source_events import rev_id_of, wiki_of
+
+_LATEST = 12
+_LONGEST_TITLE, _LONGEST_REASON = 200, 300
+_DOMAIN = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+")
+
+
+@dataclass(frozen=True)
+class ShownScore:
+    """A score as people read it."""
+
+    at: float
+    model: str
+    wiki: str
+    title: str
+    said: str
+    seconds: float | None  # after its edit
+    diff: str | None  # address
+
+
+class Tally:
+    """`unreadable`: messages of the topics of scores and failures that are none, by topic; `no_events`: of the input that are no event."""
+
+    def __init__(self, configuration: Configuration, topics: list[str] | None = None) -> None:
+        inputs = topics or input_topics(configuration, None)
+        datacenters = list(dict.fromkeys(topic.partition(".")[0] for topic in inputs))
+        self._selection = Selection(configuration.models)
+        self._inputs = set(inputs)
+        self._scores = {f"{datacenter}.{model.stream}": model.name for datacenter in datacenters for model in configuration.models.values() if is_on(model)}
+        self._failures = {topic for topic in failure_topics(configuration, None) if topic.partition(".")[0] in datacenters}
+        self.models = {model.name: OfModel(configuration.lift_wing.max_age_s) for model in configuration.models.values() if is_on(model)}
+        self.edits, self.scores, self.failures = RecentCounts(), RecentCounts(), RecentCounts()  # by wiki
+        self.without_model = RecentCounts()  # failures before any model was asked, by reason
+        self.events = RecentCounts()  # of any wiki, canary events too
+        self.latest: deque[ShownScore] = deque(maxlen=_LATEST)
+        self.unreadable: Counter[str] = Counter()
+        self.last_event: float | None = None
+
+    @property
+    def topics(self) -> list[str]:
+        return [*sorted(self._inputs), *self._scores, *sorted(self._failures)]
+
+    def take(self, topic: str, value: bytes | None, at: float, now: float) -> None:
+        """One message, with Kafka's time."""
+        if topic in self._inputs:
+            self._take_event(value or b"", at, now)
+            return
+        try:
+            event = parse(value or b"")
+            if topic in self._failures:
+                self._take_failure(event, at, now)
+            else:
+                self._take_score(self._scores[topic], event, at, now)
+        except (NotAnEvent, LookupError, TypeError, AttributeError):
+            self.unreadable[topic] += 1
+
+    def begin(self) -> None:
+        """All that was there before the page is taken."""
+        for model in self.models.values():
+            model.begin()
+
+    def forget(self, now: float, parked: set[str]) -> None:
+        """What is older than ten minutes."""
+        for name, model in self.models.items():
+            model.forget(now, name in parked)
+        for counts in (self.edits, self.scores, self.failures, self.without_model, self.events):
+            counts.forget(now)
+
+    def _take_event(self, value: bytes, at: float, now: float) -> None:
+        self.last_event = max(min(at, now), self.last_event or 0.0)
+        self.events.add("event", at, now)
+        try:
+            raw = parse(value)
+            if is_canary(raw):
+                return
+            check(raw)
+        except NotAnEvent:
+            return  # of which the stream makes a failure
+        self.edits.add(wiki_of(raw), at, now)
+        for endpoint in self._selection.endpoints(raw):
+            self.models[endpoint.model].asked(_key(raw), at, now)
+
+    def _take_score(self, name: str, event: Mapping[str, Any], at: float, now: float) -> None:
+        key, said = _key(event), said_in(event, name)
+        seconds = self.models[name].answered(key, at, now)
+        self.scores.add(key[0], at, now)
+        self.latest.append(_shown(event, name, said, at, seconds))
+
+    def _take_failure(self, event: Mapping[str, Any], at: float, now: float) -> None:
+        (_step, name), reason = origin_of(event), alike(event)[:_LONGEST_REASON]
+        if name not in self.models:
+            self.without_model.add(reason, at, now)
+            return
+        try:
+            key = _key(orjson.loads(event["raw_event"]))
+        except (orjson.JSONDecodeError, TypeError):  # it was cut
+            key = "", 0
+        self.models[name].answered(key, at, now, reason)
+        self.failures.add(key[0], at, now)
+
+
+def is_on(model: Any) -> bool:
+    """Whether any endpoint is."""
+    return any(endpoint.enabled for endpoint in model.endpoints.values())
+
+
+def _key(event: Mapping[str, Any]) -> Key:
+    wiki, rev_id = wiki_of(event), rev_id_of(event)
+    if not isinstance(wiki, str) or not isinstance(rev_id, int):
+        raise TypeError("no wiki and revision")
+    return wiki, rev_id
+
+
+def _shown(event: Mapping[str, Any], name: str, said: Said, at: float, seconds: float | None) -> ShownScore:
+    key, meta = _key(event), event.get("meta") or {}
+    title = str(event.get("page_title") or (event.get("page") or {}).get("page_title") or "")[:_LONGEST_TITLE].replace("_", " ")
+    domain = meta.get("domain")
+    diff = f"https://{domain}/w/index.php?diff={key[1]}" if isinstance(domain, str) and _DOMAIN.fullmatch(domain) else None
+    return ShownScore(at, name, key[0], title, _words(said), seconds, diff)
+
+
+def _words(said: Said) -> str:
+    """Such as: false (true 0.012); a prediction with its probability."""
+    told = ", ".join(said.predictions) or "nothing"
+    if "true" in said.probabilities:
+        return f"{told} (true {said.probabilities['true']:.3f})"
+    likely = max(said.probabilities.items(), key=lambda item: item[1], default=None)
+    return f"{told} ({likely[0]} {likely[1]:.3f})" if likely else told
