@@ -25,8 +25,8 @@ def misdirected(request: web.BaseRequest, service: Service) -> web.Response | No
     path = request.raw_path
     if path != service.path and (path := unquote(path)) != service.path:
         prefix, suffix = "/v1/models/", ":predict"
-        if path.startswith(prefix) and path.endswith(suffix):
-            return json(usual_body(404, path[len(prefix) : -len(suffix)], 0), 404)
+        if path.startswith(prefix) and (path.endswith(suffix) or request.method == "GET"):
+            return json(usual_body(404, path[len(prefix) :].removesuffix(suffix), 0), 404)
         return json({"detail": "Not Found"}, 404)
     return None if request.method == "POST" else json({"detail": "Method Not Allowed"}, 405)
 

@@ -32,7 +32,8 @@ class Service:
     def __post_init__(self) -> None:
         self.name = self.model if self.wiki == ALL_WIKIS else f"{self.wiki}-{self.model}"
         self.host = f"{self.service or self.name}.{self.namespace}.wikimedia.org"
-        self.path = f"/v1/models/{self.name}:predict"
+        self.readiness_path = f"/v1/models/{self.name}"
+        self.path = f"{self.readiness_path}:predict"
 
     def attempt(self, rev_id: int) -> int:
         """Which call of this revision this is, the first being 1; always 1 without records."""

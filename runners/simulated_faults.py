@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 MODES = ("status", "slow", "hang", "drop", "garbage", "html", "redirect", "truncated", "huge", "empty", "other_revision", "refuse")
+_OF_SERVICE = ("status", "slow", "hang", "drop")  # may be of the service and not of an answer alone
 GARBAGE = "<html><body>upstream said something else"
 HTML = "<!doctype html><html><head><title>Wikimedia Error</title></head><body>Our servers are currently under maintenance</body></html>"
 
@@ -45,6 +46,11 @@ class Rule:
             raise ValueError(f"mode: expected one of {', '.join(MODES)}, got {self.mode!r}")
         if self.mode == "redirect" and not self.location:
             raise ValueError("location: expected the address that `redirect` leads to, got nothing")
+
+    def is_of_service(self, wiki: str, model: str) -> bool:
+        """Whether the service itself is in this state, whatever it is asked."""
+        of_one = self.rev_id is not None or self.times is not None or self.model not in (None, model) or self.wiki not in (None, wiki)
+        return not of_one and self.mode in _OF_SERVICE
 
     def takes(self, wiki: str, model: str, rev_id: int) -> bool:
         """Whether this call is for this rule; counts it if so."""

@@ -63,6 +63,8 @@ class Gateway:
         service = public or self.services.get(host) or self.services.get(host.partition(":")[0])
         if service is None:
             return await self._operate(request)
+        if request.method == "GET" and request.raw_path == service.readiness_path:
+            return await self._ready(request, service)
         started = perf_counter()
         service.total += 1
         service.in_flight += 1
@@ -77,6 +79,17 @@ class Gateway:
             service.answered[response.status] += 1
             response.headers["X-Simulated-Seconds"] = f"{perf_counter() - started:.4f}"
         return response
+
+    async def _ready(self, request: web.BaseRequest, service: Service) -> web.Response:
+        """KServe's answer to whether the model is loaded. It counts as no call; a fault of all calls of the service holds for it too."""
+        fault = next((rule for rule in self.rules if rule.is_of_service(service.wiki, service.model)), None)
+        if fault is not None and fault.mode in ("hang", "slow"):
+            await self._hold(service, 0, 1, fault)
+        elif fault is not None and fault.mode == "drop" and request.transport:
+            request.transport.close()
+        elif fault is not None:
+            return answers.faulty(fault, service, 0, False)
+        return answers.json({"name": service.name, "ready": True})
 
     async def _predict(self, request: web.BaseRequest, service: Service, started: float) -> web.StreamResponse:
         if "Expect" in request.headers and request.transport:  # curl asks before it sends a whole event

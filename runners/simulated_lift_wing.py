@@ -6,6 +6,7 @@ Like the Istio gateway of the real one (helmfile.d/ml-services/ in wikimedia/ope
 Host header. It shares the machine with what is measured, so it answers from aiohttp's bare server: no routes, no access log.
 
     POST /v1/models/{wiki}-{model}:predict   a score
+    GET /v1/models/{wiki}-{model}            whether the model is loaded: 200, 404 where there is none
     POST /control, DELETE /control           set a fault (see simulated_faults.Rule); clear all faults, open the other port
     GET /stats, DELETE /stats                calls by model (a table for browsers); forget them
     GET /stats/revisions, /stats/seconds     how often each revision came; how long its last answer was held

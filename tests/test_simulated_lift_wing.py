@@ -196,6 +196,38 @@ def test_an_unknown_model_on_a_live_service_is_404(lift_wing: SimulatedLiftWing)
     assert (got.status_code, got.json()) == (404, {"error": "Model with name frwiki-damaging does not exist."})
 
 
+def readiness(url: str, path: str = "/v1/models/enwiki-damaging", of: str = host("enwiki", "damaging")) -> requests.Response:
+    return requests.get(url + path, headers={"Host": of}, timeout=1)
+
+
+def test_a_service_says_that_its_model_is_loaded(lift_wing: SimulatedLiftWing) -> None:
+    assert (readiness(lift_wing.url).status_code, readiness(lift_wing.url).json()) == (200, {"name": "enwiki-damaging", "ready": True})
+    of_all = readiness(lift_wing.url, "/v1/models/revertrisk-wikidata", "revertrisk-wikidata.revertrisk.wikimedia.org")
+    assert of_all.json() == {"name": "revertrisk-wikidata", "ready": True}
+    other = readiness(lift_wing.url, "/v1/models/frwiki-damaging")
+    assert (other.status_code, other.json()) == (404, {"error": "Model with name frwiki-damaging does not exist."})
+    assert readiness(lift_wing.url, of="enwiki-damaging.elsewhere.wikimedia.org").status_code == 404
+    assert lift_wing.stats()["calls"].get("damaging", {}).get("answered", {}) == {"404": 1}, "a question for readiness is no call"
+
+
+def test_a_fault_of_a_whole_service_is_told_for_its_readiness_too(lift_wing: SimulatedLiftWing) -> None:
+    lift_wing.control(mode="status", status=500, model="damaging", rev_id=7)
+    lift_wing.control(mode="status", status=500, model="damaging", times=1)
+    lift_wing.control(mode="garbage", model="damaging")
+    lift_wing.control(mode="status", status=503, model="goodfaith")
+    assert readiness(lift_wing.url).json()["ready"] is True, "these are faults of answers"
+    lift_wing.control(mode="status", status=503, model="damaging")
+    assert (readiness(lift_wing.url).status_code, readiness(lift_wing.url).text) == (503, "no healthy upstream")
+    lift_wing.clear()
+    lift_wing.control(mode="hang", wiki="enwiki")
+    with pytest.raises(requests.ReadTimeout):
+        readiness(lift_wing.url)
+    lift_wing.clear()
+    lift_wing.control(mode="drop", wiki="enwiki")
+    with pytest.raises(requests.ConnectionError):
+        readiness(lift_wing.url)
+
+
 @pytest.mark.parametrize(("method", "path", "status"), [("GET", "/v1/models/enwiki-damaging:predict", 405), ("POST", "/elsewhere", 404)])
 def test_other_requests_to_a_service(lift_wing: SimulatedLiftWing, method: str, path: str, status: int) -> None:
     assert requests.request(method, lift_wing.url + path, headers={"Host": host("enwiki", "damaging")}, timeout=5).status_code == status
