@@ -25,7 +25,14 @@ _STREAM = re.compile(r"[A-Za-z0-9._-]+")  # what Kafka allows in the name of a t
 
 
 class ConfigurationError(ValueError):
-    """All that is wrong in a models file, one line each: FILE: path.to.key: expected ..., got ...; how to repair."""
+    """All that is wrong in a models file, one line each: FILE: path.to.key: expected ..., got ...; how to repair.
+
+    `rest` is what can be told of the file all the same: the models that have a place and a stream; None when it does not say where Lift Wing is.
+    """
+
+    def __init__(self, problems: str, rest: Configuration | None = None) -> None:
+        super().__init__(problems)
+        self.rest = rest
 
 
 def load(path: str | Path) -> Configuration:
@@ -35,8 +42,15 @@ def load(path: str | Path) -> Configuration:
     if document := strict_yaml.read(Path(path), problems):
         configuration = _configuration(Section("", document, problems))
     if problems or configuration is None:
-        raise ConfigurationError("\n".join(f"{path}: {problem}" for problem in problems))
+        raise ConfigurationError("\n".join(f"{path}: {problem}" for problem in problems), _rest(configuration))
     return configuration
+
+
+def _rest(read: Configuration | None) -> Configuration | None:
+    if read is None or not read.lift_wing.url or not read.failure_stream:
+        return None
+    models = {name: model for name, model in read.models.items() if model.stream and all(endpoint.namespace for endpoint in model.endpoints.values())}
+    return replace(read, models=models)
 
 
 def _is_text(value: Any) -> bool:

@@ -16,6 +16,14 @@ _PATIENCE_S = 5.0
 
 
 def eventgates(given: str, configuration: Configuration) -> Mapping[str, str]:
+    """The EventGate of each datacenter, each of which answers. Raises WrongUse."""
+    found = addresses(given, configuration)
+    for url in found.values():
+        check_answers(url)
+    return found
+
+
+def addresses(given: str, configuration: Configuration) -> Mapping[str, str]:
     """Of `--output eventgate=URL` or `eventgate.eqiad=URL,eventgate.codfw=URL` the address of each datacenter. Raises WrongUse."""
     found: dict[str, str] = {}
     for part in given.split(","):
@@ -27,11 +35,21 @@ def eventgates(given: str, configuration: Configuration) -> Mapping[str, str]:
         found[place] = url if urlsplit(url).path.strip("/") else f"{url.rstrip('/')}/v1/events"
     if ALL not in found and (without := [name for name in configuration.datacenters if name not in found]):
         raise WrongUse(f"--output: expected an EventGate for {', '.join(without)} too; add eventgate.{without[0]}=URL")
-    for url in found.values():
-        try:
-            with requests.Session() as session:
-                session.trust_env = False  # as the sink has it
-                session.get(url, timeout=_PATIENCE_S)  # whatever it answers, it is there
-        except requests.RequestException as error:
-            raise WrongUse(f"--output: no EventGate answers at {url} ({error})") from error
     return found
+
+
+def check_answers(url: str) -> None:
+    """Raises WrongUse unless there is somebody."""
+    try:
+        with requests.Session() as session:
+            session.trust_env = False  # as the sink has it
+            session.get(url, timeout=_PATIENCE_S)  # whatever it answers, it is there
+    except requests.RequestException as error:
+        raise WrongUse(f"--output: no EventGate answers at {url} ({_innermost(error)}); start it, or name another") from error
+
+
+def _innermost(error: BaseException) -> str:
+    """What the system said, without the names of what stands between."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)

@@ -6,13 +6,17 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import zipfile
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 from pipeline import flink_settings
 from pipeline.servers import Server, find_java, free_port
 
 JAR = Path(__file__).parent.parent / "runners" / "flink" / "target" / "flink-job-server.jar"
+
+_VERSION_FILE = ".flink-runtime.version.properties"
 
 _JVM_OPTIONS = [
     "-XX:+ExitOnOutOfMemoryError",  # a process that is dead is replaced, one that is half dead is not
@@ -23,14 +27,31 @@ _JVM_OPTIONS = [
 ]
 
 
+def find_jar() -> Path:
+    """The jar that `make build` leaves. Raises FileNotFoundError."""
+    if not JAR.is_file():
+        raise FileNotFoundError(f"no Flink job server in {JAR}; build it: make build")
+    return JAR
+
+
+@cache
+def flink_version() -> str:
+    """Of the Flink in the jar, whose list of contents is long. Raises FileNotFoundError for one that is not there or not whole."""
+    try:
+        with zipfile.ZipFile(find_jar()) as jar:
+            lines = jar.read(_VERSION_FILE).decode().splitlines()
+        return next(line.removeprefix("project.version=") for line in lines if line.startswith("project.version="))
+    except (zipfile.BadZipFile, KeyError) as error:
+        raise FileNotFoundError(f"no Flink in {JAR} ({error}); remove it and build it again: make build") from error
+
+
 class OfTheJar(Server):
     """A main class of the fat jar, with `memory_mb` of heap. What Flink keeps on disk while it runs goes to a folder beside its log."""
 
     def __init__(self, name: str, memory_mb: int, main: Sequence[str], port: int, log: Path) -> None:
-        if not JAR.is_file():
-            raise FileNotFoundError(f"no Flink job server in {JAR}; build it: make build")
+        jar = find_jar()
         self._temporary = log.with_suffix(".tmp")
-        super().__init__(name, [find_java(), f"-Xmx{memory_mb}m", f"-Djava.io.tmpdir={self._temporary}", *_JVM_OPTIONS, "-cp", str(JAR), *main], port, log)
+        super().__init__(name, [find_java(), f"-Xmx{memory_mb}m", f"-Djava.io.tmpdir={self._temporary}", *_JVM_OPTIONS, "-cp", str(jar), *main], port, log)
 
     def start(self) -> None:
         shutil.rmtree(self._temporary, ignore_errors=True)  # Flink leaves what it had there when it is killed

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import requests
+
+from pipeline.wrong_use import WrongUse
 
 _OVER = ("FINISHED", "CANCELED", "FAILED")
 _PAUSE_S = 0.2
@@ -26,10 +29,31 @@ class FlinkRest:
     def __init__(self, address: str) -> None:
         self.address = address
 
+    def check_answers(self) -> None:
+        """Raises WrongUse."""
+        try:
+            self.jobs("")
+        except Unreachable as error:
+            raise WrongUse(f"--flink: {error}; start one, for instance: python -m runners.local_flink") from error
+
     def jobs(self, name: str) -> list[FlinkJob]:
         """The jobs of that name that are not over. Raises Unreachable."""
-        overview = self.ask("GET", "/jobs/overview").json()["jobs"]
+        overview = self._told("/jobs/overview", "jobs")
         return [FlinkJob(self, job["jid"]) for job in overview if job["name"] == name and job["state"] not in _OVER]
+
+    def version(self) -> str:
+        """Of Flink. Raises Unreachable."""
+        return str(self._told("/config", "flink-version"))
+
+    def free_slots(self) -> int:
+        """Raises Unreachable."""
+        return int(self._told("/overview", "slots-available"))
+
+    def _told(self, path: str, what: str) -> Any:
+        try:
+            return self.ask("GET", path).json()[what]
+        except (ValueError, TypeError, KeyError) as error:  # no JSON, or another server's
+            raise Unreachable(f"what answers at {self.address} is no JobManager") from error
 
     def ask(self, method: str, path: str, body: object = None) -> requests.Response:
         try:

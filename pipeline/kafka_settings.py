@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
@@ -20,6 +20,13 @@ from transforms.source_events import REVISION_CREATE, STREAMS
 _PATIENCE_S, _TRY_S = 5.0, 0.5
 _NO_PATIENCE = (KafkaError._AUTHENTICATION, KafkaError._SSL)  # waiting mends neither
 _UNREADABLE_PATH = set("${}:")  # marks of the references by which Kafka's Java clients find what is in the file
+
+
+class Absent(NamedTuple):
+    """Topics that a broker does not have."""
+
+    missing: list[str]
+    created: list[str]  # by the broker itself, as soon as somebody writes to them
 
 
 @dataclass(frozen=True)
@@ -59,12 +66,17 @@ class Kafka:
 
     def check_topics(self, read: Sequence[str], written: Sequence[str]) -> None:
         """Raises WrongUse when no broker lets us in, or topics are missing that it will not create by itself."""
+        if missing := self.absent(read, written).missing:
+            raise WrongUse(self.lacks(missing))
+
+    def absent(self, read: Sequence[str], written: Sequence[str]) -> Absent:
+        """Which of these topics are not there. Raises WrongUse when no broker lets us in."""
         admin, found = self._enter()
-        missing = [topic for topic in read if topic not in found.topics]
-        if any(topic not in found.topics for topic in written) and not _creates_topics(admin, found):
-            missing += [topic for topic in written if topic not in found.topics]
-        if missing:
-            raise WrongUse(f"--kafka: the broker at {self.address} has no topic {', '.join(missing)}; create what is missing: {self._create(missing)}")
+        missing, created = ([topic for topic in topics if topic not in found.topics] for topics in (read, written))
+        return Absent(missing, created) if not created or _creates_topics(admin, found) else Absent(missing + created, [])
+
+    def lacks(self, missing: Sequence[str]) -> str:
+        return f"--kafka: the broker at {self.address} has no topic {', '.join(missing)}; create what is missing: {self._create(missing)}"
 
     def _create(self, topics: Iterable[str]) -> str:
         entry = f" --command-config {shlex.quote(str(self.properties))}" if self.properties else ""
@@ -90,10 +102,14 @@ class Kafka:
 
     def _locked_out(self, error: KafkaError) -> str:
         why = error.str().rpartition(" (after ")[0] or error.str()
+        why, _, advice = why.partition(": broker certificate could not be verified")
+        if advice:  # of librdkafka, in words that are none of the properties file's
+            repair = "name the authority that signed its certificate as ssl.truststore.location in --kafka-properties, and the broker as the certificate does"
+            return f"--kafka: the broker at {self.address} cannot be trusted ({why}); {repair}"
         if _is_refusal(error):
             repair = "mend --kafka-properties" if self.properties else "say how to enter with --kafka-properties FILE"
             return f"--kafka: the broker at {self.address} does not let us in ({why}); {repair}"
-        return f"--kafka: no broker answers at {self.address} ({why})"
+        return f"--kafka: no broker answers at {self.address} ({why}); start it, or name another"
 
 
 def _is_refusal(error: KafkaError) -> bool:
@@ -115,7 +131,7 @@ def _creates_topics(admin: AdminClient, found: Any) -> bool:
 def input_topics(configuration: Configuration, given: str | None) -> list[str]:
     """Topics whose prefix is a datacenter of the models file: scores go out under the same prefix."""
     if given is None:
-        models = [model for model in configuration.models.values() if any(endpoint.enabled for endpoint in model.endpoints.values())]
+        models = [model for model in configuration.models.values() if model.active]
         sources = dict.fromkeys(model.source for model in models) or [REVISION_CREATE]
         return [f"{datacenter}.{STREAMS[source]}" for datacenter in configuration.datacenters for source in sources]
     return _of_datacenters("--input-topics", configuration, given)
@@ -138,7 +154,7 @@ def _of_datacenters(option: str, configuration: Configuration, given: str) -> li
 
 def output_topics(configuration: Configuration, read: Iterable[str], more: Sequence[str] = ()) -> list[str]:
     """Where scores and failures of what is read go: to a topic of each model that is on, and of `more` streams, below the same datacenter."""
-    models = [model for model in configuration.models.values() if any(endpoint.enabled for endpoint in model.endpoints.values())]
+    models = [model for model in configuration.models.values() if model.active]
     streams = [*(model.stream for model in models), *more, configuration.failure_stream]
     datacenters = dict.fromkeys(topic.partition(".")[0] for topic in read)
     return [f"{datacenter}.{stream}" for datacenter in datacenters for stream in streams]

@@ -6,16 +6,15 @@ import argparse
 import logging
 import threading
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipeline.alone import alone_in
+from pipeline import state_folder
 from pipeline.eventgates import eventgates
-from pipeline.flink_jobs import FlinkRest, Unreachable
+from pipeline.flink_jobs import FlinkRest
 from pipeline.graph import score_revisions
 from pipeline.kafka_settings import Kafka, input_topics, output_topics
 from pipeline.kept_running import keep_running
@@ -35,18 +34,15 @@ from transforms.wait_in_state import InState
 
 def run(configuration: Configuration, arguments: argparse.Namespace, options: list[str]) -> int:
     """Streams until SIGTERM or Ctrl-C. Gives 1 when Flink does not take the job, or somebody ends it there."""
-    if any(option.startswith("--runner") for option in options):
-        raise WrongUse("--runner: a stream runs on Flink; name a cluster with --flink HOST:PORT, or leave both out")
+    check_use(arguments, options)
     if arguments.flink:
-        _check_flink(arguments.flink)
-    topics = input_topics(configuration, arguments.input_topics)
+        FlinkRest(arguments.flink).check_answers()
+    topics, written = topics_of(configuration, arguments)
     kafka = Kafka(arguments.kafka, arguments.kafka_properties)
     gates = None if arguments.output == "kafka" else eventgates(arguments.output, configuration)
-    if arguments.combined is not None and not arguments.combined > 0:
-        raise WrongUse(f"--combined: expected a number of seconds above 0, got {arguments.combined:g}")
-    kafka.check_topics(topics, [] if gates else output_topics(configuration, topics, [STREAM] if arguments.combined else []))
-    state = arguments.state.resolve() / arguments.group
-    state.mkdir(parents=True, exist_ok=True)
+    kafka.check_topics(topics, written)
+    state = state_folder.folder_of(arguments)
+    state_folder.make(state)
     sink = EventGate(gates, configuration.failure_stream) if gates else KafkaStreams(kafka.address, configuration.failure_stream, kafka.properties)
     build = partial(_build, configuration, arguments, kafka, topics, sink)
     if arguments.job_jar:
@@ -56,14 +52,28 @@ def run(configuration: Configuration, arguments: argparse.Namespace, options: li
     flink = FlinkCluster(state, arguments.flink, arguments.workers) if arguments.flink else EmbeddedFlink(state, port, arguments.metrics_port)
     where = f"Flink at {arguments.flink or f'127.0.0.1:{port}'}, state and logs in {state}"
     ready = f"reading {', '.join(topics)} of {arguments.kafka}, asking {configuration.lift_wing.url}; {where}"
-    with _alone_in(state):
+    with state_folder.alone(state):
         _log_to(state / "driver.log")
         return keep_running(partial(flink.running, arguments.group, build, options), stop, Snapshots(state).savepoints, ready)
 
 
+def check_use(arguments: argparse.Namespace, options: Sequence[str]) -> None:
+    """Raises WrongUse for what can be told without looking anywhere."""
+    if any(option.startswith("--runner") for option in options):
+        raise WrongUse("--runner: a stream runs on Flink; name a cluster with --flink HOST:PORT, or leave both out")
+    if arguments.combined is not None and not arguments.combined > 0:
+        raise WrongUse(f"--combined: expected a number of seconds above 0, got {arguments.combined:g}")
+
+
+def topics_of(configuration: Configuration, arguments: argparse.Namespace) -> tuple[list[str], list[str]]:
+    """What a stream reads of Kafka and writes there; it writes nothing when EventGate does. Raises WrongUse."""
+    read = input_topics(configuration, arguments.input_topics)
+    return read, output_topics(configuration, read, [STREAM] if arguments.combined else []) if arguments.output == "kafka" else []
+
+
 def _write_job(arguments: argparse.Namespace, state: Path, build: Build, options: Sequence[str]) -> int:
     try:
-        with _alone_in(state):
+        with state_folder.alone(state):
             _log_to(state / "driver.log")
             write_job(arguments.job_jar.resolve(), state, arguments.workers, arguments.group, build, options)
     except (ServerError, FileNotFoundError, Lost) as error:
@@ -86,18 +96,6 @@ def _build(
     combine = CombineInState(configuration.models, SCHEMAS[arguments.combined_schema], arguments.combined) if arguments.combined else None
     score_revisions(pipeline, configuration, source, sink, InState(arguments.each_event_once), combine=combine)
     return pipeline
-
-
-def _check_flink(address: str) -> None:
-    try:
-        FlinkRest(address).jobs("")
-    except Unreachable as error:
-        raise WrongUse(f"--flink: {error}; start one, for instance: python -m runners.local_flink") from error
-
-
-def _alone_in(state: Path) -> AbstractContextManager[None]:
-    """Two runs in one place would take each other's checkpoints for their own."""
-    return alone_in(state, f"--state: another stream works in {state}; stop it, or name another --group or --state")
 
 
 def _log_to(file: Path) -> None:

@@ -35,7 +35,7 @@ class HttpAnswer:
 
 
 class HttpCalls:
-    """Posts JSON over connections that stay open. Every method runs on the loop's thread."""
+    """Calls over connections that stay open. Every method runs on the loop's thread."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, timeout_s: float, ca_file: str | None) -> None:
         self._loop = loop
@@ -52,10 +52,18 @@ class HttpCalls:
 
     def post(self, url: str, headers: list[str], body: bytes, done: Callable[[HttpAnswer], None]) -> None:
         handle = self._idle.pop() if self._idle else self._new_handle()
+        handle.setopt(pycurl.POSTFIELDS, body)
+        self._call(handle, url, headers, done)
+
+    def get(self, url: str, headers: list[str], done: Callable[[HttpAnswer], None]) -> None:
+        handle = self._idle.pop() if self._idle else self._new_handle()
+        handle.setopt(pycurl.HTTPGET, 1)
+        self._call(handle, url, headers, done)
+
+    def _call(self, handle: pycurl.Curl, url: str, headers: list[str], done: Callable[[HttpAnswer], None]) -> None:
         chunks: list[bytes] = []
         handle.setopt(pycurl.URL, url)
         handle.setopt(pycurl.HTTPHEADER, headers)
-        handle.setopt(pycurl.POSTFIELDS, body)
         handle.setopt(pycurl.WRITEFUNCTION, chunks.append)
         self._open[handle] = (chunks, done)
         self._multi.add_handle(handle)

@@ -41,6 +41,15 @@ class Counts(NamedTuple):
     broken: int = 0  # endpoints that get no calls but a probe now and then
 
 
+def headers_for(endpoint: Endpoint, settings: LiftWingSettings) -> list[str]:
+    headers = ["Content-Type: application/json", "Accept: application/json", "Expect:"]
+    if settings.by_host:
+        headers.append(f"Host: {endpoint.host}")
+    if settings.token:
+        headers.append(f"Authorization: Bearer {settings.token}")
+    return headers
+
+
 class LiftWing:
     """The calls of one worker process. `ask`, `seconds_to_wait` and `counts` may be called from any thread."""
 
@@ -141,19 +150,11 @@ class LiftWing:
             lane = self._lanes[endpoint.name] = Lane(
                 endpoint,
                 url=(endpoint.url or self._settings.url).rstrip("/") + endpoint.path,
-                headers=self._headers(endpoint),
+                headers=headers_for(endpoint, self._settings),
                 kind=KINDS[endpoint.kind],
                 limit=CallLimit(endpoint.concurrency),
             )
         return lane
-
-    def _headers(self, endpoint: Endpoint) -> list[str]:
-        headers = ["Content-Type: application/json", "Accept: application/json", "Expect:"]
-        if self._settings.by_host:
-            headers.append(f"Host: {endpoint.host}")
-        if self._settings.token:
-            headers.append(f"Authorization: Bearer {self._settings.token}")
-        return headers
 
     def _take_new(self) -> None:
         with self._lock:

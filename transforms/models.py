@@ -32,8 +32,13 @@ class Endpoint:
         return self.model if self.wiki == ANY_WIKI else f"{self.wiki}-{self.model}"
 
     @cached_property
+    def readiness_path(self) -> str:
+        """Where KServe tells whether the model is loaded."""
+        return f"/v1/models/{self.name}"
+
+    @cached_property
     def path(self) -> str:
-        return f"/v1/models/{self.name}:predict"
+        return f"{self.readiness_path}:predict"
 
     @cached_property
     def host(self) -> str:
@@ -59,6 +64,11 @@ class Model:
     def schema(self) -> str:
         """Of its events."""
         return KINDS[self.kind].schema
+
+    @property
+    def active(self) -> list[Endpoint]:
+        """Its endpoints that are on."""
+        return [endpoint for endpoint in self.endpoints.values() if endpoint.enabled]
 
     def endpoint(self, wiki: str) -> Endpoint | None:
         """Where a wiki's revisions are scored."""
