@@ -21,6 +21,7 @@ _ALLOWLIST = Path(__file__).parent / "event_sanitized_allowlist.yaml"
 _PUBLIC_STREAMS = "https://stream.wikimedia.org/v2/stream"
 _PUBLIC_RATE = 13.0  # 50,000 an hour is what the public gateway lets somebody without a token ask
 _WITH_PIPELINE = ("stream", "replay", "regenerate", "live")
+_WITH_BEAM_OPTIONS = (*_WITH_PIPELINE, "check")
 _MODULES = {"models": "list_models", "watch": "watch.command"}  # where it is not the command's name
 
 
@@ -39,12 +40,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: argparse.Namespace, beam_options: list[str]) -> int:
     runs_a_pipeline = arguments.command in _WITH_PIPELINE
-    if beam_options and not runs_a_pipeline:
+    if beam_options and arguments.command not in _WITH_BEAM_OPTIONS:
         raise WrongUse(f"unknown option {beam_options[0]}; see revision-scores {arguments.command} --help")
     if arguments.command == "demo":
         return _demo(arguments)
     if arguments.command == "import-changeprop":
         return import_changeprop.run(arguments)
+    if arguments.command == "check":
+        checked: int = importlib.import_module("pipeline.check").run(arguments, beam_options)
+        return checked
     configuration = narrowed(load(arguments.models), arguments)
     command = importlib.import_module(f"pipeline.{_MODULES.get(arguments.command, arguments.command)}")  # what the others need not load
     if runs_a_pipeline:
@@ -100,41 +104,49 @@ def _parser() -> _Parser:
         "--kafka-properties", type=Path, metavar="FILE", help="TLS and SASL, in the words of Kafka's Java clients; a cluster reads it by the same path"
     )
 
-    def command(name: str, parents: list[_Parser], text: str, example: str) -> _Parser:
-        return commands.add_parser(
-            name, parents=parents, help=text, description=text[0].upper() + text[1:] + ".", epilog=f"example: revision-scores {example}", allow_abbrev=False
-        )
-
-    stream = command(
-        "stream",
-        [models, some, kafka],
-        "score events as they come, from Kafka to Kafka, on Flink",
-        "stream --kafka broker:9092 --lift-wing http://127.0.0.1:8080",
-    )
-    stream.add_argument("--input-topics", metavar="TOPICS", help="with commas between (default: what the models want, of each datacenter)")
-    stream.add_argument(
+    streaming = _Parser(add_help=False, allow_abbrev=False)
+    streaming.add_argument("--input-topics", metavar="TOPICS", help="with commas between (default: what the models want, of each datacenter)")
+    streaming.add_argument(
         "--output",
         default="kafka",
         metavar="WHERE",
         help="where scores go: kafka, eventgate=URL, or eventgate.DATACENTER=URL for each with commas between (default: kafka)",
     )
-    stream.add_argument("--group", default="revision-scores", help="Kafka consumer group, and the name of the state (default: revision-scores)")
-    stream.add_argument("--from", dest="start", choices=["earliest", "latest"], default="latest", help="where a new group begins (default: latest)")
-    stream.add_argument("--each-event-once", action="store_true", help="drop an event whose meta.id came within the last hour")
-    stream.add_argument("--state", type=Path, default=Path("revision-scores-state"), metavar="DIR", help="checkpoints and logs; a new run goes on from here")
-    stream.add_argument("--flink", metavar="HOST:PORT", help="JobManager of a cluster that has --state too (default: a Flink inside this command)")
-    stream.add_argument(
+    streaming.add_argument("--group", default="revision-scores", help="Kafka consumer group, and the name of the state (default: revision-scores)")
+    streaming.add_argument("--from", dest="start", choices=["earliest", "latest"], default="latest", help="where a new group begins (default: latest)")
+    streaming.add_argument("--each-event-once", action="store_true", help="drop an event whose meta.id came within the last hour")
+    streaming.add_argument("--state", type=Path, default=Path("revision-scores-state"), metavar="DIR", help="checkpoints and logs; a new run goes on from here")
+    streaming.add_argument("--flink", metavar="HOST:PORT", help="JobManager of a cluster that has --state too (default: a Flink inside this command)")
+    streaming.add_argument(
         "--workers",
         metavar="HOST:PORT",
         default="127.0.0.1:50000",
         help="with --flink: Python workers, as a TaskManager sees them (default: 127.0.0.1:50000)",
     )
-    stream.add_argument(
+    streaming.add_argument(
         "--combined", type=float, metavar="SECONDS", help="also the legacy mediawiki.revision-score, one event a revision, of what came within so long"
     )
-    stream.add_argument("--combined-schema", choices=["2.0.0", "3.0.0"], default="3.0.0", help="of /mediawiki/revision/score (default: 3.0.0)")
-    stream.add_argument("--job-jar", type=Path, metavar="FILE", help="write the job for a cluster that runs it by itself (Kubernetes), and end")
-    stream.add_argument("--metrics-port", type=int, metavar="PORT", help="without --flink: where Prometheus finds metrics (default: nowhere)")
+    streaming.add_argument("--combined-schema", choices=["2.0.0", "3.0.0"], default="3.0.0", help="of /mediawiki/revision/score (default: 3.0.0)")
+    streaming.add_argument("--job-jar", type=Path, metavar="FILE", help="write the job for a cluster that runs it by itself (Kubernetes), and end")
+    streaming.add_argument("--metrics-port", type=int, metavar="PORT", help="without --flink: where Prometheus finds metrics (default: nowhere)")
+
+    def command(name: str, parents: list[_Parser], text: str, example: str) -> _Parser:
+        return commands.add_parser(
+            name, parents=parents, help=text, description=text[0].upper() + text[1:] + ".", epilog=f"example: revision-scores {example}", allow_abbrev=False
+        )
+
+    command(
+        "stream",
+        [models, some, kafka, streaming],
+        "score events as they come, from Kafka to Kafka, on Flink",
+        "stream --kafka broker:9092 --lift-wing http://127.0.0.1:8080",
+    )
+    command(
+        "check",
+        [models, some, kafka, streaming],
+        "look at all that a run of `stream` with the same options needs, and say what is wrong",
+        "check --kafka broker:9092 --lift-wing http://127.0.0.1:8080",
+    )
 
     replay = command(
         "replay",

@@ -304,7 +304,7 @@ def test_all_errors_of_a_models_file_are_told_at_once(capsys: pytest.CaptureFixt
 
 
 def test_help_shows_an_example(capsys: pytest.CaptureFixture[str]) -> None:
-    for name in ("stream", "regenerate", "explain", "models", "demo"):
+    for name in ("stream", "check", "regenerate", "explain", "models", "demo"):
         with pytest.raises(SystemExit) as done:
             main([name, "--help"])
         assert done.value.code == 0

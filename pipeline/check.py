@@ -1,0 +1,197 @@
+"""The command `check`: looks at all that a run of `stream` with the same options needs, before there is one. It changes nothing."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import socket
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import fastjsonschema
+import yaml
+
+import schemas
+from pipeline import beam_options, check_flink, check_lift_wing, state_folder
+from pipeline.configuration import ConfigurationError, load
+from pipeline.eventgates import addresses, check_answers
+from pipeline.findings import Finding, ok, tell, unseen, wrong
+from pipeline.flink import find_jar
+from pipeline.kafka_settings import Kafka
+from pipeline.narrowing import narrowed
+from pipeline.servers import ServerError, find_java
+from pipeline.stream import check_use, topics_of
+from pipeline.wrong_use import WrongUse
+from transforms.combined_scores import SCHEMAS, STREAM
+from transforms.models import Configuration
+
+_UNREADABLE = "the models file does not say"
+
+
+def run(arguments: argparse.Namespace, options: list[str]) -> int:
+    """Looks at everything, whatever else is wrong, and so takes as long as the slowest look. Gives 1 when something is wrong."""
+    configuration, of_models = models(arguments)
+    looks: list[Callable[[], Iterable[Finding]]] = [
+        partial(usage, arguments, options),
+        partial(java),
+        partial(jar),
+        partial(kafka, configuration, arguments),
+        partial(eventgate, configuration, arguments),
+        partial(check_lift_wing.look, configuration),
+        partial(event_schemas, configuration, arguments),
+        partial(state, arguments),
+        partial(metrics, arguments),
+    ]
+    if arguments.flink:
+        looks.append(partial(check_flink.look, arguments, options))
+    with ThreadPoolExecutor(len(looks)) as pool:
+        found = pool.map(lambda look: list(look()), looks)
+    return tell([*of_models, *(finding for findings in found for finding in findings)])
+
+
+def models(arguments: argparse.Namespace) -> tuple[Configuration | None, list[Finding]]:
+    """The models file as far as it can be read, so that a slip in it hides nothing else; and all that is wrong with it."""
+    findings = []
+    try:
+        configuration: Configuration | None = load(arguments.models)
+    except ConfigurationError as error:
+        configuration = error.rest
+        findings = [wrong("models", problem) for problem in str(error).splitlines()]
+    if configuration is None:
+        return None, findings
+    try:
+        configuration = narrowed(configuration, arguments)
+    except WrongUse as error:
+        return None, [*findings, wrong("models", error)]
+    return configuration, findings or [ok("models", _counts(configuration, arguments))]
+
+
+def _counts(configuration: Configuration, arguments: argparse.Namespace) -> str:
+    active = [model.active for model in configuration.models.values() if model.active]
+    return f"{len(active)} models, {sum(map(len, active))} endpoints of {arguments.models}"
+
+
+def usage(arguments: argparse.Namespace, options: Sequence[str]) -> Iterator[Finding]:
+    """Options that exclude each other, and Beam's."""
+    try:
+        check_use(arguments, options)
+    except WrongUse as error:
+        yield wrong("options", error)
+    try:
+        beam_options.check(options)
+    except WrongUse as error:
+        unknown = re.match(r"unknown option --\w+(?=;)", str(error))  # without a dash, as those of Flink's runner are
+        yield unseen("options", f"{unknown[0]} to Beam, but Flink's runner may know it, and tells at the start") if unknown else wrong("options", error)
+
+
+def java() -> Iterator[Finding]:
+    try:
+        yield ok("java", find_java())
+    except ServerError as error:
+        yield wrong("java", error)
+
+
+def jar() -> Iterator[Finding]:
+    try:
+        yield ok("jar", str(find_jar()))
+    except FileNotFoundError as error:
+        yield wrong("jar", error)
+
+
+def kafka(configuration: Configuration | None, arguments: argparse.Namespace) -> Iterator[Finding]:
+    """The broker, and the topics at it."""
+    read: list[str] = []
+    written: list[str] = []
+    hidden = None if configuration else unseen("topics", _UNREADABLE)
+    try:
+        read, written = topics_of(configuration, arguments) if configuration else ([], [])
+    except WrongUse as error:
+        hidden = wrong("topics", error)
+    try:
+        broker = Kafka(arguments.kafka, arguments.kafka_properties)
+        absent = broker.absent(read, written)
+    except WrongUse as error:
+        yield wrong("kafka", error)
+        yield hidden or unseen("topics", f"no broker tells of the {len(read)} to read and the {len(written)} to write")
+        return
+    yield ok("kafka", f"the broker at {arguments.kafka} lets us in")
+    if hidden or absent.missing:
+        yield hidden or wrong("topics", broker.lacks(absent.missing))
+    else:
+        created = f", of which the broker creates {len(absent.created)}" if absent.created else ""
+        yield ok("topics", f"{len(read)} to read, {len(written)} to write{created}")
+
+
+def eventgate(configuration: Configuration | None, arguments: argparse.Namespace) -> Iterator[Finding]:
+    """Each that `--output` names."""
+    if arguments.output == "kafka":
+        return
+    if configuration is None:
+        yield unseen("eventgate", f"{_UNREADABLE} of which datacenters")
+        return
+    try:
+        urls = dict.fromkeys(addresses(arguments.output, configuration).values())
+    except WrongUse as error:
+        yield wrong("eventgate", error)
+        return
+    for url in urls:
+        try:
+            check_answers(url)
+            yield ok("eventgate", f"somebody answers at {url}")
+        except WrongUse as error:
+            yield wrong("eventgate", error)
+
+
+def event_schemas(configuration: Configuration | None, arguments: argparse.Namespace) -> list[Finding]:
+    """Those of all streams that are written."""
+    if configuration is None:
+        return [unseen("schemas", _UNREADABLE)]
+    streams = {configuration.failure_stream: schemas.ERROR} | ({STREAM: SCHEMAS[arguments.combined_schema]} if arguments.combined else {})
+    streams |= {model.stream: model.schema for model in configuration.models.values() if model.active}
+    problems = {stream: problem for stream, uri in streams.items() if (problem := schema_problem(uri))}
+    return [wrong("schemas", text) for text in _by_problem(problems)] or [ok("schemas", ", ".join(sorted(set(streams.values()))))]
+
+
+def schema_problem(uri: str) -> str:
+    """Why events cannot be held against the schema, if they cannot."""
+    try:
+        schemas.validator(uri)
+    except KeyError as error:
+        return str(error.args[0])
+    except (OSError, yaml.YAMLError, fastjsonschema.JsonSchemaDefinitionException) as error:
+        return f"the schema {uri} cannot be used: {error}"
+    return ""
+
+
+def _by_problem(problems: Mapping[str, str]) -> Iterator[str]:
+    for problem in dict.fromkeys(problems.values()):
+        yield f"{problem}, for {', '.join(stream for stream, its in problems.items() if its == problem)}; install revision-scores again"
+
+
+def state(arguments: argparse.Namespace) -> Iterator[Finding]:
+    folder = state_folder.folder_of(arguments)
+    try:
+        state_folder.check(folder)
+        yield ok("state", str(folder))
+    except WrongUse as error:
+        yield wrong("state", error)
+
+
+def metrics(arguments: argparse.Namespace) -> Iterator[Finding]:
+    """The port, as Flink opens it: on all addresses, and though a connection of its last owner has not died away."""
+    port = arguments.metrics_port
+    if port is None:
+        return
+    if arguments.flink:
+        yield unseen("metrics", "--metrics-port does nothing with --flink, where the cluster's settings say it")
+        return
+    try:
+        with socket.socket() as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(("", port))
+            listener.listen()
+        yield ok("metrics", f"port {port} is free")
+    except (OSError, OverflowError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is none"
+        yield wrong("metrics", f"--metrics-port: expected a free port, got {port} ({why}); name another, or end who has it")
