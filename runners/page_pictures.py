@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import requests
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, ViewportSize, sync_playwright
 
 from pipeline.configuration import load
 from pipeline.kafka_settings import input_topics, output_topics
@@ -22,7 +22,7 @@ from runners.programs import ROOT, Program, SimulatedLiftWingProgram
 
 _EVENTS_PER_SECOND, _SECONDS = 20, 400
 _HUNG = "damaging"
-_WIDE, _PHONE = {"width": 1240, "height": 860}, {"width": 390, "height": 844}
+_WIDE, _PHONE = ViewportSize(width=1240, height=860), ViewportSize(width=390, height=844)
 _PATIENCE_MS, _TEN_SLICES_MS = 120_000, 50_000
 
 
@@ -60,7 +60,7 @@ def _take_pictures(page: Page, lift_wing: str, folder: Path) -> None:
     page.wait_for_timeout(_TEN_SLICES_MS)
     page.screenshot(path=folder / "back.png")
     page.emulate_media(color_scheme="dark")
-    page.set_viewport_size(_PHONE)  # type: ignore[arg-type]  # its TypedDict
+    page.set_viewport_size(_PHONE)
     page.screenshot(path=folder / "phone.png")
 
 

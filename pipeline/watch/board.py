@@ -29,7 +29,7 @@ class BoardMaker:
 
     def __init__(self, configuration: Configuration, tally: Tally, messages: Messages, flink: FlinkGauges | None) -> None:
         self._configuration, self._tally, self._messages, self._flink = configuration, tally, messages, flink
-        self.parked = {name for name in tally.models if all(endpoint.concurrency == 0 for endpoint in self._endpoints(name))}
+        self.parked = {name for name in tally.models if all(endpoint.concurrency == 0 for endpoint in configuration.models[name].active)}
 
     def board(self, now: float) -> Board:
         gauges = self._flink.by_model if self._flink else {}
@@ -63,11 +63,8 @@ class BoardMaker:
             if "call_ms_p50" in gauges:
                 self._tally.models[name].note_calls(gauges["call_ms_p50"] / 1000, gauges.get("call_ms_p99", 0) / 1000, now)
 
-    def _endpoints(self, name: str) -> list[Any]:
-        return [endpoint for endpoint in self._configuration.models[name].endpoints.values() if endpoint.enabled]
-
     def _model(self, name: str, model: OfModel, gauges: Gauges, now: float) -> Board:
-        found = verdict(model, len(self._endpoints(name)), name in self.parked, self._configuration.lift_wing.timeout_s, gauges, now)
+        found = verdict(model, len(self._configuration.models[name].active), name in self.parked, self._configuration.lift_wing.timeout_s, gauges, now)
         recent, minute = model.last(_RATE_SLICES, now), model.last(_MINUTE, now)
         p50, p99 = quantile_of(minute, 0.5), quantile_of(minute, 0.99)
         call_p50, call_p99 = (gauges[kind] / 1000 if kind in gauges else None for kind in ("call_ms_p50", "call_ms_p99"))

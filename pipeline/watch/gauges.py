@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
 
@@ -26,7 +25,7 @@ class FlinkGauges:
         self.address, self._rest, self._job = address, FlinkRest(address), job
         self._wanted = {f"ScoreWithLiftWing_{kind}_{model}": (model, kind) for model in models for kind in (*_SUMS, *_MOSTS)}
         self._names: dict[str, dict[str, str]] = {}  # by vertex, our name by Flink's
-        self._names_due = 0.0
+        self._names_of, self._names_due = "", 0.0
         self.by_model: Mapping[str, Gauges] = {}
         self.trouble = f"Flink at {address} has not answered yet."
         threading.Thread(target=self._keep_looking, name="flink gauges", daemon=True).start()
@@ -35,7 +34,7 @@ class FlinkGauges:
         while True:
             try:
                 self._look()
-            except Unreachable as error:
+            except (Unreachable, ValueError) as error:  # or what answers there does not answer as Flink
                 self.by_model, self.trouble = {}, f"Flink: {error}."
             time.sleep(_LOOK_S)
 
@@ -49,7 +48,8 @@ class FlinkGauges:
         self.by_model = self._gauges(jobs[0])
 
     def _gauges(self, job: FlinkJob) -> Mapping[str, Gauges]:
-        if time.monotonic() >= self._names_due:
+        if time.monotonic() >= self._names_due or job.job_id != self._names_of:
+            self._names_of = job.job_id
             self._names = {vertex: names for vertex in self._vertices(job) if (names := self._known(job, vertex))}
             self._names_due = time.monotonic() + (_NAMES_S if self._names else _LOOK_S)
         found: dict[str, dict[str, float]] = {}
@@ -63,7 +63,7 @@ class FlinkGauges:
         yield from (vertex["id"] for vertex in self._rest.ask("GET", f"/jobs/{job.job_id}").json().get("vertices", ()))
 
     def _known(self, job: FlinkJob, vertex: str) -> dict[str, str]:
-        metrics = self._rest.ask("GET", f"{_path(job, vertex)}").json()
+        metrics = self._list(_path(job, vertex))
         return {metric["id"]: name for metric in metrics if (name := metric["id"].rpartition(".")[2]) in self._wanted}
 
     def _values(self, job: FlinkJob, vertex: str, names: list[str]) -> Iterator[Any]:
@@ -72,8 +72,12 @@ class FlinkGauges:
             while names and len(query) + len(quote(names[-1])) < _LONGEST_QUERY:
                 some.append(names.pop())
                 query = quote(",".join(some))
-            with suppress(TypeError):  # a job that is just over has an object of errors here
-                yield from self._rest.ask("GET", f"{_path(job, vertex)}?agg=sum,max&get={query}").json()
+            yield from self._list(f"{_path(job, vertex)}?agg=sum,max&get={query}")
+
+    def _list(self, path: str) -> list[Any]:
+        """Of a job that is just over there is none, but an object of errors."""
+        found = self._rest.ask("GET", path).json()
+        return found if isinstance(found, list) else []
 
 
 def _path(job: FlinkJob, vertex: str) -> str:

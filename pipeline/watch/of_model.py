@@ -20,7 +20,6 @@ class OfModel:
         self._early: dict[Key, float] = {}
         self._slices = Slices()
         self.failures = RecentCounts()  # by reason
-        self.last_asked: float | None = None
         self.last_answer: float | None = None
         self.first_answer: float | None = None
         self.since_answer = 0  # edits that came after the last answer
@@ -39,7 +38,6 @@ class OfModel:
         """An edit came that asks for this model."""
         at = min(at, now)
         self._slices.at(at, now).asked += 1
-        self.last_asked = max(at, self.last_asked or at)
         if (answered := self._early.pop(key, None)) is not None:
             self._slices.at(answered, now).add_seconds(max(0.0, answered - at))
             return

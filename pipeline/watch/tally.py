@@ -46,9 +46,9 @@ class Tally:
         datacenters = list(dict.fromkeys(topic.partition(".")[0] for topic in inputs))
         self._selection = Selection(configuration.models)
         self._inputs = set(inputs)
-        self._scores = {f"{datacenter}.{model.stream}": model.name for datacenter in datacenters for model in configuration.models.values() if is_on(model)}
+        self._scores = {f"{datacenter}.{model.stream}": model.name for datacenter in datacenters for model in configuration.models.values() if model.active}
         self._failures = {topic for topic in failure_topics(configuration, None) if topic.partition(".")[0] in datacenters}
-        self.models = {model.name: OfModel(configuration.lift_wing.max_age_s) for model in configuration.models.values() if is_on(model)}
+        self.models = {model.name: OfModel(configuration.lift_wing.max_age_s) for model in configuration.models.values() if model.active}
         self.edits, self.scores, self.failures = RecentCounts(), RecentCounts(), RecentCounts()  # by wiki
         self.without_model = RecentCounts()  # failures before any model was asked, by reason
         self.events = RecentCounts()  # of any wiki, canary events too
@@ -117,11 +117,6 @@ class Tally:
             key = "", 0
         self.models[name].answered(key, at, now, reason)
         self.failures.add(key[0], at, now)
-
-
-def is_on(model: Any) -> bool:
-    """Whether any endpoint is."""
-    return any(endpoint.enabled for endpoint in model.endpoints.values())
 
 
 def _key(event: Mapping[str, Any]) -> Key:

@@ -46,7 +46,7 @@ function newCard(name) {
   const figures = element("dl", { className: "figures" });
   const latency = newChart(["p99", "call", "p50"], 80, "latency", `${name}: seconds from an edit to its score`);
   const rates = newChart(["asked", "scored"], 48, "rates", `${name}: edits that ask and scores a second`);
-  const latencyScale = element("p", { className: "soft", textContent: "until the score comes; the grey lines are 1 s and 10 s" });
+  const latencyScale = element("p", { className: "soft", textContent: "time to a score; lines at 1 s and 10 s" });
   const ratesScale = element("p", { className: "soft" });
   const reasons = element("ul", { className: "reasons" });
   const card = element(
@@ -69,13 +69,13 @@ function showModel(model, withFlink) {
   say(badge, WORDS[model.state]);
   say(text, model.text);
   showFigures(figures, {
-    "asked, a second": rate(model.asked_per_s),
-    "scored, a second": rate(model.scored_per_s),
+    "asked /s": rate(model.asked_per_s),
+    "scored /s": rate(model.scored_per_s),
     "waiting": count(model.waiting),
-    ...(withFlink ? { "in flight, of": `${count(model.in_flight)} / ${count(model.limit)}` } : {}),
+    ...(withFlink ? { "in flight": `${count(model.in_flight)} / ${count(model.limit)}` } : {}),
     "half within": seconds(model.p50_s),
-    "99 of 100 within": seconds(model.p99_s),
-    ...(withFlink ? { "Lift Wing: half": seconds(model.call_p50_s), "added: half": seconds(model.added_p50_s) } : {}),
+    "99 % within": seconds(model.p99_s),
+    ...(withFlink ? { "Lift Wing": seconds(model.call_p50_s), "added": seconds(model.added_p50_s) } : {}),
   });
   showReasons(reasons, model.failures);
 }
@@ -107,10 +107,10 @@ function showSummary(board) {
 function showTotals(board) {
   const sum = (name) => board.models.reduce((total, model) => total + model[name], 0);
   showFigures(byId("totals"), {
-    "events a second": rate(board.events_per_s),
-    "calls asked, a second": rate(sum("asked_per_s")),
-    "scores a second": rate(sum("scored_per_s")),
-    "failures a second": rate(sum("failed_per_s")),
+    "events /s": rate(board.events_per_s),
+    "asked /s": rate(sum("asked_per_s")),
+    "scored /s": rate(sum("scored_per_s")),
+    "failed /s": rate(sum("failed_per_s")),
     "waiting": count(sum("waiting")),
   });
 }
@@ -164,7 +164,7 @@ function showLines(lines) {
     draw(latency, { p99, call, p50 }, SECONDS);
     const most = highest(asked, scored);
     draw(rates, { asked, scored }, upTo(most), ["asked"]);
-    say(ratesScale, `a second, up to ${rate(most)}`);
+    say(ratesScale, `asked and scored /s, up to ${rate(most)}`);
   }
 }
 
