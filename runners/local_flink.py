@@ -97,7 +97,7 @@ def main() -> int:
     stop = stop_on_signals()
     port, workers_port = arguments.port or free_port(), arguments.workers_port or free_port()
     try:
-        servers = cluster(arguments.folder.resolve(), port, workers_port, arguments.task_managers, arguments.slots, arguments.metrics_port)
+        servers = cluster(arguments.folder.resolve(), port, workers_port, arguments.task_managers, arguments.slots, arguments.metrics_port or None)
         with started(*servers):
             print(f"Flink at 127.0.0.1:{port}, Python workers at 127.0.0.1:{workers_port}; logs in {arguments.folder.resolve()}", flush=True)
             keep_up(servers, stop)
@@ -115,7 +115,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--task-managers", type=int, default=1, metavar="N", help="each has a Python worker process for each job (default: 1)")
     parser.add_argument("--slots", type=int, default=2, metavar="N", help="of each TaskManager (default: 2)")
     parser.add_argument(
-        "--metrics-port", type=int, metavar="PORT", help="where Prometheus finds the JobManager, and after it the TaskManagers (default: nowhere)"
+        "--metrics-port",
+        type=int,
+        default=9249,
+        metavar="PORT",
+        help="where Prometheus finds the JobManager, and after it the TaskManagers; 0: nowhere (default: 9249, Flink's own)",
     )
     return parser.parse_args()
 

@@ -93,10 +93,12 @@ class SimulatedLiftWingProgram(Program):
 
 
 class LocalFlinkProgram(Program):
-    """A Flink cluster as processes of their own: the JobManager at `address`, the Python workers at `workers`. Its files are below `folder`."""
+    """A Flink cluster as processes of their own: the JobManager at `address`, the Python workers at `workers`. Its files are below `folder`. It has no
+    metrics unless an option says where, so that several can run side by side."""
 
     def __init__(self, folder: Path, *options: str) -> None:
-        super().__init__("runners.local_flink", "--folder", str(folder), "--port", "0", "--workers-port", "0", *options)
+        ports = ["--port", "0", "--workers-port", "0", "--metrics-port", "0"]
+        super().__init__("runners.local_flink", "--folder", str(folder), *ports, *options)
 
     def __enter__(self) -> Self:
         super().__enter__()
