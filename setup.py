@@ -38,6 +38,7 @@ setup(
             "jsonschema>=4",  # a benchmark compares with it
             "mypy>=1.11",
             "playwright>=1.48",  # drives Debian's Chromium, for the live page
+            "promql-parser>=0.12",  # what the dashboard and the alerts ask
             "psutil>=5.9",  # what the benchmarks measure with
             "pytest>=8",
             "pytest-xdist>=3.5",  # half of the tests wait for a broker or for Flink

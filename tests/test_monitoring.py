@@ -1,0 +1,112 @@
+"""The dashboard and the alerts as files: what they ask can be parsed, and a reader finds what each is about."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator, Mapping
+
+import orjson
+import promql_parser
+import pytest
+import yaml
+from conftest import ROOT
+
+MONITORING = ROOT / "runners" / "monitoring"
+DASHBOARD = orjson.loads((MONITORING / "dashboard.json").read_bytes())
+ALERTS = [rule for group in yaml.safe_load((MONITORING / "alerts.yaml").read_text(encoding="utf-8"))["groups"] for rule in group["rules"]]
+PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
+GRAFANA = {"$__rate_interval": "5m", "$job_name": "revision_scores", "$model": "(damaging|goodfaith)"}  # what Grafana puts in their places
+
+
+def filled(text: str) -> str:
+    for variable, value in GRAFANA.items():
+        text = text.replace(variable, value)
+    return text
+
+
+def expressions() -> Iterator[str]:
+    """Whatever is asked of Prometheus, by a panel, a variable of the dashboard or an alert."""
+    yield from (filled(target["expr"]) for panel in PANELS for target in panel["targets"])
+    for variable in DASHBOARD["templating"]["list"]:
+        if variable["type"] == "query":
+            found = re.fullmatch(r"label_values\((.+), \w+\)", variable["definition"])
+            assert found
+            yield filled(found[1])
+    yield from (alert["expr"] for alert in ALERTS)
+
+
+def selectors(expression: str) -> list[promql_parser.VectorSelector]:
+    found: list[promql_parser.VectorSelector] = []
+
+    def visit(node: promql_parser.Expr) -> bool:
+        if isinstance(node, promql_parser.VectorSelector):
+            found.append(node)
+        return True
+
+    promql_parser.walk(promql_parser.parse(expression), visit)
+    return found
+
+
+def selects(selector: promql_parser.VectorSelector, series: Mapping[str, str]) -> bool:
+    """Whether these labels, the name among them as `__name__`, are what it asks for."""
+    return selector.name in (None, series["__name__"]) and all(fits(matcher, series.get(matcher.name, "")) for matcher in selector.matchers.matchers)
+
+
+def fits(matcher: promql_parser.Matcher, value: str) -> bool:
+    """Prometheus takes a label that is not there for an empty one, and a regular expression for one of all of it."""
+    of_text = matcher.op in (promql_parser.MatchOp.Equal, promql_parser.MatchOp.NotEqual)
+    is_that = value == matcher.value if of_text else bool(re.fullmatch(matcher.value, value))
+    return is_that == (matcher.op in (promql_parser.MatchOp.Equal, promql_parser.MatchOp.Re))
+
+
+def causes() -> set[str]:
+    """What the errors of Lift Wing are called in metrics, but for the statuses."""
+    found: set[str] = set()
+    for file in (ROOT / "transforms").glob("*.py"):
+        for call in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(call, ast.Call) and len(call.args) > 1 and ast.unparse(call.func) in ("Rejected", "Unavailable", "Unexpected", "super().__init__"):
+                found |= {node.value for node in ast.walk(call.args[1]) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    return found
+
+
+@pytest.mark.parametrize("expression", list(expressions()))
+def test_each_expression_is_promql(expression: str) -> None:
+    assert selectors(expression)
+    assert "$" not in re.sub(r'"\$\d"', "", expression)
+
+
+def test_a_selector_asks_as_prometheus_does() -> None:
+    (selector,) = selectors('sum(rate(label_replace({__name__=~"a_(b|c)", __name__!~".+_c", d="", e!="x"}, "m", "$1", "__name__", "a_(.+)")[5m:15s]))')
+    assert selects(selector, {"__name__": "a_b"})
+    others = [{"__name__": "a_b_"}, {"__name__": "a_c"}, {"__name__": "a_b", "d": "1"}, {"__name__": "a_b", "e": "x"}]
+    assert [series for series in others if selects(selector, series)] == []
+    assert [each.name for each in selectors('a{b="c"} > 1 unless max by (d) (increase(e[5m])) or absent(f)')] == ["a", "e", "f"]
+
+
+def test_the_dashboard_can_be_imported_anywhere() -> None:
+    assert len({panel["id"] for panel in DASHBOARD["panels"]}) == len(DASHBOARD["panels"])
+    for panel in PANELS:
+        assert panel["title"]
+        assert panel["description"]
+        assert panel["fieldConfig"]["defaults"]["unit"]
+        assert {panel["datasource"]["uid"], *(target["datasource"]["uid"] for target in panel["targets"])} == {"${datasource}"}
+    assert {variable["name"] for variable in DASHBOARD["templating"]["list"]} == {"datasource", "job_name", "model"}
+    assert not re.search("https?://", orjson.dumps(DASHBOARD).decode())
+
+
+def test_each_cause_has_its_place_in_the_dashboard() -> None:
+    assert causes() > {"timeout", "not_called"}
+    patterns = set(re.findall(r"_\(\$model\)_\((.+?)\)", orjson.dumps(DASHBOARD).decode()))
+    assert [set(pattern.split("|")) for pattern in patterns] == [causes() | {"[0-9]{3}"}]
+
+
+def test_each_alert_says_what_it_means_and_what_to_do() -> None:
+    page = (ROOT / "docs" / "operate.md").read_text(encoding="utf-8").partition("## What each alert means")[2].partition("\n## ")[0]
+    assert re.findall("^### (.+)$", page, re.MULTILINE) == [alert["alert"] for alert in ALERTS]
+    for alert in ALERTS:
+        assert alert["for"]
+        assert alert["labels"]["severity"] in ("warning", "critical")
+        assert alert["annotations"]["summary"]
+        assert alert["annotations"]["description"].endswith(".")
+        assert alert["annotations"]["runbook"] == f"docs/operate.md#{alert['alert'].lower()}"
