@@ -1,4 +1,5 @@
-"""What Prometheus finds at a running stream: every row of the README's table of metrics, with the right counts."""
+"""What Prometheus finds at a running stream: what the README's table of metrics says and no more, with the right counts, and what the dashboard and the
+alerts ask for."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ import orjson
 import pytest
 import requests
 from conftest import ROOT, edit
+from test_monitoring import expressions, selectors, selects
 from test_on_flink import Topics, models_file, stream, wait_until
 
 from pipeline.configuration import load
@@ -20,6 +22,7 @@ from runners.simulated_lift_wing import SimulatedLiftWing
 pytestmark = pytest.mark.flink
 
 PLACES = {"model": "(?:damaging|goodfaith)", "cause": r"\w+"}
+STEPS = "ReadEvents|SelectModels|ScoreWithLiftWing|BuildRevisionScore|WritePerModel|CombineScores"
 DISTRIBUTION = "ScoreWithLiftWing_call_ms_<model>"  # which Flink's reporter shows as 0, if at all
 
 
@@ -36,16 +39,22 @@ def names_in_readme() -> set[str]:
 
 
 def scraped(port: int) -> Mapping[str, float]:
-    """By `Step_name`; nothing before there is a reporter."""
+    """What our steps tell, by `Step_name`."""
+    ours = ((re.fullmatch(f"flink_taskmanager_job_task_operator_((?:{STEPS})_.+)", one["__name__"]), one["value"]) for one in series(port))
+    return {name[1]: float(value) for name, value in ours if name}
+
+
+def series(port: int) -> list[dict[str, str]]:
+    """The labels of each, its `__name__` and its `value` among them; none before there is a reporter."""
     try:
         text = requests.get(f"http://127.0.0.1:{port}/metrics", timeout=10).text
     except requests.ConnectionError:
-        return {}
-    found = re.findall(r"^flink_taskmanager_job_task_operator_(\w+_\w+){.*} (\S+)$", text, re.MULTILINE)
-    return {name: float(value) for name, value in found}
+        return []
+    found = re.findall(r"^(\w+){(.*)} (\S+)$", text, re.MULTILINE)
+    return [{**dict(re.findall(r'(\w+)="([^"]*)"', labels)), "__name__": name, "value": value} for name, labels, value in found]
 
 
-def test_prometheus_finds_every_metric_of_the_readme(kafka: LocalKafka, tmp_path: Path) -> None:
+def test_prometheus_finds_the_metrics_of_the_readme_and_of_the_dashboard_and_the_alerts(kafka: LocalKafka, tmp_path: Path) -> None:
     entry = "  {0}: {{namespace: revscoring-editquality-{0}, wikis: [enwiki]}}\n".format
     models = models_file(tmp_path / "models.yaml", entry("damaging") + entry("goodfaith"))
     topics, port = Topics(kafka, "metrics", load(models)), free_port()
@@ -62,15 +71,18 @@ def test_prometheus_finds_every_metric_of_the_readme(kafka: LocalKafka, tmp_path
     ]
     small = "eqiad.mediawiki.revision-score-goodfaith"
     kafka.configure_topic(small, "max.message.bytes", "2000")
+    kafka.create_topics(*(f"{datacenter}.mediawiki.revision-score" for datacenter in load(models).datacenters))
+    options = ["--models", str(models), "--metrics-port", str(port), "--each-event-once", "--combined", "1"]
     with SimulatedLiftWing(latency=0.2) as lift_wing:
-        lift_wing.control(mode="hang", rev_id=4)
+        lift_wing.control(mode="hang", model="damaging", rev_id=4)
         lift_wing.control(mode="status", status=503, model="damaging", rev_id=1, times=1)
         lift_wing.control(mode="status", status=400, model="damaging", rev_id=2)
-        with stream(kafka, lift_wing, topics, tmp_path, "--models", str(models), "--metrics-port", str(port), "--each-event-once") as program:
+        with stream(kafka, lift_wing, topics, tmp_path, *options) as program:
             topics.send([orjson.dumps(event) for event in sent], topics.inputs[0])
-            # goodfaith of 1, 2 and 3, damaging of 1, 3 and 6; of the failures two are of the dt that is none
-            topics.wait_for(lambda topics: topics.scored().total() == 6 and len(topics.failures()) == 6)
-            wait_until(lambda: scraped(port).get("ScoreWithLiftWing_dropped_repeated") == 2)
+            # goodfaith of 1 to 4, damaging of 1, 3 and 6; of the failures two are of the dt that is none
+            topics.wait_for(lambda topics: (len(topics.of_model("goodfaith")), len(topics.of_model("damaging")), len(topics.failures())) == (4, 3, 6))
+            before = {"ScoreWithLiftWing_dropped_repeated": 2, "CombineScores_events": 5, "CombineScores_dropped_invalid": 1}
+            wait_until(lambda: before.items() <= scraped(port).items())
             lift_wing.clear()
             counts = {
                 **{"ReadEvents_events": 9, "ReadEvents_dropped_canary": 1, "ReadEvents_failures": 1},
@@ -82,13 +94,17 @@ def test_prometheus_finds_every_metric_of_the_readme(kafka: LocalKafka, tmp_path
                 **{"ScoreWithLiftWing_in_flight_damaging": 0, "ScoreWithLiftWing_broken_goodfaith": 0},
             }
             wait_until(lambda: counts.items() <= scraped(port).items())
-            found = scraped(port)
+            wait_until(lambda: "CombineScores_dropped_late" in scraped(port))
+            found, told = scraped(port), series(port)
             assert program.stop() == 0
     topics.close()
     kafka.configure_topic(small, "max.message.bytes", "1000000")
-    names = names_in_readme() - {DISTRIBUTION}
-    assert len(names) > 20
-    patterns = {name: re.sub("<(.+?)>", lambda place: PLACES[place[1]], name) for name in names}
-    assert [name for name, pattern in patterns.items() if not any(re.fullmatch(pattern, metric) for metric in found)] == []
+    patterns = {name: re.sub("<(.+?)>", lambda place: PLACES[place[1]], name) for name in names_in_readme()}
+    assert len(patterns) > 20
+    assert {name for name, pattern in patterns.items() if not any(re.fullmatch(pattern, metric) for metric in found)} <= {DISTRIBUTION}
+    assert [metric for metric in found if not any(re.fullmatch(pattern, metric) for pattern in patterns.values())] == []
+    asked = [selector for expression in expressions() for selector in selectors(expression)]
+    assert len(asked) > 40
+    assert [str(selector) for selector in asked if not any(selects(selector, one) for one in told)] == []
     assert 200 <= found["ScoreWithLiftWing_call_ms_p50_damaging"] < 10_000
     assert found["WritePerModel_lag_ms_p50_damaging"] > 3 * 365 * 86_400_000, "the event is of 2021"
