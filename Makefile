@@ -7,12 +7,12 @@ FLINK := runners/flink/target/flink-job-server.jar
 KAFKA := runners/kafka/target/jars/.complete
 KUBERNETES := runners/kubernetes/target/.complete
 
-.PHONY: demo test build lint bench bench-batch bench-stream clean
+.PHONY: demo test build lint browser pictures bench bench-batch bench-stream clean
 
 demo: build
 	@$(BIN)/python -m pipeline demo
 
-test: build lint
+test: build browser lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 build: $(VENV)/.complete $(FLINK) $(KAFKA) $(KUBERNETES)
@@ -21,6 +21,11 @@ lint: $(VENV)/.complete
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Those of the documents, some five minutes.
+pictures: build browser
+	$(BIN)/python -m runners.graph_picture > docs/graph.svg
+	$(BIN)/python -m runners.page_pictures docs/pictures
 
 bench: build
 	$(BIN)/python -m tests.benchmarks.http_clients
@@ -47,6 +52,12 @@ bench-stream: build
 	$(BIN)/python -m tests.benchmarks.pending --cluster
 	$(BIN)/python -m tests.benchmarks.to_eventgate
 	$(BIN)/python -m tests.benchmarks.soak --cluster
+
+browser:
+	@for name in chromium chromium-browser google-chrome; do command -v $$name >/dev/null && exit 0; done; \
+	[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null || { echo "chromium is not on the PATH; install it, for instance: apt-get install chromium"; exit 1; }; \
+	echo "Chromium, for the tests of the live page, from this system's packages"; \
+	apt-get -qq update && apt-get -qq install --yes --no-install-recommends chromium fonts-liberation >/dev/null
 
 $(VENV)/.complete: setup.py
 	@test -n "$(PYTHON)" || { echo "Python 3.10, 3.11 or 3.12 is not on the PATH; install one, for instance: apt-get install python3 python3-venv"; exit 1; }

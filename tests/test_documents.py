@@ -1,0 +1,101 @@
+"""What the documents say can be done is done here, word by word; what they point at is there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+from documents import NOT_HERE, Shell, commands
+
+from pipeline.command_line import _parse
+from pipeline.servers import free_port
+from runners import graph_picture
+
+DOCUMENTS = sorted((ROOT / "docs").glob("*.md"))
+PAGES = [ROOT / "README.md", *DOCUMENTS]
+OPERATE, MODELS, DATASETS = (ROOT / "docs" / f"{name}.md" for name in ("operate", "models", "datasets"))
+RUN = {OPERATE, MODELS, DATASETS}  # by the tests below
+SHOWN = re.compile(r"(?:^|[`\s(])((?:revision-scores|python -m (?:pipeline|runners\.\w+|tests\.benchmarks\.\w+))(?: [^`\n#|&;>]+)?)")
+
+
+def names_of(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=names_of)
+def test_links_lead_somewhere(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    links = [link for link in re.findall(r'\]\(([^)]+)\)|src="([^"]+)"', text) for link in link if link and not link.startswith("http")]
+    for link in links:
+        file, _, anchor = link.partition("#")
+        target = (page.parent / file).resolve() if file else page
+        assert target.exists(), link
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", target.read_text(encoding="utf-8"), re.MULTILINE)
+            assert anchor in [re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings], link
+
+
+@pytest.mark.parametrize("page", PAGES, ids=names_of)
+def test_every_command_that_is_shown_is_one(page: Path) -> None:
+    """Those of this project: the module is there, and a subcommand takes these options."""
+    for shown in SHOWN.findall(page.read_text(encoding="utf-8")):
+        words = shown.strip().split()
+        program, arguments = (words[0], words[1:]) if words[0] == "revision-scores" else (words[2], words[3:])
+        if program in ("revision-scores", "pipeline"):
+            if len(arguments) > 1 and not any("…" in word or word.isupper() for word in arguments):  # else a name, or a pattern
+                takes(arguments)
+        elif not program.endswith(("…", "NAME")):
+            assert (ROOT / f"{program.replace('.', '/')}.py").is_file(), shown
+
+
+def takes(arguments: list[str]) -> None:
+    try:
+        _, unknown = _parse([word.strip("'\"") for word in arguments])
+    except SystemExit as error:
+        raise AssertionError(f"revision-scores does not take {arguments}") from error
+    assert [word for word in unknown if word.startswith("--") and not word.startswith(("--runner", "--flink_master", "--parallelism"))] == []
+
+
+def test_every_block_of_commands_is_run() -> None:
+    assert {page for page in DOCUMENTS if commands(page)} == RUN
+
+
+def test_the_picture_of_the_graph_is_of_this_graph() -> None:
+    assert (ROOT / "docs" / "graph.svg").read_text(encoding="utf-8") == graph_picture.svg(), "python -m runners.graph_picture > docs/graph.svg"
+
+
+@pytest.mark.parametrize("page", [MODELS, DATASETS], ids=names_of)
+def test_a_page_without_flink_can_be_followed(page: Path, tmp_path: Path) -> None:
+    with Shell(tmp_path, {"--port 8080": f"--port {(port := free_port())}", "127.0.0.1:8080": f"127.0.0.1:{port}"}) as shell:
+        for command in commands(page):
+            code, said = shell.run(command)
+            assert code == 0, [command, *said]
+
+
+@pytest.mark.flink
+def test_operate_leads_from_nothing_to_a_cluster_an_upgrade_and_a_replay(tmp_path: Path) -> None:
+    kafka, lift_wing, flink, workers, page, metrics = (free_port() for _ in range(6))
+    other_ports = {
+        "--port 9092": f"--port {kafka}",
+        "localhost:9092": f"localhost:{kafka}",
+        "--port 8080": f"--port {lift_wing}",
+        "127.0.0.1:8080": f"127.0.0.1:{lift_wing}",
+        "runners.local_flink": f"runners.local_flink --port {flink} --workers-port {workers} --metrics-port {metrics}",
+        "localhost:8081": f"localhost:{flink} --workers 127.0.0.1:{workers}",
+        "--port 8888": f"--port {page}",
+    }
+    said_of: dict[str, list[str]] = {}
+    with Shell(tmp_path, other_ports) as shell:
+        for command in commands(OPERATE):
+            if not command.startswith(NOT_HERE):
+                code, said_of[command] = shell.run(command)
+                assert code == 0, [command, *shell.lines]
+        (checked,) = [said for command, said in said_of.items() if command.startswith("revision-scores check")]
+        assert checked[-1] == "all is well: stream can start"
+        (stopped,) = [said for command, said in said_of.items() if command.startswith("kill")]
+        assert "stopped with a savepoint; a new run goes on from it" in stopped
+        tried, replayed = (said for command, said in said_of.items() if command.startswith("revision-scores replay"))
+        assert re.match(r"[1-9]\d* failures in .*, [1-9]\d* to try again$", tried[0]), tried
+        assert replayed[-1] == "none failed again"
