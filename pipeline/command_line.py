@@ -87,7 +87,10 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser() -> _Parser:
     parser = _Parser(
-        prog="revision-scores", description="One Lift Wing score stream and one dataset per model, out of MediaWiki's revision events.", allow_abbrev=False
+        prog="revision-scores",
+        description="One Lift Wing score stream and one dataset per model, out of MediaWiki's revision events.",
+        epilog="Each command has an example: revision-scores COMMAND --help. `models` and `explain` call nothing; `check` says what a stream lacks.",
+        allow_abbrev=False,
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
