@@ -19,6 +19,7 @@ from transforms.source_events import REVISION_CREATE, STREAMS
 
 _PATIENCE_S, _TRY_S = 5.0, 0.5
 _NO_PATIENCE = (KafkaError._AUTHENTICATION, KafkaError._SSL)  # waiting mends neither
+_UNTRUSTED = "certificate verify failed"  # in OpenSSL's words, which librdkafka gives with more around it or less
 _UNREADABLE_PATH = set("${}:")  # marks of the references by which Kafka's Java clients find what is in the file
 
 
@@ -102,10 +103,9 @@ class Kafka:
 
     def _locked_out(self, error: KafkaError) -> str:
         why = error.str().rpartition(" (after ")[0] or error.str()
-        why, _, advice = why.partition(": broker certificate could not be verified")
-        if advice:  # of librdkafka, in words that are none of the properties file's
+        if _UNTRUSTED in why:
             repair = "name the authority that signed its certificate as ssl.truststore.location in --kafka-properties, and the broker as the certificate does"
-            return f"--kafka: the broker at {self.address} cannot be trusted ({why}); {repair}"
+            return f"--kafka: the broker at {self.address} cannot be trusted ({_UNTRUSTED}); {repair}"
         if _is_refusal(error):
             repair = "mend --kafka-properties" if self.properties else "say how to enter with --kafka-properties FILE"
             return f"--kafka: the broker at {self.address} does not let us in ({why}); {repair}"
@@ -114,7 +114,7 @@ class Kafka:
 
 def _is_refusal(error: KafkaError) -> bool:
     """Whether there is a broker that does not let us in; one that finds a certificate wanting closes the connection with an alert."""
-    return error.code() in _NO_PATIENCE or "SSL alert" in error.str()
+    return error.code() in _NO_PATIENCE or "SSL alert" in error.str() or _UNTRUSTED in error.str()
 
 
 def _creates_topics(admin: AdminClient, found: Any) -> bool:

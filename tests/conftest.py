@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,8 @@ from runners.local_kafka import LocalKafka
 from runners.simulated_lift_wing import SimulatedLiftWing
 from transforms.elements import Event, ScoreRequest
 from transforms.models import Configuration
+
+os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")  # processes that live for seconds: a third less CPU in all
 
 ROOT = Path(__file__).parent.parent
 ABSENT = object()  # edit(rev_parent_id=ABSENT): an event without that field
