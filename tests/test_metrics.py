@@ -1,5 +1,5 @@
 """What Prometheus finds at a running stream: what the README's table of metrics says and no more, with the right counts, and what the dashboard and the
-alerts ask for."""
+alerts ask for; and what the live page finds at its JobManager."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from test_on_flink import Topics, models_file, stream, wait_until
 
 from pipeline.configuration import load
 from pipeline.servers import free_port
+from pipeline.watch.gauges import FlinkGauges
 from runners.local_kafka import LocalKafka
 from runners.simulated_lift_wing import SimulatedLiftWing
 
@@ -83,6 +84,9 @@ def test_prometheus_finds_the_metrics_of_the_readme_and_of_the_dashboard_and_the
             topics.wait_for(lambda topics: (len(topics.of_model("goodfaith")), len(topics.of_model("damaging")), len(topics.failures())) == (4, 3, 6))
             before = {"ScoreWithLiftWing_dropped_repeated": 2, "CombineScores_events": 5, "CombineScores_dropped_invalid": 1}
             wait_until(lambda: before.items() <= scraped(port).items())
+            gauges = FlinkGauges(program.wait_for(r"; Flink at (\S+),")[1], "revision-scores", ["damaging", "goodfaith"])
+            wait_until(lambda: gauges.by_model.get("damaging", {}).get("in_flight") == 1)
+            assert (gauges.by_model["goodfaith"]["broken"], gauges.by_model["damaging"]["call_ms_p50"] >= 200, gauges.trouble) == (0, True, "")
             lift_wing.clear()
             counts = {
                 **{"ReadEvents_events": 9, "ReadEvents_dropped_canary": 1, "ReadEvents_failures": 1},
@@ -97,6 +101,8 @@ def test_prometheus_finds_the_metrics_of_the_readme_and_of_the_dashboard_and_the
             wait_until(lambda: "CombineScores_dropped_late" in scraped(port))
             found, told = scraped(port), series(port)
             assert program.stop() == 0
+    wait_until(lambda: gauges.trouble == f"Flink: no JobManager answers at {gauges.address}.")
+    assert gauges.by_model == {}
     topics.close()
     kafka.configure_topic(small, "max.message.bytes", "1000000")
     patterns = {name: re.sub("<(.+?)>", lambda place: PLACES[place[1]], name) for name in names_in_readme()}
