@@ -122,7 +122,7 @@ def everything_at_once(page: Page, sender: Sender) -> None:
         sender.score(sender.edit(page_title=title, ago_s=32), ago_s=30)
     sender.send("mediawiki.revision-score.error", failure(sender.edit(ago_s=32), f"500: {IMAGE}"), ago_s=30)
     says(page, "#other-wikis", "Last ten minutes; 285 other wikis had edits too.")
-    says(page, "#notes li", "1 messages of eqiad.mediawiki.revision-score-damaging are no such events.")
+    says(page, "#notes li", "A message of eqiad.mediawiki.revision-score-damaging is no such event.")
     says(page, "#failures bdi", f"damaging: 500: {IMAGE}")
     says(page, "#latest bdi", IMAGE)
     rows = page.locator("#latest tr").filter(has_text=RIGHT_TO_LEFT)

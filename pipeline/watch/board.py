@@ -10,7 +10,7 @@ from typing import Any
 from pipeline.watch.gauges import FlinkGauges, Gauges
 from pipeline.watch.messages import Messages
 from pipeline.watch.of_model import OfModel
-from pipeline.watch.recent import SLICE_S, SLICES, RecentCounts, quantile_of, slice_of
+from pipeline.watch.recent import SLICE_S, RecentCounts, quantile_of
 from pipeline.watch.tally import Tally
 from pipeline.watch.verdicts import duration, verdict
 from transforms.models import Configuration
@@ -50,12 +50,7 @@ class BoardMaker:
 
     def lines(self, now: float) -> Board:
         """By model a list of each figure, a number or nothing for every five seconds of the last ten minutes, the oldest first."""
-        return {
-            "until": slice_of(now) * SLICE_S,
-            "slice_s": SLICE_S,
-            "slices": SLICES,
-            "models": {name: _lines(model, now) for name, model in self._tally.models.items()},
-        }
+        return {"models": {name: _lines(model, now) for name, model in self._tally.models.items()}}
 
     def note_calls(self, now: float) -> None:
         """Keeps what Flink tells of Lift Wing's answers for the lines."""
@@ -70,7 +65,6 @@ class BoardMaker:
         call_p50, call_p99 = (gauges[kind] / 1000 if kind in gauges else None for kind in ("call_ms_p50", "call_ms_p99"))
         return {
             "name": name,
-            "stream": self._configuration.models[name].stream,
             "state": found.state,
             "text": found.text,
             **{f"{what}_per_s": sum(getattr(each, what) for each in recent) / (_RATE_SLICES * SLICE_S) for what in ("asked", "scored", "failed")},
@@ -81,6 +75,7 @@ class BoardMaker:
             "call_p50_s": call_p50,
             "call_p99_s": call_p99,
             "added_p50_s": max(0.0, p50 - call_p50) if p50 is not None and call_p50 is not None else None,
+            "failed": model.failures.total.total(),
             "failures": _reasons(model.failures),
         }
 
@@ -110,7 +105,7 @@ class BoardMaker:
             most = duration(self._configuration.lift_wing.max_age_s)
             yield f"Of {unanswered:,} requests neither a score nor a failure came within {most}: no stream ran then, or it has other models than --models here."
         for topic, count in tally.unreadable.items():
-            yield f"{count:,} messages of {topic} are no such events."
+            yield f"{count:,} messages of {topic} are no such events." if count > 1 else f"A message of {topic} is no such event."
 
 
 def _reasons(counts: RecentCounts) -> list[tuple[str, int]]:

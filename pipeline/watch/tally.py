@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter, deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -39,7 +39,7 @@ class ShownScore:
 
 
 class Tally:
-    """`unreadable`: messages of the topics of scores and failures that are none, by topic; `no_events`: of the input that are no event."""
+    """`unreadable`: messages of the topics of scores and failures that are none, by topic."""
 
     def __init__(self, configuration: Configuration, topics: list[str] | None = None) -> None:
         inputs = topics or input_topics(configuration, None)
@@ -101,10 +101,9 @@ class Tally:
             self.models[endpoint.model].asked(_key(raw), at, now)
 
     def _take_score(self, name: str, event: Mapping[str, Any], at: float, now: float) -> None:
-        key, said = _key(event), said_in(event, name)
-        seconds = self.models[name].answered(key, at, now)
+        key, shown = _key(event), _shown(event, name, at)
+        self.latest.append(replace(shown, seconds=self.models[name].answered(key, at, now)))
         self.scores.add(key[0], at, now)
-        self.latest.append(_shown(event, name, said, at, seconds))
 
     def _take_failure(self, event: Mapping[str, Any], at: float, now: float) -> None:
         (_step, name), reason = origin_of(event), alike(event)[:_LONGEST_REASON]
@@ -126,12 +125,12 @@ def _key(event: Mapping[str, Any]) -> Key:
     return wiki, rev_id
 
 
-def _shown(event: Mapping[str, Any], name: str, said: Said, at: float, seconds: float | None) -> ShownScore:
+def _shown(event: Mapping[str, Any], name: str, at: float) -> ShownScore:
     key, meta = _key(event), event.get("meta") or {}
     title = str(event.get("page_title") or (event.get("page") or {}).get("page_title") or "")[:_LONGEST_TITLE].replace("_", " ")
     domain = meta.get("domain")
     diff = f"https://{domain}/w/index.php?diff={key[1]}" if isinstance(domain, str) and _DOMAIN.fullmatch(domain) else None
-    return ShownScore(at, name, key[0], title, _words(said), seconds, diff)
+    return ShownScore(at, name, key[0], title, _words(said_in(event, name)), None, diff)
 
 
 def _words(said: Said) -> str:

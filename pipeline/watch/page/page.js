@@ -28,6 +28,11 @@ function seconds(value) {
   return value < 9.95 ? `${value.toFixed(1)} s` : `${Math.round(value)} s`;
 }
 
+/** Of half of them, and of 99 in 100. */
+function both(half, most) {
+  return half === null ? "–" : `${seconds(half).slice(0, -2)} / ${seconds(most)}`;
+}
+
 function count(value) {
   return value === null ? "–" : value.toLocaleString("en");
 }
@@ -44,7 +49,7 @@ function newCard(name) {
   const badge = element("span", { className: "badge" });
   const text = element("p", { className: "text" });
   const figures = element("dl", { className: "figures" });
-  const latency = newChart(["p99", "call", "p50"], 80, "latency", `${name}: seconds from an edit to its score`);
+  const latency = newChart(["p99", "call99", "call", "p50"], 80, "latency", `${name}: seconds from an edit to its score`);
   const rates = newChart(["asked", "scored"], 48, "rates", `${name}: edits that ask and scores a second`);
   const latencyScale = element("p", { className: "soft", textContent: "time to a score; lines at 1 s and 10 s" });
   const ratesScale = element("p", { className: "soft" });
@@ -73,9 +78,9 @@ function showModel(model, withFlink) {
     "scored /s": rate(model.scored_per_s),
     "waiting": count(model.waiting),
     ...(withFlink ? { "in flight": `${count(model.in_flight)} / ${count(model.limit)}` } : {}),
-    "half within": seconds(model.p50_s),
-    "99 % within": seconds(model.p99_s),
-    ...(withFlink ? { "Lift Wing": seconds(model.call_p50_s), "added": seconds(model.added_p50_s) } : {}),
+    "to a score": both(model.p50_s, model.p99_s),
+    ...(withFlink ? { "Lift Wing": both(model.call_p50_s, model.call_p99_s), "added": seconds(model.added_p50_s) } : {}),
+    "failed": count(model.failed),
   });
   showReasons(reasons, model.failures);
 }
@@ -159,9 +164,9 @@ function showBoard(board) {
 }
 
 function showLines(lines) {
-  for (const [name, { asked, scored, p50, p99, call_p50: call }] of Object.entries(lines.models)) {
+  for (const [name, { asked, scored, p50, p99, call_p50: call, call_p99: call99 }] of Object.entries(lines.models)) {
     const { latency, rates, ratesScale } = cardOf(name);
-    draw(latency, { p99, call, p50 }, SECONDS);
+    draw(latency, { p99, call99, call, p50 }, SECONDS);
     const most = highest(asked, scored);
     draw(rates, { asked, scored }, upTo(most), ["asked"]);
     say(ratesScale, `asked and scored /s, up to ${rate(most)}`);
