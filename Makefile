@@ -13,7 +13,7 @@ demo: build
 	@$(BIN)/python -m pipeline demo
 
 test: build browser lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 3 --dist loadfile
 
 build: $(VENV)/.complete $(FLINK) $(KAFKA) $(KUBERNETES)
 
