@@ -17,6 +17,7 @@ import orjson
 from runners.programs import Program
 from tests.benchmarks import isolation, overhead
 from tests.benchmarks.measuring import cells_of, table
+from tests.benchmarks.peers import run_pyflink
 from tests.benchmarks.peers.rules import rules_of
 from tests.benchmarks.stage import Stage, parser, stage
 
@@ -31,6 +32,8 @@ def main() -> None:
     options.set_defaults(faults="")
     arguments = options.parse_args()
     rates, systems = list(map(float, arguments.rates.split(","))), arguments.systems.split(",")
+    if any(name.startswith("pyflink") for name in systems):
+        run_pyflink.build()  # which takes minutes the first time
     rows: list[list[str | float]] = []
     for rate, name in product(rates, systems):
         rows.append([name, *_overhead(arguments, name, rate)])
