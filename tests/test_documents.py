@@ -9,7 +9,7 @@ import pytest
 from conftest import ROOT
 from documents import NOT_HERE, Shell, commands
 
-from pipeline.command_line import _parse
+from pipeline.options import parse
 from pipeline.servers import free_port
 from runners import graph_picture
 
@@ -52,7 +52,7 @@ def test_every_command_that_is_shown_is_one(page: Path) -> None:
 
 def takes(arguments: list[str]) -> None:
     try:
-        _, unknown = _parse([word.strip("'\"") for word in arguments])
+        _, unknown = parse([word.strip("'\"") for word in arguments])
     except SystemExit as error:
         raise AssertionError(f"revision-scores does not take {arguments}") from error
     assert [word for word in unknown if word.startswith("--") and not word.startswith(("--runner", "--flink_master", "--parallelism"))] == []

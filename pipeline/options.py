@@ -1,0 +1,258 @@
+"""The options of each command, and what it says of itself."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+_MODELS = Path(__file__).parent / "models.yaml"
+_ALLOWLIST = Path(__file__).parent / "event_sanitized_allowlist.yaml"
+_PUBLIC_STREAMS = "https://stream.wikimedia.org/v2/stream"
+_PUBLIC_RATE = 13.0  # 50,000 an hour is what the public gateway lets somebody without a token ask
+
+
+def parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    """Our options, and those for Beam: what follows `--`, and what we do not know."""
+    own, beam_options = (argv[: argv.index("--")], argv[argv.index("--") + 1 :]) if "--" in argv else (argv, [])
+    arguments, unknown = _parser().parse_known_args(own)
+    return arguments, unknown + beam_options
+
+
+class Parser(argparse.ArgumentParser):
+    """Tells a wrong use in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+_Command = Callable[[str, list[Parser], str, str], Parser]  # its name, common options, what it does, and an example
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog="revision-scores",
+        description="One Lift Wing score stream and one dataset per model, out of MediaWiki's revision events.",
+        epilog="Each command has an example: revision-scores COMMAND --help. `models` and `explain` call nothing; `check` says what a stream lacks.",
+        allow_abbrev=False,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, parents: list[Parser], text: str, example: str) -> Parser:
+        return commands.add_parser(
+            name, parents=parents, help=text, description=text[0].upper() + text[1:] + ".", epilog=f"example: revision-scores {example}", allow_abbrev=False
+        )
+
+    _streams(command)
+    _files(command)
+    _tables(command)
+    _live(command)
+    _models_files(command)
+    _demo(command)
+    return parser
+
+
+def _of_models() -> Parser:
+    """Common to what reads a models file."""
+    options = Parser(add_help=False, allow_abbrev=False)
+    options.add_argument("--models", type=Path, default=_MODELS, metavar="FILE", help="models file (default: the shipped one)")
+    options.add_argument("--lift-wing", metavar="URL", help="address of Lift Wing, in place of the models file's")
+    return options
+
+
+def _of_some() -> Parser:
+    """Common to what can be done for a part."""
+    options = Parser(add_help=False, allow_abbrev=False)
+    options.add_argument("--only", metavar="MODELS", help="only these models, with commas between")
+    options.add_argument("--wikis", metavar="WIKIS", help="only these wikis, with commas between")
+    return options
+
+
+def _of_kafka() -> Parser:
+    """Common to what enters Kafka."""
+    options = Parser(add_help=False, allow_abbrev=False)
+    options.add_argument("--kafka", required=True, metavar="HOST:PORT", help="brokers, with commas between")
+    options.add_argument(
+        "--kafka-properties", type=Path, metavar="FILE", help="TLS and SASL, in the words of Kafka's Java clients; a cluster reads it by the same path"
+    )
+    return options
+
+
+def _of_streaming() -> Parser:
+    """Common to a stream and the look at what it needs."""
+    options = Parser(add_help=False, allow_abbrev=False)
+    options.add_argument("--input-topics", metavar="TOPICS", help="with commas between (default: what the models want, of each datacenter)")
+    options.add_argument(
+        "--output",
+        default="kafka",
+        metavar="WHERE",
+        help="where scores go: kafka, eventgate=URL, or eventgate.DATACENTER=URL for each with commas between (default: kafka)",
+    )
+    options.add_argument("--group", default="revision-scores", help="Kafka consumer group, and the name of the state (default: revision-scores)")
+    options.add_argument("--from", dest="start", choices=["earliest", "latest"], default="latest", help="where a new group begins (default: latest)")
+    options.add_argument("--each-event-once", action="store_true", help="drop an event whose meta.id came within the last hour")
+    options.add_argument("--state", type=Path, default=Path("revision-scores-state"), metavar="DIR", help="checkpoints and logs; a new run goes on from here")
+    options.add_argument("--flink", metavar="HOST:PORT", help="JobManager of a cluster that has --state too (default: a Flink inside this command)")
+    options.add_argument(
+        "--workers",
+        metavar="HOST:PORT",
+        default="127.0.0.1:50000",
+        help="with --flink: Python workers, as a TaskManager sees them (default: 127.0.0.1:50000)",
+    )
+    options.add_argument(
+        "--combined", type=float, metavar="SECONDS", help="also the legacy mediawiki.revision-score, one event a revision, of what came within so long"
+    )
+    options.add_argument("--combined-schema", choices=["2.0.0", "3.0.0"], default="3.0.0", help="of /mediawiki/revision/score (default: 3.0.0)")
+    options.add_argument("--job-jar", type=Path, metavar="FILE", help="write the job for a cluster that runs it by itself (Kubernetes), and end")
+    options.add_argument("--metrics-port", type=int, metavar="PORT", help="without --flink: where Prometheus finds metrics (default: nowhere)")
+    return options
+
+
+def _of_exports() -> Parser:
+    """Common to what reads events in files."""
+    options = Parser(add_help=False, allow_abbrev=False)
+    options.add_argument("--input", required=True, metavar="PATH", help="events: a file, or a directory in Hive layout or not; here, or in hdfs:// or s3://")
+    options.add_argument("--from", dest="since", metavar="TIME", help="only partitions from then on, such as 2024-02-15T13:00, in UTC")
+    options.add_argument("--to", dest="until", metavar="TIME", help="only partitions before then")
+    return options
+
+
+def _streams(command: _Command) -> None:
+    command(
+        "stream",
+        [_of_models(), _of_some(), _of_kafka(), _of_streaming()],
+        "score events as they come, from Kafka to Kafka, on Flink",
+        "stream --kafka broker:9092 --lift-wing http://127.0.0.1:8080",
+    )
+    command(
+        "check",
+        [_of_models(), _of_some(), _of_kafka(), _of_streaming()],
+        "look at all that a run of `stream` with the same options needs, and say what is wrong",
+        "check --kafka broker:9092 --lift-wing http://127.0.0.1:8080",
+    )
+
+    replay = command(
+        "replay",
+        [_of_models(), _of_some(), _of_kafka()],
+        "try again what failed in a stream, with the models file as it is now",
+        "replay --kafka broker:9092 --only damaging --reason '^503' --dry-run",
+    )
+    replay.add_argument("--failures", metavar="TOPICS", help="with commas between (default: the failure stream of each datacenter)")
+    replay.add_argument("--reason", default="", metavar="REGEX", help="only failures whose message has something like this")
+    replay.add_argument("--since", metavar="TIME", help="only failures from then on, such as 2024-02-15T13:00, in UTC")
+    replay.add_argument("--dry-run", action="store_true", help="say what would be tried again, by model and reason; calls nothing")
+
+    watched = command(
+        "watch",
+        [_of_models(), _of_some(), _of_kafka()],
+        "show on a page what a stream does, while it happens",
+        "watch --kafka broker:9092 --flink jobmanager:8081 --port 8080",
+    )
+    watched.add_argument(
+        "--input-topics", metavar="TOPICS", help="what the stream reads, with commas between (default: what the models want, of each datacenter)"
+    )
+    watched.add_argument("--flink", metavar="HOST:PORT", help="JobManager, which knows calls in flight and breakers (default: only what the topics tell)")
+    watched.add_argument("--group", default="revision-scores", help="the stream's --group, which is the name of its job (default: revision-scores)")
+    watched.add_argument("--address", default="127.0.0.1", metavar="HOST", help="where to listen; 0.0.0.0 for other machines too (default: 127.0.0.1)")
+    watched.add_argument("--port", type=int, default=8080, help="of the page; 0: any free one (default: 8080)")
+
+
+def _files(command: _Command) -> None:
+    regenerate = command(
+        "regenerate",
+        [_of_models(), _of_some(), _of_exports()],
+        "score the events in files, into one dataset per model",
+        "regenerate --input event/mediawiki_revision_create --output scores --only damaging",
+    )
+    regenerate.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the datasets go, one directory a model")
+    regenerate.add_argument("--format", dest="form", choices=["parquet", "avro", "jsonl"], default="parquet", help="of the datasets (default: parquet)")
+    regenerate.add_argument("--max-rate", type=float, metavar="N", help="calls a second at most, over all models")
+    regenerate.add_argument("--dry-run", action="store_true", help="say how many calls it takes, how long, and what they ask of the wikis; calls nothing")
+    present = regenerate.add_mutually_exclusive_group()
+    present.add_argument("--resume", action="store_true", help="go on with a run that broke off, and do what is missing or failed")
+    present.add_argument("--missing", type=Path, metavar="FILE", help="only what `audit --list FILE` found missing, failed or older")
+    present.add_argument("--overwrite", action="store_true", help="replace partitions that are there, one by one")
+
+    audited = command(
+        "audit",
+        [_of_models(), _of_some(), _of_exports()],
+        "say which scores of the events in files a dataset has not, or has of an older model; calls nothing",
+        "audit --input event/mediawiki_revision_create --scores scores --list holes.jsonl",
+    )
+    audited.add_argument("--scores", type=Path, required=True, metavar="DIR", help="the --output of regenerate")
+    audited.add_argument("--list", type=Path, metavar="FILE", help="where to write each hole, for regenerate --missing")
+    audited.add_argument("--json", action="store_true", help="a line for each model, wiki and partition")
+
+
+def _tables(command: _Command) -> None:
+    found = command(
+        "scores", [_of_models(), _of_some()], "all models' scores of one revision, out of the datasets", "scores scores --wiki enwiki --rev-id 1136001000"
+    )
+    found.add_argument("root", type=Path, metavar="ROOT", help="the --output of regenerate, in Parquet")
+    found.add_argument("--wiki", required=True, metavar="WIKI", help="database name, such as enwiki")
+    found.add_argument("--rev-id", required=True, type=int, metavar="N")
+    found.add_argument("--json", action="store_true", help="the score events, a line each")
+
+    statements = command(
+        "tables", [_of_models(), _of_some()], "statements that make tables of the datasets", "tables hdfs:///wmf/data/event | hive -f /dev/stdin"
+    )
+    statements.add_argument("root", metavar="ROOT", help="the --output of regenerate, as the engine finds it")
+    statements.add_argument("--dialect", choices=["hive", "duckdb"], default="hive", help="hive is for Spark too (default: hive)")
+
+    kept = command(
+        "sanitize", [_of_models(), _of_some()], "of the datasets, what may be kept for good, in tables beside them", "sanitize event --output event_sanitized"
+    )
+    kept.add_argument("root", type=Path, metavar="ROOT", help="the --output of regenerate")
+    kept.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the tables go; what is there already stays")
+    kept.add_argument(
+        "--allowlist", type=Path, default=_ALLOWLIST, metavar="FILE", help="in the format of wikimedia/analytics-refinery (default: the shipped one)"
+    )
+    kept.add_argument("--salt", type=Path, metavar="FILE", help="the key of the hashes, if the allowlist has any")
+
+    combined = command(
+        "combine",
+        [_of_models(), _of_some()],
+        "what all models said of a revision as one row, in a table beside the datasets (mediawiki_revision_score)",
+        "combine scores",
+    )
+    combined.add_argument("root", type=Path, metavar="ROOT", help="the --output of regenerate")
+    combined.add_argument("--schema", choices=["2.0.0", "3.0.0"], default="3.0.0", help="version of /mediawiki/revision/score (default: 3.0.0)")
+
+
+def _live(command: _Command) -> None:
+    live = command("live", [_of_models(), _of_some()], "score public edits as they come, by Lift Wing's public gateway", "live --wikis enwiki --only damaging")
+    live.add_argument("--streams", default=_PUBLIC_STREAMS, metavar="URL", help=f"EventStreams (default: {_PUBLIC_STREAMS})")
+    live.add_argument("--since", metavar="TIME", help="begin then, such as 2024-02-15T13:00, in UTC (default: where --output stopped, or now)")
+    live.add_argument("--output", type=Path, metavar="DIR", help="files of JSON lines, one a stream; the next run goes on from there")
+    live.add_argument("--events", type=int, metavar="N", help="end after so many, and what came with the last of them")
+    live.add_argument(
+        "--max-rate", type=float, default=_PUBLIC_RATE, metavar="N", help=f"calls a second (default: {_PUBLIC_RATE:g}, what the gateway lets anybody ask)"
+    )
+    live.add_argument("--token", default=os.environ.get("LIFT_WING_TOKEN"), metavar="TOKEN", help="of api.wikimedia.org (default: LIFT_WING_TOKEN)")
+
+
+def _models_files(command: _Command) -> None:
+    imported = command(
+        "import-changeprop", [], "the liftwing block of ChangeProp's values file as a models file", "import-changeprop values-production.yaml > models.yaml"
+    )
+    imported.add_argument("values_file", type=Path, metavar="VALUES", help="helmfile.d/services/changeprop/values-….yaml of operations-deployment-charts")
+    imported.add_argument("--at", metavar="PATH", help="where the block is, when the file has several, such as production.liftwing")
+
+    explained = command(
+        "explain", [_of_models(), _of_some()], "say for each event which models are called and why not; calls nothing", "explain events.jsonl.gz"
+    )
+    explained.add_argument("events", metavar="EVENTS", help="JSON lines, gzip or not; - for standard input")
+
+    listed = command("models", [_of_models(), _of_some()], "list all models, endpoints and streams; checks the models file", "models enwiki")
+    listed.add_argument("wiki", nargs="?", metavar="WIKI", help="only this wiki's")
+
+    covered = command("coverage", [_of_models(), _of_some()], "what ORES precached beside what the models file scores; calls nothing", "coverage")
+    covered.add_argument("--json", action="store_true", help="a line for each wiki and model")
+
+
+def _demo(command: _Command) -> None:
+    demo = command("demo", [], "show both modes with a real broker, a real Flink and real edits, in about a minute", "demo")
+    demo.add_argument("--output", type=Path, default=Path("demo-output"), metavar="DIR", help="what it leaves behind (default: demo-output)")
+    demo.add_argument("--seconds", type=int, default=30, metavar="N", help="how long the edits are played (default: 30)")
