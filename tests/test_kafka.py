@@ -21,6 +21,7 @@ import schemas
 from pipeline.kafka_settings import Kafka, output_topics
 from pipeline.wrong_use import WrongUse
 from runners.local_kafka import LocalKafka
+from runners.programs import run
 from runners.secure_kafka import SecureKafka
 from transforms.elements import OutputEvent
 from transforms.failures import CUT
@@ -91,6 +92,13 @@ def test_a_file_that_cannot_be_used_is_told_before_anything_is_asked(tmp_path: P
         with pytest.raises(WrongUse) as error:
             Kafka("127.0.0.1:9", path)
         assert str(error.value).startswith(text)
+
+
+def test_a_broker_of_ours_takes_no_port_of_somebody_else(kafka: SecureKafka, tmp_path: Path) -> None:
+    port = kafka.address.rpartition(":")[2]
+    done = run("runners.local_kafka", "--port", port, "--folder", str(tmp_path))
+    line = f"local_kafka: --port: somebody listens on {port} already; name another one\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", line)
 
 
 def test_all_missing_topics_are_named_with_the_command_that_creates_them(kafka: SecureKafka, tmp_path: Path) -> None:
