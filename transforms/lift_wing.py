@@ -19,6 +19,7 @@ import uvloop
 
 from transforms.answers import LiftWingError, NotCalled, Rejected, Unavailable, Unexpected, read_answer
 from transforms.call_limit import CallLimit
+from transforms.call_rate import CallRate
 from transforms.elements import Score, ScoreRequest
 from transforms.http_calls import HttpAnswer, HttpCalls
 from transforms.kinds import KINDS, CannotAsk, question
@@ -27,7 +28,6 @@ from transforms.models import Endpoint, LiftWingSettings
 
 _QUEUED_AT_MOST = 64  # of a lane, beyond those in flight: enough that it never runs dry while others are on their way out of Flink's state
 _LOOKS_PER_S = 200  # at broken endpoints, in all: what asking in vain may cost
-_CAUGHT_UP_S = 0.1  # of a rate: what was not called in that time may be called at once
 _SHORTEST_WAIT_S, _LONGEST_WAIT_S = 0.1, 1800.0
 
 
@@ -62,7 +62,7 @@ class LiftWing:
         self._ready: deque[Lane] = deque()  # lanes with calls to start, in turn
         self._open: set[Call] = set()  # asked and not answered
         self._in_flight = 0
-        self._next_call = 0.0  # when there may be one, where there is a rate
+        self._rate = CallRate(settings.calls_per_s)
         self._resting = False
         self._loop = uvloop.new_event_loop()
         self._loop.set_exception_handler(self._break)
@@ -195,16 +195,11 @@ class LiftWing:
 
     def _may_call(self) -> bool:
         """Whether the rate allows another call now; if not, `_start` comes again when it does."""
-        if self._settings.calls_per_s is None:
-            return True
-        now = monotonic()
-        if now < self._next_call:
-            if not self._resting:
-                self._resting = True
-                self._loop.call_later(self._next_call - now, self._go_on)
-            return False
-        self._next_call = max(self._next_call, now - _CAUGHT_UP_S) + 1 / self._settings.calls_per_s
-        return True
+        wait = self._rate.seconds_to_wait(monotonic())
+        if wait and not self._resting:
+            self._resting = True
+            self._loop.call_later(wait, self._go_on)
+        return not wait
 
     def _go_on(self) -> None:
         self._resting = False
