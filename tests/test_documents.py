@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import duckdb
 import pytest
 from conftest import ROOT
 from documents import NOT_HERE, Shell, commands
@@ -66,12 +67,31 @@ def test_the_picture_of_the_graph_is_of_this_graph() -> None:
     assert (ROOT / "docs" / "graph.svg").read_text(encoding="utf-8") == graph_picture.svg(), "python -m runners.graph_picture > docs/graph.svg"
 
 
-@pytest.mark.parametrize("page", [MODELS, DATASETS], ids=names_of)
-def test_a_page_without_flink_can_be_followed(page: Path, tmp_path: Path) -> None:
-    with Shell(tmp_path, {"--port 8080": f"--port {(port := free_port())}", "127.0.0.1:8080": f"127.0.0.1:{port}"}) as shell:
+def followed(page: Path, folder: Path) -> dict[str, list[str]]:
+    """What each command of a page without Flink said."""
+    said = {}
+    with Shell(folder, {"--port 8080": f"--port {(port := free_port())}", "127.0.0.1:8080": f"127.0.0.1:{port}"}) as shell:
         for command in commands(page):
-            code, said = shell.run(command)
-            assert code == 0, [command, *said]
+            code, said[command] = shell.run(command)
+            assert code == 0, [command, *said[command]]
+    return said
+
+
+def test_a_model_can_be_added_by_the_page(tmp_path: Path) -> None:
+    said = followed(MODELS, tmp_path)
+    assert len(said["revision-scores explain --models pipeline/models.yaml runners/data/edits_2023-01.jsonl.gz | head -n 5"]) == 5
+
+
+def test_datasets_can_be_made_by_the_page_and_joined_as_consumers_are_told(tmp_path: Path) -> None:
+    said = followed(DATASETS, tmp_path)
+    (query,) = re.findall(r"^```sql\n(.+?)^```$", (ROOT / "docs" / "consume.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    with duckdb.connect() as connection:
+        connection.execute(f"set file_search_path = '{tmp_path}'")
+        connection.execute("\n".join(said["revision-scores tables scores --dialect duckdb --only damaging,goodfaith"]))
+        rows = connection.execute(query).fetchall()
+    assert len(rows) > 100
+    assert {wiki for wiki, *_ in rows} == {"frwiki", "cswiki"}
+    assert all(0 <= damaging <= 1 and 0 <= goodfaith <= 1 for _, _, damaging, goodfaith in rows)
 
 
 @pytest.mark.flink
