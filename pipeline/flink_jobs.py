@@ -45,6 +45,10 @@ class FlinkRest:
         """Of Flink. Raises Unreachable."""
         return str(self._told("/config", "flink-version"))
 
+    def task_managers(self) -> int:
+        """How many the JobManager has let in. Raises Unreachable."""
+        return int(self._told("/overview", "taskmanagers"))
+
     def free_slots(self) -> int:
         """Raises Unreachable."""
         return int(self._told("/overview", "slots-available"))

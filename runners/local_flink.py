@@ -9,10 +9,12 @@ import argparse
 import sys
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from pipeline import flink_settings
 from pipeline.flink import OfTheJar, WorkerPool
+from pipeline.flink_jobs import FlinkRest, Unreachable
 from pipeline.servers import Server, ServerError, free_port, started
 from pipeline.signals import stop_on_signals
 
@@ -83,6 +85,14 @@ class _TaskManager(OfTheJar):
         super().start()
 
 
+def wait_for_task_managers(rest: FlinkRest, wanted: int, servers: list[Server], stop: threading.Event) -> None:
+    """Returns when a job would find their slots; or when a process has died, or it is told to stop."""
+    while not stop.wait(_LOOK_S) and all(server.is_running for server in servers):
+        with suppress(Unreachable):
+            if rest.task_managers() >= wanted:
+                return
+
+
 def keep_up(servers: list[Server], stop: threading.Event) -> None:
     """Replaces each server that dies, until it is told to stop."""
     while not stop.wait(_LOOK_S):
@@ -99,6 +109,7 @@ def main() -> int:
     try:
         servers = cluster(arguments.folder.resolve(), port, workers_port, arguments.task_managers, arguments.slots, arguments.metrics_port or None)
         with started(*servers):
+            wait_for_task_managers(FlinkRest(f"127.0.0.1:{port}"), arguments.task_managers, servers, stop)
             print(f"Flink at 127.0.0.1:{port}, Python workers at 127.0.0.1:{workers_port}; logs in {arguments.folder.resolve()}", flush=True)
             keep_up(servers, stop)
     except (ServerError, FileNotFoundError) as error:

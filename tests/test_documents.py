@@ -73,7 +73,7 @@ def followed(page: Path, folder: Path) -> dict[str, list[str]]:
     with Shell(folder, {"--port 8080": f"--port {(port := free_port())}", "127.0.0.1:8080": f"127.0.0.1:{port}"}) as shell:
         for command in commands(page):
             code, said[command] = shell.run(command)
-            assert code == 0, [command, *said[command]]
+            assert code == 0, "\n".join([command, *said[command]])
     return said
 
 
@@ -111,7 +111,7 @@ def test_operate_leads_from_nothing_to_a_cluster_an_upgrade_and_a_replay(tmp_pat
         for command in commands(OPERATE):
             if not command.startswith(NOT_HERE):
                 code, said_of[command] = shell.run(command)
-                assert code == 0, [command, *shell.lines]
+                assert code == 0, "\n".join([command, *shell.lines])
         (checked,) = [said for command, said in said_of.items() if command.startswith("revision-scores check")]
         assert checked[-1] == "all is well: stream can start"
         (stopped,) = [said for command, said in said_of.items() if command.startswith("kill")]
