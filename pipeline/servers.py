@@ -41,7 +41,8 @@ def find_java() -> str:
 def free_port(wished: int = 0) -> int:
     """A TCP port that nobody listens on now, the one that is wished for if it is one."""
     with socket.socket() as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # what a server that is gone has left there is nobody who listens
+        if wished:  # what a server that is gone has left there is nobody who listens; of any port, Linux then looks at half of them alone
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind(("127.0.0.1", wished))
         except OSError:

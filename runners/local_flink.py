@@ -40,19 +40,28 @@ _TASK_MANAGER_MEMORY = {
 def cluster(folder: Path, port: int, workers_port: int, task_managers: int, slots: int, metrics_port: int | None) -> list[Server]:
     """JobManager, Python worker pool and TaskManagers with their logs in `folder`. TaskManagers have their metrics at the ports after the JobManager's."""
     folder.mkdir(parents=True, exist_ok=True)
-    settings = _settings(port, slots)
+    taken = {port, workers_port, *range(metrics_port or 0, (metrics_port or 0) + task_managers + 1)}
+    settings = _settings(port, _another_port(taken), slots)
     servers: list[Server] = [_job_manager(folder, port, {**settings, **flink_settings.of_metrics(metrics_port)}), WorkerPool(folder, workers_port)]
     for number in range(1, task_managers + 1):
         of_metrics = flink_settings.of_metrics(metrics_port and metrics_port + number)
-        servers.append(_TaskManager(folder, number, {**settings, **of_metrics}))
+        servers.append(_TaskManager(folder, number, {**settings, **of_metrics}, taken))
     return servers
 
 
-def _settings(port: int, slots: int) -> dict[str, str]:
+def _another_port(taken: set[int]) -> int:
+    """A free one that no other process of the cluster has, or is about to take."""
+    while (port := free_port()) in taken:
+        pass
+    taken.add(port)
+    return port
+
+
+def _settings(port: int, rpc_port: int, slots: int) -> dict[str, str]:
     return {
         **flink_settings.of_job_manager(f"127.0.0.1:{port}"),
         "jobmanager.rpc.address": "127.0.0.1",
-        "jobmanager.rpc.port": str(free_port()),
+        "jobmanager.rpc.port": str(rpc_port),
         "taskmanager.host": "127.0.0.1",
         "taskmanager.bind-host": "127.0.0.1",
         "taskmanager.numberOfTaskSlots": str(slots),
@@ -70,7 +79,8 @@ def _job_manager(folder: Path, port: int, settings: Mapping[str, str]) -> Server
 class _TaskManager(OfTheJar):
     """At another port with each start: a JobManager that still tries to reach one that died may never let a successor at its address in."""
 
-    def __init__(self, folder: Path, number: int, settings: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, number: int, settings: Mapping[str, str], taken: set[int]) -> None:
+        self._taken = taken
         self._folder, self._settings = folder / f"task-manager-{number}", settings
         sizes = {"taskmanager.cpu.cores": "1", **{f"taskmanager.memory.{part}": size for part, size in _TASK_MANAGER_MEMORY.items()}}
         main = [f"{_RUNTIME}.taskexecutor.TaskManagerRunner", "--configDir", str(self._folder)]
@@ -79,7 +89,7 @@ class _TaskManager(OfTheJar):
         super().__init__(f"TaskManager {number}", _TASK_HEAP_MB + _FRAMEWORK_HEAP_MB, main, 0, folder / f"task-manager-{number}.log")
 
     def start(self) -> None:
-        port = free_port()
+        port = _another_port(self._taken)
         self.address = f"127.0.0.1:{port}"
         flink_settings.write(self._folder, {**self._settings, "taskmanager.rpc.port": str(port)})
         super().start()
