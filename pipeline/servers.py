@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import random
 import re
 import shutil
 import signal
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -39,16 +40,14 @@ def find_java() -> str:
 
 
 def free_port(wished: int = 0) -> int:
-    """A TCP port that nobody listens on now, the one that is wished for if it is one."""
-    with socket.socket() as listener:
-        if wished:  # what a server that is gone has left there is nobody who listens; of any port, Linux then looks at half of them alone
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind(("127.0.0.1", wished))
-        except OSError:
-            return free_port()
-        port: int = listener.getsockname()[1]
-        return port
+    """A TCP port that nobody listens on now, the one that is wished for if it is one. Below what Linux gives connections as their near end, so that it
+    stays free for a while."""
+    for port in [*([wished] if wished else []), *random.sample(range(20_000, 32_000), 100)]:
+        with socket.socket() as listener, suppress(OSError):
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # what a server that is gone has left there is nobody who listens
+            listener.bind(("127.0.0.1", port))
+            return port
+    raise ServerError("of 100 ports between 20000 and 32000 none is free")
 
 
 class Server:

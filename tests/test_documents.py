@@ -11,8 +11,8 @@ from conftest import ROOT
 from documents import NOT_HERE, Shell, commands
 
 from pipeline.options import parse
+from pipeline.servers import free_port
 from runners import graph_picture
-from tests.benchmarks.stage import quiet_port
 
 DOCUMENTS = sorted((ROOT / "docs").glob("*.md"))
 PAGES = [ROOT / "README.md", *DOCUMENTS]
@@ -70,7 +70,7 @@ def test_the_picture_of_the_graph_is_of_this_graph() -> None:
 def followed(page: Path, folder: Path) -> dict[str, list[str]]:
     """What each command of a page without Flink said."""
     said = {}
-    with Shell(folder, {"--port 8080": f"--port {(port := quiet_port())}", "127.0.0.1:8080": f"127.0.0.1:{port}"}) as shell:
+    with Shell(folder, {"--port 8080": f"--port {(port := free_port())}", "127.0.0.1:8080": f"127.0.0.1:{port}"}) as shell:
         for command in commands(page):
             code, said[command] = shell.run(command)
             assert code == 0, "\n".join([command, *said[command]])
@@ -96,7 +96,7 @@ def test_datasets_can_be_made_by_the_page_and_joined_as_consumers_are_told(tmp_p
 
 @pytest.mark.flink
 def test_operate_leads_from_nothing_to_a_cluster_an_upgrade_and_a_replay(tmp_path: Path) -> None:
-    kafka, lift_wing, flink, workers, page, metrics = (quiet_port() for _ in range(6))  # some are taken a minute from now
+    kafka, lift_wing, flink, workers, page, metrics = (free_port() for _ in range(6))  # some are taken a minute from now
     other_ports = {
         "--port 9092": f"--port {kafka}",
         "localhost:9092": f"localhost:{kafka}",

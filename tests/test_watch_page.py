@@ -15,10 +15,10 @@ from conftest import edit
 from playwright.sync_api import Browser, Page, sync_playwright
 from test_watch import failure, score
 
+from pipeline.servers import free_port
 from runners.browser import browser
 from runners.local_kafka import LocalKafka
 from runners.programs import Program
-from tests.benchmarks.stage import quiet_port
 from transforms.wikis import known_wikis
 
 pytestmark = pytest.mark.kafka
@@ -74,7 +74,7 @@ def says_nothing_of(page: Page, selector: str, text: str) -> None:
 def test_the_page_through_a_bad_day(chromium: Browser, tmp_path: Path) -> None:
     models = tmp_path / "models.yaml"
     models.write_text(MODELS, encoding="utf-8")
-    port = quiet_port()
+    port = free_port()
     with LocalKafka(tmp_path / "kafka") as kafka:
         streams = ["mediawiki.revision-create", "mediawiki.revision-score-damaging", "mediawiki.revision-score-goodfaith", "mediawiki.revision-score.error"]
         kafka.create_topics(*(f"eqiad.{stream}" for stream in streams))

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import random
 import signal
-import socket
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ import requests
 
 from pipeline.configuration import load
 from pipeline.kafka_settings import input_topics, output_topics
+from pipeline.servers import free_port
 from runners import simulated_latency
 from runners.local_kafka import LocalKafka
 from runners.programs import LocalFlinkProgram, Program, SimulatedLiftWingProgram
@@ -49,7 +48,7 @@ class LiftWing:
     """The simulated Lift Wing at a port that stays its own when it is restarted; it remembers nothing of single revisions."""
 
     def __init__(self, latency_text: str) -> None:
-        self._options = ["--port", str(quiet_port()), "--other-port", str(quiet_port()), "--no-records", "--latency", latency_text]
+        self._options = ["--port", str(free_port()), "--other-port", str(free_port()), "--no-records", "--latency", latency_text]
         self.draw = simulated_latency.latency(latency_text)
 
     def start(self) -> None:
@@ -68,15 +67,6 @@ class LiftWing:
 
     def clear(self) -> None:
         requests.delete(f"{self.url}/control", timeout=60).raise_for_status()
-
-
-def quiet_port() -> int:
-    """A free port that no connection gets as its near end: below what Linux gives out for that."""
-    for port in random.sample(range(20_000, 32_000), 100):
-        with socket.socket() as listener, suppress(OSError):
-            listener.bind(("127.0.0.1", port))
-            return port
-    raise RuntimeError("of 100 ports between 20000 and 32000 none is free")
 
 
 @dataclass
