@@ -93,6 +93,15 @@ def said_in(event: Mapping[str, Any], model: str) -> Said:
     return Said(predicted["model_version"], predicted["predictions"], predicted["probabilities"])
 
 
+def in_words(said: Said) -> str:
+    """For people, such as: false (true 0.012); a prediction with its probability."""
+    told = ", ".join(said.predictions) or "nothing"
+    if "true" in said.probabilities:
+        return f"{told} (true {said.probabilities['true']:.3f})"
+    likely = max(said.probabilities.items(), key=lambda item: item[1], default=None)
+    return f"{told} ({likely[0]} {likely[1]:.3f})" if likely else told
+
+
 def predictions(prediction: bool | str | list[str]) -> list[str]:
     """Lift Wing says true, "Stub" or ["STEM.STEM*"]; the schemas want a list of strings."""
     if isinstance(prediction, bool):

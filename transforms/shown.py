@@ -12,7 +12,7 @@ import orjson
 
 import schemas
 from transforms.elements import OutputEvent
-from transforms.score_events import said_in
+from transforms.score_events import in_words, said_in
 from transforms.source_events import rev_id_of, wiki_of
 
 _LONGEST_TITLE = 60
@@ -50,15 +50,10 @@ def _line(event: OutputEvent) -> str:
     if event.request is None:
         return f"failed: {event.body['error_type']}: {event.body['message']}"
     model, raw = event.request.model, event.request.event.raw
-    said = said_in(event.body, model)
     title = str(raw.get("page_title") or (raw.get("page") or {}).get("page_title"))
-    likely = max(said.probabilities.items(), key=lambda item: item[1], default=None)
-    told = ", ".join(said.predictions) or "nothing"
-    if "true" in said.probabilities:
-        likely = "true", said.probabilities["true"]
     domain = (raw.get("meta") or {}).get("domain")
     diff = f"  https://{domain}/w/index.php?diff={rev_id_of(raw)}" if domain else f"  {rev_id_of(raw)}"
-    return f"{event.body['meta']['dt'][11:19]} {wiki_of(raw)}  {_plain(title)}  {model}: {told}" + (f" ({likely[0]} {likely[1]:.3f})" if likely else "") + diff
+    return f"{event.body['meta']['dt'][11:19]} {wiki_of(raw)}  {_plain(title)}  {model}: {in_words(said_in(event.body, model))}{diff}"
 
 
 def _plain(title: str) -> str:

@@ -16,7 +16,7 @@ from pipeline.watch.recent import RecentCounts
 from transforms.failures import alike, origin_of
 from transforms.models import Configuration
 from transforms.read_events import NotAnEvent, check, is_canary, parse
-from transforms.score_events import Said, said_in
+from transforms.score_events import in_words, said_in
 from transforms.select_models import Selection
 from transforms.source_events import rev_id_of, wiki_of
 
@@ -130,13 +130,4 @@ def _shown(event: Mapping[str, Any], name: str, at: float) -> ShownScore:
     title = str(event.get("page_title") or (event.get("page") or {}).get("page_title") or "")[:_LONGEST_TITLE].replace("_", " ")
     domain = meta.get("domain")
     diff = f"https://{domain}/w/index.php?diff={key[1]}" if isinstance(domain, str) and _DOMAIN.fullmatch(domain) else None
-    return ShownScore(at, name, key[0], title, _words(said_in(event, name)), None, diff)
-
-
-def _words(said: Said) -> str:
-    """Such as: false (true 0.012); a prediction with its probability."""
-    told = ", ".join(said.predictions) or "nothing"
-    if "true" in said.probabilities:
-        return f"{told} (true {said.probabilities['true']:.3f})"
-    likely = max(said.probabilities.items(), key=lambda item: item[1], default=None)
-    return f"{told} ({likely[0]} {likely[1]:.3f})" if likely else told
+    return ShownScore(at, name, key[0], title, in_words(said_in(event, name)), None, diff)
