@@ -10,7 +10,7 @@ from typing import Any
 from pipeline.watch.gauges import FlinkGauges, Gauges
 from pipeline.watch.messages import Messages
 from pipeline.watch.of_model import OfModel
-from pipeline.watch.recent import SLICE_S, RecentCounts, quantile_of
+from pipeline.watch.recent import SLICE_S, RecentCounts, quantiles_of
 from pipeline.watch.tally import Tally
 from pipeline.watch.verdicts import duration, verdict
 from transforms.models import Configuration
@@ -61,7 +61,7 @@ class BoardMaker:
     def _model(self, name: str, model: OfModel, gauges: Gauges, now: float) -> Board:
         found = verdict(model, len(self._configuration.models[name].active), name in self.parked, self._configuration.lift_wing.timeout_s, gauges, now)
         recent, minute = model.last(_RATE_SLICES, now), model.last(_MINUTE, now)
-        p50, p99 = quantile_of(minute, 0.5), quantile_of(minute, 0.99)
+        p50, p99 = quantiles_of(minute)
         call_p50, call_p99 = (gauges[kind] / 1000 if kind in gauges else None for kind in ("call_ms_p50", "call_ms_p99"))
         return {
             "name": name,

@@ -38,8 +38,7 @@ class Slice:
     def quantiles(self) -> tuple[float | None, float | None]:
         """p50 and p99."""
         if self._quantiles[0] != self.timed:
-            ordered = sorted(self.seconds)
-            self._quantiles = self.timed, quantile(ordered, 0.5), quantile(ordered, 0.99)
+            self._quantiles = self.timed, *_p50_and_p99(self.seconds)
         return self._quantiles[1:]
 
 
@@ -92,9 +91,11 @@ class RecentCounts:
             self.total -= self._slices.pop(index)
 
 
-def quantile(ordered: list[float], share: float) -> float | None:
-    return ordered[min(len(ordered) - 1, round(share * (len(ordered) - 1)))] if ordered else None
+def quantiles_of(slices: Iterable[Slice]) -> tuple[float | None, float | None]:
+    """p50 and p99 of all of them together."""
+    return _p50_and_p99(seconds for each in slices for seconds in each.seconds)
 
 
-def quantile_of(slices: Iterable[Slice], share: float) -> float | None:
-    return quantile(sorted(seconds for each in slices for seconds in each.seconds), share)
+def _p50_and_p99(seconds: Iterable[float]) -> tuple[float | None, float | None]:
+    ordered = sorted(seconds)
+    return (ordered[round(0.5 * (len(ordered) - 1))], ordered[round(0.99 * (len(ordered) - 1))]) if ordered else (None, None)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pipeline.watch.gauges import Gauges
 from pipeline.watch.of_model import OfModel
-from pipeline.watch.recent import SLICE_S, quantile_of
+from pipeline.watch.recent import SLICE_S, quantiles_of
 
 _MINUTE, _HALF_A_MINUTE = 60 // SLICE_S, 30 // SLICE_S
 _SILENT_S, _SILENT_EDITS = 10.0, 3  # no answer for so long, while so many edits wait that came meanwhile
@@ -47,13 +47,13 @@ def _is_silent(seconds: float, edits: int, timeout_s: float) -> bool:
 
 
 def _by_time(model: OfModel, timeout_s: float, now: float) -> Verdict:
-    last, usual = quantile_of(model.last(_HALF_A_MINUTE, now), 0.5), quantile_of(model.all(now), 0.5)
+    last, _ = quantiles_of(model.last(_HALF_A_MINUTE, now))
+    usual, late = quantiles_of(model.all(now))
     if last is not None and usual is not None and last > max(_SLOW_S, _SLOWER * usual):
         return Verdict("slow", f"Slower than usual: half of the scores take more than {duration(last)}, in the last ten minutes {duration(usual)}.")
     if model.waiting_since is not None and now - model.waiting_since > 2 * timeout_s:
         return Verdict("slow", f"Some calls are tried again: {_waiting(model, now)}.")
     if usual is not None:
-        late = quantile_of(model.all(now), 0.99)
         return Verdict("ok", f"Half of the scores come within {duration(usual)} of the edit, 99 of 100 within {duration(late or usual)}.")
     if model.waiting:
         return Verdict("ok", f"{_waiting(model, now).capitalize()}.")
