@@ -147,7 +147,7 @@ def test_what_was_never_called_says_why(shipped: Configuration, lift_wing: Simul
     ],
 )
 def test_how_long_to_wait_for_another_try(error: LiftWingError, tries: int, age_s: float, between: tuple[float, float] | None) -> None:
-    waits = [seconds_to_next_try(error, tries, age_s, max_age_s=600) for _ in range(100)]
+    waits = [seconds_to_next_try(error, tries, age_s, 600, random.uniform) for _ in range(100)]
     if between is None:
         assert set(waits) == {None}
     else:

@@ -11,9 +11,8 @@ The contract is that of wikimedia/machinelearning-liftwing-inference-services.
 
 from __future__ import annotations
 
-import random
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import orjson
@@ -96,12 +95,12 @@ def _excerpt(body: bytes) -> str:
     return " ".join(text.split())[:_LONGEST_EXCERPT] or "(empty body)"
 
 
-def seconds_to_next_try(error: LiftWingError, tries: int, age_s: float, max_age_s: float) -> float | None:
-    """How long to leave a request alone that has been tried so often; None: there is no other try."""
+def seconds_to_next_try(error: LiftWingError, tries: int, age_s: float, max_age_s: float, uniform: Callable[[float, float], float]) -> float | None:
+    """How long to leave a request alone that has been tried so often; None: there is no other try. `uniform` gives the jitter."""
     if isinstance(error, NotCalled):
         return 0.0 if age_s < max_age_s else None
     if isinstance(error, Rejected) or (isinstance(error, Unexpected) and tries >= _TRIES_OF_UNEXPECTED):
         return None
-    backoff = min(_LONGEST_BACKOFF_S, _FIRST_BACKOFF_S * 2 ** min(tries - 1, 10)) * random.uniform(0.5, 1.0)
+    backoff = min(_LONGEST_BACKOFF_S, _FIRST_BACKOFF_S * 2 ** min(tries - 1, 10)) * uniform(0.5, 1.0)
     wait = max(backoff, error.retry_after_s if isinstance(error, Unavailable) else 0.0)
     return wait if age_s + wait <= max_age_s else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -16,6 +15,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from transforms.answers import LiftWingError, NotCalled, Unavailable, seconds_to_next_try
 from transforms.elements import Failure, Score, ScoreRequest, ScoreResponse, json_text
+from transforms.environment import REAL, Environment
 from transforms.lanes import Answer
 from transforms.lift_wing import LiftWing, SharedLiftWing
 from transforms.models import Configuration, Endpoint
@@ -37,7 +37,7 @@ class Pending:
     untold: list[str] = field(default_factory=list)  # causes of tries that the metrics do not know yet
     waited: bool = False  # it found no room the last time
 
-    def ends_with(self, answer: Answer, max_age_s: float) -> bool:
+    def ends_with(self, answer: Answer, max_age_s: float, environment: Environment) -> bool:
         """Whether the answer to a call is the end of it; if not, when it is due again."""
         error, called = answer.result, not isinstance(answer.result, NotCalled)
         self.tries += called
@@ -45,8 +45,8 @@ class Pending:
             return True
         if called or not self.reason:
             self.reason = str(error)
-        now = time.time()
-        wait = seconds_to_next_try(error, self.tries, now - self.asked_at, max_age_s)
+        now = environment.time()
+        wait = seconds_to_next_try(error, self.tries, now - self.asked_at, max_age_s, environment.uniform)
         if wait is None:
             return True
         if called:
@@ -58,17 +58,17 @@ class Pending:
 class AskFn(beam.DoFn):
     """The base of a DoFn that asks; it counts what is asked and how that ends."""
 
-    def __init__(self, configuration: Configuration) -> None:
-        self.configuration = configuration
+    def __init__(self, configuration: Configuration, environment: Environment = REAL) -> None:
+        self.configuration, self.environment = configuration, environment
         self._milliseconds = {model: Metrics.distribution("ScoreWithLiftWing", f"call_ms_{model}") for model in configuration.models}
 
     def setup(self) -> None:
-        self.lift_wing: LiftWing = SharedLiftWing.acquire(self.configuration.lift_wing)
+        self.lift_wing: LiftWing = SharedLiftWing.acquire(self.configuration.lift_wing, self.environment)
         self.recent_milliseconds = Recent("ScoreWithLiftWing", "call_ms")
         self.max_age_s = self.configuration.lift_wing.max_age_s
 
     def teardown(self) -> None:
-        SharedLiftWing.release(self.configuration.lift_wing)
+        SharedLiftWing.release(self.configuration.lift_wing, self.environment)
 
     def endpoint(self, model: str, wiki: str) -> Endpoint | None:
         """Where to ask; None when the models file has no such endpoint any more."""

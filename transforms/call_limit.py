@@ -8,7 +8,7 @@ and a circuit breaker with a probe.
 from __future__ import annotations
 
 import math
-import random
+from collections.abc import Callable
 
 _SHRINK = 0.7  # for each round of calls in which one was refused or lost
 _SHRINK_OF_SLOW = 0.9  # for each round of calls while it is slow, down to half of what is configured: slower may be how it is from now on
@@ -17,10 +17,10 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 30.0
 
 
 class CallLimit:
-    """The limit of one endpoint. `most` is what is configured; 0 stops all calls."""
+    """The limit of one endpoint. `most` is what is configured; 0 stops all calls. `uniform` gives the jitter of pauses."""
 
-    def __init__(self, most: int) -> None:
-        self.most = most
+    def __init__(self, most: int, uniform: Callable[[float, float], float]) -> None:
+        self.most, self._uniform = most, uniform
         self._limit = float(most)
         self._easy = 0.0  # below it the limit grows with each answer, above it with each round of answers
         self._shrunk_at = 0.0
@@ -102,7 +102,7 @@ class CallLimit:
         self._shrunk_at = now
 
     def _pause(self, now: float, retry_after_s: float) -> None:
-        pause = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0 ** min(self._pauses, 10)) * random.uniform(0.75, 1.0)
+        pause = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0 ** min(self._pauses, 10)) * self._uniform(0.75, 1.0)
         self._closed_until = now + max(pause, retry_after_s)
         self._pauses += 1
         self._probing = False

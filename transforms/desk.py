@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from uuid import uuid4
 from weakref import WeakKeyDictionary
 
 from transforms.asking import Pending
@@ -48,8 +47,8 @@ def name_of(pending: Pending) -> str:
 class Desk:
     """What the DoFns of a process share, so that any of them can take home any answer."""
 
-    def __init__(self) -> None:
-        self.process = uuid4().hex
+    def __init__(self, process: str) -> None:
+        self.process = process
         self.answered: queue.SimpleQueue[tuple[str, Pending, Answer]] = queue.SimpleQueue()
         self.waiting: dict[str, Waiting] = {}
 
@@ -57,6 +56,7 @@ class Desk:
 _DESKS: WeakKeyDictionary[LiftWing, Desk] = WeakKeyDictionary()
 
 
-def desk_of(lift_wing: LiftWing) -> Desk:
+def desk_of(lift_wing: LiftWing, new_id: Callable[[], str]) -> Desk:
     """The desk of those that share a connection to Lift Wing."""
-    return _DESKS.setdefault(lift_wing, Desk())
+    desk = _DESKS.get(lift_wing)
+    return desk or _DESKS.setdefault(lift_wing, Desk(new_id()))

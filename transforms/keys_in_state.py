@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
 
 import apache_beam as beam
 from apache_beam.utils.windowed_value import WindowedValue
 
 from transforms.asking import Batch, Pending, in_global_window
 from transforms.at_rest import encode_pending
+from transforms.environment import REAL, Environment
 from transforms.source_events import id_of, rev_id_of, wiki_of
 
 _TOGETHER_AT_MOST = 10  # events of a key: what a process holds in memory to ask one request of one of them
@@ -22,25 +22,36 @@ def key_of(raw: Mapping[str, Any]) -> str:
     return f"{wiki_of(raw)}/{rev_id_of(raw)}/{id_of(raw)}"
 
 
+@dataclass
 class KeyByEvent(beam.PTransform):
     """Gives each event a key that it has when it comes again, too."""
 
+    environment: Environment = REAL
+
     def expand(self, batches: beam.PCollection[Batch]) -> beam.PCollection[tuple[str, bytes]]:
-        return batches | "KeyByEvent" >> beam.Map(_keyed_by_event).with_output_types(tuple[str, bytes])
+        return batches | "KeyByEvent" >> beam.Map(_keyed_by_event, self.environment.time).with_output_types(tuple[str, bytes])
 
 
-def _keyed_by_event(batch: Batch) -> tuple[str, bytes]:
-    return key_of(batch[0].event.raw), encode_pending(_asked_now(batch))
+def _keyed_by_event(batch: Batch, clock: Callable[[], float]) -> tuple[str, bytes]:
+    return key_of(batch[0].event.raw), encode_pending(_asked_at(clock(), batch))
 
 
+@dataclass
 class KeyTogether(beam.PTransform):
     """Gives what comes in one bundle a key of its own: one event when little comes, several when much does."""
 
+    environment: Environment = REAL
+
     def expand(self, batches: beam.PCollection[Batch]) -> beam.PCollection[tuple[str, bytes]]:
-        return batches | "KeyTogether" >> beam.ParDo(_KeyTogetherFn()).with_output_types(tuple[str, bytes])
+        return batches | "KeyTogether" >> beam.ParDo(KeyTogetherFn(self.environment)).with_output_types(tuple[str, bytes])
 
 
-class _KeyTogetherFn(beam.DoFn):
+class KeyTogetherFn(beam.DoFn):
+    """See KeyTogether."""
+
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+
     def start_bundle(self) -> None:
         self._together: list[Batch] = []
 
@@ -55,9 +66,9 @@ class _KeyTogetherFn(beam.DoFn):
 
     def _keyed(self) -> tuple[str, bytes]:
         together, self._together = self._together, []
-        return uuid4().hex, encode_pending(pending for batch in together for pending in _asked_now(batch))
+        now = self._environment.time()
+        return self._environment.new_id(), encode_pending(pending for batch in together for pending in _asked_at(now, batch))
 
 
-def _asked_now(batch: Batch) -> list[Pending]:
-    now = time.time()
+def _asked_at(now: float, batch: Batch) -> list[Pending]:
     return [Pending(request, now) for request in batch]

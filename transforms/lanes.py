@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from transforms.answers import LiftWingError
 from transforms.call_limit import CallLimit
 from transforms.elements import Score, ScoreRequest
 from transforms.kinds import Kind
@@ -18,7 +17,7 @@ from transforms.wikis import language_of
 class Answer:
     """How a call ended."""
 
-    result: Score | LiftWingError | Exception  # any other exception is a fault of this code, that the runner must see
+    result: Score | BaseException  # a LiftWingError, or any other exception: a fault of this code
     seconds: float
 
 

@@ -7,21 +7,18 @@ a request waits until it is asked for again.
 
 from __future__ import annotations
 
-import random
 import threading
 from collections import Counter, deque
 from collections.abc import Callable
 from functools import partial
-from time import monotonic
-from typing import Any, NamedTuple
-
-import uvloop
+from typing import NamedTuple
 
 from transforms.answers import LiftWingError, NotCalled, Rejected, Unavailable, Unexpected, read_answer
 from transforms.call_limit import CallLimit
 from transforms.call_rate import CallRate
 from transforms.elements import Score, ScoreRequest
-from transforms.http_calls import HttpAnswer, HttpCalls
+from transforms.environment import REAL, Environment
+from transforms.http_calls import HttpAnswer
 from transforms.kinds import KINDS, CannotAsk, question
 from transforms.lanes import Answer, Call, Lane
 from transforms.models import Endpoint, LiftWingSettings
@@ -53,8 +50,9 @@ def headers_for(endpoint: Endpoint, settings: LiftWingSettings) -> list[str]:
 class LiftWing:
     """The calls of one worker process. `ask`, `seconds_to_wait` and `counts` may be called from any thread."""
 
-    def __init__(self, settings: LiftWingSettings) -> None:
-        self._settings = settings
+    def __init__(self, settings: LiftWingSettings, environment: Environment = REAL) -> None:
+        self._settings, self._environment = settings, environment
+        self._monotonic = environment.monotonic
         self._lock = threading.Lock()
         self._new: deque[Call] = deque()
         self._awake = False
@@ -64,11 +62,7 @@ class LiftWing:
         self._in_flight = 0
         self._rate = CallRate(settings.calls_per_s)
         self._resting = False
-        self._loop = uvloop.new_event_loop()
-        self._loop.set_exception_handler(self._break)
-        self._http = HttpCalls(self._loop, settings.timeout_s, settings.ca_file)
-        self._thread = threading.Thread(target=self._loop.run_forever, name="lift-wing", daemon=True)
-        self._thread.start()
+        self._connection = environment.connect(settings.timeout_s, settings.ca_file, self._break)
 
     def ask(self, endpoint: Endpoint, request: ScoreRequest, done: Callable[[Answer], None]) -> None:
         """Calls as soon as there is room; `done` hears on the loop's thread how that ends."""
@@ -79,11 +73,11 @@ class LiftWing:
             if self._awake:
                 return
             self._awake = True
-        self._loop.call_soon_threadsafe(self._take_new)
+        self._connection.run_soon(self._take_new)
 
     def later(self, seconds: float, action: Callable[[], None]) -> None:
         """Has `action` done on the loop's thread, of which this is called."""
-        self._loop.call_later(seconds, action)
+        self._connection.run_later(seconds, action)
 
     def seconds_to_wait(self, endpoint: Endpoint, waited: int, waits: int = 1) -> float:
         """How long to leave alone so many requests (`waits`) for which there is no room now; 0: ask. `waited`: how many were told so before.
@@ -92,7 +86,7 @@ class LiftWing:
         million may wait.
         """
         with self._lock:
-            lane, now = self._lane(endpoint), monotonic()
+            lane, now = self._lane(endpoint), self._monotonic()
             lane.waiting = max(0, lane.waiting - waited)
             if lane.limit.is_broken:
                 has_room = lane.limit.has_room(0, now) and not lane.queue
@@ -101,7 +95,8 @@ class LiftWing:
             if has_room:
                 return 0.0
             lane.waiting += waits
-            return lane.limit.seconds_to_probe(now) + min(_LONGEST_WAIT_S, max(_SHORTEST_WAIT_S, self._round_s(lane, now))) * random.uniform(0.5, 1.5)
+            round_s = min(_LONGEST_WAIT_S, max(_SHORTEST_WAIT_S, self._round_s(lane, now)))
+            return lane.limit.seconds_to_probe(now) + round_s * self._environment.uniform(0.5, 1.5)
 
     def _round_s(self, lane: Lane, now: float) -> float:
         """How long it takes until everybody who waits as this one does has come back once."""
@@ -112,7 +107,7 @@ class LiftWing:
     def seconds_failing(self, endpoint: Endpoint) -> float:
         """For how long there has been no sign of life from it; 0 while it is not broken."""
         with self._lock:
-            return self._lane(endpoint).limit.seconds_failing(monotonic())
+            return self._lane(endpoint).limit.seconds_failing(self._monotonic())
 
     def not_called(self, endpoint: Endpoint) -> NotCalled:
         """Why a request for which there is no room has to wait."""
@@ -136,13 +131,7 @@ class LiftWing:
         return {model: Counts(**of_model) for model, of_model in sums.items()}
 
     def close(self) -> None:
-        def stop() -> None:
-            self._http.close()
-            self._loop.stop()
-
-        self._loop.call_soon_threadsafe(stop)
-        self._thread.join()
-        self._loop.close()
+        self._connection.close()
 
     def _lane(self, endpoint: Endpoint) -> Lane:
         lane = self._lanes.get(endpoint.name)
@@ -152,7 +141,7 @@ class LiftWing:
                 url=(endpoint.url or self._settings.url).rstrip("/") + endpoint.path,
                 headers=headers_for(endpoint, self._settings),
                 kind=KINDS[endpoint.kind],
-                limit=CallLimit(endpoint.concurrency),
+                limit=CallLimit(endpoint.concurrency, self._environment.uniform),
             )
         return lane
 
@@ -169,7 +158,7 @@ class LiftWing:
         self._start()
 
     def _list(self, lane: Lane) -> None:
-        if lane.queue and not lane.listed and lane.limit.has_room(lane.in_flight, monotonic()):
+        if lane.queue and not lane.listed and lane.limit.has_room(lane.in_flight, self._monotonic()):
             lane.listed = True
             self._ready.append(lane)
 
@@ -184,21 +173,21 @@ class LiftWing:
                 for call in calls:
                     self._finish(call, Rejected(str(error), "no_question"), 0.0)
             else:
-                now = monotonic()
+                now = self._monotonic()
                 lane.limit.started(now)
                 lane.in_flight += 1
                 self._in_flight += 1
-                self._http.post(lane.url, lane.headers, body, partial(self._answered, calls, lane, now))
+                self._connection.post(lane.url, lane.headers, body, partial(self._answered, calls, lane, now))
             if lane.limit.is_broken:
                 self._send_away(lane)
             self._list(lane)
 
     def _may_call(self) -> bool:
         """Whether the rate allows another call now; if not, `_start` comes again when it does."""
-        wait = self._rate.seconds_to_wait(monotonic())
+        wait = self._rate.seconds_to_wait(self._monotonic())
         if wait and not self._resting:
             self._resting = True
-            self._loop.call_later(wait, self._go_on)
+            self._connection.run_later(wait, self._go_on)
         return not wait
 
     def _go_on(self) -> None:
@@ -221,10 +210,10 @@ class LiftWing:
         first = results[0]
         if isinstance(first, Unavailable):
             lane.last_error = str(first)
-            if lane.limit.failed(started_at, monotonic(), first.retry_after_s):
+            if lane.limit.failed(started_at, self._monotonic(), first.retry_after_s):
                 self._send_away(lane)
         else:
-            lane.limit.answered(answer.seconds, monotonic())
+            lane.limit.answered(answer.seconds, self._monotonic())
         if len(calls) > 1 and isinstance(first, (Rejected, Unexpected)) and all(result is first for result in results):
             lane.give_back(calls)  # one may have failed them all
         else:
@@ -233,15 +222,14 @@ class LiftWing:
         self._list(lane)
         self._start()
 
-    def _break(self, _loop: object, context: dict[str, Any]) -> None:
+    def _break(self, fault: BaseException) -> None:
         """A fault on the loop would leave calls unanswered for ever: so it is the answer to all of them."""
-        fault = context.get("exception") or RuntimeError(context["message"])
         with self._lock:
             unanswered = list(self._open)
         for call in unanswered:
             self._finish(call, fault, 0.0)
 
-    def _finish(self, call: Call, result: Score | LiftWingError | Exception, seconds: float) -> None:
+    def _finish(self, call: Call, result: Score | BaseException, seconds: float) -> None:
         with self._lock:
             if call not in self._open:  # a fault answered it before
                 return
@@ -252,21 +240,21 @@ class LiftWing:
 class SharedLiftWing:
     """The one LiftWing of this process for given settings: opened by the first user, closed by the last."""
 
-    _open: dict[LiftWingSettings, tuple[LiftWing, int]] = {}
+    _open: dict[tuple[LiftWingSettings, Environment], tuple[LiftWing, int]] = {}
     _lock = threading.Lock()
 
     @classmethod
-    def acquire(cls, settings: LiftWingSettings) -> LiftWing:
+    def acquire(cls, settings: LiftWingSettings, environment: Environment = REAL) -> LiftWing:
         with cls._lock:
-            lift_wing, users = cls._open.get(settings) or (LiftWing(settings), 0)
-            cls._open[settings] = (lift_wing, users + 1)
+            lift_wing, users = cls._open.get((settings, environment)) or (LiftWing(settings, environment), 0)
+            cls._open[settings, environment] = (lift_wing, users + 1)
             return lift_wing
 
     @classmethod
-    def release(cls, settings: LiftWingSettings) -> None:
+    def release(cls, settings: LiftWingSettings, environment: Environment = REAL) -> None:
         with cls._lock:
-            lift_wing, users = cls._open.pop(settings)
+            lift_wing, users = cls._open.pop((settings, environment))
             if users > 1:
-                cls._open[settings] = (lift_wing, users - 1)
+                cls._open[settings, environment] = (lift_wing, users - 1)
             else:
                 lift_wing.close()

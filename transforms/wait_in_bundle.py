@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -45,9 +44,9 @@ class _AskInBundleFn(AskFn):
             endpoint = self.endpoint(request.model, request.wiki)
             assert endpoint, f"{request.model} of {request.wiki} was selected and is not configured"
             if not self._owed[request.model]:
-                self._heard_at[request.model] = time.monotonic()
+                self._heard_at[request.model] = self.environment.monotonic()
             self._owed[request.model] += 1
-            self._ask(Pending(request, time.time()), endpoint, self._answers)
+            self._ask(Pending(request, self.environment.time()), endpoint, self._answers)
         while self._owes_too_much():
             yield from self._next()
 
@@ -56,7 +55,7 @@ class _AskInBundleFn(AskFn):
         owed = self._owed.total()
         if owed <= _MOST_OWED or owed > _MOST_OWED_IN_ALL:
             return owed > _MOST_OWED
-        silent_since = time.monotonic() - _SILENT_AFTER_S
+        silent_since = self.environment.monotonic() - _SILENT_AFTER_S
         return sum(count for model, count in self._owed.items() if self._heard_at[model] > silent_since) > _MOST_OWED
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
@@ -69,7 +68,7 @@ class _AskInBundleFn(AskFn):
 
     def _next(self) -> Iterator[Output]:
         answered = self._answers.take(min(self._owed.total(), _TAKEN_AT_ONCE), _SILENT_AFTER_S)
-        now = time.monotonic()
+        now = self.environment.monotonic()
         for pending, answer in answered:
             self._owed[pending.request.model] -= 1
             self._heard_at[pending.request.model] = now
@@ -80,10 +79,10 @@ class _AskInBundleFn(AskFn):
 
     def _heard(self, pending: Pending, endpoint: Endpoint, answers: _Answers, answer: Answer) -> None:
         """On the loop's thread: an answer that is no end has the request asked again when it is due."""
-        if pending.ends_with(answer, self.max_age_s) or self.lift_wing.seconds_failing(endpoint) > _PATIENCE_S:
+        if pending.ends_with(answer, self.max_age_s, self.environment) or self.lift_wing.seconds_failing(endpoint) > _PATIENCE_S:
             answers.put(pending, answer)
         else:
-            wait = pending.due - time.time()
+            wait = pending.due - self.environment.time()
             if isinstance(answer.result, NotCalled):
                 wait = self.lift_wing.seconds_to_wait(endpoint, int(pending.waited))
                 pending.waited = wait > 0

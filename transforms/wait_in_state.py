@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import queue
-import random
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -21,6 +19,7 @@ from transforms.answers import NotCalled
 from transforms.asking import AskFn, Output, Pending
 from transforms.at_rest import Tag, decode_pending, encode_pending, tag_of, wake
 from transforms.desk import Waiting, desk_of, name_of
+from transforms.environment import REAL, Environment
 from transforms.keys_in_state import KeyByEvent, KeyTogether
 from transforms.lanes import Answer
 from transforms.lift_wing import Counts
@@ -32,9 +31,9 @@ _REMEMBERED_S = 3600  # what ChangeProp remembers of an event
 _GAUGES_S = 1.0
 
 
-def next_look_s(waiting: int) -> float:
+def next_look_s(waiting: int, uniform: Callable[[float, float], float]) -> float:
     """How long to leave a batch alone while a process has so many `waiting`: there are as many looks a second whether few wait or many."""
-    return min(_LONGEST_LOOK_S, max(_SHORTEST_LOOK_S, waiting / _LOOKS_PER_S * random.uniform(0.5, 1.5)))
+    return min(_LONGEST_LOOK_S, max(_SHORTEST_LOOK_S, waiting / _LOOKS_PER_S * uniform(0.5, 1.5)))
 
 
 @dataclass(frozen=True)
@@ -49,13 +48,15 @@ class InState:
     """
 
     each_event_once: bool = False  # drop an event whose `meta.id` came within the last hour
+    environment: Environment = REAL
 
     def asking(self, configuration: Configuration) -> beam.PTransform:
-        asking = beam.ParDo(_AskInStateFn(configuration, self.each_event_once)).with_outputs("failures", main="responses")
-        return KeyByEvent() | asking if self.each_event_once else KeyTogether() | asking
+        asking = beam.ParDo(AskInStateFn(configuration, self.each_event_once, self.environment)).with_outputs("failures", main="responses")
+        keyed = "KeyByEvent" >> KeyByEvent(self.environment) if self.each_event_once else "KeyTogether" >> KeyTogether(self.environment)
+        return keyed | "AskInState" >> asking
 
 
-class _AskInStateFn(AskFn):
+class AskInStateFn(AskFn):
     """State is written with each batch, and read only when this process does not know the key: to read it is a round trip to Flink."""
 
     PENDING = BagStateSpec("pending", coders.BytesCoder())
@@ -63,15 +64,15 @@ class _AskInStateFn(AskFn):
     SEEN = BagStateSpec("seen", coders.BytesCoder())
     FORGET = TimerSpec("forget", TimeDomain.REAL_TIME)
 
-    def __init__(self, configuration: Configuration, each_event_once: bool) -> None:
-        super().__init__(configuration)
+    def __init__(self, configuration: Configuration, each_event_once: bool, environment: Environment = REAL) -> None:
+        super().__init__(configuration, environment)
         self._each_event_once = each_event_once
         self._repeated = Metrics.counter("ScoreWithLiftWing", "dropped_repeated")
         self._gauges = {(model, name): Metrics.gauge("ScoreWithLiftWing", f"{name}_{model}") for model in configuration.models for name in Counts._fields}
 
     def setup(self) -> None:
         super().setup()
-        self._desk = desk_of(self.lift_wing)
+        self._desk = desk_of(self.lift_wing, self.environment.new_id)
         self._gauges_due = 0.0
 
     def process(
@@ -89,7 +90,7 @@ class _AskInStateFn(AskFn):
                 self._repeated.inc(len(new))
                 return
             seen.add(b"")
-            forget.set(Timestamp.of(time.time() + _REMEMBERED_S))
+            forget.set(Timestamp.of(self.environment.time() + _REMEMBERED_S))
             waiting = self._known(key, pending)  # it may wait for longer than it is remembered
         else:
             waiting = self._desk.waiting[key] = Waiting()
@@ -106,12 +107,12 @@ class _AskInStateFn(AskFn):
         look: Any = beam.DoFn.TimerParam(LOOK),
     ) -> Iterator[Output]:
         if key not in self._desk.waiting:  # it waits in state alone, or was asked by a process before this one
-            asked, has_to_be_read = Tag.decode(tag).taken_over(self._desk.process).asked(time.time(), self.endpoint, self.lift_wing.seconds_to_wait)
+            asked, has_to_be_read = Tag.decode(tag).taken_over(self._desk.process).asked(self.environment.time(), self.endpoint, self.lift_wing.seconds_to_wait)
             if not has_to_be_read:
                 _wake_later(look, asked)
                 yield from self._answers()
                 return
-            wake(asked, self._known(key, pending).pending.values(), time.time())
+            wake(asked, self._known(key, pending).pending.values(), self.environment.time())
         yield from self._serve(key, self._desk.waiting[key], pending, look)
 
     @on_timer(FORGET)
@@ -119,7 +120,7 @@ class _AskInStateFn(AskFn):
         seen.clear()
 
     def finish_bundle(self) -> None:
-        if (now := time.monotonic()) >= self._gauges_due or not self._desk.waiting:  # the last bundle before a pause tells of the pause
+        if (now := self.environment.monotonic()) >= self._gauges_due or not self._desk.waiting:  # the last bundle before a pause tells of the pause
             self._gauges_due = now + _GAUGES_S
             counts = self.lift_wing.counts()
             for (model, name), gauge in self._gauges.items():
@@ -145,7 +146,7 @@ class _AskInStateFn(AskFn):
                 pending.add(encode_pending(waiting.pending.values()))
             waiting.changed = False
         if waiting.called:
-            look.set(Timestamp.of(time.time() + next_look_s(len(self._desk.waiting))))
+            look.set(Timestamp.of(self.environment.time() + next_look_s(len(self._desk.waiting), self.environment.uniform)))
             return
         del self._desk.waiting[key]
         if waiting.pending:
@@ -160,7 +161,7 @@ class _AskInStateFn(AskFn):
                 return
             waiting, name = self._desk.waiting[key], name_of(pending)
             waiting.called.remove(name)
-            if pending.ends_with(answer, self.max_age_s):
+            if pending.ends_with(answer, self.max_age_s, self.environment):
                 waiting.end(name)
                 yield self.end(pending, answer)
             else:
@@ -168,7 +169,7 @@ class _AskInStateFn(AskFn):
                 waiting.changed |= not isinstance(answer.result, NotCalled)
 
     def _call_what_is_due(self, key: str, waiting: Waiting) -> Iterator[Output]:
-        now = time.time()
+        now = self.environment.time()
         for name, pending in list(waiting.pending.items()):
             if name not in waiting.called and pending.due <= now + 0.01 and (answer := self._call(key, waiting, name, now)):
                 waiting.end(name)
@@ -189,7 +190,7 @@ class _AskInStateFn(AskFn):
             return None
         if endpoint.concurrency == 0:  # stopped by the operator: its age counts from when it is called for again
             pending.asked_at, waiting.changed = now, True
-        elif pending.ends_with(not_called := Answer(self.lift_wing.not_called(endpoint), 0.0), self.max_age_s):
+        elif pending.ends_with(not_called := Answer(self.lift_wing.not_called(endpoint), 0.0), self.max_age_s, self.environment):
             return not_called
         pending.due = min(now + wait, pending.asked_at + self.max_age_s)
         return None
