@@ -13,6 +13,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from transforms.models import Configuration, Model
+from transforms.unforeseen import blown_fuse_in
 
 
 def without_stopped(configuration: Configuration) -> Configuration:
@@ -39,10 +40,18 @@ def keep_what_is_there() -> None:
 
 
 def run(pipeline: beam.Pipeline) -> tuple[Counter[str], dict[str, tuple[int, int, int]]]:
-    """Runs a pipeline to its end; gives its counters by step and name, and by model how many calls there were, their sum and the longest in ms."""
+    """Runs a pipeline to its end; gives its counters by step and name, and by model how many calls there were, their sum and the longest in ms.
+
+    Ends the process with exit code 1 and one line when a step's fuse blows.
+    """
     logging.getLogger("apache_beam.runners.common").setLevel(logging.CRITICAL)  # what a step raises comes out of the run, too
-    result = pipeline.run()
-    result.wait_until_finish()
+    try:
+        result = pipeline.run()
+        result.wait_until_finish()
+    except RuntimeError as error:
+        if blown := blown_fuse_in(error):
+            raise SystemExit(f"revision-scores: the run ends at {blown}") from error
+        raise
     counters: Counter[str] = Counter()
     metrics = result.metrics().query()
     for counter in metrics["counters"]:

@@ -25,10 +25,11 @@ def score_revisions(
     combine: CombineInState | None = None,
 ) -> None:
     """ReadEvents > SelectModels > ScoreWithLiftWing > BuildRevisionScore > WritePerModel; beside the last, if wanted, the legacy event of all models."""
-    read = p | "ReadEvents" >> ReadEvents(source)
-    selected = read.events | "SelectModels" >> SelectModels(configuration.models, done)
+    holds = isinstance(waiting, InState)  # a stream's step whose fuse is blown holds its place; a bounded run ends
+    read = p | "ReadEvents" >> ReadEvents(source, holds)
+    selected = read.events | "SelectModels" >> SelectModels(configuration.models, done, holds)
     scored = selected.requests | "ScoreWithLiftWing" >> ScoreWithLiftWing(configuration, waiting)
-    built = scored.responses | "BuildRevisionScore" >> BuildRevisionScore(configuration.models)
+    built = scored.responses | "BuildRevisionScore" >> BuildRevisionScore(configuration.models, holds=holds)
     _ = built.scores | "WritePerModel" >> WritePerModel(sink)
     if combine:
         _ = (built.scores, (scored.failures, built.failures)) | "CombineScores" >> combine | "WriteCombined" >> WritePerModel(sink)

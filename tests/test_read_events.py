@@ -28,7 +28,8 @@ def not_json(text: bytes) -> str:
 
 
 NOT_EVENTS: list[tuple[Any, str]] = [
-    *[(text, not_json(text)) for text in (b"", b"nonsense", b'{"rev_id": 1', b'{"rev_id": NaN}', b'"\xff"', b"{}{}")],
+    *[(text, not_json(text)) for text in (b"", b"nonsense", b'{"rev_id": 1', b'{"rev_id": NaN}', b"{}{}")],
+    (b'"\xff"', "expected a JSON object, got str"),
     (b"[]", "expected a JSON object, got list"),
     (b"null", "expected a JSON object, got NoneType"),
     (b'"text"', "expected a JSON object, got str"),

@@ -5,18 +5,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import apache_beam as beam
+import orjson
 from apache_beam.metrics import Metrics
 from apache_beam.pvalue import TaggedOutput
 
 import schemas
-from transforms.elements import Event, Failure, OutputEvent, Score, ScoreResponse, json_text
+from transforms.elements import Event, Failure, OutputEvent, Score, ScoreRequest, ScoreResponse, json_text
 from transforms.hive_layout import partition_at
 from transforms.kinds import KINDS
 from transforms.models import Model
 from transforms.score_events import utc_now
+from transforms.unforeseen import Fused
 
 
 class Built(NamedTuple):
@@ -30,25 +33,37 @@ class BuildRevisionScore(beam.PTransform):
 
     models: Mapping[str, Model]
     clock: Callable[[], str] = utc_now
+    holds: bool = False  # a blown fuse of this step waits; see transforms.unforeseen
 
     def expand(self, responses: beam.PCollection[ScoreResponse]) -> Built:
-        built = responses | "BuildEvent" >> beam.ParDo(_BuildRevisionScoreFn(self.models, self.clock)).with_outputs("failures", main="scores")
+        built = responses | "BuildEvent" >> beam.ParDo(_BuildRevisionScoreFn(self.models, self.clock, self.holds)).with_outputs("failures", main="scores")
         return Built(built.scores, built.failures)
 
 
 class _BuildRevisionScoreFn(beam.DoFn):
-    def __init__(self, models: Mapping[str, Model], clock: Callable[[], str]) -> None:
-        self._models, self._clock = models, clock
+    def __init__(self, models: Mapping[str, Model], clock: Callable[[], str], holds: bool) -> None:
+        self._models, self._clock, self._holds = models, clock, holds
         self._scores = {model: Metrics.counter("BuildRevisionScore", f"scores_{model}") for model in models}
         self._failures = Metrics.counter("BuildRevisionScore", "failures")
 
+    def setup(self) -> None:
+        self._fused = Fused("BuildRevisionScore", holds=self._holds)
+
     def process(self, response: ScoreResponse) -> Iterator[OutputEvent | TaggedOutput]:
+        request = response.request
+        yield from self._fused.outputs(partial(self._built, response), partial(_name, request), partial(self._failed, request))
+
+    def _failed(self, request: ScoreRequest, reason: str) -> Iterator[TaggedOutput]:
+        self._failures.inc()
+        event = request.event
+        yield TaggedOutput("failures", Failure("BuildRevisionScore", reason, json_text(event.raw), event.datacenter, request.model, event.partition))
+
+    def _built(self, response: ScoreResponse) -> Iterator[OutputEvent | TaggedOutput]:
         event, model = response.request.event, self._models[response.request.model]
         try:
             body = self._build(event, model, response.score)
         except schemas.InvalidEvent as error:
-            self._failures.inc()
-            yield TaggedOutput("failures", Failure("BuildRevisionScore", str(error), json_text(event.raw), event.datacenter, model.name, event.partition))
+            yield from self._failed(response.request, str(error))
         else:
             self._scores[model.name].inc()
             yield OutputEvent(model.stream, body, event.datacenter, event.partition, response.request)
@@ -58,7 +73,15 @@ class _BuildRevisionScoreFn(beam.DoFn):
         body = kind.build(event.raw, model.name, model.stream, score, self._clock())
         schemas.validator(kind.schema)(body)
         try:
+            orjson.dumps(body)
+        except TypeError as error:  # no schema speaks of lone surrogates and of keys that are no text
+            raise schemas.InvalidEvent(f"cannot be written as JSON: {error}") from error
+        try:
             partition_at(event.datacenter, body["dt"])
         except (ValueError, OverflowError) as error:  # the schema lets times pass that no calendar has
             raise schemas.InvalidEvent(f"dt must be a time, got {body['dt']!r}") from error
         return body
+
+
+def _name(request: ScoreRequest) -> str:
+    return f"{request.model} {json_text(request.event.raw)}"

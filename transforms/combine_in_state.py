@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import apache_beam as beam
@@ -23,6 +24,7 @@ from transforms.read_events import NotAnEvent, parse
 from transforms.score_events import utc_now
 from transforms.select_models import Selection
 from transforms.source_events import rev_id_of, wiki_of
+from transforms.unforeseen import Fused
 
 _REMEMBERED_S = 3600.0  # that a revision is done, so that what comes late makes no second event
 
@@ -52,8 +54,13 @@ class _KeyFn(beam.DoFn):
 
     def setup(self) -> None:
         self._selection = Selection(self._models)
+        self._fused = Fused("CombineScores", holds=True)
 
     def process(self, outcome: OutputEvent | Failure) -> Iterator[tuple[str, bytes]]:
+        """What meets an unforeseen exception is missing in its combined event; it went to its own stream."""
+        yield from self._fused.outputs(partial(self._keyed, outcome), lambda: str(outcome), lambda reason: ())
+
+    def _keyed(self, outcome: OutputEvent | Failure) -> Iterator[tuple[str, bytes]]:
         if isinstance(outcome, Failure):
             try:
                 raw = parse(outcome.original)
@@ -79,6 +86,9 @@ class _CombineFn(beam.DoFn):
         self._combined = Metrics.counter("CombineScores", "events")
         self._invalid = Metrics.counter("CombineScores", "dropped_invalid")
         self._late = Metrics.counter("CombineScores", "dropped_late")
+
+    def setup(self) -> None:
+        self._fused = Fused("CombineScores", holds=True)
 
     def process(
         self,
@@ -123,8 +133,11 @@ class _CombineFn(beam.DoFn):
         there = [Part(*part) for _, _, *part in decoded]
         late = f"no score within {self._limit_s:g} s"
         missing = [Part(model, event, "timeout", late) for model in expected if model not in {part.model for part in there}]
+        yield from self._fused.outputs(partial(self._event, [*there, *missing], datacenter), lambda: str(event), lambda reason: ())
+
+    def _event(self, parts: Sequence[Part], datacenter: str) -> Iterator[OutputEvent]:
         try:
-            body = combined_score([*there, *missing], self._schema, self._clock())
+            body = combined_score(parts, self._schema, self._clock())
         except schemas.InvalidEvent:
             self._invalid.inc()
         else:

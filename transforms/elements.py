@@ -6,12 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
-
-def json_text(value: Mapping[str, Any]) -> str:
-    """The mapping as JSON; what JSON has no form for (a date of a Parquet file) as Python writes it."""
-    return orjson.dumps(value, default=str).decode()
+from transforms.json_text import json_text as json_text
 
 
 @dataclass(slots=True)

@@ -8,9 +8,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import orjson
+from apache_beam.metrics import Metrics
 
 import schemas
 from transforms.elements import Failure, OutputEvent
+from transforms.json_text import well_formed
+from transforms.unforeseen import is_of_an_element, reason_of
 
 EMITTER = "revision-scores"
 CUT = "; the original was cut"  # at the end of a message whose raw_event has only the beginning of the original
@@ -20,37 +23,59 @@ _IDS = uuid.uuid5(uuid.NAMESPACE_URL, "https://github.com/wikimedia/schemas-even
 
 
 def failed(failure: Failure, stream: str, now: str) -> OutputEvent:
-    """The failure on its way to the failure stream."""
-    body = error_event(failure, stream, now)
-    schemas.validator(schemas.ERROR)(body)
+    """The failure on its way to the failure stream; an unforeseen exception on the way leaves the least that a failure says."""
+    try:
+        body = error_event(failure, stream, now)
+        schemas.validator(schemas.ERROR)(body)
+        orjson.dumps(body)
+    except Exception as error:
+        if not is_of_an_element(error):
+            raise
+        Metrics.counter("WriteFailures", "unforeseen").inc()
+        body = _least_event(failure, stream, now, error)
     return OutputEvent(stream, body, failure.datacenter, failure.partition, failure=failure)
 
 
 def error_event(failure: Failure, stream: str, now: str) -> dict[str, Any]:
     """The failure as an event; the same failure of the same original has the same `meta.id`."""
-    text = _cut(failure.original)
+    original = well_formed(failure.original)
+    text = _cut(original)
     event: dict[str, Any] = {
         "$schema": schemas.ERROR,
         "dt": now,
-        "meta": {"stream": stream, "id": str(uuid.uuid5(_IDS, f"{failure.step} {failure.model} {failure.original}")), "dt": now},
+        "meta": {"stream": stream, "id": str(uuid.uuid5(_IDS, f"{failure.step} {failure.model} {original}")), "dt": now},
         "emitter_id": EMITTER,
         "error_type": f"{failure.step}/{failure.model}" if failure.model else failure.step,
-        "message": failure.reason[:_LONGEST_TEXT] + (CUT if len(text) < len(failure.original) else ""),
+        "message": well_formed(failure.reason)[:_LONGEST_TEXT] + (CUT if len(text) < len(original) else ""),
         "raw_event": text,
     }
     try:
-        original = orjson.loads(text)
+        raw = orjson.loads(text)
     except orjson.JSONDecodeError:
         return event
-    if isinstance(original, dict):
-        meta = original.get("meta")
+    if isinstance(raw, dict):
+        meta = raw.get("meta")
         meta = meta if isinstance(meta, dict) else {}
-        if _is_text(original.get("$schema")):
-            event["errored_schema_uri"] = original["$schema"]
+        if _is_text(raw.get("$schema")):
+            event["errored_schema_uri"] = raw["$schema"]
         if _is_text(meta.get("stream")):
             event["errored_stream_name"] = meta["stream"]
         event["meta"].update((name, meta[name]) for name in ("request_id", "domain") if _is_text(meta.get(name)))
     return event
+
+
+def _least_event(failure: Failure, stream: str, now: str, error: Exception) -> dict[str, Any]:
+    """What can be said of any failure: its step, its reason and that of the second one, and the original in ASCII as Python writes it."""
+    original = ascii(failure.original)[:_LARGEST_ORIGINAL]
+    return {
+        "$schema": schemas.ERROR,
+        "dt": now,
+        "meta": {"stream": stream, "id": str(uuid.uuid5(_IDS, f"{failure.step} {failure.model} {original}")), "dt": now},
+        "emitter_id": EMITTER,
+        "error_type": f"{failure.step}/{failure.model}" if failure.model else failure.step,
+        "message": f"{ascii(failure.reason)[:_LONGEST_TEXT]}; its event: {ascii(reason_of(error))}",
+        "raw_event": original,
+    }
 
 
 def origin_of(error: Mapping[str, Any]) -> tuple[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -14,6 +15,7 @@ from transforms.elements import Event, Failure, ScoreRequest, json_text
 from transforms.models import ANY_WIKI, Endpoint, Model
 from transforms.rules import EVENT_KINDS, compile_rule, mismatch
 from transforms.source_events import rev_id_of, source_of, wiki_of
+from transforms.unforeseen import Fused
 from transforms.wikis import known_wikis
 
 Rule = Callable[[Mapping[str, Any]], bool]
@@ -86,15 +88,16 @@ class SelectModels(beam.PTransform):
 
     models: Mapping[str, Model]
     done: Done | None = None
+    holds: bool = False  # a blown fuse of this step waits; see transforms.unforeseen
 
     def expand(self, events: beam.PCollection[Event]) -> Selected:
-        selected = events | "MatchRules" >> beam.ParDo(_SelectModelsFn(self.models, self.done)).with_outputs("failures", main="requests")
+        selected = events | "MatchRules" >> beam.ParDo(_SelectModelsFn(self.models, self.done, self.holds)).with_outputs("failures", main="requests")
         return Selected(selected.requests, selected.failures)
 
 
 class _SelectModelsFn(beam.DoFn):
-    def __init__(self, models: Mapping[str, Model], done: Done | None) -> None:
-        self._models, self._done = models, done
+    def __init__(self, models: Mapping[str, Model], done: Done | None, holds: bool) -> None:
+        self._models, self._done, self._holds = models, done, holds
         self._requests = {name: Metrics.counter("SelectModels", f"requests_{name}") for name in models}
         self._no_model = Metrics.counter("SelectModels", "dropped_no_model")
         self._done_before = Metrics.counter("SelectModels", "done_before")
@@ -102,8 +105,16 @@ class _SelectModelsFn(beam.DoFn):
 
     def setup(self) -> None:
         self._selection = Selection(self._models)
+        self._fused = Fused("SelectModels", holds=self._holds)
 
     def process(self, event: Event) -> Iterator[ScoreRequest | TaggedOutput]:
+        yield from self._fused.outputs(partial(self._selected, event), lambda: json_text(event.raw), partial(self._failed, event))
+
+    def _failed(self, event: Event, reason: str) -> Iterator[TaggedOutput]:
+        self._failures.inc()
+        yield TaggedOutput("failures", Failure("SelectModels", reason, json_text(event.raw), event.datacenter, partition=event.partition))
+
+    def _selected(self, event: Event) -> Iterator[ScoreRequest | TaggedOutput]:
         wiki = wiki_of(event.raw)
         endpoints = [endpoint for endpoint in self._selection.endpoints(event.raw) if event.only in (None, endpoint.model)]
         if endpoints:
@@ -116,5 +127,4 @@ class _SelectModelsFn(beam.DoFn):
         elif self._selection.knows(wiki):
             self._no_model.inc()
         else:
-            self._failures.inc()
-            yield TaggedOutput("failures", Failure("SelectModels", unknown_wiki(wiki), json_text(event.raw), event.datacenter, partition=event.partition))
+            yield from self._failed(event, unknown_wiki(wiki))
