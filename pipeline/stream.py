@@ -13,6 +13,7 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipeline import state_folder
+from pipeline.component_ids import LabelIds
 from pipeline.eventgates import eventgates
 from pipeline.flink_jobs import FlinkRest
 from pipeline.graph import score_revisions
@@ -92,6 +93,7 @@ def _build(
     expansion: str,
 ) -> beam.Pipeline:
     pipeline = beam.Pipeline(options=options)
+    pipeline.component_id_map = LabelIds()
     source = KafkaTopics(topics, kafka.consumer(arguments.group, arguments.start), expansion)
     combine = CombineInState(configuration.models, SCHEMAS[arguments.combined_schema], arguments.combined) if arguments.combined else None
     score_revisions(pipeline, configuration, source, sink, InState(arguments.each_event_once), combine=combine)

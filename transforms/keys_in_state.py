@@ -29,7 +29,7 @@ class KeyByEvent(beam.PTransform):
     environment: Environment = REAL
 
     def expand(self, batches: beam.PCollection[Batch]) -> beam.PCollection[tuple[str, bytes]]:
-        return batches | "KeyByEvent" >> beam.Map(_keyed_by_event, self.environment.time).with_output_types(tuple[str, bytes])
+        return batches | "Key" >> beam.Map(_keyed_by_event, self.environment.time).with_output_types(tuple[str, bytes])
 
 
 def _keyed_by_event(batch: Batch, clock: Callable[[], float]) -> tuple[str, bytes]:
@@ -43,7 +43,7 @@ class KeyTogether(beam.PTransform):
     environment: Environment = REAL
 
     def expand(self, batches: beam.PCollection[Batch]) -> beam.PCollection[tuple[str, bytes]]:
-        return batches | "KeyTogether" >> beam.ParDo(KeyTogetherFn(self.environment)).with_output_types(tuple[str, bytes])
+        return batches | "Key" >> beam.ParDo(KeyTogetherFn(self.environment)).with_output_types(tuple[str, bytes])
 
 
 class KeyTogetherFn(beam.DoFn):

@@ -51,9 +51,10 @@ class InState:
     environment: Environment = REAL
 
     def asking(self, configuration: Configuration) -> beam.PTransform:
-        asking = beam.ParDo(AskInStateFn(configuration, self.each_event_once, self.environment)).with_outputs("failures", main="responses")
-        keyed = "KeyByEvent" >> KeyByEvent(self.environment) if self.each_event_once else "KeyTogether" >> KeyTogether(self.environment)
-        return keyed | "AskInState" >> asking
+        asking = beam.ParDo(AskInStateFn(configuration, self.each_event_once, self.environment))
+        asking.label = "AskInState"  # a snapshot has it in the ids of timers, where the default would be the name of the class
+        keyed = "Key" >> KeyByEvent(self.environment) if self.each_event_once else "Key" >> KeyTogether(self.environment)
+        return keyed | asking.with_outputs("failures", main="responses")
 
 
 class AskInStateFn(AskFn):

@@ -1,0 +1,79 @@
+"""What a snapshot remembers of the graph: a version that says any of it otherwise loses what waits. A row here may be added, and none changed or removed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import apache_beam as beam
+import pytest
+from apache_beam.portability import common_urns
+from apache_beam.portability.api import beam_runner_api_pb2
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+from pipeline.component_ids import LabelIds
+from pipeline.graph import score_revisions
+from transforms.combine_in_state import CombineInState
+from transforms.combined_scores import SCHEMAS
+from transforms.elements import Raw
+from transforms.models import Configuration
+from transforms.wait_in_state import InState
+
+
+class Remembered(NamedTuple):
+    """Of one stage: by what Flink finds its state, the states, by what it finds its timers, the timers."""
+
+    input_name: str
+    states: tuple[str, ...]
+    transform_id: str
+    timers: tuple[str, ...]
+
+
+ASK = Remembered("29ScoreWithLiftWing/Ask/Key/Key.None", ("pending", "seen"), "ScoreWithLiftWing-Ask-AskInState-AskInState", ("ts-forget", "ts-look"))
+COMBINE = Remembered("25CombineScores/AllOutcomes.None", ("done", "parts"), "CombineScores-Combine", ("ts-forget", "ts-limit"))
+
+
+class Sources(beam.PTransform):
+    """As many sources as are wanted, merged."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self._count = count
+
+    def expand(self, pbegin: beam.pvalue.PBegin) -> beam.PCollection[Raw]:
+        sources = [pbegin | f"Source{number}" >> beam.Create([Raw(b"{}", "eqiad")]) for number in range(self._count)]
+        return sources | "All" >> beam.Flatten() if self._count > 1 else sources[0]
+
+
+def remembered(configuration: Configuration, sources: int = 1, each_event_once: bool = False, combined: bool = True) -> list[Remembered]:
+    pipeline = beam.Pipeline(runner=FnApiRunner())
+    pipeline.component_id_map = LabelIds()
+    combine = CombineInState(configuration.models, SCHEMAS["3.0.0"], 60) if combined else None
+    score_revisions(pipeline, configuration, Sources(sources), beam.Map(print), InState(each_event_once), combine=combine)
+    return sorted(_stages(pipeline.to_runner_api().components))
+
+
+def _stages(components: beam_runner_api_pb2.Components) -> Iterator[Remembered]:
+    for transform_id, transform in components.transforms.items():
+        if transform.spec.urn != common_urns.primitives.PAR_DO.urn:
+            continue
+        payload = beam_runner_api_pb2.ParDoPayload.FromString(transform.spec.payload)
+        if payload.state_specs or payload.timer_family_specs:
+            (collection,) = transform.inputs.values()
+            name = components.pcollections[collection].unique_name
+            yield Remembered(name, tuple(sorted(payload.state_specs)), transform_id, tuple(sorted(payload.timer_family_specs)))
+
+
+@pytest.mark.parametrize("sources", [1, 3])
+@pytest.mark.parametrize("each_event_once", [False, True])
+def test_a_snapshot_goes_on_under_another_source_and_other_options(shipped: Configuration, sources: int, each_event_once: bool) -> None:
+    assert remembered(shipped, sources, each_event_once, combined=True) == [COMBINE, ASK]
+    assert remembered(shipped, sources, each_event_once, combined=False) == [ASK]
+
+
+def test_two_labels_that_make_one_id_are_refused() -> None:
+    pipeline = beam.Pipeline(runner=FnApiRunner())
+    pipeline.component_id_map = LabelIds()
+    _ = pipeline | "A/B" >> beam.Impulse(), pipeline | "A-B" >> beam.Impulse()
+    with pytest.raises(ValueError, match="expected labels that differ in letters and digits, got 'A-B'"):
+        pipeline.to_runner_api()
