@@ -10,7 +10,7 @@ setup(
     python_requires=">=3.10,<3.13",
     packages=["pipeline", "pipeline.watch", "transforms", "schemas"],  # by name: tests and runners are not part of it
     package_data={"pipeline": ["*.yaml"], "pipeline.watch": ["page/*"], "transforms": ["*.tsv"], "schemas": ["jsonschema/**/*.yaml"]},
-    entry_points={"console_scripts": ["revision-scores=pipeline.command_line:main"]},
+    entry_points={"console_scripts": ["revision-scores=pipeline.__main__:main"]},
     install_requires=[
         "apache-beam==2.70.0",  # the newest for which a Flink job server can be built from Maven's repository
         "certifi",

@@ -1,8 +1,22 @@
-"""`python -m pipeline COMMAND`."""
+"""`revision-scores COMMAND`, which is `python -m pipeline COMMAND`."""
+
+from __future__ import annotations
 
 import sys
 
-from pipeline.command_line import main
+from pipeline.interrupts import end_in_one_line
+
+
+def main() -> int:
+    """Runs the command that the arguments name; gives its exit code. Other modules are loaded when Ctrl-C is cared for, as that takes a second."""
+    end_in_one_line(" ".join(["revision-scores", *sys.argv[1:2]]))
+    from pipeline.command_line import main as run_command
+
+    try:
+        return run_command()
+    except KeyboardInterrupt:  # a second one, while the first was obeyed
+        return 130
+
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import os
 import resource
@@ -12,9 +13,10 @@ from collections.abc import Sequence
 from pipeline import import_changeprop
 from pipeline.configuration import ConfigurationError, load
 from pipeline.narrowing import narrowed
-from pipeline.options import parse
+from pipeline.options import CHECKOUT, parse
 from pipeline.wrong_use import WrongUse
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _WITH_PIPELINE = ("stream", "replay", "regenerate", "live")
 _WITH_BEAM_OPTIONS = (*_WITH_PIPELINE, "check")
 _MODULES = {"models": "list_models", "watch": "watch.command"}  # where it is not the command's name
@@ -31,6 +33,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read our output has had enough: `... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        where = error.filename or getattr(arguments, "state", None) or getattr(arguments, "output", None) or "the place of its output"
+        print(f"revision-scores {arguments.command}: {where}: {error.strerror}; make room there, then run it again", file=sys.stderr)
+        return 1
 
 
 def _run(arguments: argparse.Namespace, beam_options: list[str]) -> int:
@@ -53,11 +61,12 @@ def _run(arguments: argparse.Namespace, beam_options: list[str]) -> int:
 
 
 def _demo(arguments: argparse.Namespace) -> int:
-    """The demo stands above this package, with the machines it runs on, and is not installed with it."""
+    """The demo stands beside this package in a checkout, with the machines it runs on, and is not installed with it."""
+    sys.path.insert(0, str(CHECKOUT))
     try:
         demo = importlib.import_module("runners.demo")
     except ModuleNotFoundError as error:
-        raise WrongUse(f"the demo runs from a checkout, after `make build` ({error})") from error
+        raise WrongUse(f"the demo needs what `make build` installs in {CHECKOUT} ({error})") from error
     code: int = demo.run(arguments.output, arguments.seconds)
     return code
 

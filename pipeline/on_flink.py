@@ -18,6 +18,7 @@ from pipeline import beam_options, flink_settings
 from pipeline.flink import ExpansionService, JobServer, WorkerPool
 from pipeline.flink_jobs import FlinkJob, FlinkRest, Unreachable
 from pipeline.servers import Server, free_port, started
+from pipeline.signals import end_if_told_to_stop
 from pipeline.snapshots import Snapshots
 
 _PAUSE_S, _PATIENCE_S = 0.2, 120
@@ -106,9 +107,10 @@ def _submit(name: str, build: Build, options: Sequence[str], server: JobServer, 
         beam_options.check(options, also_known=beam_options.of_job_server(server.address))
         result = build(PipelineOptions(list(options)), expansion.address).run()
     except (grpc.RpcError, RuntimeError) as error:
-        raise Lost(f"the Flink job server did not take the job: {error}") from error
+        raise Lost(f"the Flink job server did not take the job: {_in_short(error)}; why is at the end of {server.log}") from error
     deadline = time.monotonic() + _PATIENCE_S
     while time.monotonic() < deadline:
+        end_if_told_to_stop()
         if not server.is_running:
             raise Lost(f"{server.name} died")
         if PipelineState.is_terminal(result.state):
@@ -124,6 +126,10 @@ def _jobs(rest: FlinkRest, name: str) -> Sequence[FlinkJob]:
         return rest.jobs(name)
     except Unreachable:  # an embedded one is not up at once
         return ()
+
+
+def _in_short(error: grpc.RpcError | RuntimeError) -> str:
+    return " ".join(str(error.details() if isinstance(error, grpc.Call) else error).split())
 
 
 def _last_words(result: PipelineResult) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
+CHECKOUT = Path(__file__).parent.parent
 _MODELS = Path(__file__).parent / "models.yaml"
 _ALLOWLIST = Path(__file__).parent / "event_sanitized_allowlist.yaml"
 _PUBLIC_STREAMS = "https://stream.wikimedia.org/v2/stream"
@@ -50,7 +51,8 @@ def _parser() -> Parser:
     _tables(command)
     _live(command)
     _models_files(command)
-    _demo(command)
+    if (CHECKOUT / "runners").is_dir():  # it is not installed with this package
+        _demo(command)
     return parser
 
 

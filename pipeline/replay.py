@@ -81,7 +81,8 @@ def _score(configuration: Configuration, kafka: Kafka, spans: Sequence[Span], ch
     pipeline = bounded_run.new_pipeline(options)
     source = FailuresAgain(kafka.address, kafka.properties, spans, choice)
     score_revisions(pipeline, configuration, source, KafkaStreams(kafka.address, configuration.failure_stream, kafka.properties), InBundle())
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     try:
         return bounded_run.run(pipeline)[0]
     except KeyboardInterrupt:

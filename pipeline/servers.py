@@ -19,6 +19,8 @@ from types import TracebackType
 
 from typing_extensions import Self
 
+from pipeline.signals import end_if_told_to_stop
+
 _SUPPORTED = (11, 17)
 _PATIENCE_S = 60
 
@@ -72,10 +74,12 @@ class Server:
             )
 
     def wait(self) -> None:
-        """Returns when the port accepts connections. Raises ServerError when the server ends first or takes too long."""
+        """Returns when the port accepts connections. Raises ServerError when the server ends first or takes too long, SystemExit when the command is
+        told to stop."""
         assert self._process
         deadline = time.monotonic() + _PATIENCE_S
         while time.monotonic() < deadline:
+            end_if_told_to_stop()
             if self._process.poll() is not None:
                 break
             try:

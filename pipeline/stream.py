@@ -55,6 +55,7 @@ def run(configuration: Configuration, arguments: argparse.Namespace, options: li
     ready = f"reading {', '.join(topics)} of {arguments.kafka}, asking {configuration.lift_wing.url}; {where}"
     with state_folder.alone(state):
         _log_to(state / "driver.log")
+        print(f"{'handing the job to' if arguments.flink else 'starting'} {where}", flush=True)
         return keep_running(partial(flink.running, arguments.group, build, options), stop, Snapshots(state).savepoints, ready)
 
 
