@@ -40,7 +40,8 @@ def run(output: Path, seconds: int) -> int:
     output = output.resolve()
     _make_room(output)
     configuration = load(ROOT / "pipeline" / "models.yaml")
-    signal.signal(signal.SIGTERM, _interrupted)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupted)
     try:
         began = time.monotonic()
         with ExitStack() as stack:
@@ -54,6 +55,8 @@ def run(output: Path, seconds: int) -> int:
 
 
 def _interrupted(number: int, frame: object) -> None:
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, signal.SIG_IGN)  # what it started is ended in order, which takes a moment
     raise KeyboardInterrupt
 
 
@@ -82,8 +85,6 @@ class _Demo:
 
     def _stream(self) -> _Streamed:
         edits = PlayedEdits(self._configuration, self._kafka.address, _EVENTS_PER_SECOND, self._seconds)
-        with gzip.open(self._output / "events.jsonl.gz", "wb") as file:
-            file.writelines(line + b"\n" for line in edits.lines)
         streamed = _Streamed(self._kafka.address, self._score_topics(), self._configuration.failure_stream, edits)
         self._say("starting Flink with the pipeline in it: python -m pipeline stream")
         where = ["--kafka", self._kafka.address, "--lift-wing", self._lift_wing]
@@ -93,11 +94,13 @@ class _Demo:
             edits.send_first()  # it waits until Flink is up, which is no time of the pipeline's
             streamed.wait(len(edits.sent))
             streamed.forget_times()
-            self._say(f"playing {len(edits.lines)} real edits of January 2023, {_EVENTS_PER_SECOND} a second")
+            self._say(f"playing {len(edits.lines)} real edits of January 2023 as if they were made now, {_EVENTS_PER_SECOND} a second")
             edits.start()
             self._show(program, edits, streamed)
             program.stop()
         streamed.close()
+        with gzip.open(self._output / "events.jsonl.gz", "wb") as file:
+            file.writelines(line + b"\n" for line in edits.lines)
         return streamed
 
     @staticmethod

@@ -8,6 +8,7 @@ import threading
 import time
 import zlib
 from collections.abc import Mapping
+from datetime import datetime, timezone
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,26 @@ _MODELS = Path(__file__).parent.parent / "pipeline" / "models.yaml"
 Key = tuple[str, str, int]  # model, wiki, rev_id
 
 
+def made_at(now: float, event: dict[str, Any]) -> dict[str, Any]:
+    """The event with its times moved, as if it had been produced `now`, in seconds since the epoch: else all alerts on late scores would be right."""
+    moved = now - _seconds(event["meta"]["dt"])
+    times = {name: _text(_seconds(event[name]) + moved) for name in ("dt", "rev_timestamp")}
+    return {**event, **times, "meta": {**event["meta"], "dt": _text(now)}}
+
+
+def _seconds(text: str) -> float:
+    return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+
+
+def _text(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 class PlayedEdits:
-    """Plays events of the capture, without the first `skip`, into the revision-create topics, at a steady rate, in a thread of its own."""
+    """Plays events of the capture, without the first `skip`, into the revision-create topics, at a steady rate, in a thread of its own.
+
+    `lines`: the events; those that have been sent are as they were sent.
+    """
 
     def __init__(self, configuration: Configuration, kafka: str, per_second: float, seconds: float, skip: int = 0) -> None:
         with gzip.open(CAPTURE, "rb") as capture:
@@ -59,9 +78,9 @@ class PlayedEdits:
         self.done.set()
 
     def _send(self) -> None:
-        line = self.lines[self.events]
-        event: Mapping[str, Any] = orjson.loads(line)
         now = time.time()
+        event = made_at(now, orjson.loads(self.lines[self.events]))
+        line = self.lines[self.events] = orjson.dumps(event)
         for endpoint in self._selection.endpoints(event):
             self.sent[endpoint.model, endpoint.wiki, event["rev_id"]] = now
             self.by_model[endpoint.model] += 1
