@@ -7,15 +7,19 @@ FLINK := runners/flink/target/flink-job-server.jar
 KAFKA := runners/kafka/target/jars/.complete
 KUBERNETES := runners/kubernetes/target/.complete
 
-.PHONY: demo test build lint browser pictures bench bench-batch bench-stream clean
+.PHONY: demo test build lint first browser prometheus pictures bench bench-batch bench-stream clean
 
 demo: build
 	@$(BIN)/python -m pipeline demo
 
-test: build browser lint
+test: build browser prometheus lint
 	$(BIN)/python -m pytest -n 3 --dist loadfile
 
-build: $(VENV)/.complete $(FLINK) $(KAFKA) $(KUBERNETES)
+build: first $(VENV)/.complete $(FLINK) $(KAFKA) $(KUBERNETES)
+
+first:
+	@for part in $(VENV)/.complete $(FLINK) $(KAFKA); do [ -e $$part ] || { \
+		echo "The first time, some 1.2 GB of Python packages and Java archives are downloaded and put together, which takes three to four minutes."; break; }; done
 
 lint: $(VENV)/.complete
 	$(BIN)/ruff check .
@@ -59,29 +63,35 @@ browser:
 	echo "Chromium, for the tests of the live page, from this system's packages"; \
 	apt-get -qq update && apt-get -qq install --yes --no-install-recommends chromium fonts-liberation >/dev/null
 
+prometheus:
+	@command -v promtool >/dev/null && exit 0; \
+	[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null || { echo "promtool is not on the PATH; install it, for instance: apt-get install prometheus"; exit 1; }; \
+	echo "Prometheus, for the tests of the alerts, from this system's packages"; \
+	apt-get -qq update && apt-get -qq install --yes --no-install-recommends prometheus >/dev/null
+
 $(VENV)/.complete: setup.py
 	@test -n "$(PYTHON)" || { echo "Python 3.10, 3.11 or 3.12 is not on the PATH; install one, for instance: apt-get install python3 python3-venv"; exit 1; }
 	@echo "Python packages into $(VENV)"
 	@$(PYTHON) -m venv $(VENV) || { echo "$(PYTHON) has no venv module; install it, for instance: apt-get install python3-venv"; exit 1; }
-	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@$(call slowly,$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]')
 	@touch $@
 
 $(FLINK): runners/flink/pom.xml
 	@$(call needs_maven)
 	@echo "Flink job server into $@"
-	@mvn --quiet --batch-mode -Dstyle.color=never --file $< package
+	@$(call slowly,MAVEN_OPTS=-Djansi.noreset=true mvn --quiet --batch-mode -Dstyle.color=never --file $< package)
 	@touch $@
 
 $(KAFKA): runners/kafka/pom.xml
 	@$(call needs_maven)
 	@echo "Kafka broker into $(dir $@)"
-	@mvn --quiet --batch-mode -Dstyle.color=never --file $< package
+	@$(call slowly,MAVEN_OPTS=-Djansi.noreset=true mvn --quiet --batch-mode -Dstyle.color=never --file $< package)
 	@touch $@
 
 $(KUBERNETES): runners/kubernetes/pom.xml
 	@$(call needs_maven)
 	@echo "Schema of the Flink Kubernetes operator into $(dir $@)"
-	@mvn --quiet --batch-mode -Dstyle.color=never --file $< package
+	@$(call slowly,MAVEN_OPTS=-Djansi.noreset=true mvn --quiet --batch-mode -Dstyle.color=never --file $< package)
 	@touch $@
 
 clean:
@@ -90,4 +100,9 @@ clean:
 define needs_maven
 command -v java >/dev/null || { echo "java is not on the PATH; install a JDK 11 or 17, for instance: apt-get install openjdk-17-jdk-headless"; exit 1; }; \
 command -v mvn >/dev/null || { echo "mvn is not on the PATH; install Maven, for instance: apt-get install maven"; exit 1; }
+endef
+
+# Runs a command that says nothing, and says every 15 s that it is still at it.
+define slowly
+{ seconds=0; while sleep 15 >&- 2>&-; do seconds=$$((seconds + 15)); echo "  ... $$seconds s so far"; done & } ; ticker=$$!; $(1); code=$$?; kill $$ticker; exit $$code
 endef

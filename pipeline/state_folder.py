@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from pipeline.alone import alone_in
+from pipeline.disk import Room, room_at
 from pipeline.wrong_use import WrongUse
 
 
@@ -19,6 +20,7 @@ def folder_of(arguments: argparse.Namespace) -> Path:
 def make(state: Path) -> None:
     """Raises WrongUse."""
     try:
+        check_room(state)
         state.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise _cannot_be_made(state, error) from error
@@ -35,6 +37,14 @@ def check(state: Path) -> None:
                 pass
     except OSError as error:
         raise _cannot_be_made(state, error) from error
+
+
+def check_room(state: Path) -> Room:
+    """Raises WrongUse when there is too little for a stream to begin, OSError when the disk does not tell."""
+    room = room_at(state)
+    if room.is_too_small:
+        raise WrongUse(f"--state: only {room}; make room there, or name another folder")
+    return room
 
 
 def alone(state: Path) -> AbstractContextManager[None]:

@@ -74,7 +74,22 @@ def followed(page: Path, folder: Path) -> dict[str, list[str]]:
         for command in commands(page):
             code, said[command] = shell.run(command)
             assert code == 0, "\n".join([command, *said[command]])
+    assert_git_ignores_what_is_left(folder)
     return said
+
+
+def assert_git_ignores_what_is_left(folder: Path) -> None:
+    """Whoever follows a page in a checkout finds it as clean as before."""
+    ignored = {line.strip("/") for line in (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()}
+    assert {path.name for path in folder.iterdir()} - {"runners", "pipeline"} <= ignored
+
+
+def test_a_stream_that_is_shown_reads_the_edits_that_are_played_right_after_it() -> None:
+    shown = [(page, command) for page in PAGES for command in commands(page)]
+    played = {page for page, command in shown if "played_edits" in command}
+    first = {page: next(command for of_page, command in shown if of_page == page and "scores stream" in command) for page in played}
+    assert played == {ROOT / "README.md", OPERATE}
+    assert [page for page, command in first.items() if "--from earliest" not in command] == []
 
 
 def test_a_model_can_be_added_by_the_page(tmp_path: Path) -> None:
@@ -119,3 +134,4 @@ def test_operate_leads_from_nothing_to_a_cluster_an_upgrade_and_a_replay(tmp_pat
         tried, replayed = (said for command, said in said_of.items() if command.startswith("revision-scores replay"))
         assert re.match(r"[1-9]\d* failures in .*, [1-9]\d* to try again$", tried[0]), tried
         assert replayed[-1] == "none failed again"
+    assert_git_ignores_what_is_left(tmp_path)
