@@ -12,7 +12,7 @@ import orjson
 from aiohttp import web
 
 from runners.simulated_calls import Service
-from runners.simulated_faults import GARBAGE, HTML, Rule, usual_body
+from runners.simulated_faults import GARBAGE, HTML, Rule, usual_body, wiki_away
 from runners.simulated_scores import features, score, version
 
 
@@ -81,6 +81,8 @@ def faulty(fault: Rule, service: Service, rev_id: int, extended: bool) -> web.Re
             response = web.Response(text=body, status=fault.status) if isinstance(body, str) else json(body, fault.status)
             response.headers.update(fault.headers)
             return response
+        case "mediawiki":
+            return json(wiki_away(service.model, rev_id), 500)
         case "garbage":
             return web.Response(text=GARBAGE)
         case "html":

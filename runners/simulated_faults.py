@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-MODES = ("status", "slow", "hang", "drop", "garbage", "html", "redirect", "truncated", "huge", "empty", "other_revision", "refuse")
+MODES = ("status", "slow", "hang", "drop", "garbage", "html", "redirect", "truncated", "huge", "empty", "other_revision", "mediawiki", "refuse")
 _OF_SERVICE = ("status", "slow", "hang", "drop")  # may be of the service and not of an answer alone
 GARBAGE = "<html><body>upstream said something else"
 HTML = "<!doctype html><html><head><title>Wikimedia Error</title></head><body>Our servers are currently under maintenance</body></html>"
@@ -21,6 +21,19 @@ UNKNOWN_REVISION = (
     "Please contact the ML-Team if you need more info."
 )
 MEDIAWIKI_FAILED = "An error happened while fetching feature values from the MediaWiki API, please contact the ML-Team if the issue persists."
+
+# What each kind of model server says in a 500 while the wiki is away.
+_REVISION_FAILED = "An error happened while fetching info for revision from the MediaWiki API, please contact the ML-Team if the issue persists."
+_AWAY = "503, message='Service Unavailable', url='https://{host}/w/api.php'"
+_WIKI_AWAY = {
+    "revertrisk-language-agnostic": _REVISION_FAILED,
+    "revertrisk-multilingual": _REVISION_FAILED,
+    "revertrisk-wikidata": "Error in preprocess for rev_id {rev_id}. Reason: Failed to fetch revision content in _get_revision_content for rev_id {rev_id}. "
+    f"Reason: {_AWAY}",
+    "outlink-topic-model": "An unexpected error has occurred while trying to get outlinks from MW API. Please contact the ML team for more info.",
+    "article-country": f"Failed to get wikidata item ID for article title: Toni_Morrison. Reason: {_AWAY}",
+    "articlequality_v2": "[503] Fetching html failed for the article revision with id: {rev_id}. Reason: Service Unavailable",
+}
 
 
 @dataclass
@@ -90,6 +103,11 @@ def rule(wanted: Any) -> Rule:
         if not isinstance(value, _KEYS[key]):
             raise ValueError(f"{key}: unexpected {value!r}")
     return Rule(**given)
+
+
+def wiki_away(model: str, rev_id: int) -> Any:
+    """What the server of this model says, with status 500, when it gets nothing from the wiki's API."""
+    return {"error": _WIKI_AWAY.get(model, MEDIAWIKI_FAILED).format(rev_id=rev_id, host="en.wikipedia.org")}
 
 
 def usual_body(status: int, name: str, rev_id: int) -> Any:

@@ -122,7 +122,7 @@ class Gateway:
         await self._hold(service, revisions[0], attempts[0], of_call)
         for rev_id in revisions:
             service.answered_after(rev_id, perf_counter() - started)
-        if of_call is not None and of_call.mode == "status":
+        if of_call is not None and of_call.mode in ("status", "mediawiki", "html", "garbage", "redirect"):
             return answers.faulty(of_call, service, revisions[0], False)
         return page_models.answer(service.model, asked, failing)
 

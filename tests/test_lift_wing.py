@@ -21,7 +21,7 @@ from pipeline.configuration import load
 from pipeline.servers import free_port
 from runners.simulated_faults import GARBAGE, HTML, MEDIAWIKI_FAILED, UNKNOWN_REVISION
 from runners.simulated_lift_wing import SimulatedLiftWing, score, version
-from transforms.answers import LiftWingError, NotCalled, Rejected, Unavailable, Unexpected
+from transforms.answers import LiftWingError, NotCalled, Refused, Rejected, Unavailable, Unexpected
 from transforms.elements import Event, Score, ScoreRequest
 from transforms.lanes import Answer
 from transforms.lift_wing import Counts, LiftWing, SharedLiftWing
@@ -105,7 +105,7 @@ def test_the_time_of_a_call_is_told(opened: Open, lift_wing: SimulatedLiftWing) 
 
 
 def test_a_path_in_the_address_stays(opened: Open, lift_wing: SimulatedLiftWing) -> None:
-    assert error(answer(opened(url=f"{lift_wing.url}/service/"))) == (Rejected, "404: Not Found")
+    assert error(answer(opened(url=f"{lift_wing.url}/service/"))) == (Refused, "404: Not Found")
 
 
 # No score, and another try cannot help
@@ -115,11 +115,10 @@ def test_a_path_in_the_address_stays(opened: Open, lift_wing: SimulatedLiftWing)
     ("status", "said"),
     [
         (400, UNKNOWN_REVISION.format(rev_id=REVISION)),
-        (404, "Model with name enwiki-damaging does not exist."),
         (422, "Could not make prediction for revision(s) 7. Reason: parent_revision_missing"),
     ],
 )
-def test_the_revision_or_the_model_is_at_fault(lift_wing: SimulatedLiftWing, opened: Open, status: int, said: str) -> None:
+def test_the_revision_is_at_fault(lift_wing: SimulatedLiftWing, opened: Open, status: int, said: str) -> None:
     lift_wing.control(mode="status", status=status)
     assert error(answer(opened())) == (Rejected, f"{status}: {said}")
     assert calls(lift_wing) == 1
@@ -129,23 +128,24 @@ def test_the_revision_or_the_model_is_at_fault(lift_wing: SimulatedLiftWing, ope
     ("body", "said"),
     [
         ("", "(empty body)"),
+        ("\x1b[2J\x9b", "\\u001b[2J\\u009b"),
         ("  one\n two\t", "one two"),
         ({"error": "no"}, "no"),
-        ({"detail": ["a"]}, "['a']"),
+        ({"detail": ["a"]}, '{"detail":["a"]}'),
         ({"error": None, "x": 1}, '{"error":null,"x":1}'),
         ([1], "[1]"),
         ("x" * 9000, "x" * 500),
     ],
 )
 def test_the_reason_is_what_the_body_says(lift_wing: SimulatedLiftWing, opened: Open, body: Any, said: str) -> None:
-    lift_wing.control(mode="status", status=418, body=body)
-    assert error(answer(opened())) == (Rejected, f"418: {said}")
+    lift_wing.control(mode="status", status=500, body=body)
+    assert error(answer(opened())) == (Unexpected, f"500: {said}")
 
 
 def test_a_redirect_is_not_followed(lift_wing: SimulatedLiftWing, opened: Open) -> None:
     with SimulatedLiftWing() as elsewhere:
         lift_wing.control(mode="redirect", location=f"{elsewhere.url}/v1/models/enwiki-damaging:predict")
-        assert error(answer(opened())) == (Rejected, "302: (empty body)")
+        assert error(answer(opened())) == (Refused, "302: (empty body)")
         assert elsewhere.calls() == {}
 
 
@@ -160,8 +160,6 @@ def test_an_answer_of_a_hundred_megabytes_is_not_read(lift_wing: SimulatedLiftWi
 @pytest.mark.parametrize(
     ("mode", "said"),
     [
-        ("garbage", GARBAGE),
-        ("html", HTML),
         ("empty", '{"enwiki":{"models":{"damaging":{"version":"0.5.1"}},"scores":{}}}'),
         ("other_revision", '{"enwiki":{"models":{"damaging":{"version":"0.5.1"}},"scores":{"8":{"damaging":{"score":'),
     ],
@@ -173,13 +171,27 @@ def test_a_good_status_without_the_score(lift_wing: SimulatedLiftWing, opened: O
     assert text.startswith(f"200 without the score of revision 7: {said}")
 
 
-@pytest.mark.parametrize("body", ["", "null", "[]", '"enwiki"', '{"enwiki": 7}', '{"enwiki": {"scores": {"7": {"damaging": {"score": null}}}, "models": {}}}'])
+@pytest.mark.parametrize("body", ["null", "[]", '"enwiki"', '{"enwiki": 7}', '{"enwiki": {"scores": {"7": {"damaging": {"score": null}}}, "models": {}}}'])
 def test_a_good_status_with_anything_else(lift_wing: SimulatedLiftWing, opened: Open, body: str) -> None:
     lift_wing.control(mode="status", status=200, body=body)
     assert error(answer(opened()))[0] is Rejected
 
 
+# No score, as nobody gets one
+
+
+def test_no_such_model(lift_wing: SimulatedLiftWing, opened: Open) -> None:
+    lift_wing.control(mode="status", status=404)
+    assert error(answer(opened())) == (Refused, "404: Model with name enwiki-damaging does not exist.")
+
+
 # No score, and another try may help
+
+
+@pytest.mark.parametrize(("mode", "said"), [("garbage", GARBAGE), ("html", HTML)])
+def test_a_page_in_place_of_an_answer(lift_wing: SimulatedLiftWing, opened: Open, mode: str, said: str) -> None:
+    lift_wing.control(mode=mode)
+    assert error(answer(opened())) == (Unavailable, f"200 without JSON: {said}")
 
 
 @pytest.mark.parametrize(

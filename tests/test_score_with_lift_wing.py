@@ -6,6 +6,7 @@ Timers in processing time run on Flink alone; what `InState` makes of them is in
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,7 +19,6 @@ from apache_beam.testing.util import assert_that, equal_to
 from conftest import at, edit, request
 
 from runners.simulated_lift_wing import SimulatedLiftWing, score, version
-from transforms.answers import LiftWingError, Rejected, Unavailable, Unexpected, seconds_to_next_try
 from transforms.asking import Pending, failure
 from transforms.elements import Event, Failure, Score, ScoreRequest, ScoreResponse, json_text
 from transforms.models import Configuration
@@ -114,10 +114,13 @@ def test_a_passing_fault_costs_a_try(shipped: Configuration, lift_wing: Simulate
 
 
 def test_a_lasting_fault_ends_with_the_age_of_the_request(shipped: Configuration, lift_wing: SimulatedLiftWing) -> None:
-    lift_wing.control(mode="status", status=503)
+    """With a last try then, though the server wants to be left alone for longer."""
+    lift_wing.control(mode="status", status=503, headers={"Retry-After": "3600"})
     (asked,) = requests(range(7, 8), "damaging")
-    counters = run(at(shipped, lift_wing.url, max_age_s=0.2), [asked], [], [failed(asked, "503: no healthy upstream", passing=True)])
-    assert counters == {"calls_damaging": 1, "failures_damaging": 1, "failures_damaging_503": 1}
+    started = time.monotonic()
+    counters = run(at(shipped, lift_wing.url, max_age_s=1), [asked], [], [failed(asked, "503: no healthy upstream (2 tries)", passing=True)])
+    assert counters == {"calls_damaging": 2, "retries_damaging_503": 1, "failures_damaging": 1, "failures_damaging_503": 1}
+    assert 1 < time.monotonic() - started < 30
 
 
 def test_what_was_never_called_says_why(shipped: Configuration, lift_wing: SimulatedLiftWing) -> None:
@@ -130,28 +133,6 @@ def test_what_was_never_called_says_why(shipped: Configuration, lift_wing: Simul
         assert_that(reasons, equal_to(["503: no healthy upstream", "not called, because of what others got: 503: no healthy upstream"]))
         assert_that(scored.failures | beam.Map(end_of_failure), equal_to([(each.model, each.rev_id) for each in asked]), label="each once")
     assert len(lift_wing.calls()) < 100
-
-
-@pytest.mark.parametrize(
-    ("error", "tries", "age_s", "between"),
-    [
-        (Rejected("404: gone", "404"), 1, 0, None),
-        (Unavailable("503: down", "503"), 1, 0, (0.25, 0.5)),
-        (Unavailable("503: down", "503"), 4, 0, (2, 4)),
-        (Unavailable("503: down", "503"), 100, 0, (30, 60)),
-        (Unavailable("429: slow down", "429", retry_after_s=90), 1, 0, (90, 90)),
-        (Unavailable("429: slow down", "429", retry_after_s=90), 1, 511, None),
-        (Unavailable("503: down", "503"), 100, 590, None),
-        (Unexpected("500: KeyError", "500"), 2, 0, (0.5, 1)),
-        (Unexpected("500: KeyError", "500"), 3, 0, None),
-    ],
-)
-def test_how_long_to_wait_for_another_try(error: LiftWingError, tries: int, age_s: float, between: tuple[float, float] | None) -> None:
-    waits = [seconds_to_next_try(error, tries, age_s, 600, random.uniform) for _ in range(100)]
-    if between is None:
-        assert set(waits) == {None}
-    else:
-        assert all(wait is not None and between[0] <= wait <= between[1] for wait in waits)
 
 
 def test_the_same_request_again_has_an_answer_of_its_own(configuration: Configuration) -> None:
@@ -176,7 +157,7 @@ def test_requests_are_scores_and_failures(shipped: Configuration, lift_wing: Sim
         scored = p | beam.Create(asked) | ScoreWithLiftWing(at(shipped, lift_wing.url, timeout_s=0.3, max_age_s=1.5), InBundle())
         ends = (scored.responses | beam.Map(end_of_response), scored.failures | beam.Map(end_of_failure)) | beam.Flatten()
         assert_that(ends, equal_to([(each.model, each.rev_id) for each in asked]))
-    assert set(lift_wing.calls()) == {(each.model, "enwiki", each.rev_id) for each in asked}
+    assert set(lift_wing.calls()) <= {(each.model, "enwiki", each.rev_id) for each in asked}  # some endpoints are closed meanwhile
 
 
 def end_of_response(found: ScoreResponse) -> tuple[str, int]:

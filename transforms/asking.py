@@ -13,7 +13,7 @@ from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.timestamp import MIN_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
 
-from transforms.answers import LiftWingError, NotCalled, Unavailable, seconds_to_next_try
+from transforms.answers import LiftWingError, NotCalled, Refused, Unavailable, seconds_to_next_try
 from transforms.elements import Failure, Score, ScoreRequest, ScoreResponse, json_text
 from transforms.environment import REAL, Environment
 from transforms.lanes import Answer
@@ -91,7 +91,7 @@ class AskFn(beam.DoFn):
             raise answer.result
         count("failures", model)
         count("failures", model, answer.result.cause)
-        return TaggedOutput("failures", failure(pending, passing=isinstance(answer.result, (Unavailable, NotCalled))))
+        return TaggedOutput("failures", failure(pending, passing=isinstance(answer.result, (Unavailable, Refused, NotCalled))))
 
     def tell(self, pending: Pending) -> None:
         """Counts the tries that were not the last."""

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
-from transforms.answers import LiftWingError, NotCalled, Rejected, Unavailable, Unexpected, read_answer
+from transforms.answers import LiftWingError, NotCalled, Refused, Rejected, Unavailable, Unexpected, read_answer
 from transforms.call_limit import CallLimit
 from transforms.call_rate import CallRate
 from transforms.elements import Score, ScoreRequest
@@ -208,7 +208,7 @@ class LiftWing:
         except LiftWingError as error:
             results = [error] * len(calls)
         first = results[0]
-        if isinstance(first, Unavailable):
+        if isinstance(first, (Unavailable, Refused)):
             lane.last_error = str(first)
             if lane.limit.failed(started_at, self._monotonic(), first.retry_after_s):
                 self._send_away(lane)

@@ -12,7 +12,7 @@ import apache_beam as beam
 from apache_beam.pvalue import TaggedOutput
 from apache_beam.utils.windowed_value import WindowedValue
 
-from transforms.answers import NotCalled
+from transforms.answers import NotCalled, Refused
 from transforms.asking import AskFn, Batch, Output, Pending, in_global_window
 from transforms.lanes import Answer
 from transforms.models import Configuration, Endpoint
@@ -79,7 +79,8 @@ class _AskInBundleFn(AskFn):
 
     def _heard(self, pending: Pending, endpoint: Endpoint, answers: _Answers, answer: Answer) -> None:
         """On the loop's thread: an answer that is no end has the request asked again when it is due."""
-        if pending.ends_with(answer, self.max_age_s, self.environment) or self.lift_wing.seconds_failing(endpoint) > _PATIENCE_S:
+        is_end = pending.ends_with(answer, self.max_age_s, self.environment) or isinstance(answer.result, Refused)  # for another run
+        if is_end or self.lift_wing.seconds_failing(endpoint) > _PATIENCE_S:
             answers.put(pending, answer)
         else:
             wait = pending.due - self.environment.time()

@@ -1,0 +1,24 @@
+"""Text of others made safe to show: an answer, a page title or a broker's error may hold what steers a terminal."""
+
+from __future__ import annotations
+
+import re
+
+# All control characters (C0, DEL, C1), line and paragraph separators, and what turns the direction of text or hides in it. The joiners
+# U+200C and U+200D stay: Persian and emoji need them.
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]")
+_UNSAFE_IN_LINES = re.compile(_UNSAFE.pattern.replace("\x00-\x1f", "\x00-\x08\x0b-\x1f"))  # but tab and line feed
+
+
+def in_one_line(text: str, longest: int) -> str:
+    """The text with each run of white space as one space and what is unsafe as \\uXXXX, of at most `longest` characters."""
+    return _UNSAFE.sub(_escaped, " ".join(text[: 4 * longest].split()))[:longest]
+
+
+def in_lines(text: str) -> str:
+    """The text with what is unsafe as \\uXXXX, but for tabs and line feeds. JSON stays JSON."""
+    return _UNSAFE_IN_LINES.sub(_escaped, text)
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return f"\\u{ord(match[0]):04x}"
