@@ -16,8 +16,10 @@ setup(
         "certifi",
         "confluent-kafka>=2.5",
         "crcmod",  # Beam warns at every start without it
+        "cramjam>=2.8",  # snappy, which is Spark's default for Avro, and lz4
         "fastavro>=1.9",
         "fastjsonschema>=2.20",
+        "fsspec>=2024.6",
         "orjson>=3.10",
         "pyarrow>=16",
         "pycurl>=7.45.3",  # the first with wheels
@@ -25,7 +27,9 @@ setup(
         "regress>=2024.11.1",  # ECMAScript regular expressions, for ChangeProp's rules
         "requests>=2.31",
         "rich>=13",
+        "s3fs>=2024.6",
         "uvloop>=0.19",
+        "zstandard>=0.22",
     ],
     extras_require={
         "dev": [
@@ -35,6 +39,7 @@ setup(
             "flask>=3",
             "flask-cors>=5",
             "moto[s3]>=5",  # a server of S3; with the two above
+            "s3fs[boto3]>=2024.6",  # and the boto3 that goes with both
             "jsonschema>=4",  # a benchmark compares with it
             "mypy>=1.11",
             "playwright>=1.48",  # drives Debian's Chromium, for the live page

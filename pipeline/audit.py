@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 import orjson
 
 import schemas
-from pipeline.input_files import input_files
+from pipeline.input_files import input_files, print_left_out
 from pipeline.wrong_use import WrongUse
 from transforms.elements import Raw
-from transforms.file_source import InputFile, read_file
+from transforms.event_files import InputFile, read_file
 from transforms.models import Configuration
 from transforms.read_events import NotAnEvent, event_in, is_canary
 from transforms.score_events import said_in, score_id
@@ -49,19 +49,20 @@ class Hole:
 
 
 def run(configuration: Configuration, arguments: argparse.Namespace) -> int:
-    """Prints what there should be and what there is. Gives 1 when there are holes."""
-    files = input_files(configuration, arguments)
+    """Prints what there should be and what there is. Gives 1 when there are holes, or files that it did not read may hold events."""
+    found = input_files(configuration, arguments)
+    print_left_out(found)
     if not arguments.scores.is_dir():
         raise WrongUse(f"--scores: no such directory: {arguments.scores}")
     try:
-        expected, holes = audit(configuration, files, arguments.scores)
+        expected, holes = audit(configuration, found.files, arguments.scores)
     except NotAnEvent as error:
         raise WrongUse(f"--scores: {error}; remove the partition, and regenerate --resume makes it anew") from error
     if arguments.list:
         arguments.list.write_bytes(b"".join(orjson.dumps(hole.as_json(), option=orjson.OPT_APPEND_NEWLINE) for hole in holes))
     counts = Counter((hole.place, hole.why) for hole in holes)
     (_print_json if arguments.json else _print_table)(expected, counts)
-    return 1 if holes else 0
+    return 1 if holes or found.may_miss_events else 0
 
 
 def audit(configuration: Configuration, files: Sequence[InputFile], root: Path) -> tuple[Counter[Place], list[Hole]]:

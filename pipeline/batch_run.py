@@ -20,8 +20,8 @@ from pipeline.audit import Missing
 from pipeline.graph import score_revisions
 from pipeline.progress import Progress
 from pipeline.wrong_use import WrongUse
+from transforms.event_files import Files, InputFile
 from transforms.failures import alike
-from transforms.file_source import Files, InputFile
 from transforms.journals import DoneBefore, Journals, entries, forget_failures, journals
 from transforms.models import Configuration
 from transforms.rules import fields_of

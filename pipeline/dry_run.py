@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 from transforms.elements import Event
-from transforms.file_source import InputFile, read_file
+from transforms.event_files import InputFile, read_file
 from transforms.models import Configuration, Endpoint
 from transforms.read_events import NotAnEvent, event_in, is_canary
 from transforms.select_models import Done, Selection

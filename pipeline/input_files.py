@@ -3,32 +3,46 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import sys
 from datetime import datetime
 
 from pipeline.times import time_of
 from pipeline.wrong_use import WrongUse
-from transforms.file_source import InputFile, find_files
+from transforms.event_files import EventFiles, find_files
+from transforms.filesystem import printable
+from transforms.folder_walk import LeftOut
 from transforms.hive_layout import hour_of
 from transforms.models import Configuration
 
+_KINDS_SHOWN = 5
 
-def input_files(configuration: Configuration, arguments: argparse.Namespace) -> Sequence[InputFile]:
-    """The files of `--input` whose partitions begin from `--from` on and before `--to`. Raises WrongUse when there are none."""
+
+def input_files(configuration: Configuration, arguments: argparse.Namespace) -> EventFiles:
+    """Finds the files of `--input` whose partitions begin from `--from` on and before `--to`. Raises WrongUse when there are none."""
     try:
-        files = find_files(arguments.input, configuration.datacenters[0])
+        found = find_files(arguments.input, configuration.datacenters[0])
     except (OSError, ValueError) as error:
-        raise WrongUse(f"--input: {error}") from error
+        raise WrongUse(f"--input: {printable(str(error))}") from error
     since, until = time_of("--from", arguments.since), time_of("--to", arguments.until)
     if since is None and until is None:
-        return files
-    if without := [file.path for file in files if file.partition is None]:
-        raise WrongUse(f"--from, --to: expected files in Hive layout (datacenter=eqiad/year=2024/…), got {without[0]}")
-    chosen = [file for file in files if file.partition and _is_within(hour_of(file.partition), since, until)]
+        return found
+    hours = sorted({hour_of(file.partition) for file in found.files if file.partition})
+    if not hours:
+        raise WrongUse(f"--from, --to: expected files in Hive layout (datacenter=eqiad/year=2024/…), got {printable(found.files[0].path)}")
+    chosen = [file for file in found.files if file.partition and _is_within(hour_of(file.partition), since, until)]
     if not chosen:
-        hours = sorted({hour_of(file.partition) for file in files if file.partition})
         raise WrongUse(f"--from, --to: no partition of {arguments.input} is of that time; it has {hours[0]:%Y-%m-%dT%H:%M} to {hours[-1]:%Y-%m-%dT%H:%M}")
-    return chosen
+    without = [LeftOut(file.path, "not in Hive layout, so that --from and --to cannot choose it", True) for file in found.files if file.partition is None]
+    return found._replace(files=chosen, left_out=found.left_out + without)
+
+
+def print_left_out(found: EventFiles) -> None:
+    """Names on stderr what is not read, and counts what readers of Hive tables pass over."""
+    for left in found.left_out:
+        print(f"not read: {printable(left.path)}: {printable(left.reason)}", file=sys.stderr)
+    if found.marks:
+        kinds = ", ".join(f"{count} {printable(kind)}" for kind, count in found.marks.most_common(_KINDS_SHOWN))
+        print(f"passed over, as readers of Hive tables do: {kinds}{', …' if len(found.marks) > _KINDS_SHOWN else ''}", file=sys.stderr)
 
 
 def _is_within(hour: datetime, since: datetime | None, until: datetime | None) -> bool:

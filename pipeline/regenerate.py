@@ -13,12 +13,12 @@ import schemas
 from pipeline import bounded_run, dry_run, flink_batches, report
 from pipeline.audit import Missing
 from pipeline.batch_run import Outcome, noted, opened
-from pipeline.input_files import input_files
+from pipeline.input_files import input_files, print_left_out
 from pipeline.narrowing import paced
 from pipeline.wrong_use import WrongUse
 from transforms.answers import NOT_CALLED
+from transforms.filesystem import is_remote
 from transforms.models import Configuration
-from transforms.places import is_remote
 from transforms.units import Tables
 
 _REASONS_SHOWN = 10
@@ -27,13 +27,15 @@ _REASONS_SHOWN = 10
 def run(configuration: Configuration, arguments: argparse.Namespace, options: list[str]) -> int:
     """Scores every event below `--input` and prints what came of it. Gives 1 when some elements failed or are unfinished."""
     flink_batches.check(options)
-    files = input_files(configuration, arguments)
+    found = input_files(configuration, arguments)
+    files = found.files
     configuration = paced(configuration, arguments.max_rate)
     tables = _tables(configuration, arguments)
     _check_output(tables, arguments)
     missing = Missing.read(arguments.missing) if arguments.missing else None
     configuration = bounded_run.without_stopped(configuration)
     work = f"{len(files)} file{'s' if len(files) > 1 else ''} from {arguments.input}, scored by {configuration.lift_wing.url}"
+    print_left_out(found)
     if arguments.dry_run:
         print(work)
         done = noted(tables, overwrite=arguments.overwrite, missing=missing).done(configuration) if arguments.resume or missing else None
@@ -54,7 +56,7 @@ def run(configuration: Configuration, arguments: argparse.Namespace, options: li
         raise
     code = _report(configuration, outcome, arguments.output)
     print(f"\nreport: {report.write(configuration, tables, outcome)}")
-    return code
+    return code or int(found.may_miss_events)
 
 
 def _tables(configuration: Configuration, arguments: argparse.Namespace) -> Tables:

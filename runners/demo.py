@@ -27,7 +27,7 @@ from pipeline.wrong_use import WrongUse
 from runners.local_kafka import LocalKafka
 from runners.played_edits import CAPTURE, Key, PlayedEdits
 from runners.programs import ROOT, Program, SimulatedLiftWingProgram
-from transforms.file_source import find_files, read_file
+from transforms.event_files import find_files, read_file
 from transforms.models import Configuration
 
 _EVENTS_PER_SECOND = 20  # about what all wikis of Wikimedia make together
@@ -141,7 +141,7 @@ class _Demo:
         print("".join(program.lines), end="")
         if code:
             raise RuntimeError(f"regenerate ended with {code}")
-        return {key: body for file in find_files(str(scores), "") for raw in read_file(file) for key, body in _comparable(dict(raw.data))}  # type: ignore[arg-type]
+        return {key: body for file in find_files(str(scores), "").files for raw in read_file(file) for key, body in _comparable(dict(raw.data))}  # type: ignore[arg-type]
 
     def _compare(self, streamed: _Streamed, regenerated: Mapping[Key, bytes]) -> int:
         """Prints what both ways gave, and whether it is the same."""

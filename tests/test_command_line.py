@@ -16,7 +16,7 @@ from conftest import ROOT, edit
 import schemas
 from pipeline.command_line import main
 from pipeline.servers import free_port
-from transforms.file_source import InputFile, find_files, read_file
+from transforms.event_files import InputFile, find_files, read_file
 
 EDITS = ROOT / "runners" / "data" / "edits_2023-01.jsonl.gz"
 DAMAGING = "mediawiki_revision_score_damaging"
@@ -53,7 +53,7 @@ def events_file(path: Path, *events: dict[str, Any] | bytes) -> Path:
 def scores_in(root: Path) -> Counter[tuple[str, str, int]]:
     """(table, wiki, revision) of all events below an output, failures apart."""
     found: Counter[tuple[str, str, int]] = Counter()
-    for file in find_files(str(root), ""):
+    for file in find_files(str(root), "").files:
         table = Path(file.path).relative_to(root).parts[0]
         for raw in read_file(InputFile(file.path, "", None)):
             event = orjson.loads(raw.data) if isinstance(raw.data, bytes) else raw.data

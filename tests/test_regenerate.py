@@ -24,7 +24,7 @@ from conftest import ROOT, edit
 from test_command_line import DAMAGING, EDITS, ERRORS, command, events_file, everything_in, scores_in
 
 from runners.simulated_lift_wing import SimulatedLiftWing
-from transforms.file_source import InputFile, find_files, read_file
+from transforms.event_files import InputFile, find_files, read_file
 from transforms.units import MANIFEST
 
 HOURS = [f"datacenter=eqiad/year=2023/month=1/day=24/hour={hour}" for hour in range(4)]
@@ -144,7 +144,7 @@ def run(lift_wing: SimulatedLiftWing, folder: Path, *options: str) -> subprocess
 def rows(root: Path) -> dict[str, list[Any]]:
     """All rows by table and partition, but for when they were written."""
     found: dict[str, list[Any]] = {}
-    for file in find_files(str(root), ""):
+    for file in find_files(str(root), "").files:
         place = str(Path(file.path).relative_to(root).parent)
         for raw in read_file(InputFile(file.path, "", None)):
             row = dict(orjson.loads(raw.data) if isinstance(raw.data, bytes) else raw.data)

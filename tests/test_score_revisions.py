@@ -21,7 +21,7 @@ import schemas
 from pipeline.graph import score_revisions
 from runners import simulated_scores
 from runners.simulated_lift_wing import SimulatedLiftWing
-from transforms.file_source import Files, find_files
+from transforms.event_files import Files, find_files
 from transforms.journals import Journals, entries, journals
 from transforms.models import Configuration
 from transforms.select_models import Selection
@@ -48,7 +48,7 @@ class Run:
 
 def run(configuration: Configuration, source: Path, folder: Path) -> Run:
     p = beam.Pipeline(FnApiRunner())
-    score_revisions(p, configuration, Files(find_files(str(source), "eqiad")), Journals(folder / "journals"), InBundle())
+    score_revisions(p, configuration, Files(find_files(str(source), "eqiad").files), Journals(folder / "journals"), InBundle())
     result = p.run()
     result.wait_until_finish()
     failures, scores, partitions = [], [], []

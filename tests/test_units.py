@@ -17,8 +17,8 @@ from conftest import edit, request
 
 import schemas
 from transforms.elements import Event, Failure, OutputEvent
+from transforms.event_files import InputFile, read_file
 from transforms.failures import failed
-from transforms.file_source import InputFile, read_file
 from transforms.journals import DoneBefore, Journals, entries, forget_failures, journals, scores_in_order
 from transforms.models import Model
 from transforms.part_files import PART_FILES

@@ -16,8 +16,8 @@ from typing import Any
 import orjson
 
 import schemas
+from transforms.event_files import InputFile, read_file
 from transforms.failures import alike, origin_of
-from transforms.file_source import InputFile, read_file
 from transforms.journals import entries, order, scores_in_order
 from transforms.models import Model
 from transforms.part_files import PART_FILES

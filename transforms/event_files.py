@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import apache_beam as beam
 import fastavro
@@ -14,9 +15,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import schemas
-from transforms import places
 from transforms.elements import Raw
-from transforms.hive_layout import datacenter_of, partition_of
+from transforms.filesystem import FoundFile, list_files, name_of, open_file
+from transforms.folder_walk import LeftOut
+from transforms.hive_layout import datacenter_of, partition_of, wrong_key_in
 
 FORMATS = (".parquet", ".avro", ".jsonl", ".json", ".jsonl.gz", ".json.gz")
 _ROWS_AT_ONCE = 1_000
@@ -32,26 +34,53 @@ class InputFile:
     datacenter: str
     partition: str | None
     size: int = field(default=0, compare=False)  # bytes, when it was found
+    version: str = field(default="", compare=False)  # another text when the content is another: an ETag, or the time of the last change
 
 
-def find_files(root: str, default_datacenter: str) -> list[InputFile]:
-    """Every event file below `root`, or `root` itself. Names that begin with . or _ are marks of Hive and Spark, no data.
+class EventFiles(NamedTuple):
+    """The files to read, and what is not read beside them."""
 
-    Raises FileNotFoundError when there is none, and what `places.found_at` raises.
+    files: list[InputFile]
+    left_out: list[LeftOut]
+    marks: Counter[str]  # what readers of Hive tables pass over (_SUCCESS, *.crc), by kind
+
+    @property
+    def may_miss_events(self) -> bool:
+        return any(left.may_hold_events for left in self.left_out)
+
+
+def find_files(root: str, default_datacenter: str) -> EventFiles:
+    """Finds every event file below `root`, or `root` itself. Names that begin with . or _ are marks of Hive and Spark, no data.
+
+    Raises FileNotFoundError when there is none, and what `list_files` raises.
     """
-    found = [_input_file(file, default_datacenter) for file in places.found_at(root) if _is_of_events(file)]
-    if not found:
-        raise FileNotFoundError(f"no event files in {root}: expected names that end in {', '.join(FORMATS)}")
+    listing = list_files(root)
+    found = EventFiles([], list(listing.left_out), listing.marks)
+    for file in listing.files:
+        left_out = _why_left_out(file)
+        if left_out:
+            found.left_out.append(left_out)
+        else:
+            found.files.append(_input_file(file, default_datacenter))
+    if not found.files:
+        why = "".join(f"\n{left.path}: {left.reason}" for left in found.left_out)
+        raise FileNotFoundError(f"no event files in {root}: expected Parquet, Avro or JSON lines{why}")
     return found
 
 
-def _is_of_events(file: places.Found) -> bool:
-    return places.name_of(file.path).endswith(FORMATS) and not any(part.startswith((".", "_")) for part in file.below.split("/"))
+def _why_left_out(file: FoundFile) -> LeftOut | None:
+    if not file.size:
+        return LeftOut(file.path, "empty", may_hold_events=False)
+    if key := wrong_key_in(file.path):
+        return LeftOut(file.path, f"{key} is no part of a time", may_hold_events=True)
+    if not name_of(file.path).endswith(FORMATS):
+        return LeftOut(file.path, "not Parquet, Avro or JSON lines", may_hold_events=True)
+    return None
 
 
-def _input_file(file: places.Found, default_datacenter: str) -> InputFile:
+def _input_file(file: FoundFile, default_datacenter: str) -> InputFile:
     partition = partition_of(file.path)
-    return InputFile(file.path, datacenter_of(partition) if partition else default_datacenter, partition, file.size)
+    return InputFile(file.path, datacenter_of(partition) if partition else default_datacenter, partition, file.size, file.version)
 
 
 def read_file(file: InputFile, fields: frozenset[str] | None = None) -> Iterator[Raw]:
@@ -68,8 +97,8 @@ def read_file(file: InputFile, fields: frozenset[str] | None = None) -> Iterator
 
 
 def _pieces(path: str, fields: frozenset[str] | None) -> Iterator[bytes | Mapping[str, Any]]:
-    name = places.name_of(path)
-    with places.opened(path) as file:
+    name = name_of(path)
+    with open_file(path) as file:
         if not file.read(1):
             raise ValueError("the file is empty")
         file.seek(0)

@@ -21,7 +21,7 @@ from conftest import ABSENT, edit
 
 import schemas
 from transforms.elements import Event, Failure, Raw
-from transforms.file_source import Files, InputFile, find_files, read_file
+from transforms.event_files import Files, InputFile, find_files, read_file
 from transforms.read_events import ReadEvents
 
 CREATE = "/mediawiki/revision/create/2.0.0"
@@ -132,7 +132,7 @@ def test_only_the_columns_that_are_needed_are_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("hour", ["month=02/day=05/hour=00", "month=2/day=5/hour=0"])
 def test_the_place_of_a_file_tells_datacenter_and_partition(tmp_path: Path, hour: str) -> None:
     file = write(tmp_path / "event" / "datacenter=codfw" / "year=2024" / hour / "a.jsonl", EVENTS[:1])
-    (found,) = find_files(str(tmp_path), "eqiad")
+    (found,) = find_files(str(tmp_path), "eqiad").files
     assert found == InputFile(str(file), "codfw", HOUR)
     assert list(read_file(found)) == [Raw(orjson.dumps(EVENTS[0]), "codfw", HOUR)]
 
@@ -141,25 +141,25 @@ def test_files_in_one_heap_are_of_the_first_datacenter(tmp_path: Path) -> None:
     names = ["a.parquet", "b/a.jsonl.gz", "b/c.jsonl", "c.avro"]
     for name in names:
         write(tmp_path / name)
-    assert find_files(str(tmp_path), "eqiad") == [InputFile(str(tmp_path / name), "eqiad", None) for name in names]
+    assert find_files(str(tmp_path), "eqiad").files == [InputFile(str(tmp_path / name), "eqiad", None) for name in names]
 
 
 def test_one_file_may_be_named(tmp_path: Path) -> None:
     file = write(tmp_path / "_tmp" / ".a.jsonl")
-    assert find_files(str(file), "eqiad") == [InputFile(str(file), "eqiad", None)]
+    assert find_files(str(file), "eqiad").files == [InputFile(str(file), "eqiad", None)]
 
 
 def test_marks_of_hive_and_spark_are_no_data(tmp_path: Path) -> None:
     for name in ("_SUCCESS.json", ".a.jsonl.crc", ".hidden.jsonl", "_temporary/a.jsonl", ".git/a.jsonl", "readme.txt", "a.csv", "jsonl"):
         write(tmp_path / name)
     file = write(tmp_path / "a.jsonl")
-    assert find_files(str(tmp_path), "eqiad") == [InputFile(str(file), "eqiad", None)]
+    assert find_files(str(tmp_path), "eqiad").files == [InputFile(str(file), "eqiad", None)]
 
 
 def test_a_place_without_events_is_told(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError) as error:
         find_files(str(tmp_path), "eqiad")
-    assert str(error.value) == f"no event files in {tmp_path}: expected names that end in .parquet, .avro, .jsonl, .json, .jsonl.gz, .json.gz"
+    assert str(error.value) == f"no event files in {tmp_path}: expected Parquet, Avro or JSON lines"
     with pytest.raises(FileNotFoundError) as error:
         find_files(str(tmp_path / "none"), "eqiad")
     assert str(error.value) == f"no such file or directory: {tmp_path / 'none'}"
@@ -240,7 +240,7 @@ def parquet(path: Path, **columns: Any) -> Path:
     ],
 )
 def test_a_missing_or_mistyped_column_fails_the_rows_it_spoils(tmp_path: Path, columns: dict[str, Any], problems: list[str]) -> None:
-    files = [*find_files(str(parquet(tmp_path / "wrong.parquet", **columns)), "eqiad"), *find_files(str(write(tmp_path / "right.parquet")), "eqiad")]
+    files = [InputFile(str(parquet(tmp_path / "wrong.parquet", **columns)), "eqiad", None), InputFile(str(write(tmp_path / "right.parquet")), "eqiad", None)]
     unspoilt = [raw for raw in EVENTS if len(problems) == 1 and raw["rev_id"] != 3]
     with TestPipeline(FnApiRunner()) as p:
         found = p | ReadEvents(Files(files))
