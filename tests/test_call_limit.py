@@ -167,11 +167,34 @@ def test_a_long_tail_is_no_rise() -> None:
 
 def test_what_it_can_take_in_a_second() -> None:
     limit = CallLimit(10)
+    assert limit.per_second == 20, "half a second a call until there is an answer"
+    limit.started(0)
+    limit.answered(0.05, 0.05)
+    assert limit.per_second == pytest.approx(200), "the first answer tells"
     for second in range(200):
-        limit.started(second)
-        limit.answered(0.5, second + 0.5)
-    assert limit.per_second(199.5) == pytest.approx(20, rel=0.01)
-    assert limit.per_second(209.5) == pytest.approx(1), "ten seconds without an answer"
+        limit.answered(0.25, second + 0.5)
+    assert limit.per_second == pytest.approx(40, rel=0.01)
+
+
+def test_an_endpoint_that_refuses_everybody_is_broken_and_gets_a_probe() -> None:
+    limit = CallLimit(10)
+    limit.started(100.0)
+    assert [limit.refused(100.1), limit.refused(100.1)] == [False, False]
+    limit.answered(0.1, 100.1)
+    assert [limit.refused(100.1), limit.refused(100.1), limit.refused(100.1)] == [False, False, True], "three in a row"
+    assert (limit.is_broken, limit.is_refusing, limit.has_room(0, 100.2)) == (True, True, False)
+    pauses = []
+    for _ in range(8):
+        probe_at = 100.2 + limit.seconds_to_probe(100.2)
+        assert limit.has_room(0, probe_at)
+        limit.started(probe_at)
+        limit.refused(probe_at)
+        pauses.append(limit.seconds_to_probe(probe_at))
+    assert 1.4 < pauses[0] <= 2
+    assert 22 < pauses[-1] <= 30
+    limit.started(probe_at + 31)
+    limit.answered(0.1, probe_at + 31.1)
+    assert (limit.is_broken, limit.is_refusing) == (False, False)
 
 
 def test_a_limit_of_nothing_is_broken_for_ever() -> None:

@@ -21,16 +21,17 @@ from pipeline.configuration import load
 from pipeline.servers import free_port
 from runners.simulated_faults import GARBAGE, HTML, MEDIAWIKI_FAILED, UNKNOWN_REVISION
 from runners.simulated_lift_wing import SimulatedLiftWing, score, version
-from transforms.answers import LiftWingError, NotCalled, Refused, Rejected, Unavailable, Unexpected
+from transforms.answers import NotCalled, Refused, Rejected, Unavailable, Unexpected
 from transforms.elements import Event, Score, ScoreRequest
 from transforms.lanes import Answer
-from transforms.lift_wing import Counts, LiftWing, SharedLiftWing
+from transforms.lift_wing import ClientFault, Counts, LiftWing, SharedLiftWing
 from transforms.models import Endpoint, LiftWingSettings
 
 MODELS = load(ROOT / "pipeline" / "models.yaml").models
 DAMAGING = MODELS["damaging"].endpoints["enwiki"]
 GOODFAITH = MODELS["goodfaith"].endpoints["enwiki"]
 REVISION = 7
+ENTERED_AT = 1_700_000_000.0
 PATIENCE_S = 20  # of a test for an answer; none is waited for in vain
 
 Open = Callable[..., LiftWing]
@@ -54,10 +55,14 @@ def request_of(endpoint: Endpoint, rev_id: int) -> ScoreRequest:
     return ScoreRequest(Event(edit(rev_id=rev_id, database=endpoint.wiki), "eqiad"), endpoint.model, endpoint.wiki, rev_id)
 
 
-def asked(lift_wing: LiftWing, rev_id: int = REVISION, endpoint: Endpoint = DAMAGING) -> Future[Answer]:
+def asked(lift_wing: LiftWing, rev_id: int = REVISION, endpoint: Endpoint = DAMAGING, late: bool = False) -> Future[Answer]:
     future: Future[Answer] = Future()
-    lift_wing.ask(endpoint, request_of(endpoint, rev_id), future.set_result)
+    lift_wing.ask(endpoint, request_of(endpoint, rev_id), future.set_result, late)
     return future
+
+
+def admit(lift_wing: LiftWing, endpoint: Endpoint, counted: int = 0) -> float:
+    return lift_wing.admit(endpoint, ENTERED_AT, counted > 0, counted)
 
 
 def answer(lift_wing: LiftWing, rev_id: int = REVISION, endpoint: Endpoint = DAMAGING) -> Answer:
@@ -250,9 +255,9 @@ def test_an_endpoint_that_only_fails_gets_a_probe_now_and_then(lift_wing: Simula
     assert kinds[:5] == [(Unavailable, "503: no healthy upstream")] * 5
     assert kinds[5:] == [(NotCalled, "not called, because of what others got: 503: no healthy upstream")] * 15
     assert lw.counts()["damaging"].broken == 1
-    assert lw.seconds_to_wait(one, waited=0) > 0.1
-    assert lw.seconds_to_wait(GOODFAITH, waited=0) == 0
-    wait_until(lambda: lw.seconds_to_wait(one, waited=0) == 0)
+    assert admit(lw, one) > 0.1
+    assert admit(lw, GOODFAITH) == 0
+    wait_until(lambda: admit(lw, one) == 0)
     lift_wing.clear()
     assert answer(lw, 21, one).result == good(21)
     assert lw.counts()["damaging"] == Counts(limit=1, waiting=lw.counts()["damaging"].waiting)
@@ -266,11 +271,11 @@ def test_while_the_probe_is_out_nothing_else_is_called(lift_wing: SimulatedLiftW
         answer(lw, rev_id)
     lift_wing.clear()
     lift_wing.control(mode="hang", model="damaging")
-    wait_until(lambda: lw.seconds_to_wait(DAMAGING, waited=0) == 0)
+    wait_until(lambda: admit(lw, DAMAGING) == 0)
     probe = asked(lw, 6)
     wait_for_calls(lift_wing, 1, DAMAGING)
     assert isinstance(answer(lw, 7).result, NotCalled)
-    assert lw.seconds_to_wait(DAMAGING, waited=0) > 0
+    assert admit(lw, DAMAGING) > 0
     lift_wing.clear()
     assert probe.result(PATIENCE_S).result == good(6)
     assert answer(lw, 8).result == good(8)
@@ -278,32 +283,56 @@ def test_while_the_probe_is_out_nothing_else_is_called(lift_wing: SimulatedLiftW
 
 def test_a_stopped_endpoint_is_never_called(lift_wing: SimulatedLiftWing, opened: Open) -> None:
     lw, stopped = opened(), replace(DAMAGING, concurrency=0)
-    assert lw.seconds_to_wait(stopped, waited=0) > 0
+    assert admit(lw, stopped) > 0
     assert isinstance(answer(lw, endpoint=stopped).result, NotCalled)
     assert lift_wing.calls() == {}
 
 
-def test_the_more_find_no_room_the_longer_each_stays_away(lift_wing: SimulatedLiftWing, opened: Open) -> None:
-    """Two hundred come back in a second, to all broken endpoints together."""
+def test_the_more_are_parked_the_longer_each_sleeps(lift_wing: SimulatedLiftWing, opened: Open) -> None:
+    """Five hundred look in a second, at all stopped endpoints together, and nobody sleeps less than two."""
     lw, stopped, other = opened(), replace(DAMAGING, concurrency=0), replace(GOODFAITH, concurrency=0)
-    assert lw.seconds_to_wait(other, waited=0) < 0.16
+    assert 1.6 <= admit(lw, other) <= 2.4
     for _ in range(1999):
-        lw.seconds_to_wait(stopped, waited=0)
-    assert all(5 <= lw.seconds_to_wait(stopped, waited=1) <= 15.1 for _ in range(100))
+        admit(lw, stopped)
+    assert all(3.2 <= admit(lw, stopped, counted=1) <= 4.8 for _ in range(100))
     assert lw.counts()["damaging"].waiting == 1999
-    assert 5 <= lw.seconds_to_wait(other, waited=1) <= 15.1
+    assert 3.2 <= admit(lw, other, counted=1) <= 4.8
 
 
-def test_a_full_endpoint_sends_away_what_is_too_much(lift_wing: SimulatedLiftWing, opened: Open) -> None:
+def test_who_ends_without_a_call_waits_no_more(lift_wing: SimulatedLiftWing, opened: Open) -> None:
+    lw, stopped = opened(), replace(DAMAGING, concurrency=0)
+    for _ in range(3):
+        admit(lw, stopped)
+    lw.forget(stopped, ENTERED_AT)
+    assert lw.counts()["damaging"].waiting == 2
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_full_endpoint_sends_away_what_is_too_much(lift_wing: SimulatedLiftWing, opened: Open, late: bool) -> None:
     lift_wing.control(mode="hang")
     lw, two = opened(), replace(DAMAGING, concurrency=2)
     taken = []
-    while lw.seconds_to_wait(two, waited=0) == 0:
-        taken.append(asked(lw, len(taken), two))
+    while lw.admit(two, ENTERED_AT, late) == 0:
+        taken.append(asked(lw, len(taken), two, late))
         wait_until(lambda: (counts := lw.counts()["damaging"]).in_flight + counts.queued == len(taken))
     assert len(taken) == 2 + 64
+    assert lw.admit(two, ENTERED_AT, not late) == 0, "those that have waited have a queue of their own"
     lift_wing.clear()
     assert all(isinstance(future.result(PATIENCE_S).result, Score) for future in taken)
+
+
+def test_every_second_place_goes_to_those_that_have_waited(lift_wing: SimulatedLiftWing, opened: Open) -> None:
+    lift_wing.control(mode="hang")
+    lw, one = opened(), replace(DAMAGING, concurrency=1)
+    first = asked(lw, 0, one)
+    wait_for_calls(lift_wing, 1, DAMAGING)
+    order: list[int] = []
+    for rev_id in (1, 2, 3, 4, 101, 102):
+        lw.ask(one, request_of(one, rev_id), lambda _answer, rev_id=rev_id: order.append(rev_id), late=rev_id > 100)
+    lift_wing.clear()
+    assert isinstance(first.result(PATIENCE_S).result, Score)
+    wait_until(lambda: len(order) == 6)
+    assert order == [101, 1, 102, 2, 3, 4]
 
 
 # Many calls
@@ -375,17 +404,28 @@ def test_wikis_models_and_revisions_are_asked_apart(lift_wing: SimulatedLiftWing
 # Faults of this code
 
 
-def test_a_fault_on_the_loop_reaches_every_caller(lift_wing: SimulatedLiftWing, opened: Open) -> None:
+def test_a_fault_in_one_call_is_of_that_call_alone(lift_wing: SimulatedLiftWing, opened: Open) -> None:
     lift_wing.control(mode="hang")
     lw = opened()
     waiting = asked(lw)
     wait_for_calls(lift_wing, 1, DAMAGING)
     at_fault: Future[Answer] = Future()
     lw.ask(DAMAGING, None, at_fault.set_result)  # type: ignore[arg-type]
-    for future in (waiting, at_fault):
-        fault = future.result(PATIENCE_S).result
-        assert isinstance(fault, AttributeError)
-        assert not isinstance(fault, LiftWingError)
+    assert isinstance(at_fault.result(PATIENCE_S).result, AttributeError)
+    assert not waiting.done()
+    lift_wing.clear()
+    assert waiting.result(PATIENCE_S).result == good()
+
+
+def test_a_fault_of_the_client_reaches_every_caller(lift_wing: SimulatedLiftWing, opened: Open) -> None:
+    lift_wing.control(mode="hang")
+    lw = opened()
+    waiting = asked(lw)
+    wait_for_calls(lift_wing, 1, DAMAGING)
+    lw._connection.run_soon(lambda: None / 1)  # type: ignore[operator, arg-type, return-value]
+    fault = waiting.result(PATIENCE_S).result
+    assert isinstance(fault, ClientFault)
+    assert "TypeError" in str(fault)
 
 
 # TLS

@@ -92,8 +92,8 @@ def test_a_failure_says_how_often_it_was_tried(configuration: Configuration, lif
 
 
 def test_a_failure_that_was_tried_once_says_nothing_of_it() -> None:
-    assert failure(Pending(request(), 0.0, tries=1, reason="404: gone"), passing=False).reason == "404: gone"
-    assert failure(Pending(request(), 0.0, tries=2, reason="503: down"), passing=True).reason == "503: down (2 tries)"
+    assert failure(Pending(request(), 0.0, 0.0, tries=1, reason="404: gone"), passing=False).reason == "404: gone"
+    assert failure(Pending(request(), 0.0, 0.0, tries=2, reason="503: down"), passing=True).reason == "503: down (2 tries)"
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,8 @@ class Rejected(LiftWingError):
 class Refused(LiftWingError):
     """The endpoint refuses whoever asks: no fault of the revision, which waits for another configuration of the endpoint or the client."""
 
+    of_all = False  # the client has seen that it refuses others too
+
 
 class Unavailable(LiftWingError):
     """Worth another try, at the earliest after `retry_after_s` seconds."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -13,13 +14,19 @@ from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.timestamp import MIN_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
 
-from transforms.answers import LiftWingError, NotCalled, Refused, Unavailable, seconds_to_next_try
+from transforms.answers import LONGEST_REFUSED_S, LiftWingError, NotCalled, Refused, Unavailable, seconds_to_next_try
 from transforms.elements import Failure, Score, ScoreRequest, ScoreResponse, json_text
 from transforms.environment import REAL, Environment
 from transforms.lanes import Answer
-from transforms.lift_wing import LiftWing, SharedLiftWing
+from transforms.lift_wing import ClientFault, LiftWing, SharedLiftWing
 from transforms.models import Configuration, Endpoint
 from transforms.recent import Recent
+from transforms.source_events import key_of
+from transforms.unforeseen import Fuse, is_of_an_element, reason_of
+
+_LOGGER = logging.getLogger(__name__)
+
+_TRIES_OF_REFUSED = 3  # while the endpoint answers others
 
 Batch = tuple[ScoreRequest, ...]
 Output = Any  # ScoreResponse or TaggedOutput of "failures"; Beam has no name for that at run time
@@ -27,32 +34,52 @@ Output = Any  # ScoreResponse or TaggedOutput of "failures"; Beam has no name fo
 
 @dataclass(slots=True)
 class Pending:
-    """A request that has not come to its end."""
+    """A request that has not come to its end. Times are seconds since the epoch."""
 
     request: ScoreRequest
-    asked_at: float  # seconds since the epoch
+    entered_at: float  # when it came
+    asked_at: float  # since when it ages: when it came, or when its endpoint took calls again
     tries: int = 0
-    due: float = 0.0  # seconds since the epoch; not to be asked before
+    due: float = 0.0  # not to be asked before
     reason: str = ""  # what the last try gave in place of a score
     untold: list[str] = field(default_factory=list)  # causes of tries that the metrics do not know yet
-    waited: bool = False  # it found no room the last time
+    counted: bool = False  # the client counts it among those that wait for room
+    late: bool = False  # it has waited for room, or for another try
 
-    def ends_with(self, answer: Answer, max_age_s: float, environment: Environment) -> bool:
-        """Whether the answer to a call is the end of it; if not, when it is due again."""
+    def record(self, answer: Answer, limits: Limits) -> bool:
+        """Notes how a call ended. Returns whether that is the end of the request; if not, `due` says when to try again."""
         error, called = answer.result, not isinstance(answer.result, NotCalled)
         self.tries += called
         if not isinstance(error, LiftWingError):
             return True
         if called or not self.reason:
             self.reason = str(error)
-        now = environment.time()
-        wait = seconds_to_next_try(error, self.tries, now - self.asked_at, max_age_s, environment.uniform)
+        now = limits.environment.time()
+        if isinstance(error, Refused):
+            if error.of_all:  # it says nothing of this request, which does not age meanwhile
+                self.asked_at, self.tries = now, self.tries - 1
+            if self.tries >= _TRIES_OF_REFUSED or now >= self.entered_at + limits.max_refused_s:
+                return True
+        wait = seconds_to_next_try(error, self.tries, now - self.asked_at, limits.max_age_s, limits.environment.uniform)
         if wait is None:
             return True
         if called:
             self.untold.append(error.cause)
-        self.due = now + wait
+        self.due, self.late = now + wait, True
         return False
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long requests wait at most, in seconds, and on whose clock."""
+
+    max_age_s: float
+    environment: Environment
+
+    @property
+    def max_refused_s(self) -> float:
+        """While their endpoint refuses everybody."""
+        return max(LONGEST_REFUSED_S, self.max_age_s)
 
 
 class AskFn(beam.DoFn):
@@ -64,8 +91,9 @@ class AskFn(beam.DoFn):
 
     def setup(self) -> None:
         self.lift_wing: LiftWing = SharedLiftWing.acquire(self.configuration.lift_wing, self.environment)
+        self._fuse = Fuse("ScoreWithLiftWing", self.environment.monotonic)
         self.recent_milliseconds = Recent("ScoreWithLiftWing", "call_ms")
-        self.max_age_s = self.configuration.lift_wing.max_age_s
+        self.limits = Limits(self.configuration.lift_wing.max_age_s, self.environment)
 
     def teardown(self) -> None:
         SharedLiftWing.release(self.configuration.lift_wing, self.environment)
@@ -79,19 +107,34 @@ class AskFn(beam.DoFn):
     def end(self, pending: Pending, answer: Answer) -> Output:
         """What comes out of a request with its last answer."""
         self.tell(pending)
-        model = pending.request.model
-        if not isinstance(answer.result, NotCalled):
+        model, result = pending.request.model, answer.result
+        if not isinstance(result, NotCalled):
             count("calls", model)
             milliseconds = round(answer.seconds * 1000)
             self._milliseconds[model].update(milliseconds)
             self.recent_milliseconds.add(model, milliseconds)
-        if isinstance(answer.result, Score):
-            return ScoreResponse(pending.request, answer.result)
-        if not isinstance(answer.result, LiftWingError):
-            raise answer.result
+        if isinstance(result, Score):
+            return ScoreResponse(pending.request, result)
         count("failures", model)
-        count("failures", model, answer.result.cause)
-        return TaggedOutput("failures", failure(pending, passing=isinstance(answer.result, (Unavailable, Refused, NotCalled))))
+        if isinstance(result, LiftWingError):
+            count("failures", model, result.cause)
+        else:
+            pending.reason = reason_of(result)
+        if _fault_in(result):
+            count("unforeseen")
+        return TaggedOutput("failures", failure(pending, passing=isinstance(result, (Unavailable, Refused, NotCalled))))
+
+    def may_end(self, pending: Pending, answer: Answer) -> bool:
+        """Whether a request may end with its last answer: not where too many met exceptions that nobody foresaw. Raises what is no fault of a request."""
+        fault = _fault_in(answer.result)
+        if fault is None:
+            if not isinstance(answer.result, NotCalled):
+                self._fuse.passed()
+            return True
+        if isinstance(fault, ClientFault) or not is_of_an_element(fault):
+            raise fault
+        _LOGGER.error("%s of %s: %s", pending.request.model, pending.request.wiki, reason_of(fault), exc_info=fault)
+        return self._fuse.admits(f"{pending.request.model}/{key_of(pending.request.event.raw)}", fault)
 
     def tell(self, pending: Pending) -> None:
         """Counts the tries that were not the last."""
@@ -99,6 +142,13 @@ class AskFn(beam.DoFn):
             count("calls", pending.request.model)
             count("retries", pending.request.model, cause)
         pending.untold.clear()
+
+
+def _fault_in(result: Score | Exception) -> Exception | None:
+    """The exception that nobody foresaw, in the client or in reading an answer; None where there is none."""
+    if isinstance(result, LiftWingError):
+        return result.__cause__ if result.cause == "unforeseen" and isinstance(result.__cause__, Exception) else None
+    return None if isinstance(result, Score) else result
 
 
 def failure(pending: Pending, *, passing: bool) -> Failure:

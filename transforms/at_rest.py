@@ -6,16 +6,25 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Any, NamedTuple
 
 import orjson
 
 from transforms.asking import Pending
 from transforms.elements import Event, ScoreRequest
+from transforms.json_text import json_text
 from transforms.models import Endpoint
-from transforms.source_events import rev_id_of, wiki_of
+
+_VERSION = 1  # of both formats; each version of this code reads the one before, too
 
 EndpointOf = Callable[[str, str], Endpoint | None]  # by model and wiki; None: the models file has no such endpoint
+PatienceWith = Callable[[Endpoint], float | None]  # seconds that requests wait at most while they do not age; None: they age as usual
+Admit = Callable[[Endpoint, float, bool, int, int], float]  # LiftWing.admit
+
+
+class UnknownFormatError(RuntimeError):
+    """The state was written by a later version of this code."""
 
 
 def encode_pending(pending: Iterable[Pending]) -> bytes:
@@ -23,30 +32,51 @@ def encode_pending(pending: Iterable[Pending]) -> bytes:
     events: dict[int, dict[str, Any]] = {}
     for each in pending:
         event = each.request.event
-        of_event = events.setdefault(id(event), {"event": event.raw, "datacenter": event.datacenter, "partition": event.partition, "models": {}})
-        of_event["models"][each.request.model] = [each.asked_at, each.tries, each.due, each.reason]
-    return orjson.dumps(list(events.values()))
+        of_event = events.setdefault(id(event), {"event": event.raw, "datacenter": event.datacenter, "partition": event.partition, "requests": []})
+        of_event["requests"].append(
+            {
+                "model": each.request.model,
+                "wiki": each.request.wiki,
+                "rev_id": each.request.rev_id,
+                "entered_at": each.entered_at,
+                "asked_at": each.asked_at,
+                "tries": each.tries,
+                "due": each.due,
+                "reason": each.reason,
+            }
+        )
+    value = {"v": _VERSION, "events": list(events.values())}
+    try:
+        return orjson.dumps(value)
+    except TypeError:  # an event with what JSON has no form for
+        return json_text(value).encode()
 
 
 def decode_pending(encoded: bytes) -> list[Pending]:
-    """What `encode_pending` wrote."""
+    """Returns what `encode_pending` wrote. Raises UnknownFormatError for what a later version wrote."""
+    value = orjson.loads(encoded)
+    if not isinstance(value, dict) or value.get("v") != _VERSION:
+        raise UnknownFormatError(f"expected waiting requests in format {_VERSION}, got {encoded[:20]!r}; go on with the version that wrote this state")
     pending = []
-    for value in orjson.loads(encoded):
-        event = Event(value["event"], value["datacenter"], value["partition"])
-        wiki, rev_id = wiki_of(event.raw), rev_id_of(event.raw)
-        pending += [Pending(ScoreRequest(event, model, wiki, rev_id), *told) for model, told in value["models"].items()]
+    for of_event in value["events"]:
+        event = Event(of_event["event"], of_event["datacenter"], of_event["partition"])
+        for told in of_event["requests"]:
+            request = ScoreRequest(event, told["model"], told["wiki"], told["rev_id"])
+            pending.append(Pending(request, told["entered_at"], told["asked_at"], told["tries"], told["due"], told["reason"]))
     return pending
 
 
 class Rest(NamedTuple):
-    """Requests at rest for one endpoint."""
+    """Requests of one key at rest for one endpoint. All times are seconds since the epoch."""
 
     model: str
     wiki: str
-    waits: int  # how many
-    waited: int  # how many of those the process counts among those that found no room
-    due: float  # seconds since the epoch; not to be asked before
-    until: float | None  # seconds since the epoch, when the oldest is too old; None: the endpoint is stopped, where nobody ages
+    requests: int
+    counted: int  # how many of those the process counts among those that found no room
+    entered_at: float
+    due: float  # not to be asked before
+    until: float | None  # when the oldest is too old; None: never
+    frozen: bool  # the endpoint is stopped or refuses everybody, and they do not age
 
 
 @dataclass(frozen=True)
@@ -57,64 +87,76 @@ class Tag:
     rests: Sequence[Rest]
 
     def encode(self) -> str:
-        return orjson.dumps([self.process, self.rests], default=tuple).decode()
+        return orjson.dumps([_VERSION, self.process, self.rests], default=tuple).decode()
 
     @classmethod
     def decode(cls, encoded: str) -> Tag:
-        process, rests = orjson.loads(encoded) if encoded else ("", ())
-        return cls(process, [Rest(*rest) for rest in rests])
+        """Returns the tag; one without anything, which has its requests read, for none and for one of another version."""
+        version, process, rests = orjson.loads(encoded) if encoded else (0, "", ())
+        return cls(process, [Rest(*rest) for rest in rests]) if version == _VERSION else cls("", ())
 
     @property
     def due(self) -> float:
         """When the first of them is due."""
         return min(rest.due for rest in self.rests)
 
-    def taken_over(self, process: str) -> Tag:
-        """The tag in the hands of a process; what another one counted counts no more."""
-        return self if self.process == process else Tag(process, [rest._replace(waited=0) for rest in self.rests])
+    def rebound(self, process: str) -> Tag:
+        """Returns the tag as it is for a process: what another one counted counts no more."""
+        return self if self.process == process else Tag(process, [rest._replace(counted=0) for rest in self.rests])
 
-    def asked(self, now: float, endpoint_of: EndpointOf, seconds_to_wait: Callable[[Endpoint, int, int], float]) -> tuple[Tag, bool]:
-        """The tag after a look for room, and whether its requests have to be read: one has room or is too old, or its endpoint is gone or
-        no longer stopped."""
+    def poll(self, now: float, endpoint_of: EndpointOf, patience_with: PatienceWith, admit: Admit) -> tuple[Tag, bool]:
+        """Looks for room for what is due. Returns the tag after that, and whether its requests have to be read: some have room, are too old or age
+        again, or their endpoint is gone."""
         rests, has_to_be_read = [], not self.rests
         for rest in self.rests:
             if rest.due > now:
                 rests.append(rest)
                 continue
             endpoint = endpoint_of(rest.model, rest.wiki)
-            stopped = endpoint is not None and endpoint.concurrency == 0
-            if endpoint is None or not (stopped or (rest.until is not None and now < rest.until)):
+            patience = patience_with(endpoint) if endpoint else None
+            until = rest.until if patience is None else end_of(rest.entered_at, patience)
+            if endpoint is None or (patience is None and rest.frozen) or (until is not None and now >= until):
                 has_to_be_read = True
                 rests.append(rest)
                 continue
-            wait, until = seconds_to_wait(endpoint, rest.waited, rest.waits), None if stopped else rest.until
+            wait = admit(endpoint, rest.entered_at, True, rest.counted, rest.requests)
             has_to_be_read |= not wait
             due = now + wait if until is None else min(now + wait, until)
-            rests.append(rest._replace(waited=rest.waits if wait else 0, due=due, until=until))
+            rests.append(rest._replace(counted=rest.requests if wait else 0, due=due, until=until, frozen=patience is not None))
         return replace(self, rests=rests), has_to_be_read
 
 
-def tag_of(process: str, pending: Iterable[Pending], max_age_s: float, endpoint_of: EndpointOf) -> Tag:
-    """What to say of requests that go to rest."""
+def end_of(entered_at: float, patience_s: float) -> float | None:
+    """When requests that do not age are too old all the same, in seconds since the epoch; None: never."""
+    return None if patience_s == inf else entered_at + patience_s
+
+
+def tag_of(process: str, pending: Iterable[Pending], max_age_s: float, endpoint_of: EndpointOf, patience_with: PatienceWith) -> Tag:
+    """Returns what to say of requests of one key that go to rest."""
     of_endpoint: dict[tuple[str, str], list[Pending]] = {}
     for each in pending:
         of_endpoint.setdefault((each.request.model, each.request.wiki), []).append(each)
-    rests = []
-    for place, all_of_it in of_endpoint.items():
-        endpoint = endpoint_of(*place)
-        until = None if endpoint and endpoint.concurrency == 0 else min(each.asked_at for each in all_of_it) + max_age_s
-        rests.append(Rest(*place, len(all_of_it), sum(each.waited for each in all_of_it), min(each.due for each in all_of_it), until))
-    return Tag(process, rests)
+    return Tag(process, [_rest(all_of_it, max_age_s, endpoint_of, patience_with) for all_of_it in of_endpoint.values()])
+
+
+def _rest(pending: list[Pending], max_age_s: float, endpoint_of: EndpointOf, patience_with: PatienceWith) -> Rest:
+    request, entered_at = pending[0].request, min(each.entered_at for each in pending)
+    endpoint = endpoint_of(request.model, request.wiki)
+    patience = patience_with(endpoint) if endpoint else None
+    until = min(each.asked_at for each in pending) + max_age_s if patience is None else end_of(entered_at, patience)
+    counted, due = sum(each.counted for each in pending), min(each.due for each in pending)
+    return Rest(request.model, request.wiki, len(pending), counted, entered_at, due, until, patience is not None)
 
 
 def wake(tag: Tag, pending: Iterable[Pending], now: float) -> None:
     """Has requests that were read remember what the tag says of them."""
-    waited = Counter({(rest.model, rest.wiki): rest.waited for rest in tag.rests})
-    stopped = {(rest.model, rest.wiki) for rest in tag.rests if rest.until is None}
+    counted = Counter({(rest.model, rest.wiki): rest.counted for rest in tag.rests})
+    frozen = {(rest.model, rest.wiki) for rest in tag.rests if rest.frozen}
     for each in pending:
-        place = each.request.model, each.request.wiki
-        if waited[place] > 0:
-            waited[place] -= 1
-            each.waited = True
-        if place in stopped:  # its age counts from when it is called for again
+        each.late = True
+        target = each.request.model, each.request.wiki
+        if counted[target] > 0:
+            counted[target] -= 1
+            each.counted = True
+        if target in frozen:  # its age counts from when it is called for again
             each.asked_at = now

@@ -13,7 +13,9 @@ from collections.abc import Callable
 _SHRINK = 0.7  # for each round of calls in which one was refused or lost
 _SHRINK_OF_SLOW = 0.9  # for each round of calls while it is slow, down to half of what is configured: slower may be how it is from now on
 _BREAKS_AFTER = 5  # calls in a row without an answer that shows life
+_REFUSES_AFTER = 3  # calls in a row that it refused as it would refuse any: a gateway may dislike one title
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 30.0
+_USUAL_CALL_S = 0.5  # until there is an answer
 
 
 class CallLimit:
@@ -25,12 +27,14 @@ class CallLimit:
         self._easy = 0.0  # below it the limit grows with each answer, above it with each round of answers
         self._shrunk_at = 0.0
         self._in_a_row = 0
+        self._refused_in_a_row = 0
         self._failing_since: float | None = None  # when the first of them went out
         self._pauses = 0
         self._closed_until: float | None = None  # None: calls go out
         self._probing = False
-        self._seconds = 1.0  # that a call takes, smoothed
-        self._answered_at: float | None = None
+        self.is_refusing = False  # it refuses whoever asks, and is broken until it does not
+        self._answers = 0
+        self._seconds = _USUAL_CALL_S  # that a call takes, smoothed
         self._pace = _Pace()
 
     @property
@@ -43,9 +47,10 @@ class CallLimit:
         """Calls at once while the endpoint is not broken."""
         return int(self._limit)
 
-    def per_second(self, now: float) -> float:
-        """What the endpoint can take, or will soon, by Little's law; less and less when it has not answered for longer than it should."""
-        return max(self._limit, self._easy) / max(self._seconds, now - (self._answered_at or now))
+    @property
+    def per_second(self) -> float:
+        """What the endpoint can take while it is well, by Little's law; its silence does not change that."""
+        return self.most / self._seconds
 
     def seconds_failing(self, now: float) -> float:
         """For how long there has been no sign of life from a broken endpoint; 0 while it is not broken."""
@@ -66,16 +71,16 @@ class CallLimit:
     def started(self, now: float) -> None:
         """A call goes out."""
         self._probing = self._closed_until is not None
-        self._answered_at = self._answered_at or now
 
     def answered(self, seconds: float, now: float) -> None:
         """An answer that shows life came after so long."""
-        self._in_a_row, self._failing_since, self._answered_at = 0, None, now
+        self._in_a_row, self._refused_in_a_row, self._failing_since = 0, 0, None
         if self._closed_until is not None:  # it is back, and begins with one call at a time
             self._easy, self._limit = float(self.most), 1.0
-            self._closed_until, self._probing, self._pauses = None, False, 0
+            self._closed_until, self._probing, self._pauses, self.is_refusing = None, False, 0, False
             return
-        self._seconds += 0.1 * (max(seconds, 0.001) - self._seconds)
+        self._answers += 1
+        self._seconds += max(0.1, 1 / self._answers) * (max(seconds, 0.001) - self._seconds)
         if self._pace.is_slow(seconds):
             if now - seconds >= self._shrunk_at and self._limit > self.most / 2:
                 self._shrink(max(self.most / 2, self._limit * _SHRINK_OF_SLOW), now)
@@ -95,6 +100,17 @@ class CallLimit:
         if self._in_a_row < _BREAKS_AFTER:
             return False
         self._pause(now, retry_after_s)
+        return True
+
+    def refused(self, now: float) -> bool:
+        """The endpoint refused a call as it would refuse any. Returns whether it is taken to refuse whoever asks: after three in a row."""
+        self._refused_in_a_row += 1
+        if self._refused_in_a_row < _REFUSES_AFTER and not self.is_broken:
+            return False
+        if self._closed_until is None or self._probing:
+            self._pause(now, 0.0)
+        self.is_refusing = True
+        self._failing_since = now if self._failing_since is None else self._failing_since
         return True
 
     def _shrink(self, limit: float, now: float) -> None:

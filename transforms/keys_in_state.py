@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import apache_beam as beam
 from apache_beam.utils.windowed_value import WindowedValue
@@ -12,14 +11,9 @@ from apache_beam.utils.windowed_value import WindowedValue
 from transforms.asking import Batch, Pending, in_global_window
 from transforms.at_rest import encode_pending
 from transforms.environment import REAL, Environment
-from transforms.source_events import id_of, rev_id_of, wiki_of
+from transforms.source_events import key_of
 
 _TOGETHER_AT_MOST = 10  # events of a key: what a process holds in memory to ask one request of one of them
-
-
-def key_of(raw: Mapping[str, Any]) -> str:
-    """The same for an event that comes again, and for no other."""
-    return f"{wiki_of(raw)}/{rev_id_of(raw)}/{id_of(raw)}"
 
 
 @dataclass
@@ -71,4 +65,4 @@ class KeyTogetherFn(beam.DoFn):
 
 
 def _asked_at(now: float, batch: Batch) -> list[Pending]:
-    return [Pending(request, now) for request in batch]
+    return [Pending(request, now, now) for request in batch]

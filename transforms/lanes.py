@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import islice
 
 from transforms.call_limit import CallLimit
 from transforms.elements import Score, ScoreRequest
 from transforms.kinds import Kind
 from transforms.models import Endpoint
+from transforms.waitlist import Throughput, Waitlist
 from transforms.wikis import language_of
 
 
@@ -17,7 +19,7 @@ from transforms.wikis import language_of
 class Answer:
     """How a call ended."""
 
-    result: Score | BaseException  # a LiftWingError, or any other exception: a fault of this code
+    result: Score | Exception  # a LiftWingError, or any other exception: a fault of this code
     seconds: float
 
 
@@ -28,6 +30,7 @@ class Call:
     endpoint: Endpoint
     request: ScoreRequest
     done: Callable[[Answer], None]  # called on the loop's thread
+    late: bool = False  # it has waited for room
     alone: bool = False  # it shares no HTTP call with others any more, as one that it shared failed
 
 
@@ -40,25 +43,44 @@ class Lane:
     headers: list[str]
     kind: Kind
     limit: CallLimit
-    queue: deque[Call] = field(default_factory=deque)
+    new: deque[Call] = field(default_factory=deque)  # in memory, to go out as soon as there is room
+    late: deque[Call] = field(default_factory=deque)  # the same of those that have waited, which get every second place
     in_flight: int = 0
     listed: bool = False
-    waiting: int = 0  # requests that found no room and have not come back
+    waitlist: Waitlist = field(default_factory=Waitlist)  # requests that found no room and have not come back
+    throughput: Throughput = field(default_factory=Throughput)
     last_error: str = "no answer yet"
+    _late_is_next: bool = True
+
+    @property
+    def queued(self) -> int:
+        return len(self.new) + len(self.late)
+
+    def add(self, call: Call) -> None:
+        (self.late if call.late else self.new).append(call)
 
     def take(self) -> list[Call]:
-        """What goes out together, of what is to go out: one call, or where the model takes several in one, some of one language."""
-        first = self.queue.popleft()
+        """Takes what goes out next: one call, or where the model takes several in one, some of one language."""
+        queue = self.late if self.late and (self._late_is_next or not self.new) else self.new
+        self._late_is_next = queue is self.new
+        first = queue.popleft()
         language = None if self.kind.most_at_once == 1 or first.alone else language_of(first.request.wiki)
         if language is None:
             return [first]
-        together = [call for call in self.queue if not call.alone and language_of(call.request.wiki) == language][: self.kind.most_at_once - 1]
+        alike = (call for call in (*self.late, *self.new) if not call.alone and language_of(call.request.wiki) == language)
+        together = list(islice(alike, self.kind.most_at_once - 1))
         taken = set(map(id, together))
-        self.queue = deque(call for call in self.queue if id(call) not in taken)
+        self.late, self.new = (deque(call for call in queue if id(call) not in taken) for queue in (self.late, self.new))
         return [first, *together]
 
+    def take_all(self) -> list[Call]:
+        taken = [*self.late, *self.new]
+        self.late.clear()
+        self.new.clear()
+        return taken
+
     def give_back(self, calls: list[Call]) -> None:
-        """To go out alone."""
-        for call in reversed(calls):
+        """Puts calls first in line again, each to go out alone."""
+        for call in calls:
             call.alone = True
-            self.queue.appendleft(call)
+        self.late.extendleft(reversed(calls))

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
+from math import inf
 from typing import NamedTuple
 
-from transforms.answers import LiftWingError, NotCalled, Refused, Rejected, Unavailable, Unexpected, read_answer
+from transforms.answers import LONGEST_REFUSED_S, NotCalled, Refused, Rejected, Unavailable, read_answer
 from transforms.call_limit import CallLimit
 from transforms.call_rate import CallRate
 from transforms.elements import Score, ScoreRequest
@@ -23,9 +24,14 @@ from transforms.kinds import KINDS, CannotAsk, question
 from transforms.lanes import Answer, Call, Lane
 from transforms.models import Endpoint, LiftWingSettings
 
-_QUEUED_AT_MOST = 64  # of a lane, beyond those in flight: enough that it never runs dry while others are on their way out of Flink's state
-_LOOKS_PER_S = 200  # at broken endpoints, in all: what asking in vain may cost
-_SHORTEST_WAIT_S, _LONGEST_WAIT_S = 0.1, 1800.0
+_QUEUED_AT_MOST = 64  # in each queue of a lane, beyond those in flight: enough that it never runs dry while others are on their way out of Flink's state
+_SPARE_LOOKS_PER_S = 100.0  # for room, over all endpoints, beside those that calls were answered for in the last minute
+_PARKED_LOOKS_PER_S = 500.0  # at all stopped endpoints
+_SHORTEST_PARKED_S = 2.0
+
+
+class ClientFault(RuntimeError):
+    """The client failed, not a call: it ends whatever waits for it."""
 
 
 class Counts(NamedTuple):
@@ -48,11 +54,12 @@ def headers_for(endpoint: Endpoint, settings: LiftWingSettings) -> list[str]:
 
 
 class LiftWing:
-    """The calls of one worker process. `ask`, `seconds_to_wait` and `counts` may be called from any thread."""
+    """The calls of one worker process. `ask`, `admit`, `forget` and `counts` may be called from any thread."""
 
     def __init__(self, settings: LiftWingSettings, environment: Environment = REAL) -> None:
         self._settings, self._environment = settings, environment
         self._monotonic = environment.monotonic
+        self.id = environment.new_id()  # of this client among those of all processes
         self._lock = threading.Lock()
         self._new: deque[Call] = deque()
         self._awake = False
@@ -64,9 +71,10 @@ class LiftWing:
         self._resting = False
         self._connection = environment.connect(settings.timeout_s, settings.ca_file, self._break)
 
-    def ask(self, endpoint: Endpoint, request: ScoreRequest, done: Callable[[Answer], None]) -> None:
-        """Calls as soon as there is room; `done` hears on the loop's thread how that ends."""
-        call = Call(endpoint, request, done)
+    def ask(self, endpoint: Endpoint, request: ScoreRequest, done: Callable[[Answer], None], late: bool = False) -> None:
+        """Calls as soon as there is room; `done` hears on the loop's thread how that ends. `late`: the request has waited, and every second
+        place is for those."""
+        call = Call(endpoint, request, done, late)
         with self._lock:
             self._open.add(call)
             self._new.append(call)
@@ -79,30 +87,44 @@ class LiftWing:
         """Has `action` done on the loop's thread, of which this is called."""
         self._connection.run_later(seconds, action)
 
-    def seconds_to_wait(self, endpoint: Endpoint, waited: int, waits: int = 1) -> float:
-        """How long to leave alone so many requests (`waits`) for which there is no room now; 0: ask. `waited`: how many were told so before.
-
-        As many come back in a second as the endpoint can take, or as broken ones may cost in all: to look for room has its price, and a
-        million may wait.
-        """
+    def admit(self, endpoint: Endpoint, entered_at: float, late: bool, counted: int = 0, count: int = 1) -> float:
+        """Returns 0 where `count` requests that entered together may be asked; else how many seconds they sleep before they try again, and
+        counts them as waiting. `counted`: how many of them were counted when they tried before."""
         with self._lock:
             lane, now = self._lane(endpoint), self._monotonic()
-            lane.waiting = max(0, lane.waiting - waited)
-            if lane.limit.is_broken:
-                has_room = lane.limit.has_room(0, now) and not lane.queue
-            else:
-                has_room = lane.in_flight + len(lane.queue) < lane.limit.now + _QUEUED_AT_MOST and len(self._open) < 2 * self._settings.in_flight
-            if has_room:
+            lane.waitlist.remove(entered_at, counted)
+            if self._has_room(lane, entered_at, late, now):
                 return 0.0
-            lane.waiting += waits
-            round_s = min(_LONGEST_WAIT_S, max(_SHORTEST_WAIT_S, self._round_s(lane, now)))
-            return lane.limit.seconds_to_probe(now) + round_s * self._environment.uniform(0.5, 1.5)
+            lane.waitlist.add(entered_at, count)
+            return self._sleep_s(lane, entered_at, now) * self._environment.uniform(0.8, 1.2)
 
-    def _round_s(self, lane: Lane, now: float) -> float:
-        """How long it takes until everybody who waits as this one does has come back once."""
-        if not lane.limit.is_broken:
-            return lane.waiting / max(1.0, 1.25 * lane.limit.per_second(now))
-        return sum(each.waiting for each in self._lanes.values() if each.limit.is_broken) / _LOOKS_PER_S
+    def forget(self, endpoint: Endpoint, entered_at: float) -> None:
+        """Takes a request that was counted as waiting, and ends without a call, out of the count."""
+        with self._lock:
+            self._lane(endpoint).waitlist.remove(entered_at, 1)
+
+    def patience_s(self, endpoint: Endpoint) -> float | None:
+        """How long requests wait at most while their endpoint is stopped or refuses everybody, so that they do not age, in seconds; None: it does
+        neither."""
+        if endpoint.concurrency == 0:
+            return inf
+        with self._lock:
+            return max(LONGEST_REFUSED_S, self._settings.max_age_s) if self._lane(endpoint).limit.is_refusing else None
+
+    def _has_room(self, lane: Lane, entered_at: float, late: bool, now: float) -> bool:
+        if lane.limit.is_broken:
+            return lane.limit.has_room(0, now) and not lane.queued
+        queued = len(lane.late if late else lane.new)
+        most = _QUEUED_AT_MOST * (lane.waitlist.share_behind(entered_at) if late else 1)  # the last in line take what the first leave
+        return lane.in_flight + queued < lane.limit.now + most and len(self._open) < 2 * self._settings.in_flight
+
+    def _sleep_s(self, lane: Lane, entered_at: float, now: float) -> float:
+        if lane.limit.most == 0:
+            parked = sum(each.waitlist.total for each in self._lanes.values() if each.limit.most == 0)
+            return max(_SHORTEST_PARKED_S, parked / _PARKED_LOOKS_PER_S)
+        waited_for = sum(1 for each in self._lanes.values() if each.waitlist.total and each.limit.most)
+        expected_per_s = max(lane.throughput.per_s, min(lane.limit.per_second, _SPARE_LOOKS_PER_S / waited_for))
+        return lane.limit.seconds_to_probe(now) + lane.waitlist.sleep_s(entered_at, expected_per_s)
 
     def seconds_failing(self, endpoint: Endpoint) -> float:
         """For how long there has been no sign of life from it; 0 while it is not broken."""
@@ -123,8 +145,8 @@ class LiftWing:
             broken = lane.limit.is_broken
             sums.setdefault(lane.endpoint.model, Counter()).update(
                 in_flight=lane.in_flight,
-                queued=len(lane.queue),
-                waiting=lane.waiting,
+                queued=lane.queued,
+                waiting=lane.waitlist.total,
                 limit=0 if broken else lane.limit.now,
                 broken=broken,
             )
@@ -150,7 +172,7 @@ class LiftWing:
             taken, self._new, self._awake = self._new, deque(), False
             lanes = [self._lane(call.endpoint) for call in taken]
         for call, lane in zip(taken, lanes, strict=True):
-            lane.queue.append(call)
+            lane.add(call)
             self._list(lane)
         for lane in set(lanes):
             if lane.limit.is_broken and not lane.listed:
@@ -158,7 +180,7 @@ class LiftWing:
         self._start()
 
     def _list(self, lane: Lane) -> None:
-        if lane.queue and not lane.listed and lane.limit.has_room(lane.in_flight, self._monotonic()):
+        if lane.queued and not lane.listed and lane.limit.has_room(lane.in_flight, self._monotonic()):
             lane.listed = True
             self._ready.append(lane)
 
@@ -166,21 +188,27 @@ class LiftWing:
         while self._ready and self._in_flight < self._settings.in_flight and self._may_call():
             lane = self._ready.popleft()
             lane.listed = False
+            if not lane.queued or not lane.limit.has_room(lane.in_flight, self._monotonic()):  # it was emptied, or shrank, meanwhile
+                continue
             calls = lane.take()
             try:
                 body = question(lane.kind, [call.request for call in calls])
             except CannotAsk as error:
-                for call in calls:
-                    self._finish(call, Rejected(str(error), "no_question"), 0.0)
+                self._end_all(lane, calls, Rejected(str(error), "no_question"), 0.0)
+            except Exception as error:  # of these requests, and of no other
+                self._end_all(lane, calls, error, 0.0)
             else:
-                now = self._monotonic()
-                lane.limit.started(now)
-                lane.in_flight += 1
-                self._in_flight += 1
-                self._connection.post(lane.url, lane.headers, body, partial(self._answered, calls, lane, now))
+                self._post(lane, calls, body)
             if lane.limit.is_broken:
                 self._send_away(lane)
             self._list(lane)
+
+    def _post(self, lane: Lane, calls: list[Call], body: bytes) -> None:
+        now = self._monotonic()
+        lane.limit.started(now)
+        lane.in_flight += 1
+        self._in_flight += 1
+        self._connection.post(lane.url, lane.headers, body, partial(self._answered, calls, lane, now))
 
     def _may_call(self) -> bool:
         """Whether the rate allows another call now; if not, `_start` comes again when it does."""
@@ -196,40 +224,58 @@ class LiftWing:
 
     def _send_away(self, lane: Lane) -> None:
         """What waits in memory for a broken endpoint can wait elsewhere."""
-        gone, lane.queue = lane.queue, deque()
-        for call in gone:
+        for call in lane.take_all():
             self._finish(call, NotCalled(lane.last_error), 0.0)
 
     def _answered(self, calls: list[Call], lane: Lane, started_at: float, answer: HttpAnswer) -> None:
         lane.in_flight -= 1
         self._in_flight -= 1
+        results: Sequence[Score | Exception]
         try:
             results = read_answer(answer, lane.kind, [call.request for call in calls])
-        except LiftWingError as error:
+        except Exception as error:  # a LiftWingError that is of all, or a fault in reading this answer
             results = [error] * len(calls)
-        first = results[0]
-        if isinstance(first, (Unavailable, Refused)):
-            lane.last_error = str(first)
-            if lane.limit.failed(started_at, self._monotonic(), first.retry_after_s):
-                self._send_away(lane)
-        else:
-            lane.limit.answered(answer.seconds, self._monotonic())
-        if len(calls) > 1 and isinstance(first, (Rejected, Unexpected)) and all(result is first for result in results):
-            lane.give_back(calls)  # one may have failed them all
+        self._learn(lane, results[0], started_at, answer.seconds, len(calls))
+        if all(result is results[0] for result in results) and not isinstance(results[0], (Unavailable, Refused)):
+            self._end_all(lane, calls, results[0], answer.seconds)
         else:
             for call, result in zip(calls, results, strict=True):
                 self._finish(call, result, answer.seconds)
         self._list(lane)
         self._start()
 
+    def _learn(self, lane: Lane, result: Score | Exception, started_at: float, seconds: float, calls: int) -> None:
+        """Notes what the answer to so many requests says of their endpoint."""
+        now = self._monotonic()
+        if isinstance(result, Refused):
+            lane.last_error = str(result)
+            result.of_all = lane.limit.refused(now)
+            if result.of_all:
+                self._send_away(lane)
+        elif isinstance(result, Unavailable):
+            lane.last_error = str(result)
+            if lane.limit.failed(started_at, now, min(result.retry_after_s, self._settings.max_age_s / 2)):
+                self._send_away(lane)
+        else:
+            lane.limit.answered(seconds, now)
+            with self._lock:
+                lane.throughput.count(now, calls)
+
+    def _end_all(self, lane: Lane, calls: list[Call], result: Score | Exception, seconds: float) -> None:
+        """Ends the requests of one HTTP call with the same result, or has each asked alone, as one of them may have failed them all."""
+        if len(calls) > 1:
+            lane.give_back(calls)
+            return
+        self._finish(calls[0], result, seconds)
+
     def _break(self, fault: BaseException) -> None:
-        """A fault on the loop would leave calls unanswered for ever: so it is the answer to all of them."""
+        """A fault of the connection, and of no call, would leave calls unanswered for ever: so it is the answer to all of them."""
         with self._lock:
             unanswered = list(self._open)
         for call in unanswered:
-            self._finish(call, fault, 0.0)
+            self._finish(call, ClientFault(repr(fault)), 0.0)
 
-    def _finish(self, call: Call, result: Score | BaseException, seconds: float) -> None:
+    def _finish(self, call: Call, result: Score | Exception, seconds: float) -> None:
         with self._lock:
             if call not in self._open:  # a fault answered it before
                 return

@@ -47,6 +47,11 @@ def id_of(raw: Mapping[str, Any]) -> Any:
     return meta.get("id") if isinstance(meta, Mapping) else None
 
 
+def key_of(raw: Mapping[str, Any]) -> str:
+    """The same for an event that comes again, and for no other."""
+    return f"{wiki_of(raw)}/{rev_id_of(raw)}/{id_of(raw)}"
+
+
 def event_time(raw: Mapping[str, Any]) -> Any:
     """When the edit was made: `dt`, which is `meta.dt` in the 1.x schemas of revision-create."""
     return raw.get("dt") or (raw.get("meta") or {}).get("dt") or raw.get("rev_timestamp")

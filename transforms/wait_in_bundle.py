@@ -16,6 +16,7 @@ from transforms.answers import NotCalled, Refused
 from transforms.asking import AskFn, Batch, Output, Pending, in_global_window
 from transforms.lanes import Answer
 from transforms.models import Configuration, Endpoint
+from transforms.unforeseen import FuseBlown
 
 _MOST_OWED = 2_000  # requests of all models that answer; bounds the memory of a bundle, and is far above what is ever in flight
 _MOST_OWED_IN_ALL = 50_000  # so that one that hangs holds up no other before it is given up; some 4 KB each
@@ -46,7 +47,8 @@ class _AskInBundleFn(AskFn):
             if not self._owed[request.model]:
                 self._heard_at[request.model] = self.environment.monotonic()
             self._owed[request.model] += 1
-            self._ask(Pending(request, self.environment.time()), endpoint, self._answers)
+            now = self.environment.time()
+            self._ask(Pending(request, now, now), endpoint, self._answers)
         while self._owes_too_much():
             yield from self._next()
 
@@ -72,21 +74,23 @@ class _AskInBundleFn(AskFn):
         for pending, answer in answered:
             self._owed[pending.request.model] -= 1
             self._heard_at[pending.request.model] = now
+            if not self.may_end(pending, answer):
+                raise FuseBlown(f"ScoreWithLiftWing: unforeseen exceptions of too many requests; the last one: {answer.result!r:.500}")
             yield self.end(pending, answer)
 
     def _ask(self, pending: Pending, endpoint: Endpoint, answers: _Answers) -> None:
-        self.lift_wing.ask(endpoint, pending.request, partial(self._heard, pending, endpoint, answers))
+        self.lift_wing.ask(endpoint, pending.request, partial(self._heard, pending, endpoint, answers), pending.late)
 
     def _heard(self, pending: Pending, endpoint: Endpoint, answers: _Answers, answer: Answer) -> None:
         """On the loop's thread: an answer that is no end has the request asked again when it is due."""
-        is_end = pending.ends_with(answer, self.max_age_s, self.environment) or isinstance(answer.result, Refused)  # for another run
-        if is_end or self.lift_wing.seconds_failing(endpoint) > _PATIENCE_S:
+        refused = isinstance(answer.result, Refused) and answer.result.of_all  # for another run
+        if pending.record(answer, self.limits) or refused or self.lift_wing.seconds_failing(endpoint) > _PATIENCE_S:
             answers.put(pending, answer)
         else:
             wait = pending.due - self.environment.time()
             if isinstance(answer.result, NotCalled):
-                wait = self.lift_wing.seconds_to_wait(endpoint, int(pending.waited))
-                pending.waited = wait > 0
+                wait = self.lift_wing.admit(endpoint, pending.entered_at, True, int(pending.counted))
+                pending.counted = wait > 0
                 wait = min(wait, max(_SHORTEST_LOOK_S, _PATIENCE_S - self.lift_wing.seconds_failing(endpoint)))  # to be given up in time
             self.lift_wing.later(max(0.0, wait), partial(self._ask, pending, endpoint, answers))
 

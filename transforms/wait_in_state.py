@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import queue
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -16,10 +15,10 @@ from apache_beam.transforms.userstate import BagStateSpec, TimerSpec, on_timer
 from apache_beam.utils.timestamp import Timestamp
 
 from transforms.answers import NotCalled
-from transforms.asking import AskFn, Output, Pending
+from transforms.asking import AskFn, Output
 from transforms.at_rest import Tag, decode_pending, encode_pending, tag_of, wake
-from transforms.desk import Waiting, desk_of, name_of
 from transforms.environment import REAL, Environment
+from transforms.in_flight import InFlight, KeyState, name_of
 from transforms.keys_in_state import KeyByEvent, KeyTogether
 from transforms.lanes import Answer
 from transforms.lift_wing import Counts
@@ -29,6 +28,7 @@ _SHORTEST_LOOK_S, _LONGEST_LOOK_S = 0.1, 2.5
 _LOOKS_PER_S = 25  # each brings home all answers that are there, whoever they are for
 _REMEMBERED_S = 3600  # what ChangeProp remembers of an event
 _GAUGES_S = 1.0
+_HELD_S = 30.0  # that a request waits while too many meet exceptions that nobody foresaw
 
 
 def next_look_s(waiting: int, uniform: Callable[[float, float], float]) -> float:
@@ -73,8 +73,15 @@ class AskInStateFn(AskFn):
 
     def setup(self) -> None:
         super().setup()
-        self._desk = desk_of(self.lift_wing, self.environment.new_id)
+        self._in_flight = InFlight()
         self._gauges_due = 0.0
+
+    def teardown(self) -> None:
+        for state in self._in_flight.keys.values():  # another instance finds them in state, and counts them again
+            for pending in state.open.values():
+                if pending.counted and (endpoint := self.endpoint(pending.request.model, pending.request.wiki)):
+                    self.lift_wing.forget(endpoint, pending.entered_at)
+        super().teardown()
 
     def process(
         self,
@@ -87,17 +94,15 @@ class AskInStateFn(AskFn):
         key, encoded = element
         new = decode_pending(encoded)
         if self._each_event_once:
-            if any(True for _ in seen.read()):
+            if _is_known(seen) or _is_known(pending):  # it may wait for longer than it is remembered
                 self._repeated.inc(len(new))
                 return
             seen.add(b"")
             forget.set(Timestamp.of(self.environment.time() + _REMEMBERED_S))
-            waiting = self._known(key, pending)  # it may wait for longer than it is remembered
-        else:
-            waiting = self._desk.waiting[key] = Waiting()
+        state = self._in_flight.keys[key] = KeyState()
         pending.add(encoded)
-        self._repeated.inc(waiting.add(new))
-        yield from self._serve(key, waiting, pending, look)
+        self._repeated.inc(state.add(new))
+        yield from self._serve(key, state, pending, look)
 
     @on_timer(LOOK)
     def look(
@@ -107,97 +112,106 @@ class AskInStateFn(AskFn):
         pending: Any = beam.DoFn.StateParam(PENDING),
         look: Any = beam.DoFn.TimerParam(LOOK),
     ) -> Iterator[Output]:
-        if key not in self._desk.waiting:  # it waits in state alone, or was asked by a process before this one
-            asked, has_to_be_read = Tag.decode(tag).taken_over(self._desk.process).asked(self.environment.time(), self.endpoint, self.lift_wing.seconds_to_wait)
+        if key not in self._in_flight.keys:  # it waits in state alone, or was asked by an instance before this one
+            now = self.environment.time()
+            polled, has_to_be_read = Tag.decode(tag).rebound(self.lift_wing.id).poll(now, self.endpoint, self.lift_wing.patience_s, self.lift_wing.admit)
             if not has_to_be_read:
-                _wake_later(look, asked)
+                _wake_later(look, polled)
                 yield from self._answers()
                 return
-            wake(asked, self._known(key, pending).pending.values(), self.environment.time())
-        yield from self._serve(key, self._desk.waiting[key], pending, look)
+            wake(polled, self._known(key, pending).open.values(), now)
+        yield from self._serve(key, self._in_flight.keys[key], pending, look)
 
     @on_timer(FORGET)
     def forget(self, seen: Any = beam.DoFn.StateParam(SEEN)) -> None:
         seen.clear()
 
     def finish_bundle(self) -> None:
-        if (now := self.environment.monotonic()) >= self._gauges_due or not self._desk.waiting:  # the last bundle before a pause tells of the pause
+        if (now := self.environment.monotonic()) >= self._gauges_due or not self._in_flight.keys:  # the last bundle before a pause tells of the pause
             self._gauges_due = now + _GAUGES_S
             counts = self.lift_wing.counts()
             for (model, name), gauge in self._gauges.items():
                 gauge.set(getattr(counts.get(model, Counts()), name))
         self.recent_milliseconds.tell()
 
-    def _known(self, key: str, pending: Any) -> Waiting:
-        """What this process knows of a key, which it reads if need be."""
-        waiting = self._desk.waiting.get(key)
-        if waiting is None:
-            waiting = self._desk.waiting[key] = Waiting()
+    def _known(self, key: str, pending: Any) -> KeyState:
+        """Returns what this instance knows of a key; reads it if need be."""
+        state = self._in_flight.keys.get(key)
+        if state is None:
+            state = self._in_flight.keys[key] = KeyState()
             for encoded in pending.read():
-                self._repeated.inc(waiting.add(decode_pending(encoded)))
-        return waiting
+                self._repeated.inc(state.add(decode_pending(encoded)))
+            for each in state.open.values():
+                each.late = True
+        return state
 
-    def _serve(self, key: str, waiting: Waiting, pending: Any, look: Any) -> Iterator[Output]:
-        """Takes home what is answered, calls what is due, and leaves the rest of this key in state until it is worth another look."""
+    def _serve(self, key: str, state: KeyState, pending: Any, look: Any) -> Iterator[Output]:
+        """Emits what is answered, calls what is due, and leaves the rest of this key in state until it is worth another look."""
         yield from self._answers()
-        yield from self._call_what_is_due(key, waiting)
-        if waiting.changed:
+        yield from self._call_what_is_due(key, state)
+        if state.dirty:
             pending.clear()
-            if waiting.pending:
-                pending.add(encode_pending(waiting.pending.values()))
-            waiting.changed = False
-        if waiting.called:
-            look.set(Timestamp.of(self.environment.time() + next_look_s(len(self._desk.waiting), self.environment.uniform)))
+            if state.open:
+                pending.add(encode_pending(state.open.values()))
+            state.dirty = False
+        if state.called:
+            look.set(Timestamp.of(self.environment.time() + next_look_s(len(self._in_flight.keys), self.environment.uniform)))
             return
-        del self._desk.waiting[key]
-        if waiting.pending:
-            _wake_later(look, tag_of(self._desk.process, waiting.pending.values(), self.max_age_s, self.endpoint))
+        del self._in_flight.keys[key]
+        if state.open:
+            _wake_later(look, tag_of(self.lift_wing.id, state.open.values(), self.limits.max_age_s, self.endpoint, self.lift_wing.patience_s))
 
     def _answers(self) -> Iterator[Output]:
-        """Every answer that is there, for this key or another; the look of its own key then takes it out of the state."""
-        while True:
-            try:
-                key, pending, answer = self._desk.answered.get_nowait()
-            except queue.Empty:
-                return
-            waiting, name = self._desk.waiting[key], name_of(pending)
-            waiting.called.remove(name)
-            if pending.ends_with(answer, self.max_age_s, self.environment):
-                waiting.end(name)
+        """Emits every answer that has come, for this key or another; the look of its own key then takes it out of the state."""
+        for state, pending, answer in self._in_flight.take():
+            name = name_of(pending)
+            state.called.remove(name)
+            if not pending.record(answer, self.limits):
+                self.tell(pending)
+                state.dirty |= not isinstance(answer.result, NotCalled)
+            elif self.may_end(pending, answer):
+                state.end(name)
                 yield self.end(pending, answer)
             else:
-                self.tell(pending)
-                waiting.changed |= not isinstance(answer.result, NotCalled)
+                pending.due, pending.late = self.environment.time() + _HELD_S, True
 
-    def _call_what_is_due(self, key: str, waiting: Waiting) -> Iterator[Output]:
+    def _call_what_is_due(self, key: str, state: KeyState) -> Iterator[Output]:
         now = self.environment.time()
-        for name, pending in list(waiting.pending.items()):
-            if name not in waiting.called and pending.due <= now + 0.01 and (answer := self._call(key, waiting, name, now)):
-                waiting.end(name)
+        for name, pending in list(state.open.items()):
+            if name not in state.called and pending.due <= now + 0.01 and (answer := self._call(key, state, name, now)):
+                state.end(name)
                 yield self.end(pending, answer)
 
-    def _call(self, key: str, waiting: Waiting, name: str, now: float) -> Answer | None:
-        """Calls, or says when the request is due again; gives an answer where that is its end."""
-        pending = waiting.pending[name]
+    def _call(self, key: str, state: KeyState, name: str, now: float) -> Answer | None:
+        """Calls, or notes when the request is due again; returns an answer where that is its end."""
+        pending = state.open[name]
         request, endpoint = pending.request, self.endpoint(pending.request.model, pending.request.wiki)
         if endpoint is None:
             pending.reason = f"the models file has no {request.model} of {request.wiki} any more"
             return Answer(NotCalled(pending.reason), 0.0)
-        wait = self.lift_wing.seconds_to_wait(endpoint, int(pending.waited))
-        pending.waited = wait > 0
+        patience = self.lift_wing.patience_s(endpoint)
+        if patience is not None:  # it does not age: its age counts from when it is called for again
+            pending.asked_at, state.dirty = now, True
+        wait = self.lift_wing.admit(endpoint, pending.entered_at, pending.late, int(pending.counted))
+        pending.counted = wait > 0
         if not wait:
-            waiting.called.add(name)
-            self.lift_wing.ask(endpoint, request, partial(self._put, key, pending))
+            state.called.add(name)
+            self.lift_wing.ask(endpoint, request, partial(self._in_flight.put, key, pending), pending.late)
             return None
-        if endpoint.concurrency == 0:  # stopped by the operator: its age counts from when it is called for again
-            pending.asked_at, waiting.changed = now, True
-        elif pending.ends_with(not_called := Answer(self.lift_wing.not_called(endpoint), 0.0), self.max_age_s, self.environment):
+        not_called = Answer(self.lift_wing.not_called(endpoint), 0.0)
+        too_old = now >= pending.entered_at + patience if patience is not None else pending.record(not_called, self.limits)
+        if too_old:
+            self.lift_wing.forget(endpoint, pending.entered_at)
+            pending.reason = pending.reason or str(not_called.result)
             return not_called
-        pending.due = min(now + wait, pending.asked_at + self.max_age_s)
+        pending.late, pending.due = True, now + wait
+        if patience is None:
+            pending.due = min(pending.due, pending.asked_at + self.limits.max_age_s)
         return None
 
-    def _put(self, key: str, pending: Pending, answer: Answer) -> None:
-        self._desk.answered.put((key, pending, answer))
+
+def _is_known(bag: Any) -> bool:
+    return any(True for _ in bag.read())
 
 
 def _wake_later(look: Any, tag: Tag) -> None:
