@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import requests
 
 from pipeline.wrong_use import WrongUse
-from transforms.eventgate_sink import ALL
+from transforms.eventgate_posts import ALL
 from transforms.models import Configuration
 
 _PATIENCE_S = 5.0

@@ -23,6 +23,7 @@ def score_revisions(
     waiting: InBundle | InState,
     done: Done | None = None,
     combine: CombineInState | None = None,
+    undelivered: beam.PTransform | None = None,
 ) -> None:
     """ReadEvents > SelectModels > ScoreWithLiftWing > BuildRevisionScore > WritePerModel; beside the last, if wanted, the legacy event of all models."""
     holds = isinstance(waiting, InState)  # a stream's step whose fuse is blown holds its place; a bounded run ends
@@ -30,9 +31,11 @@ def score_revisions(
     selected = read.events | "SelectModels" >> SelectModels(configuration.models, done, holds)
     scored = selected.requests | "ScoreWithLiftWing" >> ScoreWithLiftWing(configuration, waiting)
     built = scored.responses | "BuildRevisionScore" >> BuildRevisionScore(configuration.models, holds=holds)
-    _ = built.scores | "WritePerModel" >> WritePerModel(sink)
+    written = [built.scores | "WritePerModel" >> WritePerModel(sink)]
     if combine:
-        _ = (built.scores, (scored.failures, built.failures)) | "CombineScores" >> combine | "WriteCombined" >> WritePerModel(sink)
+        written += [(built.scores, (scored.failures, built.failures)) | "CombineScores" >> combine | "WriteCombined" >> WritePerModel(sink)]
     # Not flattened: the DirectRunner would hold all that goes through a Flatten in memory.
     for step, failures in {"Read": read.failures, "Select": selected.failures, "Score": scored.failures, "Build": built.failures}.items():
-        _ = failures | f"Write{step}Failures" >> WriteFailures(sink, configuration.failure_stream)
+        written += [failures | f"Write{step}Failures" >> WriteFailures(sink, configuration.failure_stream)]
+    if undelivered:
+        _ = tuple(written) | "RetryDeliveries" >> undelivered

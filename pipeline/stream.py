@@ -5,24 +5,21 @@ from __future__ import annotations
 import argparse
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipeline import operator_log, state_folder
+from pipeline import state_folder
 from pipeline.component_ids import LabelIds
 from pipeline.eventgates import eventgates
 from pipeline.flink_jobs import FlinkRest
 from pipeline.graph import score_revisions
-from pipeline.health.kafka_facts import KafkaLook
-from pipeline.health.observer import Observer
 from pipeline.kafka_settings import Kafka, input_topics, output_topics
 from pipeline.kept_running import keep_running
 from pipeline.on_flink import Build, EmbeddedFlink, FlinkCluster, Lost, write_job
-from pipeline.operator_log import formatter, say
 from pipeline.servers import ServerError, free_port
 from pipeline.signals import stop_on_signals
 from pipeline.snapshots import Snapshots
@@ -33,19 +30,12 @@ from transforms.eventgate_sink import EventGate
 from transforms.kafka_sink import KafkaStreams
 from transforms.kafka_source import KafkaTopics
 from transforms.models import Configuration
+from transforms.retry_deliveries import RetryDeliveries
 from transforms.wait_in_state import InState
-
-_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
-_CHATTER = (  # of Beam: how it reads our type hints, and that it passes over options which the job server takes
-    "apache_beam.typehints.native_type_compatibility",
-    "apache_beam.options.pipeline_options",
-    "apache_beam.transforms.core",
-)
 
 
 def run(configuration: Configuration, arguments: argparse.Namespace, options: list[str]) -> int:
     """Streams until SIGTERM or Ctrl-C. Gives 1 when Flink does not take the job, or somebody ends it there."""
-    operator_log.configure("stream", arguments.log_format, arguments.log_level)
     check_use(arguments, options)
     if arguments.flink:
         FlinkRest(arguments.flink).check_answers()
@@ -55,7 +45,7 @@ def run(configuration: Configuration, arguments: argparse.Namespace, options: li
     kafka.check_topics(topics, written)
     state = state_folder.folder_of(arguments)
     state_folder.make(state)
-    sink = EventGate(gates, configuration.failure_stream) if gates else KafkaStreams(kafka.address, configuration.failure_stream, kafka.properties)
+    sink = _sink(configuration, kafka, gates)
     build = partial(_build, configuration, arguments, kafka, topics, sink)
     if arguments.job_jar:
         return _write_job(arguments, state, build, options)
@@ -65,9 +55,8 @@ def run(configuration: Configuration, arguments: argparse.Namespace, options: li
     where = f"Flink at {arguments.flink or f'127.0.0.1:{port}'}, state and logs in {state}"
     ready = f"reading {', '.join(topics)} of {arguments.kafka}, asking {configuration.lift_wing.url}; {where}"
     with state_folder.alone(state):
-        _log_to(state / "driver.log", arguments)
-        say(f"{'handing the job to' if arguments.flink else 'starting'} {where}")
-        Observer(state, arguments.group, configuration.models, KafkaLook(kafka, arguments.group, topics, written)).start(stop)
+        _log_to(state / "driver.log")
+        print(f"{'handing the job to' if arguments.flink else 'starting'} {where}", flush=True)
         return keep_running(partial(flink.running, arguments.group, build, options), stop, Snapshots(state).savepoints, ready)
 
 
@@ -85,10 +74,16 @@ def topics_of(configuration: Configuration, arguments: argparse.Namespace) -> tu
     return read, output_topics(configuration, read, [STREAM] if arguments.combined else []) if arguments.output == "kafka" else []
 
 
+def _sink(configuration: Configuration, kafka: Kafka, gates: Mapping[str, str] | None) -> EventGate | KafkaStreams:
+    if gates:
+        return EventGate(gates, configuration.failure_stream, waits_in_state=True)
+    return KafkaStreams(kafka.address, configuration.failure_stream, kafka.properties, waits_in_state=True)
+
+
 def _write_job(arguments: argparse.Namespace, state: Path, build: Build, options: Sequence[str]) -> int:
     try:
         with state_folder.alone(state):
-            _log_to(state / "driver.log", arguments)
+            _log_to(state / "driver.log")
             write_job(arguments.job_jar.resolve(), state, arguments.workers, arguments.group, build, options)
     except (ServerError, FileNotFoundError, Lost) as error:
         raise WrongUse(str(error)) from error
@@ -101,7 +96,7 @@ def _build(
     arguments: argparse.Namespace,
     kafka: Kafka,
     topics: Sequence[str],
-    sink: beam.PTransform,
+    sink: EventGate | KafkaStreams,
     options: PipelineOptions,
     expansion: str,
 ) -> beam.Pipeline:
@@ -109,19 +104,13 @@ def _build(
     pipeline.component_id_map = LabelIds()
     source = KafkaTopics(topics, kafka.consumer(arguments.group, arguments.start), expansion)
     combine = CombineInState(configuration.models, SCHEMAS[arguments.combined_schema], arguments.combined) if arguments.combined else None
-    score_revisions(pipeline, configuration, source, sink, InState(arguments.each_event_once), combine=combine)
+    score_revisions(pipeline, configuration, source, sink, InState(arguments.each_event_once), None, combine, RetryDeliveries(sink.writing))
     return pipeline
 
 
-def _log_to(file: Path, arguments: argparse.Namespace) -> None:
-    """Sends what Beam's client says into a file of its own, and the complaints of its threads when they are stopped."""
-    handler = logging.FileHandler(file)
-    handler.setFormatter(formatter("json", "stream") if arguments.log_format == "json" else logging.Formatter(_FORMAT))
-    logging.basicConfig(handlers=[handler], level=arguments.log_level.upper(), force=True)
-    logging.raiseExceptions = False  # a disk that is full is told by the observer, not by a traceback for each line
-    if arguments.log_level != "debug":
-        for name in _CHATTER:
-            logging.getLogger(name).setLevel(logging.ERROR)
+def _log_to(file: Path) -> None:
+    """Sends Beam's and Flink's chatter into a file of its own, and the complaints of their threads when they are stopped."""
+    logging.basicConfig(filename=file, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", force=True)
     threading.excepthook = lambda trouble: logging.getLogger(__name__).info(
         "thread %s ended", trouble.thread, exc_info=(trouble.exc_type, trouble.exc_value or trouble.exc_type(), trouble.exc_traceback)
     )

@@ -21,10 +21,10 @@ JARS = Path(__file__).parent / "kafka" / "target" / "jars"
 _MODELS = Path(__file__).parent.parent / "pipeline" / "models.yaml"
 
 _PROPERTIES = """\
-process.roles=broker,controller
-node.id=1
+process.roles={roles}
+node.id={node}
 controller.quorum.voters=1@127.0.0.1:{controller_port}
-listeners={listeners},CONTROLLER://127.0.0.1:{controller_port}
+listeners={listeners}{controller_listener}
 advertised.listeners={listeners}
 controller.listener.names=CONTROLLER
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_SSL:SASL_SSL,SSL:SSL
@@ -40,16 +40,34 @@ log.retention.ms=-1
 
 
 class LocalKafka(Server):
-    """A broker with its data below `folder`; one partition a topic, as Wikimedia's edit streams have."""
+    """A broker with its data below `folder`; one partition a topic, as Wikimedia's edit streams have. `beside`: another of the same cluster, which is
+    up already and controls it."""
 
-    def __init__(self, folder: Path, more_listeners: Mapping[str, str] | None = None, more_settings: str = "", port: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        more_listeners: Mapping[str, str] | None = None,
+        more_settings: str = "",
+        port: int | None = None,
+        beside: LocalKafka | None = None,
+    ) -> None:
         if not JARS.is_dir():
             raise FileNotFoundError(f"no Kafka jars in {JARS}; build them: make build")
         folder.mkdir(parents=True, exist_ok=True)
         port = port or free_port()
         self._properties = folder / "server.properties"
         listeners = ",".join(f"{name}://{address}" for name, address in {"PLAINTEXT": f"127.0.0.1:{port}", **(more_listeners or {})}.items())
-        settings = _PROPERTIES.format(listeners=listeners, controller_port=free_port(), folder=folder) + more_settings
+        self.cluster_id: str = beside.cluster_id if beside else uuid.uuid4().hex[:22]
+        self._controller_port: int = beside._controller_port if beside else free_port()
+        settings = _PROPERTIES.format(
+            roles="broker" if beside else "broker,controller",
+            node=2 if beside else 1,
+            controller_listener="" if beside else f",CONTROLLER://127.0.0.1:{self._controller_port}",
+            listeners=listeners,
+            controller_port=self._controller_port,
+            folder=folder,
+        )
+        settings += more_settings
         self._properties.write_text(settings, encoding="utf-8")
         self._folder = folder
         command = [find_java(), "-Xmx512m", "-cp", f"{JARS}/*", "kafka.Kafka", str(self._properties)]
@@ -61,7 +79,7 @@ class LocalKafka(Server):
         super().start()
 
     def _format(self) -> None:
-        tool = [find_java(), "-cp", f"{JARS}/*", "kafka.tools.StorageTool", "format", "-t", uuid.uuid4().hex[:22], "-c", str(self._properties)]
+        tool = [find_java(), "-cp", f"{JARS}/*", "kafka.tools.StorageTool", "format", "-t", self.cluster_id, "-c", str(self._properties)]
         with (self._folder / "format.log").open("wb") as log:
             subprocess.run(tool, stdout=log, stderr=subprocess.STDOUT, check=True)
 

@@ -202,21 +202,31 @@ def test_a_hung_model_holds_up_no_other_and_a_killed_stream_loses_nothing(kafka:
     assert not [failure for failure in topics.failures() if "hung" in failure["message"]]
 
 
-def test_what_kafka_refuses_for_a_while_is_not_lost(kafka: LocalKafka, configuration: Configuration, tmp_path: Path) -> None:
+def test_a_topic_that_refuses_holds_up_no_other_and_gets_its_scores_after_a_restart(kafka: LocalKafka, configuration: Configuration, tmp_path: Path) -> None:
     topics = Topics(kafka, "refused", configuration)
     lines = edits(2000, 2100)
     scores = wanted(lines, "eqiad", configuration)
-    of_this_test = {key[2:] for key in scores}
     refusing = "eqiad.mediawiki.revision-score-articletopic"
-    with SimulatedLiftWing(latency=0.02) as lift_wing, stream(kafka, lift_wing, topics, tmp_path) as program:
-        kafka.configure_topic(refusing, "cleanup.policy", "compact")  # which takes no message without a key
-        program.wait_for("^reading")
-        topics.send(lines, topics.inputs[0])
-        wait_until(lambda: (tmp_path / "revision-scores" / "flink.log").read_text().count("DeliveryError") > 1)
+    of_refusing = {key for key in scores if key[1] == "articletopic"}
+
+    def came(topics: Topics) -> Counter[tuple[str, str, str, int]]:
+        return Counter({key: count for key, count in topics.scored().items() if key in scores})
+
+    kafka.configure_topic(refusing, "cleanup.policy", "compact")  # which takes no message without a key
+    with SimulatedLiftWing(latency=0.02) as lift_wing:
+        with stream(kafka, lift_wing, topics, tmp_path) as program:
+            program.wait_for("^reading")
+            topics.send(lines, topics.inputs[0])
+            topics.wait_for(lambda topics: set(came(topics)) == scores - of_refusing)
+            assert program.stop(signal.SIGTERM) == 0
         kafka.configure_topic(refusing, "cleanup.policy", "delete")
-        topics.wait_for(lambda topics: {key for key in topics.scored() if key[2:] in of_this_test} == scores)
-        assert program.stop(signal.SIGTERM) == 0
+        with stream(kafka, lift_wing, topics, tmp_path) as program:
+            program.wait_for("^reading")
+            topics.wait_for(lambda topics: set(came(topics)) == scores)
+            assert program.stop(signal.SIGTERM) == 0
+        assert len(lift_wing.calls()) == len(scores)
     topics.close()
+    assert {count for key, count in came(topics).items() if key not in of_refusing} == {1}
 
 
 def test_a_changed_models_file_loses_nothing_that_waits(kafka: LocalKafka, tmp_path: Path) -> None:

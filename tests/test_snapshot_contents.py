@@ -16,7 +16,9 @@ from pipeline.graph import score_revisions
 from transforms.combine_in_state import CombineInState
 from transforms.combined_scores import SCHEMAS
 from transforms.elements import Raw
+from transforms.kafka_sink import KafkaStreams
 from transforms.models import Configuration
+from transforms.retry_deliveries import RetryDeliveries
 from transforms.wait_in_state import InState
 
 
@@ -31,6 +33,7 @@ class Remembered(NamedTuple):
 
 ASK = Remembered("29ScoreWithLiftWing/Ask/Key/Key.None", ("pending", "seen"), "ScoreWithLiftWing-Ask-AskInState-AskInState", ("ts-forget", "ts-look"))
 COMBINE = Remembered("25CombineScores/AllOutcomes.None", ("done", "parts"), "CombineScores-Combine", ("ts-forget", "ts-limit"))
+RETRY = Remembered("30RetryDeliveries/AllUndelivered.None", ("undelivered",), "RetryDeliveries-Retry", ("ts-retry",))
 
 
 class Sources(beam.PTransform):
@@ -49,7 +52,8 @@ def remembered(configuration: Configuration, sources: int = 1, each_event_once: 
     pipeline = beam.Pipeline(runner=FnApiRunner())
     pipeline.component_id_map = LabelIds()
     combine = CombineInState(configuration.models, SCHEMAS["3.0.0"], 60) if combined else None
-    score_revisions(pipeline, configuration, Sources(sources), beam.Map(print), InState(each_event_once), combine=combine)
+    sink = KafkaStreams("localhost:9", configuration.failure_stream, waits_in_state=True)
+    score_revisions(pipeline, configuration, Sources(sources), sink, InState(each_event_once), None, combine, RetryDeliveries(sink.writing))
     return sorted(_stages(pipeline.to_runner_api().components))
 
 
@@ -67,8 +71,8 @@ def _stages(components: beam_runner_api_pb2.Components) -> Iterator[Remembered]:
 @pytest.mark.parametrize("sources", [1, 3])
 @pytest.mark.parametrize("each_event_once", [False, True])
 def test_a_snapshot_goes_on_under_another_source_and_other_options(shipped: Configuration, sources: int, each_event_once: bool) -> None:
-    assert remembered(shipped, sources, each_event_once, combined=True) == [COMBINE, ASK]
-    assert remembered(shipped, sources, each_event_once, combined=False) == [ASK]
+    assert remembered(shipped, sources, each_event_once, combined=True) == [COMBINE, ASK, RETRY]
+    assert remembered(shipped, sources, each_event_once, combined=False) == [ASK, RETRY]
 
 
 def test_two_labels_that_make_one_id_are_refused() -> None:

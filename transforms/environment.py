@@ -9,7 +9,7 @@ import random
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from time import monotonic, time
+from time import monotonic, sleep, time
 from typing import Any, Protocol
 from uuid import uuid4
 
@@ -82,6 +82,8 @@ class Environment:
 
     time: Callable[[], float] = time  # seconds since the epoch
     monotonic: Callable[[], float] = monotonic  # seconds
+    sleep: Callable[[float], None] = sleep
+    new_event: Callable[[], threading.Event] = threading.Event  # what one thread waits for and another sets
     uniform: Callable[[float, float], float] = _uniform  # a random number between two
     new_id: Callable[[], str] = _new_id
     connect: Callable[[float, str | None, OnFault], Connection] = CurlConnection  # timeout in seconds, CA file, receiver of faults

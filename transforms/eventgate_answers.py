@@ -1,11 +1,11 @@
 """What EventGate says of the events in a POST (lib/eventgate.js and routes/events.js of wikimedia/eventgate).
 
-    201        all are taken (202 with ?hasty)
+    201        all are taken (202 with ?hasty, 204 of old versions), with an empty body
     207        some are; of the others a list of those that are invalid, and a list of those that could not be produced
-    400        all are invalid, with a list
+    400        all are invalid, with a list; without one the request as a whole could not be read
+    413        the request as a whole is too large
     500        none is taken, with both lists
-    413, …     the request as a whole
-The lists name events by themselves, not by their place.
+The lists name events by themselves, not by their place. Whatever else comes, such as a redirect or the page of a proxy, takes nothing.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from typing import Any
 
 import orjson
 
+_TAKEN = (200, 201, 202, 204)
 _LONGEST_REASON = 500  # characters
-_REFUSES_STREAM = ("is not allowed in stream", "schema title must be", "not configured")  # what no other try mends
+_OF_EVENT = "Message size too large"  # what Kafka says of an event, by EventGate
 
 
 @dataclass(frozen=True)
@@ -27,26 +28,37 @@ class Verdict:
 
     invalid: Mapping[str, str] = field(default_factory=dict)  # for good, with what is wrong
     failed: Mapping[str, str] = field(default_factory=dict)  # to be tried again, with why
-
-    @property
-    def refused_stream(self) -> str | None:
-        """The reason of one that is refused because EventGate does not know its stream, or not with its schema."""
-        return next((reason for reason in self.failed.values() if any(words in reason for words in _REFUSES_STREAM)), None)
+    is_of_request: bool = False  # the request was refused for its size or content: a part of it may be taken
 
 
-def verdict(status: int, body: bytes, ids: Collection[str]) -> Verdict:
-    """What an answer says of the events with these ids."""
-    if status in (200, 201, 202):
+def verdict(status: int, body: bytes, ids: Collection[str], error: str = "") -> Verdict:
+    """What an answer says of the events with these ids; `error` is why it is not whole."""
+    if error:
+        return Verdict(failed=dict.fromkeys(ids, f"no answer: {error}"))
+    told, is_json = _told(body)
+    invalid, failed = (_reasons(told.get(kind), ids) for kind in ("invalid", "error"))
+    if status in _TAKEN and is_json and not invalid and not failed:
         return Verdict()
-    told: Any = None
+    if status == 207 and (invalid or failed):
+        return _sorted(invalid, failed)
+    reason = f"{status}: {' '.join(body[:_LONGEST_REASON].decode('utf-8', 'replace').split()) or '(empty body)'}"
+    others = {name: failed.get(name, reason) for name in ids if name not in invalid}
+    return _sorted(invalid, others, is_of_request=status == 413 or (status == 400 and not invalid and not failed))
+
+
+def _sorted(invalid: Mapping[str, str], failed: Mapping[str, str], *, is_of_request: bool = False) -> Verdict:
+    too_large = {name: reason for name, reason in failed.items() if _OF_EVENT in reason}
+    return Verdict({**invalid, **too_large}, {name: reason for name, reason in failed.items() if name not in too_large}, is_of_request)
+
+
+def _told(body: bytes) -> tuple[Mapping[str, Any], bool]:
+    """What the body says, and whether it can be of EventGate: empty, or JSON."""
+    if not body.strip():
+        return {}, True
     with suppress(orjson.JSONDecodeError):
         told = orjson.loads(body)
-    told = told if isinstance(told, dict) else {}
-    invalid, failed = (_reasons(told.get(kind), ids) for kind in ("invalid", "error"))
-    if status == 207 and (invalid or failed):
-        return Verdict(invalid, failed)
-    reason = f"{status}: {' '.join(body[:_LONGEST_REASON].decode('utf-8', 'replace').split()) or '(empty body)'}"
-    return Verdict(invalid, {name: failed.get(name, reason) for name in ids if name not in invalid})
+        return (told if isinstance(told, dict) else {}), True
+    return {}, False
 
 
 def _reasons(statuses: Any, ids: Collection[str]) -> dict[str, str]:

@@ -87,6 +87,10 @@ class Ledger:
             self.repeats_with_another_id += self._id[number] != half
         self._times[number] = min(255, self._times[number] + 1)
 
+    def is_scored(self, model: str, wiki: str, rev_id: int) -> bool:
+        number = self.edits.request(model, wiki, rev_id)
+        return number is not None and number < len(self._times) and self._times[number] > 0
+
     def fail(self, model: str, wiki: str, rev_id: int) -> None:
         number = self.edits.request(model, wiki, rev_id)
         if number is None or number >= len(self._times):

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 
 import orjson
-from confluent_kafka import Consumer, Message, Producer
+from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, Producer, TopicPartition
 
 from pipeline.kafka_settings import failure_topics, input_topics
 from tests.benchmarks.edits import Edits
@@ -106,6 +106,23 @@ class Load:
             message = consumer.poll(0.1)
             if message is not None and not message.error():
                 self._note(message, time.time())
+        consumer.close()
+
+    def look_again(self, model: str) -> None:
+        """Reads the topics of a model once more from their beginnings, for scores that were not counted: whoever reads a topic that is deleted and made anew
+        goes on where the old one ended."""
+        settings = {"bootstrap.servers": self._address, "group.id": "benchmark again", "enable.auto.commit": False, "log_level": 0}
+        consumer = Consumer(settings)
+        for topic in [topic for topic, name in self._models.items() if name == model]:
+            place = TopicPartition(topic, 0, OFFSET_BEGINNING)
+            _, end = consumer.get_watermark_offsets(place, timeout=10)
+            consumer.assign([place])
+            at = 0
+            while at < end and (message := consumer.poll(10)) is not None and not message.error():
+                at = (message.offset() or 0) + 1
+                event = orjson.loads(message.value() or b"")
+                if not self.ledger.is_scored(model, event["database"], event["rev_id"]):
+                    self._note(message, time.time())
         consumer.close()
 
     def _note(self, message: Message, now: float) -> None:

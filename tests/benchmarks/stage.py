@@ -77,11 +77,12 @@ class Stage:
     lift_wing: LiftWing
     load: Load
     cluster: Sequence[str] = ()  # options of the command
+    output: Sequence[str] = ()  # options of the command, where its scores do not go to Kafka
 
     def stream(self, models: Path) -> Program:
         """The command under test, not yet started."""
         where = ["--kafka", self.kafka.address, "--state", str(self.folder / "state")]
-        return Program("pipeline", "stream", "--models", str(models), "--from", "earliest", *where, *self.cluster)
+        return Program("pipeline", "stream", "--models", str(models), "--from", "earliest", *where, *self.cluster, *self.output)
 
     @contextmanager
     def streaming(self, models: Path) -> Iterator[Program]:
@@ -93,7 +94,7 @@ class Stage:
 
 
 @contextmanager
-def stage(arguments: argparse.Namespace, edits_of: Callable[[Configuration], Edits] = Edits) -> Iterator[Stage]:
+def stage(arguments: argparse.Namespace, edits_of: Callable[[Configuration], Edits] = Edits, broker_settings: str = "") -> Iterator[Stage]:
     """All but the command under test, with the topics of all nine models."""
     processes.mark()
     with ExitStack() as stack:
@@ -102,7 +103,7 @@ def stage(arguments: argparse.Namespace, edits_of: Callable[[Configuration], Edi
         lift_wing.start()
         stack.callback(lift_wing.stop)
         configuration = load(write_nine_models(folder / "nine_models.yaml", lift_wing.url))
-        kafka = stack.enter_context(LocalKafka(folder / "kafka"))
+        kafka = stack.enter_context(LocalKafka(folder / "kafka", more_settings=broker_settings))
         inputs = input_topics(configuration, None)
         kafka.create_topics(*inputs, *output_topics(configuration, inputs))
         load_ = Load(kafka.address, configuration, edits_of(configuration))

@@ -1,0 +1,159 @@
+"""Where events wait that a stream did not take: in Flink's state, until it takes them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import apache_beam as beam
+from apache_beam import coders
+from apache_beam.metrics import Metrics
+from apache_beam.transforms.timeutil import TimeDomain
+from apache_beam.transforms.userstate import BagStateSpec, TimerSpec, on_timer
+from apache_beam.utils.timestamp import Timestamp
+
+from transforms.deliveries import stream_of
+from transforms.elements import OutputEvent
+from transforms.redelivery import Attempt, Redelivery
+from transforms.undelivered import counted, decode_events, decode_tag, encode_events, encode_tag
+from transforms.waiting_deliveries import gauge_name, waiting_deliveries
+from transforms.write_streams import Writing, streams_of
+from transforms.written import Written
+
+_LOOKS_PER_S = 20  # at keys that wait, in all: what trying in vain may cost
+_SHORTEST_SLEEP_S, _LONGEST_PAUSE_S, _LONGEST_SLEEP_S = 0.25, 10.0, 60.0
+_ANSWER_S = 0.1  # that the stage waits for an acknowledgement before it does something else
+_LATE_S = 30.0  # a timer that has not fired so long after it was due is not there any more
+_GAUGES_S = 1.0
+
+
+@dataclass
+class RetryDeliveries(beam.PTransform):
+    """One stage for all sinks. The keys under which events wait say their stream; each stream is tried and paced by itself, so that one that is
+    ill holds up no other. Gives nothing: all is written, if need be as a failure."""
+
+    writing: Writing
+
+    def expand(self, undelivered: tuple[beam.PCollection[tuple[str, bytes]], ...]) -> beam.PCollection[None]:
+        return undelivered | "AllUndelivered" >> beam.Flatten() | "Retry" >> beam.ParDo(RetryFn(self.writing))
+
+
+class _Process:
+    """What a worker process knows of the keys: shared by the DoFns of its subtasks, as any of them may get the next timer of a key."""
+
+    def __init__(self, writing: Writing) -> None:
+        self.redelivery = Redelivery(streams_of(writing), writing.failure_stream, writing.clock)
+        self.attempts: dict[str, Attempt] = {}  # by key
+        self.due: dict[str, float] = {}  # by key, seconds since the epoch: when its timer fires
+        self.fruitless: Counter[str] = Counter()  # by key, attempts one after the other that brought nothing
+
+
+_PROCESSES: dict[Writing, _Process] = {}
+
+
+class RetryFn(beam.DoFn):
+    """State is the truth: what an attempt delivered is taken out of what state holds then, whatever this process remembers."""
+
+    UNDELIVERED = BagStateSpec("undelivered", coders.BytesCoder())
+    RETRY = TimerSpec("retry", TimeDomain.REAL_TIME)
+
+    def __init__(self, writing: Writing) -> None:
+        self._writing, self._environment = writing, writing.environment
+        self._failures = Metrics.counter("WritePerModel", "failures")
+
+    def setup(self) -> None:
+        self._written = Written()
+        self._waiting = waiting_deliveries(self._environment)
+        self._process = _PROCESSES.setdefault(self._writing, _Process(self._writing))
+        self._gauges_due = 0.0
+
+    def process(
+        self,
+        element: tuple[str, bytes],
+        undelivered: Any = beam.DoFn.StateParam(UNDELIVERED),
+        retry: Any = beam.DoFn.TimerParam(RETRY),
+    ) -> None:
+        key, encoded = element
+        undelivered.add(encoded)
+        events = decode_events(encoded)
+        for event in events:
+            if event.request:
+                self._waiting.note_model(event.request.model, event.datacenter, stream_of(event))
+        waiting = counted(events)
+        waiting.update(self._waiting.under(key))
+        self._waiting.note(key, waiting)
+        if self._environment.time() > self._process.due.get(key, 0.0) + _LATE_S:
+            self._sleep(key, waiting, retry)
+
+    @on_timer(RETRY)
+    def retry(
+        self,
+        key: str = beam.DoFn.KeyParam,
+        tag: str = beam.DoFn.DynamicTimerTagParam,
+        undelivered: Any = beam.DoFn.StateParam(UNDELIVERED),
+        retry: Any = beam.DoFn.TimerParam(RETRY),
+    ) -> None:
+        waiting = self._waiting.under(key) or decode_tag(tag)  # a process that has just begun knows what the timer says
+        self._waiting.note(key, waiting)
+        redelivery, attempt = self._process.redelivery, self._process.attempts.get(key)
+        if attempt is None:
+            if all(redelivery.seconds_to_wait(stream) > 0 for stream in waiting):
+                self._sleep(key, waiting, retry)
+                return
+            events = _read(undelivered)
+            attempt = self._process.attempts[key] = redelivery.begin(events)
+        if not redelivery.is_over(attempt, _ANSWER_S):
+            self._sleep(key, waiting, retry)
+            return
+        del self._process.attempts[key]
+        left = self._end(key, attempt, undelivered)
+        self._waiting.note(key, counted(left))
+        if left:
+            self._sleep(key, counted(left), retry)
+        else:
+            self._process.due.pop(key, None)
+            self._process.fruitless.pop(key, None)
+
+    def finish_bundle(self) -> None:
+        if (now := self._environment.monotonic()) < self._gauges_due:
+            return
+        self._gauges_due = now + _GAUGES_S
+        for stream, count in self._waiting.counts().items():
+            Metrics.gauge("WritePerModel", gauge_name(stream)).set(count)
+
+    def _end(self, key: str, attempt: Attempt, undelivered: Any) -> list[OutputEvent]:
+        """Takes out of state what was delivered; gives what is left."""
+        outcome = self._process.redelivery.end(attempt)
+        self._written.count(event.request for event in outcome.delivered.values() if event.request)
+        self._failures.inc(outcome.failures)
+        left = outcome.left_of(_read(undelivered))
+        self._process.fruitless[key] += 1
+        if outcome.delivered or outcome.instead:
+            self._process.fruitless[key] = 0
+            undelivered.clear()
+            if left:
+                undelivered.add(encode_events(left))
+        return left
+
+    def _sleep(self, key: str, waiting: Mapping[str, int], retry: Any) -> None:
+        """Until a stream may be tried, or an attempt looked at; no sooner than all keys in turn may look."""
+        due = self._environment.time() + self._seconds_to_sleep(key, waiting)
+        self._process.due[key] = due
+        retry.set(Timestamp.of(due), dynamic_timer_tag=encode_tag(waiting))
+
+    def _seconds_to_sleep(self, key: str, waiting: Mapping[str, int]) -> float:
+        if key in self._process.attempts:
+            return _SHORTEST_SLEEP_S
+        wait = min(map(self._process.redelivery.seconds_to_wait, waiting))
+        if fruitless := self._process.fruitless[key]:
+            wait = max(wait, min(_LONGEST_PAUSE_S, _SHORTEST_SLEEP_S * 2**fruitless))
+        if wait <= 0:
+            return 0.0
+        turn = self._waiting.keys() / _LOOKS_PER_S * self._environment.uniform(0.5, 1.5)
+        return max(_SHORTEST_SLEEP_S, min(_LONGEST_SLEEP_S, max(wait, turn)))
+
+
+def _read(undelivered: Any) -> list[OutputEvent]:
+    return [event for encoded in undelivered.read() for event in decode_events(encoded)]

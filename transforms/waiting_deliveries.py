@@ -1,0 +1,62 @@
+"""How many events wait in Flink's state for streams that do not take them, as far as one worker process knows. Without Beam."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+
+from transforms.environment import REAL, Environment
+
+MOST_WAITING = 100_000  # events of a stream, per process; then its model is not called any more
+
+
+class WaitingDeliveries:
+    """The events that wait, by the key under which they lie in state, and the streams of each model."""
+
+    def __init__(self) -> None:
+        self._of_key: dict[str, Mapping[str, int]] = {}  # by stream
+        self._of_stream: Counter[str] = Counter()
+        self._stream_of: dict[tuple[str, str], str] = {}  # by model and datacenter
+
+    def note(self, key: str, waiting: Mapping[str, int]) -> None:
+        """Remembers what waits under a key now, in place of what did before; nothing when it is empty."""
+        self._of_stream.subtract(self._of_key.pop(key, {}))
+        if any(waiting.values()):
+            self._of_key[key] = dict(waiting)
+            self._of_stream.update(waiting)
+
+    def under(self, key: str) -> Mapping[str, int]:
+        return self._of_key.get(key, {})
+
+    def note_model(self, model: str, datacenter: str, stream: str) -> None:
+        self._stream_of[model, datacenter] = stream
+
+    def counts(self) -> dict[str, int]:
+        """By stream, those for which nothing waits any more included."""
+        return dict(self._of_stream)
+
+    def keys(self) -> int:
+        return len(self._of_key)
+
+    def is_undeliverable(self, model: str, datacenter: str) -> bool:
+        """Whether so much waits for the stream of a model that no more should be asked of it."""
+        return self._of_stream[self._stream_of.get((model, datacenter), "")] >= MOST_WAITING
+
+
+_BY_ENVIRONMENT: dict[Environment, WaitingDeliveries] = {}
+
+
+def waiting_deliveries(environment: Environment = REAL) -> WaitingDeliveries:
+    """Those of this process; a simulation has one for each environment."""
+    return _BY_ENVIRONMENT.setdefault(environment, WaitingDeliveries())
+
+
+def is_undeliverable(model: str, datacenter: str, environment: Environment = REAL) -> bool:
+    """Whether so much waits for the stream of a model that no more should be asked of it."""
+    return waiting_deliveries(environment).is_undeliverable(model, datacenter)
+
+
+def gauge_name(stream: str) -> str:
+    """The name of the gauge that tells how many events wait for a stream: letters, digits and _ only, as Prometheus has it."""
+    return "waiting_deliveries_" + re.sub(r"[^A-Za-z0-9_]", "_", stream)
