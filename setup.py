@@ -8,7 +8,7 @@ setup(
     description="One Lift Wing score stream and one dataset per model, out of MediaWiki's revision events",
     license="Apache-2.0",
     python_requires=">=3.10,<3.13",
-    packages=["pipeline", "pipeline.watch", "transforms", "schemas"],  # by name: tests and runners are not part of it
+    packages=["pipeline", "pipeline.health", "pipeline.watch", "transforms", "schemas"],  # by name: tests and runners are not part of it
     package_data={"pipeline": ["*.yaml"], "pipeline.watch": ["page/*"], "transforms": ["*.tsv"], "schemas": ["jsonschema/**/*.yaml"]},
     entry_points={"console_scripts": ["revision-scores=pipeline.__main__:main"]},
     install_requires=[
@@ -17,6 +17,7 @@ setup(
         "confluent-kafka>=2.5",
         "crcmod",  # Beam warns at every start without it
         "cramjam>=2.8",  # snappy, which is Spark's default for Avro, and lz4
+        "ecs-logging>=2.1",
         "fastavro>=1.9",
         "fastjsonschema>=2.20",
         "fsspec>=2024.6",

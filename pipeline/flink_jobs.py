@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import requests
 
+from pipeline.health.causes import last_words
 from pipeline.wrong_use import WrongUse
 
 _OVER = ("FINISHED", "CANCELED", "FAILED")
@@ -84,7 +84,7 @@ class FlinkJob:
     def why(self) -> str:
         """The innermost cause of its last failure, in one line. Raises Unreachable."""
         history = self.rest.ask("GET", f"/jobs/{self.job_id}/exceptions").json().get("exceptionHistory", {}).get("entries", [])
-        return innermost_cause(history[0]["stacktrace"]) if history else "Flink does not say why"
+        return last_words(history[0]["stacktrace"]) if history else "Flink does not say why"
 
     def end(self, savepoints: Path, patience_s: float) -> str:
         """Stops the job with a savepoint below the folder, or cancels it when that is not to be had; says which, to follow "stopped"."""
@@ -116,12 +116,12 @@ class FlinkJob:
         """Not by Flink's `/stop`: it ends the source first, Beam takes that for the end of time, and timers that fire then are lost."""
         begun = self.rest.ask("POST", f"/jobs/{self.job_id}/savepoints", {"cancel-job": True, "target-directory": folder.as_uri()})
         if begun.status_code != requests.codes.accepted:
-            raise SavepointError(innermost_cause("\n".join(begun.json().get("errors", [begun.text]))))
+            raise SavepointError(last_words("\n".join(begun.json().get("errors", [begun.text]))))
         while True:
             answer = self.rest.ask("GET", f"/jobs/{self.job_id}/savepoints/{begun.json()['request-id']}").json()
             if answer["status"]["id"] == "COMPLETED":
                 if "failure-cause" in answer["operation"]:
-                    raise SavepointError(innermost_cause(answer["operation"]["failure-cause"]["stack-trace"]))
+                    raise SavepointError(last_words(answer["operation"]["failure-cause"]["stack-trace"]))
                 return
             if time.monotonic() > deadline:
                 raise SavepointError("Flink took too long for it")
@@ -138,28 +138,3 @@ class FlinkJob:
     def _is_over(self) -> bool:
         state = self.state()
         return state is None or state in _OVER
-
-    def counts(self) -> dict[str, int]:
-        """Events, scores and failures since the job was last started. Raises Unreachable."""
-        counts = {"events": 0, "scores": 0, "failures": 0}
-        for vertex in self.rest.ask("GET", f"/jobs/{self.job_id}").json().get("vertices", ()):
-            path = f"/jobs/{self.job_id}/vertices/{vertex['id']}/subtasks/metrics"
-            wanted = {metric["id"]: kind for metric in self.rest.ask("GET", path).json() if (kind := _kind(metric["id"])) in counts}
-            if wanted:
-                for metric in self.rest.ask("GET", f"{path}?agg=sum&get={quote(','.join(wanted))}").json():
-                    counts[wanted[metric["id"]]] += round(metric["sum"])
-        return counts
-
-
-def _kind(metric: str) -> str:
-    """events, scores, failures ... of Flink's name for a metric of ours: OPERATOR.STEP_events, OPERATOR.STEP_scores_damaging."""
-    return (*metric.rpartition(".")[2].split("_"), "")[1]
-
-
-def innermost_cause(trace: str) -> str:
-    """The last "Caused by" of a Java stack trace, or its first line, without the name of the class."""
-    lines = [line for line in trace.splitlines() if line.strip()] or ["?"]
-    causes = [line for line in lines if line.startswith("Caused by: ")]
-    text = causes[-1].removeprefix("Caused by: ") if causes else lines[0]
-    name, colon, message = text.partition(": ")
-    return message if colon and "." in name and " " not in name else text

@@ -31,7 +31,8 @@ def of_job(snapshots: Snapshots) -> dict[str, str]:
 def of_job_manager(rest: str) -> dict[str, str]:
     """Flink's settings for a JobManager on this machine, whose REST interface is at `rest`, HOST:PORT."""
     host, _, port = rest.partition(":")
-    return {"rest.bind-address": host, "rest.address": host, "rest.port": port, "rest.bind-port": port, "jobmanager.bind-host": host}
+    of_rest = {"rest.bind-address": host, "rest.address": host, "rest.port": port, "rest.bind-port": port, "jobmanager.bind-host": host}
+    return {**of_rest, "metrics.fetcher.update-interval": "3000"}  # ms; by the default of 10 s trouble is told late
 
 
 def of_metrics(port: int | None) -> dict[str, str]:

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from pipeline.flink_jobs import Unreachable
 from pipeline.on_flink import Lost, Run
+from pipeline.operator_log import say, warn
 from pipeline.servers import ServerError
 from pipeline.wrong_use import WrongUse
 
 _SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 60.0
 _RAN_WELL_S = 300  # a run of that length is no part of a series of failures
 _GIVE_UP_S = 60  # on a process of ours that lives and does not answer
-_REPORT_S = 60
 _STOPPING_S = 30  # what waits for a savepoint too long is killed by whoever told us to stop
 
 
@@ -32,7 +31,7 @@ def keep_running(start: Callable[[], AbstractContextManager[Run]], stop: threadi
         try:
             with start() as run:
                 if not ran:
-                    print(ready, flush=True)
+                    say(ready)
                 ran = True
                 return _watched(run, stop, savepoints)
         except (ServerError, FileNotFoundError, Unreachable) as error:
@@ -41,12 +40,12 @@ def keep_running(start: Callable[[], AbstractContextManager[Run]], stop: threadi
             trouble: Exception = error
         except Lost as error:
             if not ran:
-                _say(str(error))
+                warn(str(error))
                 return 1
             trouble = error
         if time.monotonic() - began > _RAN_WELL_S:
             pause = _SHORTEST_PAUSE_S
-        _say(f"{trouble}; starting again from the last checkpoint in {pause:.0f} s")
+        warn(f"{trouble}; starting again from the last checkpoint in {pause:.0f} s")
         if stop.wait(pause):
             return 0
         pause = min(_LONGEST_PAUSE_S, pause * 2)
@@ -54,18 +53,15 @@ def keep_running(start: Callable[[], AbstractContextManager[Run]], stop: threadi
 
 def _watched(run: Run, stop: threading.Event, savepoints: Path) -> int:
     """Watches until it is told to stop. Raises Lost."""
-    watch, next_report = _Watch(run), time.monotonic() + _REPORT_S
+    watch = _Watch(run)
     while not stop.wait(1):
         for server in run.needs:
             if not server.is_running:
                 raise Lost(f"{server.name} died")
         if watch.sees_the_end():
             return 1
-        if time.monotonic() > next_report:
-            next_report += _REPORT_S
-            watch.report()
-    print("stopping with a savepoint", flush=True)
-    print(f"stopped {run.job.end(savepoints, _STOPPING_S)}", flush=True)
+    say("stopping with a savepoint")
+    say(f"stopped {run.job.end(savepoints, _STOPPING_S)}")
     return 0
 
 
@@ -94,21 +90,12 @@ class _Watch:
         if state == "FAILED":
             raise Lost(f"Flink gave the job up: {why}")
         if state in ("FINISHED", "CANCELED"):
-            _say(f"the job was ended at Flink, not here; it is {state}")
+            warn(f"the job was ended at Flink, not here; it is {state}")
             return True
         self._say_once(f"Flink starts the job again: {why}" if why else "")
         return False
 
-    def report(self) -> None:
-        with suppress(Unreachable):
-            counts = self._run.job.counts()
-            print(", ".join(f"{count} {what}" for what, count in counts.items()), flush=True)
-
     def _say_once(self, trouble: str) -> None:
         if trouble and trouble != self._said:
-            _say(trouble)
+            warn(trouble)
         self._said = trouble
-
-
-def _say(text: str) -> None:
-    print(f"revision-scores stream: {text}", file=sys.stderr, flush=True)

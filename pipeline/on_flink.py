@@ -17,6 +17,7 @@ from apache_beam.runners.runner import PipelineResult, PipelineState
 from pipeline import beam_options, flink_settings
 from pipeline.flink import ExpansionService, JobServer, WorkerPool
 from pipeline.flink_jobs import FlinkJob, FlinkRest, Unreachable
+from pipeline.health import flink_address
 from pipeline.servers import Server, free_port, started
 from pipeline.signals import end_if_told_to_stop
 from pipeline.snapshots import Snapshots
@@ -59,6 +60,7 @@ class EmbeddedFlink:
             of_flink = flink_settings.beam_options(server.address, workers.address, name)
             job = _submit(name, build, [*of_flink, *options], server, expansion, rest)
             expansion.stop()
+            flink_address.note(self.state, rest.address)
             yield Run(job, [server, workers])
 
 
@@ -87,6 +89,7 @@ class FlinkCluster:
             if newest := snapshots.newest():
                 of_flink.append(f"--savepoint_path={newest.as_uri()}")
             job = _submit(name, build, [*of_flink, *options], server, expansion, rest)
+        flink_address.note(self.state, self.address)
         yield Run(job, [])
 
 

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
+from pipeline.operator_log import LEVELS
+
 CHECKOUT = Path(__file__).parent.parent
 _MODELS = Path(__file__).parent / "models.yaml"
 _ALLOWLIST = Path(__file__).parent / "event_sanitized_allowlist.yaml"
@@ -112,6 +114,14 @@ def _of_streaming() -> Parser:
     return options
 
 
+def _of_log() -> Parser:
+    """Common to what an init system keeps up."""
+    options = Parser(add_help=False, allow_abbrev=False)
+    options.add_argument("--log-format", choices=["text", "json"], default="text", help="of what it says: text, or JSON lines with ECS fields (default: text)")
+    options.add_argument("--log-level", choices=list(LEVELS), default="info", help="the least that it says (default: info)")
+    return options
+
+
 def _of_exports() -> Parser:
     """Common to what reads events in files."""
     options = Parser(add_help=False, allow_abbrev=False)
@@ -124,13 +134,13 @@ def _of_exports() -> Parser:
 def _streams(command: _Command) -> None:
     command(
         "stream",
-        [_of_models(), _of_some(), _of_kafka(), _of_streaming()],
+        [_of_models(), _of_some(), _of_kafka(), _of_streaming(), _of_log()],
         "score events as they come, from Kafka to Kafka, on Flink",
         "stream --kafka broker:9092 --lift-wing http://127.0.0.1:8080",
     )
     command(
         "check",
-        [_of_models(), _of_some(), _of_kafka(), _of_streaming()],
+        [_of_models(), _of_some(), _of_kafka(), _of_streaming(), _of_log()],
         "look at all that a run of `stream` with the same options needs, and say what is wrong",
         "check --kafka broker:9092 --lift-wing http://127.0.0.1:8080",
     )
@@ -148,7 +158,7 @@ def _streams(command: _Command) -> None:
 
     watched = command(
         "watch",
-        [_of_models(), _of_some(), _of_kafka()],
+        [_of_models(), _of_some(), _of_kafka(), _of_log()],
         "show on a page what a stream does, while it happens",
         "watch --kafka broker:9092 --flink jobmanager:8081 --port 8080",
     )

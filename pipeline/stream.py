@@ -12,14 +12,17 @@ from pathlib import Path
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipeline import state_folder
+from pipeline import operator_log, state_folder
 from pipeline.component_ids import LabelIds
 from pipeline.eventgates import eventgates
 from pipeline.flink_jobs import FlinkRest
 from pipeline.graph import score_revisions
+from pipeline.health.kafka_facts import KafkaLook
+from pipeline.health.observer import Observer
 from pipeline.kafka_settings import Kafka, input_topics, output_topics
 from pipeline.kept_running import keep_running
 from pipeline.on_flink import Build, EmbeddedFlink, FlinkCluster, Lost, write_job
+from pipeline.operator_log import formatter, say
 from pipeline.servers import ServerError, free_port
 from pipeline.signals import stop_on_signals
 from pipeline.snapshots import Snapshots
@@ -33,9 +36,17 @@ from transforms.models import Configuration
 from transforms.retry_deliveries import RetryDeliveries
 from transforms.wait_in_state import InState
 
+_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
+_CHATTER = (  # of Beam: how it reads our type hints, and that it passes over options which the job server takes
+    "apache_beam.typehints.native_type_compatibility",
+    "apache_beam.options.pipeline_options",
+    "apache_beam.transforms.core",
+)
+
 
 def run(configuration: Configuration, arguments: argparse.Namespace, options: list[str]) -> int:
     """Streams until SIGTERM or Ctrl-C. Gives 1 when Flink does not take the job, or somebody ends it there."""
+    operator_log.configure("stream", arguments.log_format, arguments.log_level)
     check_use(arguments, options)
     if arguments.flink:
         FlinkRest(arguments.flink).check_answers()
@@ -55,8 +66,9 @@ def run(configuration: Configuration, arguments: argparse.Namespace, options: li
     where = f"Flink at {arguments.flink or f'127.0.0.1:{port}'}, state and logs in {state}"
     ready = f"reading {', '.join(topics)} of {arguments.kafka}, asking {configuration.lift_wing.url}; {where}"
     with state_folder.alone(state):
-        _log_to(state / "driver.log")
-        print(f"{'handing the job to' if arguments.flink else 'starting'} {where}", flush=True)
+        _log_to(state / "driver.log", arguments)
+        say(f"{'handing the job to' if arguments.flink else 'starting'} {where}")
+        Observer(state, arguments.group, configuration.models, KafkaLook(kafka, arguments.group, topics, written)).start(stop)
         return keep_running(partial(flink.running, arguments.group, build, options), stop, Snapshots(state).savepoints, ready)
 
 
@@ -83,7 +95,7 @@ def _sink(configuration: Configuration, kafka: Kafka, gates: Mapping[str, str] |
 def _write_job(arguments: argparse.Namespace, state: Path, build: Build, options: Sequence[str]) -> int:
     try:
         with state_folder.alone(state):
-            _log_to(state / "driver.log")
+            _log_to(state / "driver.log", arguments)
             write_job(arguments.job_jar.resolve(), state, arguments.workers, arguments.group, build, options)
     except (ServerError, FileNotFoundError, Lost) as error:
         raise WrongUse(str(error)) from error
@@ -108,9 +120,15 @@ def _build(
     return pipeline
 
 
-def _log_to(file: Path) -> None:
-    """Sends Beam's and Flink's chatter into a file of its own, and the complaints of their threads when they are stopped."""
-    logging.basicConfig(filename=file, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", force=True)
+def _log_to(file: Path, arguments: argparse.Namespace) -> None:
+    """Sends what Beam's client says into a file of its own, and the complaints of its threads when they are stopped."""
+    handler = logging.FileHandler(file)
+    handler.setFormatter(formatter("json", "stream") if arguments.log_format == "json" else logging.Formatter(_FORMAT))
+    logging.basicConfig(handlers=[handler], level=arguments.log_level.upper(), force=True)
+    logging.raiseExceptions = False  # a disk that is full is told by the observer, not by a traceback for each line
+    if arguments.log_level != "debug":
+        for name in _CHATTER:
+            logging.getLogger(name).setLevel(logging.ERROR)
     threading.excepthook = lambda trouble: logging.getLogger(__name__).info(
         "thread %s ended", trouble.thread, exc_info=(trouble.exc_type, trouble.exc_value or trouble.exc_type(), trouble.exc_traceback)
     )

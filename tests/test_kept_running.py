@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.flink_jobs import FlinkJob, FlinkRest, innermost_cause
+from pipeline.flink_jobs import FlinkJob, FlinkRest
 from pipeline.kept_running import keep_running
 from pipeline.on_flink import Lost, Run
 from pipeline.servers import ServerError
@@ -153,16 +153,3 @@ def test_nobody_there_is_no_savepoint(job_manager: Callable[..., JobManager], tm
     manager.close()
     said = FlinkJob(manager.rest, "7").end(tmp_path / "savepoints", 0.5)
     assert said == f"without a savepoint (no JobManager answers at {manager.rest.address}); a new run goes on from the last checkpoint"
-
-
-@pytest.mark.parametrize(
-    ("trace", "cause"),
-    [
-        ("java.lang.RuntimeException: x\n\tat y\nCaused by: java.io.IOException: no: room\n\tat z\n", "no: room"),
-        ("java.lang.OutOfMemoryError", "java.lang.OutOfMemoryError"),
-        ("plain words: here", "plain words: here"),
-        ("", "?"),
-    ],
-)
-def test_the_innermost_cause_is_told(trace: str, cause: str) -> None:
-    assert innermost_cause(trace) == cause

@@ -65,7 +65,7 @@ class LiftWing:
         self._awake = False
         self._lanes: dict[str, Lane] = {}
         self._ready: deque[Lane] = deque()  # lanes with calls to start, in turn
-        self._open: set[Call] = set()  # asked and not answered
+        self._open: dict[Call, None] = {}  # asked and not answered, in order
         self._in_flight = 0
         self._rate = CallRate(settings.calls_per_s)
         self._resting = False
@@ -76,7 +76,7 @@ class LiftWing:
         place is for those."""
         call = Call(endpoint, request, done, late)
         with self._lock:
-            self._open.add(call)
+            self._open[call] = None
             self._new.append(call)
             if self._awake:
                 return
@@ -174,7 +174,7 @@ class LiftWing:
         for call, lane in zip(taken, lanes, strict=True):
             lane.add(call)
             self._list(lane)
-        for lane in set(lanes):
+        for lane in dict.fromkeys(lanes):
             if lane.limit.is_broken and not lane.listed:
                 self._send_away(lane)
         self._start()
@@ -279,7 +279,7 @@ class LiftWing:
         with self._lock:
             if call not in self._open:  # a fault answered it before
                 return
-            self._open.remove(call)
+            del self._open[call]
         call.done(Answer(result, seconds))
 
 

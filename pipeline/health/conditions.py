@@ -1,0 +1,252 @@
+"""What is wrong with a stream, a sentence each, by what Flink, Kafka and the disk tell of it."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from pipeline.disk import Room
+from pipeline.health.flink_facts import FlinkFacts
+from pipeline.health.kafka_facts import KafkaFacts
+
+STOPPED, ILL = "stopped", "ill"  # nothing goes on; a part of it
+
+_MINUTE_S, _HALF_A_MINUTE_S = 60.0, 30.0
+_SILENT_S, _SILENT_CALLS = 12.0, 3
+_NO_CHECKPOINT_S = 120.0
+_LOOP, _LOOP_S = 3, 600.0
+_FAILING, _FAILURES = 0.05, 2
+_FAR_BEHIND, _CAUGHT_UP = 1_000, 500
+_GRACE_S = 60.0  # of a job that has just been started, for its first checkpoint and its processes
+_STEPS_THAT_FAIL = ("ReadEvents", "SelectModels", "BuildRevisionScore", "WritePerModel")
+_CAUSES = {"timeout": "time out", "connection": "do not answer", "401": "answer 401: they do not let us in", "403": "answer 403: they do not let us in"}
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All that is known at a time, seconds since the epoch. None: nobody looked."""
+
+    at: float
+    flink: FlinkFacts | None = None
+    kafka: KafkaFacts | None = None
+    room: Room | None = None
+
+
+@dataclass(frozen=True)
+class Condition:
+    """Something that is wrong, and the same for as long as its `key` is.
+
+    `of`: models it is about; none when it is about the whole stream.
+    """
+
+    key: tuple[str, ...]
+    severity: str
+    text: str
+    over: str  # what is said when it is over
+    of: frozenset[str] = field(default_factory=frozenset)
+
+
+class Diagnosis:
+    """Finds the conditions of a stream with these models, out of its facts over a minute."""
+
+    def __init__(self, models: Collection[str]) -> None:
+        self._models = sorted(models)
+        self._history: deque[Facts] = deque()
+        self._returned: dict[str, float] = {}  # by model, when a call last came back
+        self._is_behind = False
+
+    def of(self, facts: Facts) -> list[Condition]:
+        """The gravest first."""
+        if facts.flink and self._history and self._history[-1].flink and self._history[-1].flink.job_id != facts.flink.job_id:
+            self._history.clear()  # another job counts from nothing
+            self._returned.clear()
+        self._history.append(facts)
+        while self._history[0].at < facts.at - _MINUTE_S:
+            self._history.popleft()
+        found = [*self._of_kafka(facts), *self._of_flink(facts), *self._of_models(facts), *self._of_sink(facts), *self._of_room(facts)]
+        return sorted(found, key=lambda condition: condition.severity != STOPPED)
+
+    def _of_kafka(self, facts: Facts) -> Iterator[Condition]:
+        kafka = facts.kafka
+        if kafka is None:
+            return
+        if kafka.trouble:
+            yield Condition(("kafka",), STOPPED, f"Kafka is away: {kafka.trouble}; the stream waits for it", "Kafka answers again")
+            return
+        for topic in kafka.missing:
+            yield Condition(("topic", topic), ILL, f"the broker has no topic {topic}; what goes there waits", f"the broker has the topic {topic} again")
+        behind, before = kafka.behind, self._behind_before(facts.at)
+        if self._is_behind:
+            self._is_behind = behind >= _CAUGHT_UP and (before is None or behind >= 0.9 * before)
+        else:
+            self._is_behind = behind >= _FAR_BEHIND and before is not None and behind >= before
+        if self._is_behind:
+            worst = max(kafka.lag, key=lambda place: kafka.lag[place])
+            where = f"{kafka.lag[worst]:,} of them in {worst.topic}/{worst.number}"
+            yield Condition(("lag",), ILL, f"the stream is {behind:,} events behind and does not catch up, {where}", "the stream catches up")
+
+    def _behind_before(self, now: float) -> int | None:
+        """Half a minute ago."""
+        old = [each for each in self._history if each.at <= now - _HALF_A_MINUTE_S and each.kafka and not each.kafka.trouble]
+        return old[-1].kafka.behind if old and old[-1].kafka else None
+
+    def _of_flink(self, facts: Facts) -> Iterator[Condition]:
+        flink = facts.flink
+        if flink is None:
+            return
+        if flink.trouble:
+            yield Condition(("flink",), STOPPED, f"{flink.trouble}; nothing is scored until then", "Flink runs the job")
+            return
+        if flink.task_managers == 0:
+            yield Condition(
+                ("task managers",), STOPPED, "Flink has no TaskManager, and waits for one; nothing is scored until then", "Flink has a TaskManager again"
+            )
+        elif flink.state in ("RESTARTING", "FAILING", "FAILED"):
+            yield Condition(("restart", flink.why), STOPPED, f"Flink starts the job again: {flink.why or 'it does not say why'}", "the job runs again")
+        elif flink.state not in ("RUNNING", "INITIALIZING", "CREATED"):
+            yield Condition(("state", flink.state), STOPPED, f"the job is {flink.state}", "the job runs again")
+        if self._restarts(flink, facts.at) >= _LOOP:
+            text = f"the job restarts again and again, {flink.restarts} times or more in ten minutes, last because: {flink.why}"
+            yield Condition(("loop",), STOPPED, text, "the job has not restarted for ten minutes")
+        since = max(flink.last_checkpoint or 0.0, flink.started_at)
+        if flink.task_managers and facts.at - since > _NO_CHECKPOINT_S:
+            yield Condition(("checkpoint",), ILL, f"no checkpoint was completed for {duration(facts.at - since)}", "a checkpoint was completed")
+        if lost := self._grown("ReadEvents_lost_expired"):
+            yield Condition(("lost",), ILL, f"{lost:,} events are lost, as Kafka had removed them before they were read", "no more events are lost")
+        unforeseen = sum(self._grown(name) for name in flink.metrics if name.endswith("_unforeseen"))
+        if unforeseen:
+            text = f"{unforeseen:,} events met an exception that nobody foresaw, and are failures; the log of the TaskManager has its traceback"
+            yield Condition(("unforeseen",), ILL, text, "no more exceptions that nobody foresaw")
+
+    @staticmethod
+    def _restarts(flink: FlinkFacts, now: float) -> int:
+        return flink.restarts if now - flink.failed_at < _LOOP_S else 0
+
+    def _of_models(self, facts: Facts) -> Iterator[Condition]:
+        """What all models that are ill have in common is one condition."""
+        if facts.flink is None or facts.flink.trouble:
+            return
+        ill = {model: found for model in self._models if (found := self._of_model(model, facts))}
+        alike = Counter(found[:2] for found in ill.values())
+        busy = [model for model in self._models if self._grown(f"SelectModels_requests_{model}") or facts.flink.count(f"ScoreWithLiftWing_waiting_{model}")]
+        for (kind, cause), count in alike.items():
+            names = [model for model, found in ill.items() if found[:2] == (kind, cause)]
+            if count > 2 and count >= len(busy):
+                waiting = sum(facts.flink.count(f"ScoreWithLiftWing_{where}_{model}") for model in names for where in ("waiting", "in_flight"))
+                text = f"Lift Wing: all {count} models {_plural(kind, cause)}; {waiting:,} requests wait"
+                yield Condition(("models", kind, cause), STOPPED, text, f"Lift Wing: no longer all {count} models {_plural(kind, cause)}", frozenset(names))
+            else:
+                for name in names:
+                    yield Condition(("model", name, kind, cause), ILL, f"{name} {ill[name][2]}", f"{name} is well again", frozenset([name]))
+
+    def _of_model(self, model: str, facts: Facts) -> tuple[str, str, str] | None:
+        """Kind, cause and sentence of what is wrong with a model."""
+        flink = facts.flink
+        assert flink
+        waiting, in_flight = (flink.count(f"ScoreWithLiftWing_{name}_{model}") for name in ("waiting", "in_flight"))
+        cause = self._cause(model, facts)
+        if broken := flink.count(f"ScoreWithLiftWing_broken_{model}"):
+            endpoints, get = ("an endpoint", "gets") if broken == 1 else (f"{broken} endpoints", "get")
+            return "broken", cause, f"is broken: {endpoints} {_verb(cause, broken)}, and {get} a probe now and then; {waiting:,} requests wait, none is lost"
+        self._note_returned(model, facts)
+        silent = facts.at - self._returned.get(model, facts.at)
+        if in_flight >= _SILENT_CALLS and silent > _SILENT_S:
+            return "silent", "timeout", f"is silent: no answer for {duration(silent)}, {in_flight} calls are out"
+        failed, requests = self._grown(f"ScoreWithLiftWing_failures_{model}"), self._grown(f"SelectModels_requests_{model}")
+        if failed >= _FAILURES and failed > _FAILING * requests:
+            return "failing", cause, f"fails: {failed:,} requests of the last minute became failures ({cause or 'of different causes'})"
+        return None
+
+    def _note_returned(self, model: str, facts: Facts) -> None:
+        name = f"ScoreWithLiftWing_calls_{model}"
+        before = self._history[-2].flink if len(self._history) > 1 else None
+        flink = facts.flink
+        assert flink
+        idle = not flink.count(f"ScoreWithLiftWing_in_flight_{model}")
+        if before is None or idle or flink.count(name) != before.count(name) or model not in self._returned:
+            self._returned[model] = facts.at
+
+    def _cause(self, model: str, facts: Facts) -> str:
+        """By what most tries of the last minute ended without a score; of a model that gets but probes, ever."""
+        assert facts.flink
+        prefixes = tuple(f"ScoreWithLiftWing_{kind}_{model}_" for kind in ("retries", "failures"))
+        found: Counter[str] = Counter()
+        ever: Counter[str] = Counter()
+        for name in facts.flink.metrics:
+            if name.startswith(prefixes) and (cause := name.rpartition("_")[2]) and not self._is_of_longer_name(name, model):
+                found[cause] += self._grown(name)
+                ever[cause] += facts.flink.count(name)
+        most = (+found or +ever).most_common(1)
+        return most[0][0] if most else ""
+
+    def _is_of_longer_name(self, name: str, model: str) -> bool:
+        return any(other != model and other.startswith(f"{model}_") and f"_{other}_" in name for other in self._models)
+
+    def _of_sink(self, facts: Facts) -> Iterator[Condition]:
+        flink = facts.flink
+        if flink is None or flink.trouble:
+            return
+        for name, metric in flink.metrics.items():
+            if name.startswith("WritePerModel_waiting_deliveries_") and metric.total:
+                stream = name.removeprefix("WritePerModel_waiting_deliveries_")
+                text = f"the output stream {stream} is not taken: {round(metric.total):,} events wait for it, none is lost"
+                yield Condition(("stream", stream), ILL, text, f"the output stream {stream} is taken again")
+        if refused := self._grown("WritePerModel_failures"):
+            text = f"{refused:,} scores of the last minute were refused where they go, for good, and became failures"
+            yield Condition(("refused",), ILL, text, "no more scores are refused where they go")
+        scored, written = (
+            sum(self._grown(name) for name in flink.metrics if name.startswith(kind)) for kind in ("BuildRevisionScore_scores_", "WritePerModel_events_")
+        )
+        if scored and not written and self._history[0].at < facts.at - _HALF_A_MINUTE_S:
+            yield Condition(("written",), STOPPED, f"no score is written: {scored:,} wait for Kafka or EventGate", "scores are written again")
+
+    def _of_room(self, facts: Facts) -> Iterator[Condition]:
+        if facts.room and facts.room.is_nearly_full:
+            full = "full" if facts.room.is_too_small else "nearly full"
+            yield Condition(
+                ("room", full),
+                STOPPED if facts.room.is_too_small else ILL,
+                f"the disk of --state is {full}: {facts.room}",
+                "the disk of --state has room again",
+            )
+
+    def _grown(self, name: str) -> int:
+        """By how much a counter grew within the last minute; one that is new grew from nothing."""
+        of_flink = [each.flink for each in self._history if each.flink and not each.flink.trouble]
+        return max(0, of_flink[-1].count(name) - of_flink[0].count(name)) if of_flink else 0
+
+
+def counts(facts: FlinkFacts, models: Collection[str]) -> Mapping[str, int]:
+    """Of the job since it was last started: events that came (canary events are none), scores that were built, failures of any step."""
+    failures = {step: facts.count(f"{step}_failures") for step in _STEPS_THAT_FAIL}
+    of_models = sum(facts.count(f"ScoreWithLiftWing_failures_{model}") for model in models)
+    return {
+        "events": facts.count("ReadEvents_events") + failures["ReadEvents"],
+        "scores": sum(facts.count(f"BuildRevisionScore_scores_{model}") for model in models),
+        "failures": sum(failures.values()) + of_models,
+    }
+
+
+def duration(seconds: float) -> str:
+    """Such as: 0.34 s, 12 s, 3 min 5 s, 2 h 10 min."""
+    if seconds < 10:
+        return f"{seconds:.2g} s" if seconds >= 1 else f"{seconds:.2f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def _verb(cause: str, count: int) -> str:
+    text = _CAUSES.get(cause, f"answer {cause}" if cause else "give no sign of life")
+    if count > 1:
+        return text
+    first, _, rest = text.partition(" ")
+    return " ".join(filter(None, [{"do": "does", "give": "gives", "time": "times"}.get(first, f"{first}s"), rest])).replace("they do not", "it does not")
+
+
+def _plural(kind: str, cause: str) -> str:
+    return {"broken": "are broken, as their endpoints ", "silent": "are silent: their calls ", "failing": "fail, as their endpoints "}[kind] + _verb(cause, 2)

@@ -1,0 +1,26 @@
+"""Where the Flink of a stream is, noted beside its state: an embedded one is at another port with each start."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from pathlib import Path
+
+_NOTE = "flink.address"
+
+
+def note(state: Path, address: str) -> None:
+    """Writes HOST:PORT of the JobManager; without a place for it, whoever looks for Flink has to be told."""
+    with suppress(OSError):
+        new = state / f"{_NOTE}.new"
+        new.write_text(f"{address}\n", encoding="utf-8")
+        new.rename(state / _NOTE)
+
+
+def noted(state: Path) -> str:
+    """The address; nothing where none is noted."""
+    try:
+        text = (state / _NOTE).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
+    return text if re.fullmatch(r"[^\s/]+:\d+", text) else ""

@@ -1,0 +1,134 @@
+"""What a JobManager tells of a stream: the state of its job, TaskManagers, checkpoints, and what the steps count."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+from pipeline.flink_jobs import FlinkJob, FlinkRest, Unreachable
+from pipeline.health.causes import last_words
+
+_STEPS = ("ReadEvents", "SelectModels", "ScoreWithLiftWing", "BuildRevisionScore", "WritePerModel", "CombineScores", "WriteFailures")
+_NAMES_S = 10.0
+_LONGEST_QUERY = 3_000  # characters; the JobManager takes no line of more than 4,096
+_NOT_AS_EXPECTED = (ValueError, TypeError, KeyError, IndexError, AttributeError)  # what reading another server's answer raises
+
+
+class Metric(NamedTuple):
+    """Over all subtasks."""
+
+    total: float
+    most: float
+
+
+@dataclass(frozen=True)
+class FlinkFacts:
+    """`trouble` says why nothing else is known. Times are seconds since the epoch."""
+
+    trouble: str = ""
+    job_id: str = ""
+    state: str = ""
+    why: str = ""  # the last failure of the job, in a line
+    failed_at: float = 0.0
+    started_at: float = 0.0
+    restarts: int = 0  # that Flink remembers
+    task_managers: int = 0
+    last_checkpoint: float | None = None
+    failed_checkpoints: int = 0
+    metrics: Mapping[str, Metric] = field(default_factory=dict)  # by step and name, such as ReadEvents_events
+
+    def count(self, name: str) -> int:
+        """Of a counter, since the job was last started."""
+        return round(self.metrics[name].total) if name in self.metrics else 0
+
+
+class FlinkLook:
+    """Looks at the job of that name at a JobManager, again and again."""
+
+    def __init__(self, rest: FlinkRest, name: str) -> None:
+        self.rest, self._name = rest, name
+        self._names: dict[str, dict[str, str]] = {}  # by vertex, our name by Flink's
+        self._names_of, self._names_due = "", 0.0
+
+    def facts(self) -> FlinkFacts:
+        """What is so now; never raises."""
+        try:
+            jobs = self.rest.jobs(self._name)
+            if not jobs:
+                return FlinkFacts(f"Flink at {self.rest.address} runs no job called {self._name}")
+            return self._of(jobs[0])
+        except Unreachable as error:
+            return FlinkFacts(str(error))
+        except _NOT_AS_EXPECTED:
+            return FlinkFacts(f"what answers at {self.rest.address} does not answer as a JobManager")
+
+    def _of(self, job: FlinkJob) -> FlinkFacts:
+        told = self._get(f"/jobs/{job.job_id}")
+        checkpoints = self._get(f"/jobs/{job.job_id}/checkpoints")
+        failures = self._get(f"/jobs/{job.job_id}/exceptions?maxExceptions=3").get("exceptionHistory", {}).get("entries", [])
+        completed = (checkpoints.get("latest") or {}).get("completed") or {}
+        savepoint = (checkpoints.get("latest") or {}).get("savepoint") or {}
+        made = [each["latest_ack_timestamp"] / 1000 for each in (completed, savepoint) if each.get("latest_ack_timestamp")]
+        return FlinkFacts(
+            job_id=job.job_id,
+            state=_state_of(told),
+            why=last_words(failures[0]["stacktrace"]) if failures else "",
+            failed_at=failures[0]["timestamp"] / 1000 if failures else 0.0,
+            started_at=told["start-time"] / 1000,
+            restarts=len(failures),
+            task_managers=int(self._get("/overview")["taskmanagers"]),
+            last_checkpoint=max(made, default=None),
+            failed_checkpoints=int((checkpoints.get("counts") or {}).get("failed", 0)),
+            metrics=self._metrics(job, [vertex["id"] for vertex in told["vertices"]]),
+        )
+
+    def _metrics(self, job: FlinkJob, vertices: list[str]) -> Mapping[str, Metric]:
+        """Operators that are chained in one vertex share what Beam counts, so of the same name the most is all of it; vertices add up."""
+        if time.monotonic() >= self._names_due or job.job_id != self._names_of:
+            self._names = {vertex: names for vertex in vertices if (names := self._known(job, vertex))}
+            self._names_of, self._names_due = job.job_id, time.monotonic() + (_NAMES_S if self._names else 0.0)
+        found: dict[str, Metric] = {}
+        for vertex, names in self._names.items():
+            of_vertex: dict[str, Metric] = {}
+            for told in self._values(job, vertex, list(names)):
+                name, metric = names[told["id"]], Metric(float(told["sum"]), float(told["max"]))
+                of_vertex[name] = max(metric, of_vertex.get(name, metric))
+            for name, metric in of_vertex.items():
+                before = found.get(name, Metric(0.0, metric.most))
+                found[name] = Metric(before.total + metric.total, max(before.most, metric.most))
+        return found
+
+    def _known(self, job: FlinkJob, vertex: str) -> dict[str, str]:
+        ids = [str(metric["id"]) for metric in self._list(_path(job, vertex))]
+        return {each: name for each in ids if (name := each.rpartition(".")[2]).startswith(tuple(f"{step}_" for step in _STEPS))}
+
+    def _values(self, job: FlinkJob, vertex: str, names: list[str]) -> Iterator[Any]:
+        while names:
+            some = [quote(names.pop())]
+            while names and sum(map(len, some)) + 3 * len(some) + len(quote(names[-1])) < _LONGEST_QUERY:
+                some.append(quote(names.pop()))
+            yield from self._list(f"{_path(job, vertex)}?agg=sum,max&get={'%2C'.join(some)}")
+
+    def _list(self, path: str) -> list[Any]:
+        """Of a job that is just over there is none, but an object of errors."""
+        found = self.rest.ask("GET", path).json()
+        return found if isinstance(found, list) else []
+
+    def _get(self, path: str) -> dict[str, Any]:
+        found = self.rest.ask("GET", path).json()
+        return found if isinstance(found, dict) else {}
+
+
+def _state_of(told: Mapping[str, Any]) -> str:
+    """INITIALIZING while the job is called RUNNING but its tasks restore their state or wait for slots."""
+    state = str(told["state"])
+    counts = [vertex.get("tasks") or {} for vertex in told["vertices"]]
+    running = all(tasks.get("RUNNING", 0) == sum(tasks.values()) for tasks in counts)
+    return "INITIALIZING" if state == "RUNNING" and not running else state
+
+
+def _path(job: FlinkJob, vertex: str) -> str:
+    return f"/jobs/{job.job_id}/vertices/{vertex}/subtasks/metrics"

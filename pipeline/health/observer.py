@@ -1,0 +1,67 @@
+"""Looks at a running stream every few seconds, and tells its operator what changes, and once a minute what it has done."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Collection
+from pathlib import Path
+
+from pipeline import operator_log
+from pipeline.disk import Room, room_at
+from pipeline.flink_jobs import FlinkRest
+from pipeline.health import flink_address
+from pipeline.health.changes import Changes
+from pipeline.health.conditions import Diagnosis, Facts, counts
+from pipeline.health.flink_facts import FlinkLook
+from pipeline.health.kafka_facts import KafkaLook
+
+_LOOK_S, _REPORT_S = 3.0, 60.0
+
+
+class Observer:
+    """Looks at the job called `group` whose state is in `state`, from when it first runs until `stop` is set, in a thread of its own.
+
+    Nothing that happens to it ends the stream.
+    """
+
+    def __init__(self, state: Path, group: str, models: Collection[str], kafka: KafkaLook) -> None:
+        self._state, self._group, self._models, self._kafka = state, group, models, kafka
+        self._look: FlinkLook | None = None
+        self._diagnosis, self._changes = Diagnosis(models), Changes(operator_log.warn)
+        self._has_run = False
+        self._next_report = 0.0
+
+    def start(self, stop: threading.Event) -> None:
+        threading.Thread(target=self._keep_looking, args=(stop,), name="observer", daemon=True).start()
+
+    def _keep_looking(self, stop: threading.Event) -> None:
+        while not stop.wait(_LOOK_S):
+            try:
+                self._tell(self._facts(), stop)
+            except Exception as error:  # whatever it is, the stream is more important than what is said of it
+                operator_log.warn(f"how the stream is cannot be told: {type(error).__name__}: {error}")
+
+    def _facts(self) -> Facts:
+        address = flink_address.noted(self._state)
+        if address and (self._look is None or self._look.rest.address != address):
+            self._look = FlinkLook(FlinkRest(address), self._group)
+        flink = self._look.facts() if self._look else None
+        return Facts(time.time(), flink, self._kafka.facts() if self._has_run else None, _room(self._state))
+
+    def _tell(self, facts: Facts, stop: threading.Event) -> None:
+        if facts.flink and not facts.flink.trouble and not self._has_run:
+            self._has_run, self._next_report = True, facts.at + _REPORT_S
+        if not self._has_run or stop.is_set():
+            return
+        self._changes.note(self._diagnosis.of(facts), facts.at)
+        if facts.at >= self._next_report and facts.flink and not facts.flink.trouble:
+            self._next_report = facts.at + _REPORT_S
+            operator_log.say(", ".join(f"{count} {what}" for what, count in counts(facts.flink, self._models).items()))
+
+
+def _room(state: Path) -> Room | None:
+    try:
+        return room_at(state)
+    except OSError:
+        return None

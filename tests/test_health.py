@@ -1,0 +1,213 @@
+"""What is said of a stream that is not well: by what Flink, Kafka and the disk tell of it, in which words, and how often."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pipeline import operator_log
+from pipeline.disk import Room
+from pipeline.health import flink_address
+from pipeline.health.causes import last_words
+from pipeline.health.changes import Changes
+from pipeline.health.conditions import Condition, Diagnosis, Facts, counts
+from pipeline.health.flink_facts import FlinkFacts, Metric
+from pipeline.health.kafka_facts import KafkaFacts, Partition
+
+NOW = 1_700_000_000.0
+MODELS = ("damaging", "goodfaith", "articletopic")
+WELL = FlinkFacts(job_id="7", state="RUNNING", started_at=NOW - 1000, task_managers=1, last_checkpoint=NOW + 1000)
+
+
+def with_metrics(**metrics: float) -> FlinkFacts:
+    return replace(WELL, metrics={name: Metric(value, value) for name, value in metrics.items()})
+
+
+def said(*looks: Facts, models: tuple[str, ...] = MODELS) -> list[str]:
+    """Of the last of several looks."""
+    diagnosis = Diagnosis(models)
+    return [condition.text for condition in [diagnosis.of(facts) for facts in looks][-1]]
+
+
+def of_flink(**metrics: float) -> Facts:
+    return Facts(NOW, with_metrics(**metrics))
+
+
+IN_PYTHON = """\
+java.lang.RuntimeException: Failed to finish remote bundle
+\tat x
+Caused by: java.lang.RuntimeException: Error received from SDK harness for instruction 5: Traceback (most recent call last):
+  File "apache_beam/runners/common.py", line 1, in x
+ValueError: inner
+
+During handling of the above exception, another exception occurred:
+
+Traceback (most recent call last):
+  File "a.py", line 3
+transforms.sink.Refused: EventGate refuses \x1b[31mx [while running 'x']
+
+\tat java.base/java.util
+"""
+
+
+@pytest.mark.parametrize(
+    ("trace", "cause"),
+    [
+        ("java.lang.RuntimeException: x\n\tat y\nCaused by: java.io.IOException: no: room\n\tat z\n", "no: room"),
+        ("java.lang.OutOfMemoryError", "java.lang.OutOfMemoryError"),
+        ("plain words: here", "plain words: here"),
+        ("", "?"),
+        (IN_PYTHON, "transforms.sink.Refused: EventGate refuses  [31mx"),
+        ("java.lang.RuntimeException: Traceback (most recent call last):", "?"),
+        ("a.b.C: x\nCaused by: java.io.IOException: Multiplexer hanging up", "a Python worker process died (Multiplexer hanging up)"),
+        ("a.b.C: Could not acquire the minimum required resources.", "no TaskManager has a free slot (Could not acquire the minimum required resources.)"),
+    ],
+)
+def test_of_a_trace_the_last_words_are_told(trace: str, cause: str) -> None:
+    assert last_words(trace) == cause
+
+
+BROKEN = {"ScoreWithLiftWing_broken_damaging": 1, "ScoreWithLiftWing_waiting_damaging": 458, "ScoreWithLiftWing_retries_damaging_503": 7}
+ALL_BROKEN = {
+    f"ScoreWithLiftWing_{name}_{model}": value for model in MODELS for name, value in {"broken": 1, "waiting": 10, "retries_timeout_of": 0}.items()
+} | {f"ScoreWithLiftWing_retries_{model}_timeout": 5 for model in MODELS}
+
+
+@pytest.mark.parametrize(
+    ("facts", "texts"),
+    [
+        (Facts(NOW, WELL, KafkaFacts(lag={Partition("a", 0): 900}), Room(Path("/s"), 9**12, 9**12, 0, 0)), []),
+        (Facts(NOW), []),
+        (of_flink(**BROKEN), ["damaging is broken: an endpoint answers 503, and gets a probe now and then; 458 requests wait, none is lost"]),
+        (of_flink(**ALL_BROKEN), ["Lift Wing: all 3 models are broken, as their endpoints time out; 30 requests wait"]),
+        (Facts(NOW, FlinkFacts("no JobManager answers at a:1")), ["no JobManager answers at a:1; nothing is scored until then"]),
+        (Facts(NOW, replace(WELL, task_managers=0)), ["Flink has no TaskManager, and waits for one; nothing is scored until then"]),
+        (Facts(NOW, replace(WELL, state="RESTARTING", why="x: y")), ["Flink starts the job again: x: y"]),
+        (Facts(NOW, replace(WELL, last_checkpoint=NOW - 185)), ["no checkpoint was completed for 3 min 5 s"]),
+        (Facts(NOW, replace(WELL, started_at=NOW - 60, last_checkpoint=None)), []),
+        (
+            Facts(NOW, replace(WELL, restarts=3, failed_at=NOW - 500, why="x")),
+            ["the job restarts again and again, 3 times or more in ten minutes, last because: x"],
+        ),
+        (Facts(NOW, replace(WELL, restarts=3, failed_at=NOW - 700, why="x")), []),
+        (Facts(NOW, WELL, KafkaFacts("no broker answers at b:1 (x)")), ["Kafka is away: no broker answers at b:1 (x); the stream waits for it"]),
+        (Facts(NOW, WELL, KafkaFacts(missing=["eqiad.a"])), ["the broker has no topic eqiad.a; what goes there waits"]),
+        (of_flink(WritePerModel_waiting_deliveries_a_b=12), ["the output stream a_b is not taken: 12 events wait for it, none is lost"]),
+        (
+            Facts(NOW, WELL, None, Room(Path("/s"), 2 * 10**8, 10**11, 0, 0)),
+            ["the disk of --state is nearly full: 200.0 MB of 100.0 GB are free at /s"],
+        ),
+        (Facts(NOW, WELL, None, Room(Path("/s"), 0, 10**9, 0, 0)), ["the disk of --state is full: 0.0 MB of 1.0 GB are free at /s"]),
+    ],
+)
+def test_what_is_wrong_now_is_a_sentence(facts: Facts, texts: list[str]) -> None:
+    assert said(facts) == texts
+
+
+def grown(first: Mapping[str, float], then: Mapping[str, float], seconds: float = 50) -> list[str]:
+    return said(Facts(NOW, with_metrics(**first)), Facts(NOW + seconds, with_metrics(**then)))
+
+
+def test_what_grows_within_a_minute_is_told() -> None:
+    requests = "SelectModels_requests_damaging"
+    failures = {"ScoreWithLiftWing_failures_damaging": 30, "ScoreWithLiftWing_failures_damaging_401": 30}
+    text = "damaging fails: 30 requests of the last minute became failures (401)"
+    assert grown({requests: 100}, {requests: 200, **failures}) == [text]
+    assert grown({requests: 100, **failures}, {requests: 200, **failures}) == []
+    assert grown({}, {"ReadEvents_lost_expired": 7}) == ["7 events are lost, as Kafka had removed them before they were read"]
+    unforeseen = "1 events met an exception that nobody foresaw, and are failures; the log of the TaskManager has its traceback"
+    assert grown({}, {"BuildRevisionScore_unforeseen": 1}) == [unforeseen]
+    stuck = "no score is written: 40 wait for Kafka or EventGate"
+    assert grown({"BuildRevisionScore_scores_damaging": 1}, {"BuildRevisionScore_scores_damaging": 41}) == [stuck]
+
+
+def test_a_model_that_hangs_is_silent_long_before_its_calls_time_out() -> None:
+    out = {"ScoreWithLiftWing_in_flight_damaging": 12, "ScoreWithLiftWing_calls_damaging": 100}
+    looks = [Facts(NOW + 3 * number, with_metrics(**out)) for number in range(6)]
+    assert said(*looks) == ["damaging is silent: no answer for 15 s, 12 calls are out"]
+    assert said(*looks[:4]) == []
+    assert said(*looks, Facts(NOW + 18, with_metrics(**{**out, "ScoreWithLiftWing_calls_damaging": 101}))) == []
+
+
+def test_a_stream_that_falls_behind_is_told_until_it_catches_up() -> None:
+    diagnosis = Diagnosis(MODELS)
+    found = []
+    for number, behind in enumerate([0, 900, 1500, 2000, 2500, 2400, 2300, 1500, 300]):
+        lag = {Partition("a", 0): behind - 50, Partition("b", 1): 50}
+        found.append([condition.text for condition in diagnosis.of(Facts(NOW + 15 * number, WELL, KafkaFacts(lag=lag)))])
+    text = "the stream is {} events behind and does not catch up, {} of them in a/0"
+    wanted = [text.format("1,500", "1,450"), text.format("2,000", "1,950"), text.format("2,500", "2,450"), text.format("2,400", "2,350")]
+    assert found == [[], [], [wanted[0]], [wanted[1]], [wanted[2]], [wanted[3]], [text.format("2,300", "2,250")], [], []]
+
+
+def test_another_job_counts_from_nothing() -> None:
+    first = Facts(NOW, with_metrics(ReadEvents_lost_expired=5))
+    again = Facts(NOW + 3, replace(with_metrics(ReadEvents_lost_expired=9), job_id="8"))
+    assert said(first, again) == []
+
+
+def test_each_condition_is_told_once_and_once_when_it_is_over() -> None:
+    told: list[str] = []
+    changes = Changes(told.append)
+
+    def note(at: float, *texts: str) -> None:
+        changes.note([Condition(("kafka",), "stopped", text, "Kafka answers again") for text in texts], NOW + at)
+
+    note(0, "Kafka is away: 1")
+    note(3, "Kafka is away: 2")
+    note(6)
+    note(9, "Kafka is away: 3")
+    note(70)
+    note(73)
+    assert told == ["Kafka is away: 1", "Kafka answers again, after 9 s"]
+
+
+def test_the_counts_are_of_each_element_once() -> None:
+    facts = with_metrics(
+        ReadEvents_events=1990,
+        ReadEvents_failures=10,
+        WritePerModel_events_damaging=1900,
+        BuildRevisionScore_scores_damaging=1900,
+        ScoreWithLiftWing_failures_damaging=90,
+        ScoreWithLiftWing_failures_damaging_400=90,
+        ScoreWithLiftWing_failures_damaging_loss=3,
+        ScoreWithLiftWing_retries_damaging_503=50,
+    )
+    assert counts(facts, ["damaging"]) == {"events": 2000, "scores": 1900, "failures": 100}
+
+
+def test_lines_are_printable_and_not_told_twice_a_minute() -> None:
+    clock = [0.0]
+    quiet = operator_log.NotTwiceAMinute(lambda: clock[0])
+    records = [logging.LogRecord("x", logging.WARNING, "", 1, text, None, None) for text in ("a", "a", "b")]
+    assert [bool(quiet.filter(record)) for record in records] == [True, False, True]
+    clock[0] = 61.0
+    assert quiet.filter(records[0])
+    assert operator_log.printable("a\x1b[31m\n\n b\x00\u202ec") == "a [31m b  c"
+
+
+def test_json_lines_have_the_fields_of_ecs(capsys: pytest.CaptureFixture[str]) -> None:
+    operator_log.configure("stream", "json", "info")
+    try:
+        operator_log.warn("Kafka \x1b is away")
+        operator_log.say("1 events")
+    finally:
+        operator_log.configure("stream", "text", "info")
+    out, err = (json.loads(text) for text in capsys.readouterr())
+    assert (err["message"], err["log.level"], err["service"]["name"]) == ("Kafka   is away", "warning", "revision-scores")
+    assert {"@timestamp", "ecs.version"} <= set(err)
+    assert out["message"] == "1 events"
+
+
+def test_the_address_of_flink_is_noted_and_a_strange_note_is_none(tmp_path: Path) -> None:
+    assert flink_address.noted(tmp_path) == ""
+    flink_address.note(tmp_path, "127.0.0.1:8081")
+    assert flink_address.noted(tmp_path) == "127.0.0.1:8081"
+    (tmp_path / "flink.address").write_bytes(b"\xff http://evil/")
+    assert flink_address.noted(tmp_path) == ""
+    flink_address.note(tmp_path / "nowhere", "a:1")
