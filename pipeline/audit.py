@@ -17,7 +17,7 @@ from pipeline.wrong_use import WrongUse
 from transforms.elements import Raw
 from transforms.event_files import InputFile, read_file
 from transforms.models import Configuration
-from transforms.read_events import NotAnEvent, event_in, is_canary
+from transforms.read_events import NotAnEvent, event_in, why_dropped
 from transforms.score_events import said_in, score_id
 from transforms.select_models import Selection
 from transforms.source_events import partition_of_event, rev_id_of, wiki_of
@@ -106,7 +106,7 @@ def _wanted(raw: Raw, selection: Selection, streams: Mapping[str, str]) -> Itera
     except NotAnEvent:  # regenerate says what is wrong with it
         return
     partition = raw.partition or partition_of_event(event, raw.datacenter)
-    if partition and not is_canary(event):
+    if partition and not why_dropped(event):
         for endpoint in selection.endpoints(event):
             yield Place(endpoint.model, wiki_of(event), partition), rev_id_of(event), score_id(event, streams[endpoint.model])
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 from transforms.elements import Event
 from transforms.event_files import InputFile, read_file
 from transforms.models import Configuration, Endpoint
-from transforms.read_events import NotAnEvent, event_in, is_canary
+from transforms.read_events import NotAnEvent, event_in, why_dropped
 from transforms.select_models import Done, Selection
 
 _BYTES_A_SCORE = {"parquet": 330, "avro": 400, "jsonl": 250}  # measured on the edits of the demo; titles and names differ by wiki
@@ -46,7 +46,7 @@ def _count(configuration: Configuration, files: Sequence[InputFile], done: Done 
             except NotAnEvent:
                 unreadable += 1
                 continue
-            if not is_canary(event.raw):
+            if not why_dropped(event.raw):
                 events += 1
                 for endpoint in selection.endpoints(event.raw):
                     if done and done(event, endpoint.model):

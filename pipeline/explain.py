@@ -15,7 +15,7 @@ import orjson
 from pipeline.wrong_use import WrongUse
 from transforms.elements import Raw
 from transforms.models import Configuration
-from transforms.read_events import NotAnEvent, event_in, is_canary, parse
+from transforms.read_events import NotAnEvent, event_in, parse, why_dropped
 from transforms.select_models import Selection, unknown_wiki
 from transforms.source_events import id_of, rev_id_of, wiki_of
 
@@ -60,12 +60,12 @@ def explanation(line: bytes, configuration: Configuration, selection: Selection)
 
 
 def _why_skipped(raw: Mapping[str, Any], selection: Selection, matches: bool) -> str | None:
-    if is_canary(raw):
-        return "canary event"
     try:
         event_in(Raw(raw, datacenter=""))
     except NotAnEvent as error:
         return str(error)
+    if dropped := why_dropped(raw):
+        return dropped
     if matches:
         return None
     return "no model wants it" if selection.knows(wiki_of(raw)) else unknown_wiki(wiki_of(raw))

@@ -48,7 +48,7 @@ def as_version_2(raw: Mapping[str, Any]) -> dict[str, Any]:
 def test_the_score_of_an_event_of_version_2() -> None:
     assert build(edit(), score=Score("0.5.1", True, {"false": 0.25, "true": 0.75})) == {
         "$schema": "/mediawiki/revision/score/3.0.0",
-        "dt": "2021-08-27T13:20:11Z",
+        "dt": "2021-08-27T13:20:10Z",
         "meta": {
             "stream": "mediawiki.revision-score-damaging",
             "id": "090f8e64-9989-5fdc-b6c6-19d4731760f7",
@@ -129,10 +129,10 @@ def test_what_the_event_lacks_the_score_lacks() -> None:
     assert build(edit(performer={"user_text": "A", "user_id": None, "is_temp": True}))["performer"] == {"user_text": "A"}
 
 
-def test_the_time_of_an_event_is_its_own_then_that_of_its_meta_then_that_of_its_revision() -> None:
-    assert build(edit(dt="2021-01-01T00:00:00Z"))["dt"] == "2021-01-01T00:00:00Z"
-    assert build(edit(dt=ABSENT, meta={"dt": "2021-01-02T00:00:00Z"}))["dt"] == "2021-01-02T00:00:00Z"
-    assert build(edit(dt=ABSENT, meta=ABSENT))["dt"] == "2021-08-27T13:20:10Z"
+def test_the_time_of_a_score_is_that_of_its_revision_then_that_of_its_event_then_that_of_its_meta() -> None:
+    assert build(edit(dt="2021-01-01T00:00:00Z"))["dt"] == build(edit(dt=ABSENT, meta=ABSENT))["dt"] == "2021-08-27T13:20:10Z"
+    assert build(edit(rev_timestamp=ABSENT, dt="2021-01-01T00:00:00Z"))["dt"] == "2021-01-01T00:00:00Z"
+    assert build(edit(rev_timestamp=ABSENT, dt=ABSENT, meta={"dt": "2021-01-02T00:00:00Z"}))["dt"] == "2021-01-02T00:00:00Z"
 
 
 # As ORES had it
@@ -203,16 +203,16 @@ def test_the_clock_says_utc_to_the_microsecond() -> None:
         ({"page_title": 7}, INVALID + "page_title must be string"),
         ({"page_id": 0}, INVALID + "page_id must be bigger than or equal to 1"),
         ({"page_is_redirect": "no"}, INVALID + "page_is_redirect must be boolean"),
-        ({"rev_timestamp": "yesterday"}, INVALID + "rev_timestamp must be date-time"),
+        ({"rev_timestamp": "yesterday"}, INVALID + "dt must be date-time"),
         ({"meta": "text"}, "meta must be an object, got 'text'"),
         ({"meta": []}, "meta must be an object, got []"),
         ({"performer": "Simurghistan"}, "performer must be an object, got 'Simurghistan'"),
         ({"performer": {"user_groups": "bot"}}, INVALID + "performer.user_groups must be array"),
         ({"meta": {"request_id": 7}}, INVALID + "meta.request_id must be string"),
-        ({"dt": 1630070411}, INVALID + "dt must be string"),
-        ({"dt": "2021-08-27"}, INVALID + "dt must be date-time"),
+        ({"rev_timestamp": 1630070411}, INVALID + "dt must be string"),
+        ({"rev_timestamp": "2021-08-27"}, INVALID + "dt must be date-time"),
         ({"dt": ABSENT, "meta": None, "rev_timestamp": None}, INVALID + "dt must be string"),
-        ({"dt": "0001-01-01T00:00:00+05:00"}, "dt must be a time, got '0001-01-01T00:00:00+05:00'"),
+        ({"rev_timestamp": "0001-01-01T00:00:00+05:00"}, "dt must be a time, got '0001-01-01T00:00:00+05:00'"),
     ],
 )
 def test_an_event_that_makes_no_valid_score_is_a_failure(shipped: Configuration, changes: dict[str, Any], problem: str) -> None:

@@ -44,7 +44,7 @@ def test_scores_and_errors_of_a_revision_are_one_event(version: str) -> None:
         "goodfaith": {"model_name": "goodfaith", "model_version": "unknown", "type": "ScoreWithLiftWing", "message": "404: gone"},
     }
     assert (event["meta"]["stream"], event["meta"]["request_id"]) == ("mediawiki.revision-score", source["meta"]["request_id"])
-    assert (event.get("dt"), event["meta"]["dt"]) == ((None, source["dt"]) if version == "2.0.0" else (source["dt"], NOW))
+    assert (event.get("dt"), event["meta"]["dt"]) == ((None, source["rev_timestamp"]) if version == "2.0.0" else (source["rev_timestamp"], NOW))
 
 
 def test_what_is_empty_is_left_out_and_a_score_counts_more_than_a_failure() -> None:

@@ -14,7 +14,8 @@ from apache_beam.testing.util import assert_that, equal_to
 from conftest import ABSENT, edit
 
 from transforms.elements import Event, Failure, Raw
-from transforms.read_events import NotAnEvent, ReadEvents, check, event_in, is_canary, parse
+from transforms.read_events import NotAnEvent, ReadEvents, check, event_in, is_canary, parse, why_dropped
+from transforms.source_events import PAGE_CHANGE, REVISION_CREATE, rev_id_of, source_of, wiki_of
 
 EXPECTED = "expected /mediawiki/revision/create/1.x or 2.x, or /mediawiki/page/change/1.x"
 PARTITION = "datacenter=codfw/year=2021/month=8/day=27/hour=13"
@@ -35,8 +36,11 @@ NOT_EVENTS: list[tuple[Any, str]] = [
     (b'"text"', "expected a JSON object, got str"),
     (b"7", "expected a JSON object, got int"),
     ({}, f"no $schema; {EXPECTED}"),
-    (edit(**{"$schema": ABSENT}), f"no $schema; {EXPECTED}"),
-    (edit(**{"$schema": None}), f"no $schema; {EXPECTED}"),
+    (edit(**{"$schema": ABSENT, "meta": ABSENT}), f"no $schema; {EXPECTED}"),
+    (edit(**{"$schema": None, "meta": {"schema_uri": "mediawiki/revision/score/1", "stream": "mediawiki.revision-create"}}), f"no $schema; {EXPECTED}"),
+    (edit(**{"$schema": ABSENT, "meta": {"stream": "mediawiki.revision-tags-change"}}), f"no $schema; {EXPECTED}"),
+    (edit(**{"$schema": ABSENT, "meta": {"schema_uri": 7, "topic": ["mediawiki.revision-create"]}}), f"no $schema; {EXPECTED}"),
+    (edit(**{"$schema": ABSENT, "dt": ABSENT, "rev_timestamp": ABSENT, "meta": {"topic": "mediawiki.revision-create"}}), f"no $schema; {EXPECTED}"),
     (edit(**{"$schema": 7}), f"unknown $schema 7; {EXPECTED}"),
     (edit(**{"$schema": "/mediawiki/page/change/2.0.0"}), f"unknown $schema '/mediawiki/page/change/2.0.0'; {EXPECTED}"),
     (edit(**{"$schema": "/mediawiki/revision/create/3.0.0"}), f"unknown $schema '/mediawiki/revision/create/3.0.0'; {EXPECTED}"),
@@ -91,6 +95,62 @@ def test_every_first_and_second_version_is_an_event(version: str) -> None:
     assert event_in(Raw(orjson.dumps(event), "eqiad")) == event
 
 
+HISTORY = {"$schema": ABSENT, "dt": ABSENT}
+
+
+@pytest.mark.parametrize(
+    "meta",
+    [
+        {"schema_uri": "mediawiki/revision/create/1", "topic": "mediawiki.revision-create", "dt": "2017-03-01T00:00:00+00:00"},
+        {"schema_uri": "mediawiki/revision/create/3", "stream": "mediawiki.revision-create"},
+        {"schema_uri": None, "topic": "mediawiki.revision_create"},
+        {"topic": "eqiad.mediawiki.revision-create"},
+    ],
+)
+def test_a_revision_create_of_before_2019_is_an_event(meta: dict[str, Any]) -> None:
+    event = edit(**HISTORY, meta=meta)
+    assert event_in(Raw(orjson.dumps(event), "eqiad")) == event
+    assert (source_of(event), wiki_of(event), rev_id_of(event)) == (REVISION_CREATE, "enwiki", 1040920135)
+
+
+def test_the_schema_decides_which_kind_an_event_is() -> None:
+    """Whatever fields it has beside those of its kind."""
+    created = edit(wiki_id=["frwiki"], revision=7)
+    changed = page_change(database=["frwiki"], rev_id="7")
+    for event in (created, changed):
+        assert event_in(Raw(orjson.dumps(event), "eqiad")) == event
+    assert (source_of(created), wiki_of(created), rev_id_of(created)) == (REVISION_CREATE, "enwiki", 1040920135)
+    assert (source_of(changed), wiki_of(changed), rev_id_of(changed)) == (PAGE_CHANGE, "enwiki", 7)
+    assert (source_of({"wiki_id": "enwiki"}), source_of({"wiki_id": "enwiki", "database": "enwiki"})) == (PAGE_CHANGE, REVISION_CREATE)
+
+
+def page_change(**fields: Any) -> dict[str, Any]:
+    return {"$schema": "/mediawiki/page/change/1.3.0", "meta": {"stream": "s"}, "wiki_id": "enwiki", "revision": {"rev_id": 7}, **fields}
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        (rb"cut in an emoji \ud83d", "cut in an emoji \ufffd"),
+        (rb"\udc00\ud800\ud83d\ude00\\ud800", "\ufffd\ufffd\U0001f600\\ud800"),
+        (b"latin \xe9, cesu \xed\xa0\x80", "latin \ufffd, cesu \ufffd\ufffd\ufffd"),
+    ],
+)
+def test_letters_that_are_none_cost_no_event(text: bytes, read: str) -> None:
+    """As JSON.parse and Buffer.toString of Node.js take them."""
+    text = orjson.dumps(edit(comment="HERE")).replace(b"HERE", text)
+    assert event_in(Raw(text, "eqiad")) == edit(comment=read)
+
+
+@pytest.mark.parametrize("meta", [ABSENT, None, [], {"id": "x"}, {"stream": None}, {"stream": 7}])
+def test_what_says_no_stream_is_dropped_and_no_failure(meta: Any) -> None:
+    assert why_dropped(event_in(Raw(orjson.dumps(edit(meta=meta)), "eqiad"))) == "no meta.stream"
+
+
+def test_what_is_no_canary_and_says_its_stream_is_not_dropped() -> None:
+    assert [why_dropped(raw) for raw in (edit(), canary(), page_change())] == [None, "canary event", None]
+
+
 @pytest.mark.parametrize("rev_id", [0, 1, 2**53 - 1])
 def test_every_revision_of_the_schema_is_an_event(rev_id: int) -> None:
     check(edit(rev_id=rev_id))
@@ -140,6 +200,7 @@ def test_what_a_source_could_not_read_is_told_in_its_own_words() -> None:
 def test_the_step_gives_each_element_its_fate() -> None:
     found = [Raw(orjson.dumps(edit(rev_id=1)), "eqiad"), Raw(edit(rev_id=2), "codfw", PARTITION), Raw(orjson.dumps(canary()), "eqiad"), Raw(canary(), "codfw")]
     found += [Raw(data, "codfw", PARTITION) for data, _ in NOT_EVENTS]
+    found.append(Raw(edit(meta={"id": "x"}), "eqiad"))
     found += [Raw(b"in/x.jsonl", "eqiad", problem="in/x.jsonl: cannot be read after 3 events: it broke off")]
     p = TestPipeline(FnApiRunner())
     read = p | ReadEvents(beam.Create(found))
@@ -150,4 +211,4 @@ def test_the_step_gives_each_element_its_fate() -> None:
     result = p.run()
     result.wait_until_finish()
     counted = {counter.key.metric.name: counter.committed for counter in result.metrics().query()["counters"] if counter.key.metric.namespace == "ReadEvents"}
-    assert counted == {"events": 2, "dropped_canary": 2, "failures": len(NOT_EVENTS) + 1}
+    assert counted == {"events": 2, "dropped_canary": 2, "dropped_no_stream": 1, "failures": len(NOT_EVENTS) + 1}

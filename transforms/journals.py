@@ -84,6 +84,8 @@ def place_of(event: OutputEvent) -> str:
     """The journal of an event: its partition, and below that its model."""
     model = event.request.model if event.request else event.failure.model if event.failure else None
     partition = event.partition
+    if partition is None and event.request:
+        partition = partition_of_event(event.request.event.raw, event.datacenter)
     if partition is None and event.failure:
         partition = _partition_of_original(event.failure.original, event.datacenter) or (_UNKNOWN_PLACE if event.failure.passing else None)
     return f"{partition or partition_at(event.datacenter, event.body['dt'])}/{model or _NO_MODEL}"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -14,9 +15,10 @@ from apache_beam.pvalue import TaggedOutput
 
 from transforms.elements import Event, Failure, Raw
 from transforms.json_text import loads
-from transforms.source_events import PAGE_CHANGE, rev_id_of, source_with
+from transforms.source_events import PAGE_CHANGE, REVISION_CREATE, is_of_history, rev_id_of, source_with, stream_of
 from transforms.unforeseen import Fused
 
+_LOGGER = logging.getLogger(__name__)
 _SCHEMAS_EXPECTED = "/mediawiki/revision/create/1.x or 2.x, or /mediawiki/page/change/1.x"
 _LARGEST_EVENT = 400_000  # bytes; what becomes of it must fit in the million that a Kafka broker takes by default. Real events have a few thousand.
 _DEEPEST = 200  # levels of lists and objects; orjson reads 1,024 and writes 254, and state and streams need some around an event
@@ -42,25 +44,36 @@ def parse(text: bytes | str) -> Mapping[str, Any]:
 
 
 def _is_deeper(value: Any, levels: int) -> bool:
-    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return bool(items) and (levels == 0 or any(_is_deeper(item, levels - 1) for item in items))
+    """Level by level, as a recursion of 200 would need most of Python's stack."""
+    level = [value]
+    for _ in range(levels):
+        level = [item for outer in level for item in (outer.values() if isinstance(outer, dict) else outer) if isinstance(item, dict | list)]
+        if not level:
+            return False
+    return True
 
 
 def check(raw: Mapping[str, Any]) -> None:
     """Raises NotAnEvent unless `raw` says what a score needs: its schema, its wiki, its revision. The rest is the output schema's to check."""
-    schema = raw.get("$schema")
-    if schema is None:
-        raise NotAnEvent(f"no $schema; expected {_SCHEMAS_EXPECTED}")
-    source = source_with(schema) if isinstance(schema, str) else None
-    if source is None:
-        raise NotAnEvent(f"unknown $schema {_shown(schema)}; expected {_SCHEMAS_EXPECTED}")
-    of_page_change = source == PAGE_CHANGE
+    of_page_change = _source(raw) == PAGE_CHANGE
     wiki = raw.get("wiki_id" if of_page_change else "database")
     if not isinstance(wiki, str) or not wiki:
         raise NotAnEvent(f"{'wiki_id' if of_page_change else 'database'}: expected the name of a wiki, got {_shown(wiki)}")
     rev_id = rev_id_of(raw)
     if type(rev_id) is not int or not 0 <= rev_id <= _LARGEST_INTEGER:
         raise NotAnEvent(f"{'revision.rev_id' if of_page_change else 'rev_id'}: expected a whole number, got {_shown(rev_id)}")
+
+
+def _source(raw: Mapping[str, Any]) -> str:
+    schema = raw.get("$schema")
+    if schema is None:
+        if is_of_history(raw):
+            return REVISION_CREATE
+        raise NotAnEvent(f"no $schema; expected {_SCHEMAS_EXPECTED}")
+    source = source_with(schema) if isinstance(schema, str) else None
+    if source is None:
+        raise NotAnEvent(f"unknown $schema {_shown(schema)}; expected {_SCHEMAS_EXPECTED}")
+    return source
 
 
 def _shown(value: object) -> str:
@@ -71,6 +84,15 @@ def is_canary(raw: Mapping[str, Any]) -> bool:
     """Whether the event is one of those that only show that the stream is alive."""
     meta = raw.get("meta")
     return isinstance(meta, dict) and meta.get("domain") == "canary"
+
+
+def why_dropped(raw: Mapping[str, Any]) -> str | None:
+    """Why an event is no edit to be scored and no failure either; None when it is one."""
+    if is_canary(raw):
+        return "canary event"
+    if stream_of(raw) is None:  # lib/base_executor.js of ChangeProp reads `meta.stream` of each message before any rule, and drops what has none
+        return "no meta.stream"
+    return None
 
 
 def event_in(element: Raw) -> Mapping[str, Any]:
@@ -107,6 +129,7 @@ class _CheckEventFn(beam.DoFn):
         self._holds = holds
         self._events = Metrics.counter("ReadEvents", "events")
         self._canaries = Metrics.counter("ReadEvents", "dropped_canary")
+        self._without_stream = Metrics.counter("ReadEvents", "dropped_no_stream")
         self._failures = Metrics.counter("ReadEvents", "failures")
 
     def setup(self) -> None:
@@ -128,6 +151,14 @@ class _CheckEventFn(beam.DoFn):
         else:
             if is_canary(raw):
                 self._canaries.inc()
+            elif why_dropped(raw):
+                self._without_stream.inc()
+                _say_once()
             else:
                 self._events.inc()
                 yield Event(raw, element.datacenter, element.partition, element.only)
+
+
+@cache
+def _say_once() -> None:
+    _LOGGER.warning("events without meta.stream are dropped, as ChangeProp does; the counter dropped_no_stream says how many")

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import schemas
 from transforms.elements import Score
-from transforms.source_events import PAGE_CHANGE, REVISION_CREATE, event_time, id_of, rev_id_of, wiki_of
+from transforms.source_events import PAGE_CHANGE, REVISION_CREATE, edit_time, id_of, rev_id_of, source_of, wiki_of
 
 _IDS = uuid.uuid5(uuid.NAMESPACE_URL, "https://github.com/wikimedia/schemas-event-primary" + schemas.REVISION_SCORE)
 
@@ -49,7 +49,7 @@ def revision_score(raw: Mapping[str, Any], model: str, stream: str, score: Score
 def common_fields(raw: Mapping[str, Any], schema: str, stream: str, now: str) -> dict[str, Any]:
     """What the events of all models say of a revision; `raw` is a source event or a score."""
     event = _begun(raw, schema, stream, now)
-    revision = raw if "rev_id" in raw else _as_revision(raw)
+    revision = raw if source_of(raw) == REVISION_CREATE else _as_revision(raw)
     event.update((name, _whole(revision[name])) for name in _COPIED if revision.get(name) is not None)
     performer = revision.get("performer")
     if performer is not None:
@@ -121,7 +121,7 @@ def _begun(raw: Mapping[str, Any], schema: str, stream: str, now: str) -> dict[s
     meta = raw.get("meta") or {}
     return {
         "$schema": schema,
-        "dt": event_time(raw),
+        "dt": edit_time(raw),
         "meta": {
             "stream": stream,
             "id": score_id(raw, stream),

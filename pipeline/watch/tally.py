@@ -15,7 +15,7 @@ from pipeline.watch.of_model import Key, OfModel
 from pipeline.watch.recent import RecentCounts
 from transforms.failures import alike, origin_of
 from transforms.models import Configuration
-from transforms.read_events import NotAnEvent, check, is_canary, parse
+from transforms.read_events import NotAnEvent, check, parse, why_dropped
 from transforms.score_events import in_words, said_in
 from transforms.select_models import Selection
 from transforms.source_events import rev_id_of, wiki_of
@@ -91,7 +91,7 @@ class Tally:
         self.events.add("event", at, now)
         try:
             raw = parse(value)
-            if is_canary(raw):
+            if why_dropped(raw):
                 return
             check(raw)
         except NotAnEvent:
