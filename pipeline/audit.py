@@ -71,7 +71,7 @@ def audit(configuration: Configuration, files: Sequence[InputFile], root: Path) 
     newest = {model: _newest_versions(root / schemas.table_name(stream), model) for model, stream in streams.items()}
     expected: Counter[Place] = Counter()
     holes: list[Hole] = []
-    for wanted in _by_partition(files, Selection(configuration.models), streams):
+    for wanted in _by_partition(files, Selection(configuration.models, configuration.wikis), streams):
         of_units: dict[tuple[str, str], dict[str, tuple[str, int]]] = {}
         for place, rev_id, name in wanted:
             of_units.setdefault((place.model, place.partition), {})[name] = place.wiki, rev_id

@@ -19,7 +19,7 @@ from pipeline.wrong_use import WrongUse
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _WITH_PIPELINE = ("stream", "replay", "regenerate", "live")
 _WITH_BEAM_OPTIONS = (*_WITH_PIPELINE, "check")
-_MODULES = {"models": "list_models", "watch": "watch.command"}  # where it is not the command's name
+_MODULES = {"models": "list_models", "wikis": "list_wikis", "watch": "watch.command"}  # where it is not the command's name
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -52,7 +52,9 @@ def _run(arguments: argparse.Namespace, beam_options: list[str]) -> int:
     if arguments.command == "check":
         checked: int = importlib.import_module("pipeline.check").run(arguments, beam_options)
         return checked
-    configuration = narrowed(load(arguments.models), arguments)
+    configuration = load(arguments.models)
+    if "only" in arguments:
+        configuration = narrowed(configuration, arguments)
     command = importlib.import_module(f"pipeline.{_MODULES.get(arguments.command, arguments.command)}")  # what the others need not load
     if runs_a_pipeline:
         _allow_many_sockets()

@@ -18,7 +18,7 @@ from transforms.models import ANY_WIKI, Configuration, Endpoint, LiftWingSetting
 from transforms.rules import EVENT_KINDS, RuleError, compile_rule
 from transforms.source_events import PAGE_CHANGE, REVISION_CREATE
 from transforms.source_events import STREAMS as SOURCES
-from transforms.wikis import known_wikis
+from transforms.wikis import Wikis, WikisError, read_wikis, shipped_wikis
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")  # safe in a host and in a URL as it is
 _STREAM = re.compile(r"[A-Za-z0-9._-]+")  # what Kafka allows in the name of a topic
@@ -40,7 +40,7 @@ def load(path: str | Path) -> Configuration:
     problems: list[str] = []
     configuration = None
     if document := strict_yaml.read(Path(path), problems):
-        configuration = _configuration(Section("", document, problems))
+        configuration = _configuration(Section("", document, problems), Path(path).parent)
     if problems or configuration is None:
         raise ConfigurationError("\n".join(f"{path}: {problem}" for problem in problems), _rest(configuration))
     return configuration
@@ -107,6 +107,8 @@ _CA_FILE: Kind[str | None] = Kind("a PEM file that exists", "/etc/ssl/certs/ca-c
 _TEMPLATE: Kind[str] = Kind("a stream name of letters, digits and ._- with {model} in it", '"mediawiki.revision-score-{model}"', _is_template)
 _STREAM_NAME: Kind[str] = Kind("a stream name of letters, digits and ._-", "mediawiki.revision-score.error", _is_stream)
 _BOTH: Sequence[str] = ("eqiad", "codfw")
+_VERSIONS = [schema.rpartition("/")[2] for schema in (schemas.PREDICTION_CHANGE, schemas.PREDICTION_CHANGE_1_1)]
+_VERSION: Kind[str] = Kind(f"a version of page/prediction_classification_change, {' or '.join(_VERSIONS)}", _VERSIONS[0], lambda value: value in _VERSIONS)
 _DATACENTERS: Kind[Sequence[str]] = Kind("a list of different datacenter names", "[eqiad, codfw]", _is_names)
 _NAMESPACE: Kind[str] = Kind("a Kubernetes namespace of a-z, 0-9, _ and -", "revscoring-editquality-damaging", _is_name)
 _ON: Kind[str] = Kind(f"one of {', '.join(EVENT_KINDS)}", "edit", lambda value: isinstance(value, str) and value in EVENT_KINDS)
@@ -120,20 +122,31 @@ _STREAMS: Kind[Mapping[str, Any]] = Kind("a mapping", '{score: "mediawiki.revisi
 _KIND: Kind[str] = Kind(f"one of {', '.join(KINDS)}", "revscoring", lambda value: isinstance(value, str) and value in KINDS)
 _SOURCE: Kind[str] = Kind(f"one of {', '.join(SOURCES)}", REVISION_CREATE, lambda value: isinstance(value, str) and value in SOURCES)
 _SERVICE: Kind[str | None] = Kind("the name of a service of a-z, 0-9, _ and -", "articlequality", _is_name)
+_WIKIS_FILE: Kind[str | None] = Kind("the name of a file", "wikis.tsv", _is_text)
 _MODEL_EXAMPLE = "{namespace: revscoring-editquality-damaging, wikis: [enwiki]}"
 _MODELS: Kind[Mapping[str, Any]] = Kind("a mapping of at least one model", f"{{damaging: {_MODEL_EXAMPLE}}}", lambda value: _is_mapping(value) and bool(value))
 
 
-def _configuration(root: Section) -> Configuration:
-    root.only("lift_wing", "streams", "models")
+def _configuration(root: Section, folder: Path) -> Configuration:
+    root.only("lift_wing", "streams", "models", "wikis_file")
     lift_wing = root.section("lift_wing", _LIFT_WING)
-    settings = _lift_wing(lift_wing) if lift_wing else LiftWingSettings("")
+    settings = replace(_lift_wing(lift_wing) if lift_wing else LiftWingSettings(""), wikis=_table_of_wikis(root, folder))
     streams = root.section("streams", _STREAMS)
-    template, failure, datacenters = _streams(streams) if streams else ("", "", ())
+    template, failure, datacenters, older = _streams(streams) if streams else ("", "", (), {})
     models = root.section("models", _MODELS)
-    by_name = {name: _model(name, model, template) for name, model in models.sections(_MODEL_EXAMPLE)} if models else {}
+    by_name = {name: _with_schema(_model(name, model, template, settings.wikis), older) for name, model in models.sections(_MODEL_EXAMPLE)} if models else {}
     _check_streams({"streams.failure": failure} | {f"models.{model.name}.stream": model.stream for model in by_name.values()}, root.problems)
     return Configuration(settings, by_name, failure, datacenters)
+
+
+def _table_of_wikis(root: Section, folder: Path) -> Wikis:
+    """The table that the models file names, from its own folder on, or the shipped one."""
+    file = root.get("wikis_file", _WIKIS_FILE, None)
+    try:
+        return read_wikis(folder / file) if file else shipped_wikis()
+    except WikisError as error:
+        root.problems.append(f"wikis_file: {error}")
+        return shipped_wikis()
 
 
 def _lift_wing(section: Section) -> LiftWingSettings:
@@ -149,19 +162,24 @@ def _lift_wing(section: Section) -> LiftWingSettings:
     )
 
 
-def _streams(section: Section) -> tuple[str, str, tuple[str, ...]]:
-    """The template of the score streams, the failure stream and the datacenters."""
-    section.only("score", "failure", "datacenters")
+def _streams(section: Section) -> tuple[str, str, tuple[str, ...], Mapping[str, str]]:
+    """The template of the score streams, the failure stream, the datacenters, and what is to be written in place of a schema."""
+    section.only("score", "failure", "datacenters", "prediction_change")
     template = section.need("score", _TEMPLATE, "")
     failure = section.need("failure", _STREAM_NAME, "")
     datacenters = section.get("datacenters", _DATACENTERS, _BOTH)
-    return template, failure, tuple(datacenters)
+    version = section.get("prediction_change", _VERSION, _VERSIONS[0])
+    return template, failure, tuple(datacenters), {schemas.PREDICTION_CHANGE: schemas.PREDICTION_CHANGE_1_1} if version == _VERSIONS[1] else {}
+
+
+def _with_schema(model: Model, older: Mapping[str, str]) -> Model:
+    return replace(model, older_schema=older.get(model.schema))
 
 
 _OF_KINDS = ("kind", "source", "service")
 
 
-def _model(name: str, section: Section, template: str) -> Model:
+def _model(name: str, section: Section, template: str, table: Wikis) -> Model:
     section.only("namespace", "on", "concurrency", "enabled", "url", "stream", "match", "match_not", "call_s", "mediawiki_calls", "wikis", *_OF_KINDS)
     if not _is_name(name):
         section.problems.append(f"{section.path}: expected a model name of a-z, 0-9, _ and -, got {name!r}; use the name in Lift Wing's URL")
@@ -178,7 +196,7 @@ def _model(name: str, section: Section, template: str) -> Model:
     )
     source = _source(section, common)
     match, match_not = _rule(section)
-    endpoints = {wiki: _endpoint(wiki, own, common) for wiki, own in _wikis(section)}
+    endpoints = {wiki: _endpoint(wiki, own, common) for wiki, own in _wikis(section, table)}
     return Model(
         name,
         section.get("stream", _STREAM_NAME, "") if "stream" in section.values else template.replace("{model}", name),
@@ -218,7 +236,7 @@ def _endpoint(wiki: str, section: Section, common: Endpoint) -> Endpoint:
     )
 
 
-def _wikis(model: Section) -> Iterator[tuple[str, Section]]:
+def _wikis(model: Section, table: Wikis) -> Iterator[tuple[str, Section]]:
     """The wikis of a model with what they say of their endpoints; in a plain list they say nothing."""
     given = model.values.get("wikis")
     path = f"{model.path}.wikis"
@@ -229,22 +247,23 @@ def _wikis(model: Section) -> Iterator[tuple[str, Section]]:
         for index, wiki in enumerate(given):
             if wiki in given[:index]:
                 model.problems.append(f"{path}[{index}]: expected each wiki once, got {shown(wiki)} again; remove it")
-            _check_wiki(wiki, f"{path}[{index}]", model.problems)
+            _check_wiki(wiki, f"{path}[{index}]", model.problems, table)
         yield from ((str(wiki), Section(path, {}, model.problems)) for wiki in given)
     elif isinstance(given, Mapping) and given:
         for wiki in given:
-            _check_wiki(wiki, f"{path}.{wiki}", model.problems)
+            _check_wiki(wiki, f"{path}.{wiki}", model.problems, table)
         yield from Section(path, given, model.problems).sections("{}")
     else:
-        example = given if isinstance(given, str) and given in known_wikis() else "enwiki"
+        example = given if isinstance(given, str) and given in table else "enwiki"
         verb = "write" if "wikis" in model.values else "add"
         model.problems.append(f"{path}: expected a mapping or a list of database names, got {shown(given)}; {verb} wikis: [{example}]")
 
 
-def _check_wiki(wiki: Any, path: str, problems: list[str]) -> None:
+def _check_wiki(wiki: Any, path: str, problems: list[str], table: Wikis) -> None:
     """Only a wiki that exists is let into a URL."""
-    if not isinstance(wiki, str) or wiki not in known_wikis():
-        problems.append(f"{path}: expected a database name of transforms/wikis.tsv, got {shown(wiki)}; {nearest(str(wiki), known_wikis())}")
+    if not isinstance(wiki, str) or wiki not in table:
+        where = "transforms/wikis.tsv" if table is shipped_wikis() else "wikis_file"
+        problems.append(f"{path}: expected a database name of {where}, got {shown(wiki)}; {nearest(str(wiki), table.names)}")
 
 
 def _rule(model: Section) -> tuple[Mapping[str, Any], tuple[Mapping[str, Any], ...]]:

@@ -37,7 +37,7 @@ def run(configuration: Configuration, files: Sequence[InputFile], done: Done | N
 
 def _count(configuration: Configuration, files: Sequence[InputFile], done: Done | None) -> tuple[int, int, Counter[Endpoint], int]:
     """Events, pieces that are none, calls by endpoint, and scores that are there already."""
-    selection, calls = Selection(configuration.models), Counter[Endpoint]()
+    selection, calls = Selection(configuration.models, configuration.wikis), Counter[Endpoint]()
     events = unreadable = there = 0
     for file in files:
         for raw in read_file(file):

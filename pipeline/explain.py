@@ -16,13 +16,13 @@ from pipeline.wrong_use import WrongUse
 from transforms.elements import Raw
 from transforms.models import Configuration
 from transforms.read_events import NotAnEvent, event_in, parse, why_dropped
-from transforms.select_models import Selection, unknown_wiki
+from transforms.select_models import Selection
 from transforms.source_events import id_of, rev_id_of, wiki_of
 
 
 def run(configuration: Configuration, arguments: argparse.Namespace) -> int:
     """Prints a JSON line for each line of the events: who it is, which models' rules match, which calls follow, or why none."""
-    selection = Selection(configuration.models)
+    selection = Selection(configuration.models, configuration.wikis)
     for line in _lines(arguments.events):
         sys.stdout.buffer.write(orjson.dumps(explanation(line, configuration, selection), option=orjson.OPT_APPEND_NEWLINE))
     sys.stdout.flush()
@@ -64,11 +64,7 @@ def _why_skipped(raw: Mapping[str, Any], selection: Selection, matches: bool) ->
         event_in(Raw(raw, datacenter=""))
     except NotAnEvent as error:
         return str(error)
-    if dropped := why_dropped(raw):
-        return dropped
-    if matches:
-        return None
-    return "no model wants it" if selection.knows(wiki_of(raw)) else unknown_wiki(wiki_of(raw))
+    return why_dropped(raw) or (None if matches else "no model wants it")
 
 
 def _lines(events: str) -> Iterator[bytes]:

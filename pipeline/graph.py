@@ -28,7 +28,7 @@ def score_revisions(
     """ReadEvents > SelectModels > ScoreWithLiftWing > BuildRevisionScore > WritePerModel; beside the last, if wanted, the legacy event of all models."""
     holds = isinstance(waiting, InState)  # a stream's step whose fuse is blown holds its place; a bounded run ends
     read = p | "ReadEvents" >> ReadEvents(source, holds)
-    selected = read.events | "SelectModels" >> SelectModels(configuration.models, done, holds)
+    selected = read.events | "SelectModels" >> SelectModels(configuration.models, done, holds, configuration.wikis)
     scored = selected.requests | "ScoreWithLiftWing" >> ScoreWithLiftWing(configuration, waiting)
     built = scored.responses | "BuildRevisionScore" >> BuildRevisionScore(configuration.models, holds=holds)
     written = [built.scores | "WritePerModel" >> WritePerModel(sink)]

@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 
 from pipeline.wrong_use import WrongUse
 from transforms.models import ANY_WIKI, Configuration, Model
-from transforms.wikis import known_wikis
 
 
 def narrowed(configuration: Configuration, arguments: argparse.Namespace) -> Configuration:
@@ -19,7 +18,7 @@ def narrowed(configuration: Configuration, arguments: argparse.Namespace) -> Con
     chosen = _chosen("--only", arguments.only, configuration.models, "model")
     models = {name: model for name, model in configuration.models.items() if name in chosen}
     if arguments.wikis is not None:
-        chosen_wikis = _chosen("--wikis", arguments.wikis, known_wikis() if ANY_WIKI in wikis else wikis, "wiki")
+        chosen_wikis = _chosen("--wikis", arguments.wikis, configuration.wikis.names if ANY_WIKI in wikis else wikis, "wiki")
         models = {name: _of_wikis(model, chosen_wikis) for name, model in models.items()}
     configuration = replace(configuration, models=models)
     return pointed_at(configuration, _url(arguments.lift_wing)) if arguments.lift_wing else configuration

@@ -13,6 +13,7 @@ from pipeline.operator_log import LEVELS
 CHECKOUT = Path(__file__).parent.parent
 _MODELS = Path(__file__).parent / "models.yaml"
 _ALLOWLIST = Path(__file__).parent / "event_sanitized_allowlist.yaml"
+_META = "https://meta.wikimedia.org/w/api.php"
 _PUBLIC_STREAMS = "https://stream.wikimedia.org/v2/stream"
 _PUBLIC_RATE = 13.0  # 50,000 an hour is what the public gateway lets somebody without a token ask
 
@@ -259,6 +260,11 @@ def _models_files(command: _Command) -> None:
 
     listed = command("models", [_of_models(), _of_some()], "list all models, endpoints and streams; checks the models file", "models enwiki")
     listed.add_argument("wiki", nargs="?", metavar="WIKI", help="only this wiki's")
+
+    wikis = command(
+        "wikis", [_of_models()], "print the table of wikis, or a newer one, for wikis_file of a models file", f"wikis --sitematrix {_META} > wikis.tsv"
+    )
+    wikis.add_argument("--sitematrix", metavar="URL", help="api.php of a wiki that lists all of its farm (default: print the table in use)")
 
     covered = command("coverage", [_of_models(), _of_some()], "what ORES precached beside what the models file scores; calls nothing", "coverage")
     covered.add_argument("--json", action="store_true", help="a line for each wiki and model")

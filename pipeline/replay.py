@@ -51,7 +51,7 @@ def _choice(configuration: Configuration, arguments: argparse.Namespace) -> Choi
     except re.error as error:
         raise WrongUse(f"--reason: expected a regular expression, got {arguments.reason!r} ({error}); put a backslash before what is meant as it is") from error
     only, wikis = (frozenset(name.strip() for name in given.split(",")) if given else frozenset() for given in (arguments.only, arguments.wikis))
-    return Choice(configuration.models, only, wikis, arguments.reason)
+    return Choice(configuration.models, only, wikis, arguments.reason, configuration.wikis)
 
 
 def _counted(all_verdicts: Iterable[Verdict]) -> tuple[Counter[str], Counter[str]]:

@@ -21,7 +21,7 @@ QUALITIES = ("B", "C", "FA", "GA", "Start", "Stub")
 _MOST_INSTANCES = 20
 _ASKED_BY = {
     "revise-tone-task-generator": ("event",),
-    "outlink-topic-model": ("lang", "page_id"),
+    "outlink-topic-model": ("page_id",),
     "article-country": ("lang", "title"),
     "revertrisk-wikidata": ("rev_id",),
 }
@@ -42,6 +42,8 @@ def questions(model: str, inputs: dict[str, Any]) -> list[Question]:
         for name in _ASKED_BY.get(model, ("rev_id", "lang")):
             if name not in question:
                 raise InvalidInputError(f'Expected "{name}" in input data.')
+        if model == "outlink-topic-model" and not question.keys() & {"lang", "wiki_id"}:
+            raise InvalidInputError('Missing "lang" in input data.')
         if str(question.get("lang", "")).endswith("wiki"):
             raise InvalidInputError("Language field should not have a 'wiki' suffix")
     if len({question.get("lang") for question in found}) > 1:
@@ -79,7 +81,8 @@ def _single(model: str, question: Question) -> Any:
     rev_id = revision_of(question)
     if model == "outlink-topic-model":
         results = [{"topic": topic, "score": round(1 / (rank + 1 + rev_id % 2), 6)} for rank, topic in enumerate(TOPICS[:3])]
-        return {"prediction": {"article": f"https://{question['lang']}.wikipedia.org/wiki/?curid={question['page_id']}", "results": results}}
+        place = question.get("lang") or str(question["wiki_id"]).removesuffix("wiki").replace("_", "-")
+        return {"prediction": {"article": f"https://{place}.wikipedia.org/wiki?curid={question['page_id']}", "results": results}}
     if model == "revise-tone-task-generator":
         found = [{"paragraph_index": index, "section_name": "LEAD", "text": "…", "score": 0.9 - 0.1 * index} for index in range(rev_id % 3)]
         event = question["event"]

@@ -11,7 +11,8 @@ import fastjsonschema
 import yaml
 
 REVISION_SCORE = "/mediawiki/revision/score/3.0.0"
-PREDICTION_CHANGE = "/mediawiki/page/prediction_classification_change/1.1.0"
+PREDICTION_CHANGE = "/mediawiki/page/prediction_classification_change/1.3.0"
+PREDICTION_CHANGE_1_1 = "/mediawiki/page/prediction_classification_change/1.1.0"  # for an EventGate that has no newer one
 ERROR = "/error/2.1.0"
 
 _FOLDER = Path(__file__).parent / "jsonschema"

@@ -125,6 +125,7 @@ def test_what_the_event_lacks_the_score_lacks() -> None:
     for name in ("page_id", "page_title", "page_namespace", "page_is_redirect", "rev_parent_id", "rev_timestamp", "performer"):
         for value in (ABSENT, None):
             expected = {key: value for key, value in build(edit()).items() if key != name}
+            expected |= {"dt": edit()["dt"]} if name == "rev_timestamp" else {}
             assert build(edit(**{name: value})) == expected
     assert build(edit(performer={"user_text": "A", "user_id": None, "is_temp": True}))["performer"] == {"user_text": "A"}
 

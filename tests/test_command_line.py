@@ -144,7 +144,7 @@ def test_explain_says_which_calls_follow(capsys: pytest.CaptureFixture[str], tmp
             ("i", "enwiki", "7", ["damaging", "goodfaith"], "rev_id: expected a whole number, got '7'"),
         ),
         (orjson.dumps(edit(page_namespace=1, meta={"domain": "canary"})), (None, "enwiki", 1040920135, ["damaging", "goodfaith"], "canary event")),
-        (orjson.dumps(edit(meta={"id": "i"})), ("i", "enwiki", 1040920135, ["articletopic", "damaging", "goodfaith"], "no meta.stream")),
+        (orjson.dumps(edit(meta={"id": "i"})), ("i", "enwiki", 1040920135, ["damaging", "goodfaith", "articletopic"], "no meta.stream")),
         (orjson.dumps(edit(meta={"id": "i", "stream": "s"}, database="commonswiki")), ("i", "commonswiki", 1040920135, [], "no model wants it")),
         (
             orjson.dumps(edit(meta={"id": "i", "stream": "s"}, database="nowiki2")),

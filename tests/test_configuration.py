@@ -11,7 +11,7 @@ import yaml
 
 from pipeline.configuration import ConfigurationError, load
 from transforms.models import Configuration, Endpoint, LiftWingSettings
-from transforms.wikis import known_wikis
+from transforms.wikis import shipped_wikis
 
 SHIPPED = Path(__file__).parent.parent / "pipeline" / "models.yaml"
 DATA = Path(__file__).parent / "data"
@@ -123,8 +123,8 @@ def test_an_endpoint_is_called_as_lift_wing_wants(shipped):
 
 
 def test_all_wikis_are_safe_in_a_url():
-    assert len(known_wikis()) == 1050
-    assert not [wiki for wiki in known_wikis() if not re.fullmatch("[a-z0-9_]+", wiki)]
+    assert len(shipped_wikis()) == 1073
+    assert not [wiki for wiki in shipped_wikis().names if not re.fullmatch("[a-z0-9_]+", wiki)]
 
 
 # What a file can say
@@ -371,7 +371,7 @@ def test_a_model_without_anything(problems):
 
 def test_a_file_without_anything_of_use(problems):
     assert problems("model: {}") == [
-        "models.yaml: model: expected one of lift_wing, streams, models, got 'model'; did you mean models?",
+        "models.yaml: model: expected one of lift_wing, streams, models, wikis_file, got 'model'; did you mean models?",
         "models.yaml: lift_wing: expected a mapping, got nothing; add lift_wing: {url: https://inference.discovery.wmnet:30443}",
         "models.yaml: streams: expected a mapping, got nothing; "
         'add streams: {score: "mediawiki.revision-score-{model}", failure: mediawiki.revision-score.error}',

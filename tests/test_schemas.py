@@ -27,6 +27,7 @@ def test_the_schemas_that_cross_the_border_are_here() -> None:
         "/error/2.1.0",
         "/mediawiki/page/change/1.2.0",
         "/mediawiki/page/prediction_classification_change/1.1.0",
+        "/mediawiki/page/prediction_classification_change/1.3.0",
         "/mediawiki/revision/create/1.0.0",
         "/mediawiki/revision/create/1.1.0",
         "/mediawiki/revision/create/1.2.0",

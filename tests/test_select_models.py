@@ -11,12 +11,11 @@ from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that, equal_to
 from conftest import ABSENT, edit
 
-from transforms.elements import Event, Failure, ScoreRequest, json_text
+from transforms.elements import Event, ScoreRequest
 from transforms.models import Configuration, Endpoint, Model
-from transforms.select_models import Selection, SelectModels, unknown_wiki
+from transforms.select_models import Selection, SelectModels
 
 BOT = {"user_text": "B", "user_groups": ["bot", "*"], "user_is_bot": True}
-UNKNOWN = "database: no wiki is called 'nowiki2'; a new one is added to transforms/wikis.tsv"
 
 
 def model(name: str, on: str = "edit", enabled: bool = True, **rule: Any) -> Model:
@@ -75,13 +74,7 @@ def test_no_model_answers_for_a_wiki_it_does_not_serve(shipped: Configuration) -
             assert (endpoint.wiki, endpoint.enabled) == (wiki, True)
 
 
-def test_a_wiki_is_known_with_models_or_without() -> None:
-    selection = Selection({"m": Model("m", "s", {"newwiki": Endpoint("newwiki", "m", "n", "edit", 5)})})
-    assert [selection.knows(wiki) for wiki in ("newwiki", "commonswiki", "enwiki", "nowiki2", "")] == [True, True, True, False, False]
-    assert unknown_wiki("nowiki2") == UNKNOWN
-
-
-def test_the_step_gives_requests_and_failures_and_counts_the_rest(shipped: Configuration) -> None:
+def test_the_step_gives_requests_and_counts_the_rest(shipped: Configuration) -> None:
     event, elsewhere, nowhere = (
         Event(edit(page_namespace=1), "eqiad"),
         Event(edit(database="commonswiki"), "codfw"),
@@ -91,8 +84,8 @@ def test_the_step_gives_requests_and_failures_and_counts_the_rest(shipped: Confi
     selected = p | beam.Create([event, elsewhere, nowhere]) | SelectModels(shipped.models)
     requests = [ScoreRequest(event, name, "enwiki", 1040920135) for name in ("damaging", "goodfaith")]
     assert_that(selected.requests, equal_to(requests), label="requests")
-    assert_that(selected.failures, equal_to([Failure("SelectModels", UNKNOWN, json_text(nowhere.raw), "codfw", None, "p")]), label="failures")
+    assert_that(selected.failures, equal_to([]), label="failures")
     result = p.run()
     result.wait_until_finish()
     counted = {counter.key.metric.name: counter.committed for counter in result.metrics().query()["counters"] if counter.key.metric.namespace == "SelectModels"}
-    assert counted == {"requests_damaging": 1, "requests_goodfaith": 1, "dropped_no_model": 1, "failures": 1}
+    assert counted == {"requests_damaging": 1, "requests_goodfaith": 1, "dropped_no_model": 2}

@@ -44,7 +44,7 @@ def scored(rev_id: int, dt: str = "2024-02-05T00:30:00Z") -> dict[str, Any]:
 
 
 def score(rev_id: int, partition: str | None = HOUR, dt: str = "2024-02-05T00:30:00Z") -> OutputEvent:
-    return OutputEvent(STREAM, scored(rev_id, dt), "codfw", partition, request(raw=edit(rev_id=rev_id)))
+    return OutputEvent(STREAM, scored(rev_id, dt), "codfw", partition, request(raw=edit(rev_id=rev_id, dt=dt)))
 
 
 def failure(rev_id: int, partition: str | None = HOUR, model: str | None = "damaging", *, passing: bool = False) -> OutputEvent:

@@ -19,7 +19,7 @@ from pipeline.servers import free_port
 from runners.browser import browser
 from runners.local_kafka import LocalKafka
 from runners.programs import Program
-from transforms.wikis import known_wikis
+from transforms.wikis import shipped_wikis
 
 pytestmark = pytest.mark.kafka
 
@@ -114,7 +114,7 @@ def nothing_happened(page: Page) -> None:
 
 def everything_at_once(page: Page, sender: Sender) -> None:
     """300 wikis, garbage, failures, and titles that are markup or go from right to left."""
-    for wiki in sorted(known_wikis() - {"enwiki"})[:299]:
+    for wiki in sorted(shipped_wikis().names - {"enwiki"})[:299]:
         sender.edit(database=wiki)
     for stream in ("mediawiki.revision-create", "mediawiki.revision-score-damaging", "mediawiki.revision-score.error"):
         sender.send(stream, b'not JSON <img src=x onerror="window.ran = true">')

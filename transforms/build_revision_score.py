@@ -1,5 +1,5 @@
 """Fourth step: an event and its score become the event that the model's kind has: `/mediawiki/revision/score/3.0.0`, or for newer models
-`/mediawiki/page/prediction_classification_change/1.1.0`."""
+`/mediawiki/page/prediction_classification_change/1.3.0`."""
 
 from __future__ import annotations
 
@@ -69,9 +69,8 @@ class _BuildRevisionScoreFn(beam.DoFn):
             yield OutputEvent(model.stream, body, event.datacenter, event.partition, response.request)
 
     def _build(self, event: Event, model: Model, score: Score) -> dict[str, Any]:
-        kind = KINDS[model.kind]
-        body = kind.build(event.raw, model.name, model.stream, score, self._clock())
-        schemas.validator(kind.schema)(body)
+        body = KINDS[model.kind].build(event.raw, model.name, model.stream, score, self._clock(), model.schema)
+        schemas.validator(model.schema)(body)
         try:
             orjson.dumps(body)
         except TypeError as error:  # no schema speaks of lone surrogates and of keys that are no text

@@ -18,6 +18,7 @@ from transforms.models import Model
 from transforms.read_events import NotAnEvent, event_in, parse
 from transforms.select_models import Selection
 from transforms.source_events import wiki_of
+from transforms.wikis import Wikis
 
 _LONGEST_PAUSE_MS = 24 * 3600 * 1000  # between two reads, while Lift Wing is asked
 _TIMEOUT_S = 10.0
@@ -91,6 +92,7 @@ class Choice:
     only: frozenset[str] = frozenset()
     wikis: frozenset[str] = frozenset()
     reason: str = ""  # regular expression
+    table: Wikis | None = None  # of wikis; None: the shipped one
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,7 @@ class Judge:
 
     def __init__(self, choice: Choice) -> None:
         self._choice = choice
-        self._selection = Selection(choice.models)
+        self._selection = Selection(choice.models, choice.table)
         self._seen: set[int] = set()  # a hash of each id: about 60 bytes a failure
 
     def verdict(self, value: bytes | None, datacenter: str) -> Verdict:

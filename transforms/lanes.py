@@ -12,7 +12,7 @@ from transforms.elements import Score, ScoreRequest
 from transforms.kinds import Kind
 from transforms.models import Endpoint
 from transforms.waitlist import Throughput, Waitlist
-from transforms.wikis import language_of
+from transforms.wikis import Wikis, shipped_wikis
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,7 @@ class Lane:
     headers: list[str]
     kind: Kind
     limit: CallLimit
+    wikis: Wikis = field(default_factory=shipped_wikis)
     new: deque[Call] = field(default_factory=deque)  # in memory, to go out as soon as there is room
     late: deque[Call] = field(default_factory=deque)  # the same of those that have waited, which get every second place
     in_flight: int = 0
@@ -64,10 +65,10 @@ class Lane:
         queue = self.late if self.late and (self._late_is_next or not self.new) else self.new
         self._late_is_next = queue is self.new
         first = queue.popleft()
-        language = None if self.kind.most_at_once == 1 or first.alone else language_of(first.request.wiki)
+        language = None if self.kind.most_at_once == 1 or first.alone else self.wikis.language_of(first.request.wiki)
         if language is None:
             return [first]
-        alike = (call for call in (*self.late, *self.new) if not call.alone and language_of(call.request.wiki) == language)
+        alike = (call for call in (*self.late, *self.new) if not call.alone and self.wikis.language_of(call.request.wiki) == language)
         together = list(islice(alike, self.kind.most_at_once - 1))
         taken = set(map(id, together))
         self.late, self.new = (deque(call for call in queue if id(call) not in taken) for queue in (self.late, self.new))

@@ -164,6 +164,7 @@ class LiftWing:
                 headers=headers_for(endpoint, self._settings),
                 kind=KINDS[endpoint.kind],
                 limit=CallLimit(endpoint.concurrency, self._environment.uniform),
+                wikis=self._settings.wikis,
             )
         return lane
 
@@ -192,7 +193,7 @@ class LiftWing:
                 continue
             calls = lane.take()
             try:
-                body = question(lane.kind, [call.request for call in calls])
+                body = question(lane.kind, [call.request for call in calls], lane.wikis)
             except CannotAsk as error:
                 self._end_all(lane, calls, Rejected(str(error), "no_question"), 0.0)
             except Exception as error:  # of these requests, and of no other

@@ -9,6 +9,7 @@ from typing import Any
 
 from transforms.kinds import KINDS
 from transforms.source_events import REVISION_CREATE
+from transforms.wikis import Wikis, shipped_wikis
 
 ANY_WIKI = "*"
 
@@ -59,11 +60,12 @@ class Model:
     mediawiki_calls: int = 1  # what a call asks of the wiki's own API, for estimates
     kind: str = "revscoring"  # a key of transforms.kinds.KINDS
     source: str = REVISION_CREATE  # the kind of event that asks for it, a key of transforms.source_events.STREAMS
+    older_schema: str | None = None  # of its events, in place of its kind's
 
     @property
     def schema(self) -> str:
         """Of its events."""
-        return KINDS[self.kind].schema
+        return self.older_schema or KINDS[self.kind].schema
 
     @property
     def active(self) -> list[Endpoint]:
@@ -91,6 +93,7 @@ class LiftWingSettings:
     calls_per_s: float | None = None  # over all endpoints, per worker process; None: as many as they take
     by_host: bool = True  # the Host header names the service; the public gateway finds it by the path
     token: str | None = field(default=None, repr=False)  # of the public gateway
+    wikis: Wikis = field(default_factory=shipped_wikis, repr=False)  # by which a request names its wiki
 
 
 @dataclass(frozen=True)
@@ -101,3 +104,8 @@ class Configuration:
     models: Mapping[str, Model]
     failure_stream: str
     datacenters: tuple[str, ...]  # the prefixes a topic may have: eqiad, codfw
+
+    @property
+    def wikis(self) -> Wikis:
+        """The wikis there are."""
+        return self.lift_wing.wikis

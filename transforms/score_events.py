@@ -32,9 +32,9 @@ NEEDED = {
 }
 
 
-def revision_score(raw: Mapping[str, Any], model: str, stream: str, score: Score, now: str) -> dict[str, Any]:
+def revision_score(raw: Mapping[str, Any], model: str, stream: str, score: Score, now: str, schema: str = schemas.REVISION_SCORE) -> dict[str, Any]:
     """The score event for one model; `now` is its `meta.dt`."""
-    event = common_fields(raw, schemas.REVISION_SCORE, stream, now)
+    event = common_fields(raw, schema, stream, now)
     event["scores"] = {
         model: {
             "model_name": model,
@@ -57,10 +57,10 @@ def common_fields(raw: Mapping[str, Any], schema: str, stream: str, now: str) ->
     return event
 
 
-def prediction_change(raw: Mapping[str, Any], model: str, stream: str, score: Score, now: str) -> dict[str, Any]:
-    """The page change with what one model predicts of its revision; `now` is its `meta.dt`."""
-    event = _begun(raw, schemas.PREDICTION_CHANGE, stream, now)
-    allowed = _allowed(schemas.PREDICTION_CHANGE)
+def prediction_change(raw: Mapping[str, Any], model: str, stream: str, score: Score, now: str, schema: str = schemas.PREDICTION_CHANGE) -> dict[str, Any]:
+    """The page change with what one model predicts of its revision; `now` is its `meta.dt`. What the schema does not know is left out."""
+    event = _begun(raw, schema, stream, now)
+    allowed = _allowed(schema)
     event.update((name, allowed[name](raw[name])) for name in _OF_CHANGE if raw.get(name) is not None)
     event["predicted_classification"] = {
         "model_name": model,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -12,11 +13,15 @@ from apache_beam.metrics import Metrics
 from apache_beam.pvalue import TaggedOutput
 
 from transforms.elements import Event, Failure, ScoreRequest, json_text
+from transforms.kinds import KINDS
 from transforms.models import ANY_WIKI, Endpoint, Model
 from transforms.rules import EVENT_KINDS, compile_rule, mismatch
 from transforms.source_events import rev_id_of, source_of, wiki_of
 from transforms.unforeseen import Fused
-from transforms.wikis import known_wikis
+from transforms.wikis import Wikis, shipped_wikis
+
+_MOST_SAID = 1_000
+_LOGGER = logging.getLogger(__name__)
 
 Rule = Callable[[Mapping[str, Any]], bool]
 Done = Callable[[Event, str], bool]  # whether this event's score of a model is there already
@@ -25,8 +30,8 @@ Done = Callable[[Event, str], bool]  # whether this event's score of a model is 
 class Selection:
     """The models of each wiki with their rules, ready to be asked for every event."""
 
-    def __init__(self, models: Mapping[str, Model]) -> None:
-        self._models = models
+    def __init__(self, models: Mapping[str, Model], wikis: Wikis | None = None) -> None:
+        self._models, self._wikis = models, wikis or shipped_wikis()
         self._by_wiki: dict[str, list[_Candidate]] = {}
         for model in models.values():
             rule = compile_rule(model.match, model.match_not)
@@ -39,7 +44,9 @@ class Selection:
     def endpoints(self, raw: Mapping[str, Any]) -> list[Endpoint]:
         """The endpoints whose rule this event meets; none for a wiki without models."""
         source = source_of(raw)
-        return [each.endpoint for each in self._candidates(raw) if each.source == source and each.of_kind(raw) and each.matches(raw)]
+        return [
+            each.endpoint for each in self._candidates(raw) if each.source == source and self._serves(each, raw) and each.of_kind(raw) and each.matches(raw)
+        ]
 
     def refusals(self, raw: Mapping[str, Any]) -> dict[str, str]:
         """Of each model that serves the event's wiki and does not want it, by what."""
@@ -50,20 +57,25 @@ class Selection:
                 refusals[model.name] = f"source: wanted {each.source}, found {source}"
             elif not each.of_kind(raw):
                 refusals[model.name] = f"on: wanted {each.endpoint.on}, which this is not"
+            elif not self._serves(each, raw):
+                refusals[model.name] = f"wiki: wanted a Wikipedia of the table of wikis, found {wiki_of(raw)}"
             elif found := mismatch(model.match, model.match_not, raw):
                 refusals[model.name] = found
         return refusals
 
+    def of_unknown_wiki(self, raw: Mapping[str, Any]) -> bool:
+        """Whether a model for all Wikipedias would be asked of this event, if the table of wikis had its wiki."""
+        wiki, source = wiki_of(raw), source_of(raw)
+        return wiki not in self._wikis and any(
+            each.source == source and not self._serves(each, raw) and each.of_kind(raw) and each.matches(raw) for each in self._of_any
+        )
+
     def _candidates(self, raw: Mapping[str, Any]) -> list[_Candidate]:
         wiki = wiki_of(raw)
-        if not isinstance(wiki, str):
-            return []
-        of_wiki = self._by_wiki.get(wiki, [])
-        return of_wiki + self._of_any if self._of_any and self.knows(wiki) else of_wiki
+        return self._by_wiki.get(wiki, []) + self._of_any if isinstance(wiki, str) else []
 
-    def knows(self, wiki: str) -> bool:
-        """Whether there is such a wiki at all, with models or without."""
-        return wiki in self._by_wiki or wiki in known_wikis()
+    def _serves(self, candidate: _Candidate, raw: Mapping[str, Any]) -> bool:
+        return candidate.endpoint.wiki != ANY_WIKI or KINDS[candidate.endpoint.kind].serves(wiki_of(raw), self._wikis)
 
 
 class _Candidate(NamedTuple):
@@ -71,10 +83,6 @@ class _Candidate(NamedTuple):
     source: str
     of_kind: Rule
     matches: Rule
-
-
-def unknown_wiki(wiki: str) -> str:
-    return f"database: no wiki is called {wiki!r:.100}; a new one is added to transforms/wikis.tsv"
 
 
 class Selected(NamedTuple):
@@ -89,23 +97,25 @@ class SelectModels(beam.PTransform):
     models: Mapping[str, Model]
     done: Done | None = None
     holds: bool = False  # a blown fuse of this step waits; see transforms.unforeseen
+    wikis: Wikis | None = None  # None: the shipped table
 
     def expand(self, events: beam.PCollection[Event]) -> Selected:
-        selected = events | "MatchRules" >> beam.ParDo(_SelectModelsFn(self.models, self.done, self.holds)).with_outputs("failures", main="requests")
+        selected = events | "MatchRules" >> beam.ParDo(_SelectModelsFn(self)).with_outputs("failures", main="requests")
         return Selected(selected.requests, selected.failures)
 
 
 class _SelectModelsFn(beam.DoFn):
-    def __init__(self, models: Mapping[str, Model], done: Done | None, holds: bool) -> None:
-        self._models, self._done, self._holds = models, done, holds
-        self._requests = {name: Metrics.counter("SelectModels", f"requests_{name}") for name in models}
+    def __init__(self, step: SelectModels) -> None:
+        self._step, self._done = step, step.done
+        self._requests = {name: Metrics.counter("SelectModels", f"requests_{name}") for name in step.models}
         self._no_model = Metrics.counter("SelectModels", "dropped_no_model")
+        self._unknown_wiki = Metrics.counter("SelectModels", "dropped_unknown_wiki")
         self._done_before = Metrics.counter("SelectModels", "done_before")
         self._failures = Metrics.counter("SelectModels", "failures")
 
     def setup(self) -> None:
-        self._selection = Selection(self._models)
-        self._fused = Fused("SelectModels", holds=self._holds)
+        self._selection = Selection(self._step.models, self._step.wikis)
+        self._fused = Fused("SelectModels", holds=self._step.holds)
 
     def process(self, event: Event) -> Iterator[ScoreRequest | TaggedOutput]:
         yield from self._fused.outputs(partial(self._selected, event), lambda: json_text(event.raw), partial(self._failed, event))
@@ -124,7 +134,14 @@ class _SelectModelsFn(beam.DoFn):
                     continue
                 self._requests[endpoint.model].inc()
                 yield ScoreRequest(event, endpoint.model, wiki, rev_id_of(event.raw))
-        elif self._selection.knows(wiki):
-            self._no_model.inc()
         else:
-            yield from self._failed(event, unknown_wiki(wiki))
+            self._no_model.inc()
+        if self._selection.of_unknown_wiki(event.raw):
+            self._unknown_wiki.inc()
+            _say_unknown(wiki)
+
+
+@lru_cache(maxsize=_MOST_SAID)
+def _say_unknown(wiki: str) -> None:
+    """Says it once of each."""
+    _LOGGER.warning("%r is not in the table of wikis, so models that are asked by the language of a Wikipedia do not score it; see `wikis`", wiki[:100])

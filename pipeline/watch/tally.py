@@ -44,7 +44,7 @@ class Tally:
     def __init__(self, configuration: Configuration, topics: list[str] | None = None) -> None:
         inputs = topics or input_topics(configuration, None)
         datacenters = list(dict.fromkeys(topic.partition(".")[0] for topic in inputs))
-        self._selection = Selection(configuration.models)
+        self._selection = Selection(configuration.models, configuration.wikis)
         self._inputs = set(inputs)
         self._scores = {f"{datacenter}.{model.stream}": model.name for datacenter in datacenters for model in configuration.models.values() if model.active}
         self._failures = {topic for topic in failure_topics(configuration, None) if topic.partition(".")[0] in datacenters}
