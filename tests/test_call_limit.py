@@ -174,6 +174,9 @@ def test_what_it_can_take_in_a_second() -> None:
     for second in range(200):
         limit.answered(0.25, second + 0.5)
     assert limit.per_second == pytest.approx(40, rel=0.01)
+    for _ in range(5):
+        limit.answered(25.0, 300.0)
+    assert limit.per_second > 35, "five calls that a stall held up"
 
 
 def test_an_endpoint_that_refuses_everybody_is_broken_and_gets_a_probe() -> None:

@@ -33,8 +33,6 @@ class CallLimit:
         self._closed_until: float | None = None  # None: calls go out
         self._probing = False
         self.is_refusing = False  # it refuses whoever asks, and is broken until it does not
-        self._answers = 0
-        self._seconds = _USUAL_CALL_S  # that a call takes, smoothed
         self._pace = _Pace()
 
     @property
@@ -49,8 +47,8 @@ class CallLimit:
 
     @property
     def per_second(self) -> float:
-        """What the endpoint can take while it is well, by Little's law; its silence does not change that."""
-        return self.most / self._seconds
+        """What the endpoint can take while it is well, by Little's law; a stall hardly changes that."""
+        return self.most / self._pace.usual_s
 
     def seconds_failing(self, now: float) -> float:
         """For how long there has been no sign of life from a broken endpoint; 0 while it is not broken."""
@@ -79,8 +77,6 @@ class CallLimit:
             self._easy, self._limit = float(self.most), 1.0
             self._closed_until, self._probing, self._pauses, self.is_refusing = None, False, 0, False
             return
-        self._answers += 1
-        self._seconds += max(0.1, 1 / self._answers) * (max(seconds, 0.001) - self._seconds)
         if self._pace.is_slow(seconds):
             if now - seconds >= self._shrunk_at and self._limit > self.most / 2:
                 self._shrink(max(self.most / 2, self._limit * _SHRINK_OF_SLOW), now)
@@ -134,6 +130,11 @@ class _Pace:
     def __init__(self) -> None:
         self._answers = 0
         self._recent = self._usual = 0.0
+
+    @property
+    def usual_s(self) -> float:
+        """How long a call usually takes, which a stall hardly moves."""
+        return math.exp(self._usual) if self._answers else _USUAL_CALL_S
 
     def is_slow(self, seconds: float) -> bool:
         """Whether it is, with this answer."""

@@ -28,6 +28,7 @@ _SHORTEST_LOOK_S, _LONGEST_LOOK_S = 0.1, 2.5
 _LOOKS_PER_S = 25  # each brings home all answers that are there, whoever they are for
 _REMEMBERED_S = 3600  # what ChangeProp remembers of an event
 _GAUGES_S = 1.0
+_FROZEN_S = 1.0  # not written to state more often
 _HELD_S = 30.0  # that a request waits while too many meet exceptions that nobody foresaw
 
 
@@ -93,16 +94,17 @@ class AskInStateFn(AskFn):
     ) -> Iterator[Output]:
         key, encoded = element
         new = decode_pending(encoded)
-        if self._each_event_once:
-            if _is_known(seen) or _is_known(pending):  # it may wait for longer than it is remembered
-                self._repeated.inc(len(new))
-                return
+        if self._each_event_once and (_is_known(seen) or _is_known(pending)):  # it may wait for longer than it is remembered
+            self._repeated.inc(len(new))
+            new = []
+        elif self._each_event_once:
             seen.add(b"")
             forget.set(Timestamp.of(self.environment.time() + _REMEMBERED_S))
-        state = self._in_flight.keys[key] = KeyState()
-        pending.add(encoded)
-        self._repeated.inc(state.add(new))
-        yield from self._serve(key, state, pending, look)
+        if new:
+            state = self._in_flight.keys[key] = KeyState()
+            pending.add(encoded)
+            self._repeated.inc(state.add(new))
+            yield from self._serve(key, state, pending, look)
 
     @on_timer(LOOK)
     def look(
@@ -190,7 +192,7 @@ class AskInStateFn(AskFn):
             pending.reason = f"the models file has no {request.model} of {request.wiki} any more"
             return Answer(NotCalled(pending.reason), 0.0)
         patience = self.lift_wing.patience_s(endpoint)
-        if patience is not None:  # it does not age: its age counts from when it is called for again
+        if patience is not None and now - pending.asked_at > _FROZEN_S:  # it does not age: its age counts from when it is called for again
             pending.asked_at, state.dirty = now, True
         wait = self.lift_wing.admit(endpoint, pending.entered_at, pending.late, int(pending.counted))
         pending.counted = wait > 0
