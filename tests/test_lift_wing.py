@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -26,6 +27,7 @@ from transforms.elements import Event, Score, ScoreRequest
 from transforms.lanes import Answer
 from transforms.lift_wing import ClientFault, Counts, LiftWing, SharedLiftWing
 from transforms.models import Endpoint, LiftWingSettings
+from transforms.waiting_deliveries import MOST_WAITING, waiting_deliveries
 
 MODELS = load(ROOT / "pipeline" / "models.yaml").models
 DAMAGING = MODELS["damaging"].endpoints["enwiki"]
@@ -297,6 +299,21 @@ def test_the_more_are_parked_the_longer_each_sleeps(lift_wing: SimulatedLiftWing
     assert all(3.2 <= admit(lw, stopped, counted=1) <= 4.8 for _ in range(100))
     assert lw.counts()["damaging"].waiting == 1999
     assert 3.2 <= admit(lw, other, counted=1) <= 4.8
+
+
+def test_nobody_is_asked_for_what_no_stream_takes(lift_wing: SimulatedLiftWing, opened: Open) -> None:
+    lw, deliveries = opened(), waiting_deliveries()
+    deliveries.note_model("damaging", "codfw", "codfw.scores")
+    deliveries.note("key", {"codfw.scores": MOST_WAITING})
+    try:
+        assert 1.6 <= admit(lw, DAMAGING) <= 2.4
+        assert lw.patience_s(DAMAGING) == inf
+        assert admit(lw, GOODFAITH) == 0
+        deliveries.note("key", {"codfw.scores": MOST_WAITING - 1})
+        assert admit(lw, DAMAGING, counted=1) == 0
+        assert lw.patience_s(DAMAGING) is None
+    finally:
+        deliveries.note("key", {})
 
 
 def test_who_ends_without_a_call_waits_no_more(lift_wing: SimulatedLiftWing, opened: Open) -> None:

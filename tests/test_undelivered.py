@@ -8,7 +8,7 @@ from transforms.elements import Failure, OutputEvent
 from transforms.environment import Environment
 from transforms.failures import failed
 from transforms.undelivered import counted, decode_events, decode_tag, encode_events, encode_tag
-from transforms.waiting_deliveries import MOST_WAITING, gauge_name, is_undeliverable, waiting_deliveries
+from transforms.waiting_deliveries import MOST_WAITING, gauge_name, waiting_deliveries
 
 BODY = {"meta": {"id": "a", "dt": "2024-02-15T00:00:00Z"}, "rev_id": 7}
 
@@ -45,11 +45,11 @@ def test_a_model_is_undeliverable_while_as_much_waits_for_its_stream_as_may() ->
     waiting.note_model("damaging", "eqiad", "eqiad.d")
     waiting.note("one", {"eqiad.d": MOST_WAITING - 1})
     waiting.note("two", {"eqiad.d": 1, "eqiad.e": 3})
-    assert is_undeliverable("damaging", "eqiad", environment)
-    assert not is_undeliverable("damaging", "codfw", environment)
-    assert not is_undeliverable("damaging", "eqiad"), "another process counts for itself"
+    assert waiting.is_undeliverable("damaging")
+    assert not waiting.is_undeliverable("goodfaith")
+    assert not waiting_deliveries().is_undeliverable("damaging"), "another process counts for itself"
     waiting.note("two", {"eqiad.d": 0, "eqiad.e": 3})
-    assert (is_undeliverable("damaging", "eqiad", environment), waiting.counts(), waiting.keys()) == (False, {"eqiad.d": MOST_WAITING - 1, "eqiad.e": 3}, 2)
+    assert (waiting.is_undeliverable("damaging"), waiting.counts(), waiting.keys()) == (False, {"eqiad.d": MOST_WAITING - 1, "eqiad.e": 3}, 2)
 
 
 def test_a_gauge_has_a_name_that_prometheus_takes() -> None:

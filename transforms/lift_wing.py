@@ -23,6 +23,7 @@ from transforms.http_calls import HttpAnswer
 from transforms.kinds import KINDS, CannotAsk, question
 from transforms.lanes import Answer, Call, Lane
 from transforms.models import Endpoint, LiftWingSettings
+from transforms.waiting_deliveries import waiting_deliveries
 
 _QUEUED_AT_MOST = 64  # in each queue of a lane, beyond those in flight: enough that it never runs dry while others are on their way out of Flink's state
 _SPARE_LOOKS_PER_S = 100.0  # for room, over all endpoints, beside those that calls were answered for in the last minute
@@ -59,6 +60,7 @@ class LiftWing:
     def __init__(self, settings: LiftWingSettings, environment: Environment = REAL) -> None:
         self._settings, self._environment = settings, environment
         self._monotonic = environment.monotonic
+        self._deliveries = waiting_deliveries(environment)
         self.id = environment.new_id()  # of this client among those of all processes
         self._lock = threading.Lock()
         self._new: deque[Call] = deque()
@@ -93,7 +95,7 @@ class LiftWing:
         with self._lock:
             lane, now = self._lane(endpoint), self._monotonic()
             lane.waitlist.remove(entered_at, counted)
-            if self._has_room(lane, entered_at, late, now):
+            if not self._is_parked(endpoint) and self._has_room(lane, entered_at, late, now):
                 return 0.0
             lane.waitlist.add(entered_at, count)
             return self._sleep_s(lane, entered_at, now) * self._environment.uniform(0.8, 1.2)
@@ -104,12 +106,16 @@ class LiftWing:
             self._lane(endpoint).waitlist.remove(entered_at, 1)
 
     def patience_s(self, endpoint: Endpoint) -> float | None:
-        """How long requests wait at most while their endpoint is stopped or refuses everybody, so that they do not age, in seconds; None: it does
+        """How long requests wait at most while their endpoint is parked or refuses everybody, so that they do not age, in seconds; None: it does
         neither."""
-        if endpoint.concurrency == 0:
+        if self._is_parked(endpoint):
             return inf
         with self._lock:
             return max(LONGEST_REFUSED_S, self._settings.max_age_s) if self._lane(endpoint).limit.is_refusing else None
+
+    def _is_parked(self, endpoint: Endpoint) -> bool:
+        """Whether the operator has stopped it, or nobody takes its model's scores."""
+        return endpoint.concurrency == 0 or self._deliveries.is_undeliverable(endpoint.model)
 
     def _has_room(self, lane: Lane, entered_at: float, late: bool, now: float) -> bool:
         if lane.limit.is_broken:
@@ -119,8 +125,8 @@ class LiftWing:
         return lane.in_flight + queued < lane.limit.now + most and len(self._open) < 2 * self._settings.in_flight
 
     def _sleep_s(self, lane: Lane, entered_at: float, now: float) -> float:
-        if lane.limit.most == 0:
-            parked = sum(each.waitlist.total for each in self._lanes.values() if each.limit.most == 0)
+        if self._is_parked(lane.endpoint):
+            parked = sum(each.waitlist.total for each in self._lanes.values() if self._is_parked(each.endpoint))
             return max(_SHORTEST_PARKED_S, parked / _PARKED_LOOKS_PER_S)
         waited_for = sum(1 for each in self._lanes.values() if each.waitlist.total and each.limit.most)
         expected_per_s = max(lane.throughput.per_s, min(lane.limit.per_second, _SPARE_LOOKS_PER_S / waited_for))

@@ -39,9 +39,11 @@ class WaitingDeliveries:
     def keys(self) -> int:
         return len(self._of_key)
 
-    def is_undeliverable(self, model: str, datacenter: str) -> bool:
-        """Whether so much waits for the stream of a model that no more should be asked of it."""
-        return self._of_stream[self._stream_of.get((model, datacenter), "")] >= MOST_WAITING
+    def is_undeliverable(self, model: str) -> bool:
+        """Whether so much waits for the stream of a model, of any datacenter, that no more should be asked of it."""
+        if not self._of_key:
+            return False
+        return any(self._of_stream[stream] >= MOST_WAITING for (name, _), stream in self._stream_of.items() if name == model)
 
 
 _BY_ENVIRONMENT: dict[Environment, WaitingDeliveries] = {}
@@ -50,11 +52,6 @@ _BY_ENVIRONMENT: dict[Environment, WaitingDeliveries] = {}
 def waiting_deliveries(environment: Environment = REAL) -> WaitingDeliveries:
     """Those of this process; a simulation has one for each environment."""
     return _BY_ENVIRONMENT.setdefault(environment, WaitingDeliveries())
-
-
-def is_undeliverable(model: str, datacenter: str, environment: Environment = REAL) -> bool:
-    """Whether so much waits for the stream of a model that no more should be asked of it."""
-    return waiting_deliveries(environment).is_undeliverable(model, datacenter)
 
 
 def gauge_name(stream: str) -> str:
