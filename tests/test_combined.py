@@ -20,7 +20,8 @@ from test_regenerate import rows
 import schemas
 from runners.local_kafka import LocalKafka
 from runners.simulated_lift_wing import SimulatedLiftWing
-from transforms.combine_in_state import CombineInState
+from transforms.at_rest import UnknownFormatError
+from transforms.combine_in_state import CombineInState, Outcome, decode_outcome, encode_outcome
 from transforms.combined_scores import SCHEMAS, Part, combined_score
 from transforms.elements import Failure, OutputEvent, Score
 from transforms.models import Configuration, Endpoint, Model
@@ -32,6 +33,16 @@ TABLE = "mediawiki_revision_score"
 
 def part(model: str, **changes: Any) -> Part:
     return Part(model, revision_score(edit(**changes), model, f"of {model}", Score("1", False, {"true": 0.25, "false": 0.75}), NOW))
+
+
+def test_the_format_of_what_waits_in_state_is_frozen() -> None:
+    """A change of it needs a new version, and a reader of this one."""
+    outcome = Outcome("eqiad", ["damaging", "goodfaith"], Part("damaging", {"rev_id": 1}, "timeout", "late"))
+    written = {"model": "damaging", "event": {"rev_id": 1}, "error_type": "timeout", "message": "late"}
+    assert orjson.loads(encode_outcome(outcome)) == {"v": 1, "datacenter": "eqiad", "expected": ["damaging", "goodfaith"], "part": written}
+    assert decode_outcome(encode_outcome(outcome)) == outcome
+    with pytest.raises(UnknownFormatError, match="expected outcomes in format 1"):
+        decode_outcome(b'["eqiad",["damaging"],"damaging",{},"",""]')
 
 
 @pytest.mark.parametrize("version", ["2.0.0", "3.0.0"])

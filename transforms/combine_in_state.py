@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 import orjson
@@ -17,6 +17,7 @@ from apache_beam.transforms.userstate import BagStateSpec, TimerSpec, on_timer
 from apache_beam.utils.timestamp import Timestamp
 
 import schemas
+from transforms.at_rest import UnknownFormatError
 from transforms.combined_scores import STREAM, Part, combined_score
 from transforms.elements import Failure, OutputEvent
 from transforms.models import Model
@@ -26,7 +27,29 @@ from transforms.select_models import Selection
 from transforms.source_events import rev_id_of, wiki_of
 from transforms.unforeseen import Fused
 
+_VERSION = 1  # of what waits in state; each version of this code reads the one before, too
 _REMEMBERED_S = 3600.0  # that a revision is done, so that what comes late makes no second event
+
+
+class Outcome(NamedTuple):
+    """What became of one request, and whose outcomes are expected for its revision."""
+
+    datacenter: str
+    expected: Sequence[str]  # models
+    part: Part
+
+
+def encode_outcome(outcome: Outcome) -> bytes:
+    """An outcome as it waits in state: JSON with a version, so that a savepoint outlives a change of this code."""
+    return orjson.dumps({"v": _VERSION, "datacenter": outcome.datacenter, "expected": outcome.expected, "part": outcome.part._asdict()})
+
+
+def decode_outcome(encoded: bytes) -> Outcome:
+    """Returns what `encode_outcome` wrote. Raises UnknownFormatError for what another version wrote."""
+    value = orjson.loads(encoded)
+    if not isinstance(value, dict) or value.get("v") != _VERSION:
+        raise UnknownFormatError(f"expected outcomes in format {_VERSION}, got {encoded[:20]!r}; go on with the version that wrote this state")
+    return Outcome(value["datacenter"], value["expected"], Part(**value["part"]))
 
 
 @dataclass
@@ -72,7 +95,7 @@ class _KeyFn(beam.DoFn):
             raw, model, part = outcome.request.event.raw, outcome.request.model, Part(outcome.request.model, outcome.body)
         if model in self._models:
             expected = [endpoint.model for endpoint in self._selection.endpoints(raw)]
-            yield f"{wiki_of(raw)}/{rev_id_of(raw)}", orjson.dumps([outcome.datacenter, expected, *part])
+            yield f"{wiki_of(raw)}/{rev_id_of(raw)}", encode_outcome(Outcome(outcome.datacenter, expected, part))
 
 
 class _CombineFn(beam.DoFn):
@@ -103,11 +126,10 @@ class _CombineFn(beam.DoFn):
             return
         _, encoded = element
         there = [*parts.read(), encoded]
-        decoded = [orjson.loads(each) for each in there]
-        _, expected, *_ = decoded[-1]
-        if {model for _, _, model, *_ in decoded} >= set(expected):
+        outcomes = [decode_outcome(each) for each in there]
+        if {outcome.part.model for outcome in outcomes} >= set(outcomes[-1].expected):
             limit.clear()
-            yield from self._whole(decoded, parts, done, forget)
+            yield from self._whole(outcomes, parts, done, forget)
         else:
             parts.add(encoded)
             if len(there) == 1:
@@ -117,23 +139,22 @@ class _CombineFn(beam.DoFn):
     def limit(
         self, parts: Any = beam.DoFn.StateParam(PARTS), done: Any = beam.DoFn.StateParam(DONE), forget: Any = beam.DoFn.TimerParam(FORGET)
     ) -> Iterator[OutputEvent]:
-        if decoded := [orjson.loads(each) for each in parts.read()]:
-            yield from self._whole(decoded, parts, done, forget)
+        if outcomes := [decode_outcome(each) for each in parts.read()]:
+            yield from self._whole(outcomes, parts, done, forget)
 
     @on_timer(FORGET)
     def forget(self, done: Any = beam.DoFn.StateParam(DONE)) -> None:
         done.clear()
 
-    def _whole(self, decoded: list[Any], parts: Any, done: Any, forget: Any) -> Iterator[OutputEvent]:
+    def _whole(self, outcomes: list[Outcome], parts: Any, done: Any, forget: Any) -> Iterator[OutputEvent]:
         """None of a revision of which all failed and no event can be made; its failures are in the failure stream."""
         parts.clear()
         done.add(b"")
         forget.set(Timestamp.of(time.time() + _REMEMBERED_S))
-        datacenter, expected, _, event, *_ = decoded[-1]
-        there = [Part(*part) for _, _, *part in decoded]
+        there, last = [outcome.part for outcome in outcomes], outcomes[-1]
         late = f"no score within {self._limit_s:g} s"
-        missing = [Part(model, event, "timeout", late) for model in expected if model not in {part.model for part in there}]
-        yield from self._fused.outputs(partial(self._event, [*there, *missing], datacenter), lambda: str(event), lambda reason: ())
+        missing = [Part(model, last.part.event, "timeout", late) for model in last.expected if model not in {part.model for part in there}]
+        yield from self._fused.outputs(partial(self._event, [*there, *missing], last.datacenter), lambda: str(last.part.event), lambda reason: ())
 
     def _event(self, parts: Sequence[Part], datacenter: str) -> Iterator[OutputEvent]:
         try:
