@@ -1,0 +1,17 @@
+"""The stream on a virtual clock: whatever goes wrong around it, nothing is lost, nothing waits too long, and a run can be repeated."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+from conftest import ROOT
+
+
+def test_a_seed_is_the_same_run_in_another_process() -> None:
+    def output(hashes: str) -> str:
+        command = [sys.executable, "-m", "tests.simulator", "--seed", "9"]
+        return subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHONHASHSEED": hashes}, stdout=subprocess.PIPE, text=True).stdout
+
+    assert output("1") == output("2") != ""
