@@ -95,7 +95,6 @@ def _is_mapping(value: Any) -> bool:
     return isinstance(value, Mapping)
 
 
-_MAPPING: Kind[Mapping[str, Any]] = Kind("a mapping", "{}", _is_mapping)
 _FLAG: Kind[bool] = Kind("true or false", "false", lambda value: isinstance(value, bool))
 _COUNT: Kind[int] = Kind("a whole number of at least 1", "5", lambda value: _is_whole(value, 1))
 _LIMIT: Kind[int] = Kind("a whole number, 0 to let the requests wait", "5", lambda value: _is_whole(value, 0))
@@ -112,6 +111,7 @@ _VERSION: Kind[str] = Kind(f"a version of page/prediction_classification_change,
 _DATACENTERS: Kind[Sequence[str]] = Kind("a list of different datacenter names", "[eqiad, codfw]", _is_names)
 _NAMESPACE: Kind[str] = Kind("a Kubernetes namespace of a-z, 0-9, _ and -", "revscoring-editquality-damaging", _is_name)
 _ON: Kind[str] = Kind(f"one of {', '.join(EVENT_KINDS)}", "edit", lambda value: isinstance(value, str) and value in EVENT_KINDS)
+_MATCH: Kind[Mapping[str, Any]] = Kind("a mapping", "{page_namespace: 0}", _is_mapping)
 _ALTERNATIVES: Kind[Any] = Kind(
     "a mapping or a list of mappings",
     "[{performer: {user_groups: [bot]}}]",
@@ -267,9 +267,11 @@ def _check_wiki(wiki: Any, path: str, problems: list[str], table: Wikis) -> None
 
 
 def _rule(model: Section) -> tuple[Mapping[str, Any], tuple[Mapping[str, Any], ...]]:
-    match = model.get("match", _MAPPING, {})
+    match = model.get("match", _MATCH, {})
     match_not = model.get("match_not", _ALTERNATIVES, [])
     alternatives = (match_not,) if isinstance(match_not, Mapping) else tuple(match_not)
+    if model.values.get("match") == {}:  # ChangeProp matches no event with it, and every event without
+        model.problems.append(f"{model.path}.match: expected at least one field, got an empty mapping; leave match out")
     try:
         compile_rule(match, alternatives)
     except RuleError as error:

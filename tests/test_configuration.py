@@ -215,7 +215,7 @@ def test_an_anchor_spares_to_write_a_list_twice(read):
         ("enabled: no", "enabled: expected true or false, got 'no'; write enabled: false"),
         ("enabled: 0", "enabled: expected true or false, got 0; write enabled: false"),
         ("stream: a/b", "stream: expected a stream name of letters, digits and ._-, got 'a/b'; write stream: mediawiki.revision-score.error"),
-        ("match: enwiki", "match: expected a mapping, got 'enwiki'; write match: {}"),
+        ("match: enwiki", "match: expected a mapping, got 'enwiki'; write match: {page_namespace: 0}"),
         (
             "match: {meta: {domain: /(en/}}",
             "match.meta.domain: expected a regular expression of JavaScript, got '/(en/' (Unbalanced parenthesis); repair the pattern",

@@ -116,7 +116,7 @@ def test_a_namespace_or_a_parent_of_another_type_is_neither_main_nor_missing():
         ({"a": ["bot"]}, {}, False),
         ({"a": []}, {"a": []}, True),
         ({"a": []}, {"a": {}}, False),
-        ({"a": [{"b": 1}]}, {"a": [None, {"b": 2}, {"b": 1}]}, True),
+        ({"a": [{"b": 1}]}, {"a": [None, {"b": 2}, {"b": 1}]}, False),
         ({"a": [[1]]}, {"a": [[2], [2, 1]]}, True),
         ({"a": [0]}, {"a": [0]}, False),
         ({"a": ["/.*/"]}, {"a": ["", "x"]}, False),

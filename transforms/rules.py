@@ -8,19 +8,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
 from typing import Any
 
-import regress
-
-from transforms.backtracking import text_without_end
+from transforms.javascript import JavaScriptError, SlowRegexError, is_regex, literal, regex_test
 
 Rule = Callable[[Mapping[str, Any]], bool]
 _Test = Callable[[Any], bool]
 
 _LONGEST_SHOWN = 200  # characters
 _MISSING = object()  # JavaScript's undefined, which is not null
-_REGEX = re.compile(r"/[^\n\r\u2028\u2029]+/[gimuy]{0,5}")  # what ChangeProp takes for a regex; any other string is a literal
 
 
 class RuleError(ValueError):
@@ -79,16 +75,30 @@ def compile_rule(match: Mapping[str, Any], match_not: Sequence[Mapping[str, Any]
     unwanted = [_mapping_test(alternative, f"match_not[{index}]", problems) for index, alternative in enumerate(match_not)]
     if problems:
         raise RuleError(problems)
-    return lambda event: wanted(event) and not any(test(event) for test in unwanted)
+
+    def matches(event: Mapping[str, Any]) -> bool:
+        try:
+            return wanted(event) and not any(test(event) for test in unwanted)
+        except _ThrownError:
+            return False
+
+    return matches
+
+
+class _ThrownError(Exception):
+    """JavaScript would look for a field of null or undefined; ChangeProp takes that for an event that does not match."""
 
 
 def mismatch(match: Mapping[str, Any], match_not: Sequence[Mapping[str, Any]], event: Mapping[str, Any]) -> str | None:
     """By which field a rule that can be compiled refuses an event, what it wants there and what it finds; None when it matches."""
-    if match and (found := _mismatch(match, event, "match")):
-        return found
-    for index, alternative in enumerate(match_not):
-        if not _mismatch(alternative, event, ""):
-            return f"match_not[{index}]: {json.dumps(alternative)} is so"
+    try:
+        if match and (found := _mismatch(match, event, "match")):
+            return found
+        for index, alternative in enumerate(match_not):
+            if not _mismatch(alternative, event, ""):
+                return f"match_not[{index}]: {json.dumps(alternative)} is so"
+    except _ThrownError:
+        return "a list of it has null, of which ChangeProp finds no field"
     return None
 
 
@@ -100,62 +110,76 @@ def _mismatch(wanted: Any, value: Any, path: str) -> str | None:
     return f"{path}: wanted {json.dumps(wanted)}, found {'nothing' if value is _MISSING else json.dumps(value, default=str)[:_LONGEST_SHOWN]}"
 
 
-def _test(wanted: Any, path: str, problems: list[str]) -> _Test:
-    """The test of one value of a rule; what no event can be compared with is noted in `problems`."""
+def _test(wanted: Any, path: str, problems: list[str], in_list: bool = False) -> _Test:
+    """The test of one value of a rule; what ChangeProp refuses, and what no event can be compared with, is noted in `problems`."""
     if isinstance(wanted, Mapping):
-        return _mapping_test(wanted, path, problems)
+        return _mapping_test(wanted, path, problems, in_list)
     if isinstance(wanted, list):
         return _list_test(wanted, path, problems)
-    if wanted == "undefined":
-        return lambda value: value is _MISSING
-    if isinstance(wanted, str) and _REGEX.fullmatch(wanted):
-        return _regex_test(wanted, path, problems)
-    if not isinstance(wanted, str | bool | int | float):
+    if isinstance(wanted, str):
+        return _text_test(wanted, path, problems)
+    if not isinstance(wanted, bool | int | float):
         given = "null" if wanted is None else repr(wanted)
         problems.append(f"{path}: expected text, a number, true, false, a list or a mapping, got {given}; quote it, or write 'undefined' for a missing field")
     return lambda value: _same(value, wanted)
 
 
-def _mapping_test(wanted: Mapping[str, Any], path: str, problems: list[str]) -> _Test:
+def _mapping_test(wanted: Mapping[str, Any], path: str, problems: list[str], in_list: bool = False) -> _Test:
+    """All fields must be so. Of an item of a list ChangeProp does not ask first whether it is anything."""
     if not wanted:
         problems.append(f"{path}: expected at least one field, got an empty mapping; name a field or leave {path.rpartition('.')[2]} out")
-    tests = [(key, _test(value, f"{path}.{key}", problems)) for key, value in wanted.items()]
-    return lambda value: _is_truthy(value) and all(test(_field(value, key)) for key, test in tests)
+    for key in wanted:
+        if isinstance(key, str) and not (_is_name(key) or (in_list and not re.search(r"['\\\n\r]", key))):
+            problems.append(f"{path}: expected a field of letters, digits, _ and $, as ChangeProp takes no other, got {key!r}; rename it")
+    tests = [(key, _test(value, f"{path}.{key}", problems, in_list)) for key, value in wanted.items()]
+
+    def of_item(value: Any) -> bool:
+        if value is None:
+            raise _ThrownError
+        return all(test(_field(value, key)) for key, test in tests)
+
+    return of_item if in_list else lambda value: _is_truthy(value) and all(test(_field(value, key)) for key, test in tests)
+
+
+def _is_name(key: str) -> bool:
+    """Whether JavaScript takes it for the name of a property without quotes."""
+    return key != "constructor" and (key.replace("$", "_").isidentifier() or re.fullmatch("0|[1-9][0-9]*", key) is not None)
 
 
 def _list_test(wanted: list[Any], path: str, problems: list[str]) -> _Test:
     """Each item must be found. ChangeProp asks whether the first that fits is true, so that 0, false or "" never counts as found."""
-    tests = [_test(item, f"{path}[{index}]", problems) for index, item in enumerate(wanted)]
+    tests = [_test(item, f"{path}[{index}]", problems, in_list=True) for index, item in enumerate(wanted)]
     return lambda value: isinstance(value, list) and all(_is_truthy(next(filter(test, value), _MISSING)) for test in tests)
 
 
-def _regex_test(text: str, path: str, problems: list[str]) -> _Test:
-    """`g` says nothing here, and `y` that the match begins where the text does: each test starts anew."""
-    pattern, _, flags = text[1:].rpartition("/")
+def _text_test(text: str, path: str, problems: list[str]) -> _Test:
+    if text == "undefined":
+        return lambda value: value is _MISSING
     try:
-        if len(set(flags)) < len(flags):
-            raise regress.RegressError(f"flags given twice: {flags}")
-        regex = regress.Regex(pattern, flags)
-    except regress.RegressError as error:
-        problems.append(f"{path}: expected a regular expression of JavaScript, got {text!r} ({error}); repair the pattern")
-        return lambda value: False
-    if slow := _without_end(pattern, flags):
-        problems.append(f"{path}: expected a pattern that ends soon on any text, got {text!r}, which does not on {slow!r}; repeat nothing that repeats")
-
-    def matches(value: Any) -> bool:
-        found = regex.find(value) if isinstance(value, str) else None
-        return found is not None and ("y" not in flags or found.range().start == 0)
-
-    return matches
-
-
-@cache
-def _without_end(pattern: str, flags: str) -> str | None:
-    return text_without_end(regress.Regex(pattern, flags), pattern)
+        if not is_regex(text):
+            wanted = literal(text)
+            return lambda value: _same(value, wanted)
+        test = regex_test(text)
+    except SlowRegexError as error:
+        problems.append(f"{path}: expected a pattern that ends soon on any text, got {text!r}, which does not on {str(error)!r}; repeat nothing that repeats")
+    except JavaScriptError as error:
+        kind, repair = ("regular expression", "; repair the pattern") if is_regex(text) else ("text", "")
+        problems.append(f"{path}: expected a {kind} of JavaScript, got {text!r} ({error}){repair}")
+    else:
+        return lambda value: isinstance(value, str) and test(value)
+    return lambda value: False
 
 
 def _field(value: Any, key: str) -> Any:
-    return value.get(key, _MISSING) if isinstance(value, Mapping) else _MISSING
+    """A property, of texts and lists too."""
+    if isinstance(value, Mapping):
+        return value.get(key, _MISSING)
+    if isinstance(value, list | str):
+        if key == "length":
+            return len(value) if isinstance(value, list) else len(value.encode("utf-16-le", "surrogatepass")) // 2
+        if key.isdecimal() and int(key) < len(value):
+            return value[int(key)]
+    return _MISSING
 
 
 def _is_truthy(value: Any) -> bool:
