@@ -166,10 +166,15 @@ def _streams(command: _Command) -> None:
     watched.add_argument(
         "--input-topics", metavar="TOPICS", help="what the stream reads, with commas between (default: what the models want, of each datacenter)"
     )
-    watched.add_argument("--flink", metavar="HOST:PORT", help="JobManager, which knows calls in flight and breakers (default: only what the topics tell)")
+    watched.add_argument("--flink", metavar="HOST:PORT", help="JobManager, which knows causes (default: where a stream noted it in --state)")
+    watched.add_argument(
+        "--state", type=Path, default=Path("revision-scores-state"), metavar="DIR", help="the stream's --state, where the address of its Flink is"
+    )
     watched.add_argument("--group", default="revision-scores", help="the stream's --group, which is the name of its job (default: revision-scores)")
     watched.add_argument("--address", default="127.0.0.1", metavar="HOST", help="where to listen; 0.0.0.0 for other machines too (default: 127.0.0.1)")
     watched.add_argument("--port", type=int, default=8080, help="of the page; 0: any free one (default: 8080)")
+    watched.add_argument("--runbook", metavar="URL", help="of docs/operate.md where your people read it, linked by the page")
+    watched.add_argument("--grafana", metavar="URL", help="of the dashboard, linked by the page")
 
 
 def _files(command: _Command) -> None:

@@ -16,7 +16,7 @@ from test_on_flink import Topics, models_file, stream, wait_until
 
 from pipeline.configuration import load
 from pipeline.servers import free_port
-from pipeline.watch.gauges import FlinkGauges
+from pipeline.watch.looks import Looks
 from runners.local_kafka import LocalKafka
 from runners.simulated_lift_wing import SimulatedLiftWing
 
@@ -84,7 +84,8 @@ def test_prometheus_finds_the_metrics_of_the_readme_and_of_the_dashboard_and_the
             topics.wait_for(lambda topics: (len(topics.of_model("goodfaith")), len(topics.of_model("damaging")), len(topics.failures())) == (4, 3, 6))
             before = {"ScoreWithLiftWing_dropped_repeated": 2, "CombineScores_events": 5, "CombineScores_dropped_invalid": 1}
             wait_until(lambda: before.items() <= scraped(port).items())
-            gauges = FlinkGauges(program.wait_for(r"; Flink at (\S+),")[1], "revision-scores", ["damaging", "goodfaith"])
+            address = program.wait_for(r"^reading .*; Flink at (\S+),")[1]
+            gauges = Looks(lambda: address, "revision-scores", ["damaging", "goodfaith"])
             wait_until(lambda: gauges.by_model.get("damaging", {}).get("in_flight") == 1)
             assert (gauges.by_model["goodfaith"]["broken"], gauges.by_model["damaging"]["call_ms_p50"] >= 200, gauges.trouble) == (0, True, "")
             lift_wing.clear()
@@ -101,7 +102,7 @@ def test_prometheus_finds_the_metrics_of_the_readme_and_of_the_dashboard_and_the
             wait_until(lambda: "CombineScores_dropped_late" in scraped(port))
             found, told = scraped(port), series(port)
             assert program.stop() == 0
-    wait_until(lambda: gauges.trouble == f"Flink: no JobManager answers at {gauges.address}.")
+    wait_until(lambda: gauges.trouble == f"no JobManager answers at {address}")
     assert gauges.by_model == {}
     topics.close()
     kafka.configure_topic(small, "max.message.bytes", "1000000")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import orjson
 import pytest
@@ -13,15 +14,21 @@ import requests
 from conftest import edit
 
 from pipeline.configuration import load
+from pipeline.health.conditions import ILL, STOPPED, Condition, Facts, duration
+from pipeline.health.flink_facts import FlinkFacts
 from pipeline.kafka_settings import Kafka
 from pipeline.servers import free_port
+from pipeline.watch import readiness
 from pipeline.watch.board import BoardMaker
+from pipeline.watch.headline import Headline, all_silent, headline
+from pipeline.watch.links import Links
+from pipeline.watch.looks import Looks
 from pipeline.watch.messages import Messages
 from pipeline.watch.of_model import OfModel
 from pipeline.watch.recent import RecentCounts
 from pipeline.watch.server import Events, PageServer
 from pipeline.watch.tally import Tally
-from pipeline.watch.verdicts import Verdict, duration, verdict
+from pipeline.watch.verdicts import Verdict, verdict
 from runners.programs import run
 from transforms.elements import Failure, Score
 from transforms.failures import error_event
@@ -227,13 +234,83 @@ def test_a_board_of_a_broker_that_never_was_says_so_and_shows_every_model(tmp_pa
     tally = Tally(configuration)
     messages = Messages(Kafka("127.0.0.1:1"), tally.topics)
     assert messages.take(0.01) == []
-    board = BoardMaker(configuration, tally, messages, None).board(NOW)
+    board = BoardMaker(configuration, tally, messages, None, Links()).board(NOW)
     messages.close()
-    assert board["notes"][0].startswith("No broker answers at 127.0.0.1:1 (")
+    assert board["headline"]["state"] == "stopped"
+    assert board["headline"]["text"].startswith("No broker answers at 127.0.0.1:1 (")
     assert [(model["name"], model["state"], model["waiting"]) for model in board["models"]] == [("damaging", "parked", 0), ("goodfaith", "parked", 0)]
 
 
+# the headline
+
+OK, SILENT = Verdict("ok", "Half of the scores come."), Verdict("silent", "No answer for 15 s.")
+JOB = Condition(("flink",), STOPPED, "no JobManager answers at a:1; nothing is scored until then", "Flink runs the job")
+BAD = Condition(("model", "damaging", "broken", "503"), ILL, "damaging is broken: an endpoint answers 503", "well", frozenset(["damaging"]))
+LAG = Condition(("lag",), ILL, "the stream is 2,000 events behind", "it catches up")
+
+
+@pytest.mark.parametrize(
+    ("conditions", "of_page", "verdicts", "wanted"),
+    [
+        ([], [], {"a": OK, "b": OK}, Headline("well", "All is well: 2 models.")),
+        ([], [], {"a": OK, "b": Verdict("parked", "")}, Headline("well", "All is well: 2 models, b parked.")),
+        ([], [], {"a": OK, "b": SILENT}, Headline("ill", "b is silent.")),
+        ([BAD], [], {"damaging": SILENT, "b": SILENT}, Headline("ill", "damaging is broken: an endpoint answers 503.", ("b is silent.",))),
+        ([LAG, BAD], [], {"damaging": OK}, Headline("ill", "The stream is 2,000 events behind.", ("damaging is broken: an endpoint answers 503.",))),
+        ([JOB, BAD], ["no event came for 2 min"], {"damaging": SILENT}, Headline("stopped", "No JobManager answers at a:1; nothing is scored until then.")),
+        ([], ["no event came for 2 min"], {"a": OK}, Headline("stopped", "No event came for 2 min.")),
+    ],
+)
+def test_the_headline_is_the_cause(conditions: list[Condition], of_page: list[str], verdicts: Mapping[str, Verdict], wanted: Headline) -> None:
+    assert headline(conditions, of_page, verdicts) == wanted
+
+
+def test_many_silent_models_are_one_sentence_about_the_stream() -> None:
+    sentence = "no score of any model came for 40 s: no stream runs, or what it needs is away"
+    assert list(all_silent({"a": SILENT, "b": SILENT, "c": SILENT, "d": Verdict("idle", "")}, 40.0)) == [sentence]
+    assert list(all_silent({"a": SILENT, "b": SILENT, "c": OK}, 40.0)) == []
+    assert list(all_silent({"a": SILENT, "b": SILENT}, 40.0)) == []
+
+
+class Seen:
+    """Looks as if they had seen these facts."""
+
+    def __init__(self, flink: FlinkFacts | None) -> None:
+        self.facts = Facts(NOW, flink)
+
+
+RUNS = FlinkFacts(job_id="7", state="RUNNING", task_managers=1, last_checkpoint=NOW - 4)
+BOARD = {"at": NOW - 1, "behind": 12, "headline": {"state": "ill", "text": "Damaging is broken."}}
+
+
+@pytest.mark.parametrize(
+    ("board", "flink", "status", "why"),
+    [
+        (BOARD, RUNS, 200, []),
+        ({**BOARD, "headline": {"state": "stopped", "text": "Kafka is away."}}, RUNS, 503, ["Kafka is away."]),
+        ({**BOARD, "behind": 20_000}, RUNS, 503, ["the stream is 20000 events behind"]),
+        (BOARD, replace(RUNS, state="RESTARTING"), 503, ["the job is RESTARTING"]),
+        (BOARD, replace(RUNS, last_checkpoint=NOW - 300), 503, ["the last checkpoint is 300 s old"]),
+        (BOARD, replace(RUNS, last_checkpoint=None), 503, ["no checkpoint was completed yet"]),
+        (BOARD, None, 503, ["nobody knows where its Flink is; name it with --flink, or --state"]),
+        ({}, RUNS, 503, ["nothing has been looked at"]),
+    ],
+)
+def test_a_pager_can_ask_whether_the_stream_does_its_work(board: dict[str, Any], flink: FlinkFacts | None, status: int, why: list[str]) -> None:
+    found, body = readiness.readyz(board, cast(Looks, Seen(flink)), NOW)
+    assert (found, body["why"]) == (status, why)
+    assert readiness.healthz(board, NOW)[0] == (200 if board else 503)
+
+
 # the server
+
+
+def test_probes_are_answered_with_their_status() -> None:
+    server = PageServer("127.0.0.1", 0, Events(), {"/readyz": lambda: (503, {"why": ["x"]})})
+    answer = requests.get(f"{server.url}/readyz", timeout=5)
+    server.shutdown()
+    server.server_close()
+    assert (answer.status_code, answer.json()) == (503, {"why": ["x"]})
 
 
 def test_a_slow_reader_gets_the_newest_and_holds_up_nobody() -> None:

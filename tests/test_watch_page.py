@@ -91,21 +91,25 @@ def test_the_page_through_a_bad_day(chromium: Browser, tmp_path: Path) -> None:
             a_topic_appears(page, kafka, sender)
             a_model_hangs_and_comes_back(page, sender)
             the_broker_goes_and_comes_back(page, kafka, sender)
+            somebody_points_at_a_line(page)
+            the_models_file_changes(page, models)
             fits_a_phone_and_the_dark(page)
         says(page, "#summary", "No news from `watch` since ")
         with Program("pipeline", "watch", *options):
-            says(page, "#summary", "3 models, none needs a look, goodfaith parked")
+            says(page, "#summary", "All is well: 3 models, goodfaith parked.")
         page.close()
     assert errors == []
 
 
 def nothing_happened(page: Page) -> None:
     """The only edit is of an hour ago."""
-    says(page, "#notes li", "No event came in the last ten minutes.")
+    says(page, "#summary", "No event came in the last ten minutes.")
+    assert page.title() == "(✕) revision scores: No event came in the last ten minutes."
     says(page, "#notes li", "The broker has no topic eqiad.mediawiki.revision-score-appears-later; it is shown as soon as there is one.")
-    says(page, "#summary", "3 models, none needs a look, goodfaith parked")
-    assert page.locator(".model h3").all_text_contents() == ["damaging", "goodfaith", "appears-later"]
-    assert page.locator(".model .badge").all_text_contents() == ["idle", "parked", "idle"]
+    assert page.locator(".model h3").all_text_contents() == ["goodfaith", "damaging", "appears-later"]
+    assert page.locator(".model .badge").all_text_contents() == ["parked", "idle", "idle"]
+    assert page.locator("#sources").text_content().startswith("Kafka 127.0.0.1:")  # type: ignore[union-attr]
+    assert "Lift Wing" not in (page.locator("#sources").text_content() or "")
     assert page.locator("#model-goodfaith .text").text_content() == "Parked in the models file (concurrency: 0): no edit waits."
     assert page.locator("#latest td").all_text_contents() == ["No score has come yet."]
     assert page.locator("#failures li").all_text_contents() == ["None in the last ten minutes."]
@@ -146,23 +150,46 @@ def a_model_hangs_and_comes_back(page: Page, sender: Sender) -> None:
     hung = [sender.edit(ago_s=12) for _ in range(4)]
     says(page, "#model-damaging .badge", "silent")
     says(page, "#model-damaging .text", "No answer for 1")
-    says(page, "#summary", "damaging is silent")
-    assert page.title().startswith("(")
+    says(page, "#summary", "damaging is silent.")
+    assert page.title() == "(!) revision scores: damaging is silent."
+    assert page.locator(".model h3").first.text_content() == "damaging"
     for event in hung:
         sender.score(event)
     says_nothing_of(page, "#model-damaging .badge", "silent")
-    says(page, "#summary", "none needs a look")
+    says(page, "#summary", "All is well")
 
 
 def the_broker_goes_and_comes_back(page: Page, kafka: LocalKafka, sender: Sender) -> None:
     kafka.kill()
-    says(page, "#notes li", f"No broker answers at {kafka.address} (")
+    says(page, "#summary", f"No broker answers at {kafka.address} (")
     assert page.locator(".model").count() == 3
     kafka.start()
     kafka.wait()
     sender.score(sender.edit(page_title="After_the_break"))
     says(page, "#latest bdi", "After the break")
-    says_nothing_of(page, "#notes li", "No broker answers")
+    says_nothing_of(page, "#summary", "No broker answers")
+
+
+def somebody_points_at_a_line(page: Page) -> None:
+    card = page.locator("#model-damaging")
+    box = card.locator("svg.rates").bounding_box()
+    assert box
+    page.mouse.move(box["x"] + box["width"] - 2, box["y"] + 5)
+    says(page, "#model-damaging .soft", "5 s ago, asked ")
+    page.mouse.move(0, 0)
+    says_nothing_of(page, "#model-damaging .soft", "5 s ago")
+    assert card.locator(".axis span").all_text_contents() == ["−10 min", "−5 min", "now"]
+
+
+def the_models_file_changes(page: Page, models: Path) -> None:
+    models.write_text(MODELS.replace("goodfaith:", "newcomer:"), encoding="utf-8")
+    says(page, ".model h3", "newcomer")
+    says_nothing_of(page, ".model h3", "goodfaith")
+    models.write_text("models: 7", encoding="utf-8")
+    says(page, "#notes li", "The models file has been changed and cannot be used: ")
+    models.write_text(MODELS, encoding="utf-8")
+    says(page, ".model h3", "goodfaith")
+    says_nothing_of(page, "#notes li", "cannot be used")
 
 
 def fits_a_phone_and_the_dark(page: Page) -> None:

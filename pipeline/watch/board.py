@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pipeline.watch.gauges import FlinkGauges, Gauges
+from pipeline.health.conditions import Condition, duration
+from pipeline.watch.headline import STOPPED_STATE, all_silent, headline
+from pipeline.watch.links import Links
+from pipeline.watch.looks import Gauges, Looks
 from pipeline.watch.messages import Messages
 from pipeline.watch.of_model import OfModel
 from pipeline.watch.recent import SLICE_S, RecentCounts, quantiles_of
 from pipeline.watch.tally import Tally
-from pipeline.watch.verdicts import duration, verdict
+from pipeline.watch.verdicts import Verdict, in_short, verdict
 from transforms.models import Configuration
 
 _RATE_SLICES = 2  # a rate is of the last ten seconds that are over
@@ -21,27 +24,44 @@ _BUSIEST, _MOST_REASONS = 15, 5
 _QUIET_S = 60.0  # without an event; what all wikis of Wikimedia together are never
 _FAR_BEHIND = 5_000  # messages
 
+_ILL_FIRST = ("broken", "silent", "failing", "slow", "waiting", "ok", "parked", "idle")
+
 Board = dict[str, Any]
 
 
 class BoardMaker:
     """Makes of the figures what is shown, in plain values that JSON has."""
 
-    def __init__(self, configuration: Configuration, tally: Tally, messages: Messages, flink: FlinkGauges | None) -> None:
-        self._configuration, self._tally, self._messages, self._flink = configuration, tally, messages, flink
-        self.parked = {name for name in tally.models if all(endpoint.concurrency == 0 for endpoint in configuration.models[name].active)}
+    def __init__(self, configuration: Configuration, tally: Tally, messages: Messages, looks: Looks | None, links: Links) -> None:
+        self._tally, self._messages, self._looks, self._links = tally, messages, looks, links
+        self.trouble = ""  # of the models file
+        self.follow(configuration)
+
+    def follow(self, configuration: Configuration) -> None:
+        """Shows these models from now on."""
+        self._configuration = configuration
+        active = {name: configuration.models[name].active for name in self._tally.models}
+        self.parked = {name for name, endpoints in active.items() if all(endpoint.concurrency == 0 for endpoint in endpoints)}
 
     def board(self, now: float) -> Board:
-        gauges = self._flink.by_model if self._flink else {}
-        models = [self._model(name, model, gauges.get(name, {}), now) for name, model in self._tally.models.items()]
+        gauges, conditions = (self._looks.by_model, self._looks.conditions) if self._looks else ({}, ())
+        verdicts = {name: self._verdict(name, gauges.get(name, {}), conditions, now) for name in self._tally.models}
+        of_page = [*self._of_topics(conditions, now), *all_silent(verdicts, self._silent_s(now))]
+        told = headline(conditions, of_page, verdicts)
+        if told.state == STOPPED_STATE:
+            verdicts = {name: self._waits(name, verdict, now) for name, verdict in verdicts.items()}
+        models = [self._model(name, verdicts[name], gauges.get(name, {}), now) for name in self._tally.models]
         return {
             "at": now,
             "kafka": self._messages.address,
-            "flink": self._flink.address if self._flink else None,
-            "lift_wing": self._configuration.lift_wing.url,
+            "flink": self._looks.address or None if self._looks else None,
+            "lift_wing": self._links.lift_wing,
+            "links": self._links.shown(self._looks.address if self._looks else ""),
+            "headline": dataclasses.asdict(told),
             "notes": list(self._notes(now)),
+            "behind": self._behind(),
             "events_per_s": self._tally.events.per_s(_RATE_SLICES, now),
-            "models": models,
+            "models": sorted(models, key=lambda model: _ILL_FIRST.index(model["state"])),
             "wikis": self._wikis(),
             "wikis_in_all": len(self._tally.edits.total),
             "latest": [dataclasses.asdict(score) for score in reversed(self._tally.latest)],
@@ -54,19 +74,44 @@ class BoardMaker:
 
     def note_calls(self, now: float) -> None:
         """Keeps what Flink tells of Lift Wing's answers for the lines."""
-        for name, gauges in (self._flink.by_model if self._flink else {}).items():
-            if "call_ms_p50" in gauges:
+        for name, gauges in (self._looks.by_model if self._looks else {}).items():
+            if "call_ms_p50" in gauges and name in self._tally.models:
                 self._tally.models[name].note_calls(gauges["call_ms_p50"] / 1000, gauges.get("call_ms_p99", 0) / 1000, now)
 
-    def _model(self, name: str, model: OfModel, gauges: Gauges, now: float) -> Board:
-        found = verdict(model, len(self._configuration.models[name].active), name in self.parked, self._configuration.lift_wing.timeout_s, gauges, now)
+    def _verdict(self, name: str, gauges: Gauges, conditions: Sequence[Condition], now: float) -> Verdict:
+        """By what is known of the cause, else by what the topics tell."""
+        model, settings = self._tally.models[name], self._configuration.lift_wing
+        found = verdict(model, len(self._configuration.models[name].active), name in self.parked, settings.timeout_s, gauges, now)
+        known = next((condition for condition in conditions if condition.of == {name}), None)
+        if known is None or name in self.parked:
+            return found
+        return Verdict(known.key[2], f"{known.text.removeprefix(name).strip().capitalize()}. {in_short(model, now)}.")
+
+    def _waits(self, name: str, found: Verdict, now: float) -> Verdict:
+        """Of a model that is silent as all are: what it is waiting for is said above."""
+        if found.state != "silent":
+            return found
+        return Verdict("waiting", f"Waits as the whole stream does. {in_short(self._tally.models[name], now)}.")
+
+    def _silent_s(self, now: float) -> float | None:
+        last = [model.last_answer for model in self._tally.models.values() if model.last_answer]
+        return now - max(last) if last else None
+
+    def _behind(self) -> int | None:
+        kafka = self._looks.facts.kafka if self._looks else None
+        return kafka.behind if kafka and kafka.lag else None
+
+    def _model(self, name: str, found: Verdict, gauges: Gauges, now: float) -> Board:
+        model = self._tally.models[name]
         recent, minute = model.last(_RATE_SLICES, now), model.last(_MINUTE, now)
         p50, p99 = quantiles_of(minute)
         call_p50, call_p99 = (gauges[kind] / 1000 if kind in gauges else None for kind in ("call_ms_p50", "call_ms_p99"))
+        answered = any(each.scored for each in model.last(_RATE_SLICES + 1, now))
         return {
             "name": name,
             "state": found.state,
             "text": found.text,
+            "old": not answered and (p50 is not None or call_p50 is not None),
             **{f"{what}_per_s": sum(getattr(each, what) for each in recent) / (_RATE_SLICES * SLICE_S) for what in ("asked", "scored", "failed")},
             "waiting": model.waiting,
             **{kind: round(gauges[kind]) if kind in gauges else None for kind in ("in_flight", "limit")},
@@ -86,21 +131,26 @@ class BoardMaker:
             for wiki, edits in tally.edits.total.most_common(_BUSIEST)
         ]
 
-    def _notes(self, now: float) -> Iterator[str]:
-        """What is to be known of the whole, a sentence each."""
+    def _of_topics(self, conditions: Sequence[Condition], now: float) -> Iterator[str]:
+        """What the page itself sees of the whole."""
         messages, tally = self._messages, self._tally
         if messages.away_since:
-            since = _clock(messages.away_since)
-            yield f"{messages.trouble} since {since}: what is below is as of then. The stream waits for the broker too, and loses nothing."
+            yield f"{messages.trouble} since {_clock(messages.away_since)}: figures are as of then, and the stream waits for it too"
+        elif self._looks and self._looks.trouble and not conditions:
+            yield self._looks.trouble
+        elif messages.has_history and (tally.last_event is None or now - tally.last_event > _QUIET_S):
+            yield f"no event came for {duration(now - tally.last_event)}" if tally.last_event else "no event came in the last ten minutes"
+
+    def _notes(self, now: float) -> Iterator[str]:
+        """What is to be known beside, a sentence each."""
+        messages, tally = self._messages, self._tally
+        if self.trouble:
+            yield self.trouble
         if messages.missing:
             some = ", ".join(messages.missing[:3]) + (f" and {len(messages.missing) - 3} more" if len(messages.missing) > 3 else "")
             yield f"The broker has no topic {some}; it is shown as soon as there is one."
-        if self._flink and self._flink.trouble:
-            yield self._flink.trouble
         if (behind := messages.behind()) > _FAR_BEHIND:
             yield f"This page still has {behind:,} messages to read; figures are of an earlier time."
-        if not messages.away_since and messages.has_history and (tally.last_event is None or now - tally.last_event > _QUIET_S):
-            yield f"No event came for {duration(now - tally.last_event)}." if tally.last_event else "No event came in the last ten minutes."
         if unanswered := sum(model.given_up for model in tally.models.values()):
             most = duration(self._configuration.lift_wing.max_age_s)
             yield f"Of {unanswered:,} requests neither a score nor a failure came within {most}: no stream ran then, or it has other models than --models here."

@@ -32,6 +32,15 @@ class Messages:
         self.missing: Sequence[str] = ()
         self.has_history = False  # what was there at the beginning has been read
 
+    def follow(self, topics: Collection[str]) -> None:
+        """Reads these topics from now on, those that are new from ten minutes ago."""
+        self._topics = topics
+        left = [key for key in self._assigned if key[0] not in topics]
+        self._consumer.incremental_unassign([TopicPartition(*key) for key in left])
+        self._assigned.difference_update(left)
+        self._unread.difference_update(left)
+        self._next_look = 0.0
+
     def take(self, seconds: float) -> list[Message]:
         """What comes within so many seconds."""
         if time.monotonic() >= self._next_look:

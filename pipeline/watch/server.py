@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ _FILES = {
 }
 _POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'"
 _SILENCE_S = 15.0  # after which a connection without news is told that there are none
+
+Probe = Callable[[], tuple[int, Mapping[str, Any]]]  # gives status and body
 
 
 class Events:
@@ -49,9 +51,10 @@ class PageServer(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, address: str, port: int, events: Events) -> None:
+    def __init__(self, address: str, port: int, events: Events, probes: Mapping[str, Probe] | None = None) -> None:
+        """`probes`: what is asked by path, beside the page."""
         super().__init__((address, port), _Handler)
-        self.events = events
+        self.events, self.probes = events, probes or {}
         self.url = f"http://{address}:{self.server_port}"
         threading.Thread(target=self.serve_forever, name="page", daemon=True).start()
 
@@ -67,6 +70,10 @@ class _Handler(BaseHTTPRequestHandler):
         path = self.path.partition("?")[0]
         if path == "/events":
             self._send_events()
+        elif path in self.server.probes:
+            status, told = self.server.probes[path]()
+            self._head(status, "application/json")
+            self.wfile.write(orjson.dumps(told) + b"\n")
         elif path in _FILES:
             name, kind = _FILES[path]
             body = (_PAGE / name).read_bytes()

@@ -42,13 +42,9 @@ class Tally:
     """`unreadable`: messages of the topics of scores and failures that are none, by topic."""
 
     def __init__(self, configuration: Configuration, topics: list[str] | None = None) -> None:
-        inputs = topics or input_topics(configuration, None)
-        datacenters = list(dict.fromkeys(topic.partition(".")[0] for topic in inputs))
-        self._selection = Selection(configuration.models, configuration.wikis)
-        self._inputs = set(inputs)
-        self._scores = {f"{datacenter}.{model.stream}": model.name for datacenter in datacenters for model in configuration.models.values() if model.active}
-        self._failures = {topic for topic in failure_topics(configuration, None) if topic.partition(".")[0] in datacenters}
-        self.models = {model.name: OfModel(configuration.lift_wing.max_age_s) for model in configuration.models.values() if model.active}
+        self._named = topics
+        self.models: dict[str, OfModel] = {}
+        self.follow(configuration)
         self.edits, self.scores, self.failures = RecentCounts(), RecentCounts(), RecentCounts()  # by wiki
         self.without_model = RecentCounts()  # failures before any model was asked, by reason
         self.events = RecentCounts()  # of any wiki, canary events too
@@ -56,12 +52,25 @@ class Tally:
         self.unreadable: Counter[str] = Counter()
         self.last_event: float | None = None
 
+    def follow(self, configuration: Configuration) -> None:
+        """Counts for these models from now on; those that stay keep their figures."""
+        inputs = self._named or input_topics(configuration, None)
+        datacenters = list(dict.fromkeys(topic.partition(".")[0] for topic in inputs))
+        self._selection = Selection(configuration.models, configuration.wikis)
+        self._inputs = set(inputs)
+        active = [model for model in configuration.models.values() if model.active]
+        self._scores = {f"{datacenter}.{model.stream}": model.name for datacenter in datacenters for model in active}
+        self._failures = {topic for topic in failure_topics(configuration, None) if topic.partition(".")[0] in datacenters}
+        self.models = {model.name: self.models.get(model.name) or OfModel(configuration.lift_wing.max_age_s) for model in active}
+
     @property
     def topics(self) -> list[str]:
         return [*sorted(self._inputs), *self._scores, *sorted(self._failures)]
 
     def take(self, topic: str, value: bytes | None, at: float, now: float) -> None:
         """One message, with Kafka's time."""
+        if topic not in self._inputs and topic not in self._failures and topic not in self._scores:
+            return  # of a model that the models file no longer has
         if topic in self._inputs:
             self._take_event(value or b"", at, now)
             return

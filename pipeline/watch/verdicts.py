@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipeline.watch.gauges import Gauges
+from pipeline.health.conditions import duration
+from pipeline.watch.looks import Gauges
 from pipeline.watch.of_model import OfModel
 from pipeline.watch.recent import SLICE_S, quantiles_of
 
@@ -16,7 +17,7 @@ _SLOWER, _SLOW_S = 3.0, 2.0  # times as long as in the last ten minutes, and no 
 
 @dataclass(frozen=True)
 class Verdict:
-    """`state`: ok, idle, slow, failing, silent, broken or parked."""
+    """`state`: ok, idle, slow, failing, silent, broken, parked, or waiting as the whole stream does."""
 
     state: str
     text: str
@@ -61,21 +62,14 @@ def _by_time(model: OfModel, timeout_s: float, now: float) -> Verdict:
     return Verdict("idle", "All that was asked of it is answered." if asked else "No edit asked for it in the last ten minutes.")
 
 
+def in_short(model: OfModel, now: float) -> str:
+    """How many edits wait, as a sentence."""
+    return _waiting(model, now).capitalize()
+
+
 def _waiting(model: OfModel, now: float) -> str:
     """Such as: 12 edits wait, the oldest for 34 s."""
     if model.waiting_since is None:
         return "no edit waits"
     edits = "1 edit waits," if model.waiting == 1 else f"{model.waiting:,} edits wait, the oldest"
     return f"{edits} for {duration(now - model.waiting_since)}"
-
-
-def duration(seconds: float) -> str:
-    """Such as: 0.34 s, 12 s, 3 min 5 s, 2 h 10 min."""
-    if seconds < 10:
-        return f"{seconds:.2g} s" if seconds >= 1 else f"{seconds:.2f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"

@@ -2,6 +2,8 @@
 
 const SPACE = "http://www.w3.org/2000/svg";
 const WIDTH = 360;
+const SLICES = 120; // in ten minutes
+const SLICE_S = 5;
 
 /** From 0.1 s at the bottom to 100 s at the top, each line ten times the one below: half a second and a minute are both to be seen. */
 export const SECONDS = { at: (value) => Math.min(1, Math.max(0, (Math.log10(value) + 1) / 3)), lines: [1, 10] };
@@ -24,14 +26,30 @@ export function newChart(names, height, kind, label) {
     path.setAttribute("class", name);
     return [name, path];
   }));
-  return { svg, paths, height };
+  const pointer = svg.appendChild(document.createElementNS(SPACE, "path"));
+  pointer.setAttribute("class", "pointer");
+  const point = (index) => pointer.setAttribute("d", index === null ? "" : `M${x(index, SLICES)} 0V${height}`);
+  return { svg, paths, height, point, series: {} };
+}
+
+/** The place in the lines that the pointer is at. */
+export function pointedAt(chart, event) {
+  const box = chart.svg.getBoundingClientRect();
+  return Math.min(SLICES - 1, Math.max(0, Math.floor(((event.clientX - box.left) / box.width) * SLICES)));
+}
+
+/** How long ago a place in the lines was. */
+export function ago(index) {
+  const seconds = (SLICES - index) * SLICE_S;
+  return seconds < 60 ? `${seconds} s ago` : `${Math.floor(seconds / 60)} min ${seconds % 60} s ago`;
 }
 
 /** Draws the values of each name, null where there are none; `areas` are filled down to the bottom. */
 export function draw(chart, series, scale, areas = []) {
   const y = (value) => chart.height - 1 - scale.at(value) * (chart.height - 6);
+  chart.series = series;
   const floors = [chart.height - 0.5, ...scale.lines.map(y)];
-  chart.paths.get("axis").setAttribute("d", floors.map((floor) => `M0 ${floor.toFixed(1)}H${WIDTH}`).join(""));
+  chart.paths.get("axis").setAttribute("d", floors.map((floor) => `M0 ${floor.toFixed(1)}H${WIDTH}`).join("") + `M${WIDTH / 2} ${chart.height - 5}V${chart.height}`);
   for (const [name, values] of Object.entries(series)) {
     chart.paths.get(name).setAttribute("d", areas.includes(name) ? area(values, y, chart.height) : line(values, y));
   }

@@ -1,10 +1,11 @@
 // Shows what /events says. Everything that comes from outside is put in as text, never as markup.
 
-import { SECONDS, draw, highest, newChart, upTo } from "./charts.js";
+import { SECONDS, ago, draw, highest, newChart, pointedAt, upTo } from "./charts.js";
 
-const MARKS = { ok: "●", idle: "○", slow: "◐", failing: "▲", silent: "■", broken: "✕", parked: "❚❚" };
-const WORDS = { ok: "well", idle: "idle", slow: "slow", failing: "failing", silent: "silent", broken: "broken", parked: "parked" };
-const WRONG = ["slow", "failing", "silent", "broken"];
+const MARKS = { ok: "●", idle: "○", slow: "◐", failing: "▲", silent: "■", broken: "✕", parked: "❚❚", waiting: "…" };
+const WORDS = { ok: "well", idle: "idle", slow: "slow", failing: "failing", silent: "silent", broken: "broken", parked: "parked", waiting: "waiting" };
+const TITLES = { well: "revision scores", ill: "(!) revision scores", stopped: "(✕) revision scores" };
+const NAMES = { p50: "half within", p99: "99 of 100 within", call: "Lift Wing half", call99: "Lift Wing 99 of 100", asked: "asked", scored: "scored" };
 const LOST_AFTER_MS = 5000;
 
 const byId = (id) => document.getElementById(id);
@@ -33,6 +34,11 @@ function both(half, most) {
   return half === null ? "–" : `${seconds(half).slice(0, -2)} / ${seconds(most)}`;
 }
 
+/** Figures of answers that came before the model went silent are not of now. */
+function dated(model, text) {
+  return model.old && text !== "–" ? `${text} (old)` : text;
+}
+
 function count(value) {
   return value === null ? "–" : value.toLocaleString("en");
 }
@@ -51,15 +57,33 @@ function newCard(name) {
   const figures = element("dl", { className: "figures" });
   const latency = newChart(["p99", "call99", "call", "p50"], 80, "latency", `${name}: seconds from an edit to its score`);
   const rates = newChart(["asked", "scored"], 48, "rates", `${name}: edits that ask and scores a second`);
-  const latencyScale = element("p", { className: "soft", textContent: "time to a score; lines at 1 s and 10 s" });
+  const latencyScale = element("p", { className: "soft" });
   const ratesScale = element("p", { className: "soft" });
+  const axis = element("p", { className: "axis soft", ariaHidden: true }, ...["−10 min", "−5 min", "now"].map((textContent) => element("span", { textContent })));
   const reasons = element("ul", { className: "reasons" });
   const card = element(
     "article", { className: "model", id: `model-${name}` },
-    element("header", {}, element("h3", { textContent: name }), badge), text, figures, latencyScale, latency.svg, ratesScale, rates.svg, reasons,
+    element("header", {}, element("h3", { textContent: name }), badge), text, figures, latencyScale, latency.svg, ratesScale, rates.svg, axis, reasons,
   );
   byId("models").append(card);
-  return { card, badge, text, figures, latency, rates, ratesScale, reasons };
+  const made = { card, badge, text, figures, latency, rates, latencyScale, ratesScale, reasons, pointed: null, most: 0 };
+  for (const chart of [latency, rates]) {
+    chart.svg.addEventListener("pointermove", (event) => { made.pointed = pointedAt(chart, event); showScales(made); });
+    chart.svg.addEventListener("pointerleave", () => { made.pointed = null; showScales(made); });
+  }
+  return made;
+}
+
+/** What the charts are, or what they say where somebody points. */
+function showScales({ latency, rates, latencyScale, ratesScale, pointed, most }) {
+  for (const chart of [latency, rates]) chart.point(pointed);
+  say(latencyScale, pointed === null ? "time to a score; lines at 1 s and 10 s" : valuesAt(latency, pointed, seconds));
+  say(ratesScale, pointed === null ? `asked and scored /s, up to ${rate(most)}` : valuesAt(rates, pointed, (value) => (value === null ? "–" : `${rate(value)} /s`)));
+}
+
+function valuesAt(chart, index, shown) {
+  const values = Object.entries(chart.series).filter(([, list]) => (list[index] ?? null) !== null);
+  return [ago(index), ...values.map(([name, list]) => `${NAMES[name]} ${shown(list[index])}`)].join(", ");
 }
 
 function cardOf(name) {
@@ -78,10 +102,11 @@ function showModel(model, withFlink) {
     "scored /s": rate(model.scored_per_s),
     "waiting": count(model.waiting),
     ...(withFlink ? { "in flight": `${count(model.in_flight)} / ${count(model.limit)}` } : {}),
-    "to a score": both(model.p50_s, model.p99_s),
-    ...(withFlink ? { "Lift Wing": both(model.call_p50_s, model.call_p99_s), "added": seconds(model.added_p50_s) } : {}),
+    "to a score": dated(model, both(model.p50_s, model.p99_s)),
+    ...(withFlink ? { "Lift Wing": dated(model, both(model.call_p50_s, model.call_p99_s)), "added": dated(model, seconds(model.added_p50_s)) } : {}),
     "failed": count(model.failed),
   });
+  card.classList.toggle("old", model.old);
   showReasons(reasons, model.failures);
 }
 
@@ -99,14 +124,16 @@ function showReasons(list, reasons, nothing = "") {
 }
 
 function showSummary(board) {
-  const wrong = board.models.filter((model) => WRONG.includes(model.state));
-  const parked = board.models.filter((model) => model.state === "parked");
-  const all = `${board.models.length} model${board.models.length === 1 ? "" : "s"}`;
-  const rest = parked.length ? `, ${parked.map((model) => model.name).join(", ")} parked` : "";
-  const named = wrong.map((model) => `${model.name} is ${WORDS[model.state]}`).join(", ");
-  say(byId("summary"), wrong.length ? `${wrong.length} of ${all} need${wrong.length === 1 ? "s" : ""} a look: ${named}${rest}` : `${all}, none needs a look${rest}`);
-  document.title = wrong.length ? `(${wrong.length}) revision scores` : "revision scores";
-  say(byId("sources"), `Kafka ${board.kafka}${board.flink ? `, Flink ${board.flink}` : ""}, Lift Wing ${board.lift_wing}; as of ${clock(board.at)} UTC`);
+  const { state, text, more } = board.headline;
+  document.body.dataset.state = state;
+  say(byId("summary"), text);
+  byId("more").replaceChildren(...more.map((textContent) => element("li", { textContent })));
+  document.title = state === "well" ? TITLES.well : `${TITLES[state]}: ${text}`;
+  const flink = board.flink ? `, Flink ${board.flink}` : "";
+  const liftWing = board.lift_wing ? `, Lift Wing ${board.lift_wing}` : "";
+  say(byId("sources"), `Kafka ${board.kafka}${flink}${liftWing}; as of ${clock(board.at)} UTC`);
+  const links = board.links.map(([name, href]) => element("a", { href, textContent: name, rel: "noreferrer", target: "_blank" }));
+  if (byId("links").childElementCount !== links.length) byId("links").replaceChildren(...links);
 }
 
 function showTotals(board) {
@@ -117,6 +144,18 @@ function showTotals(board) {
     "scored /s": rate(sum("scored_per_s")),
     "failed /s": rate(sum("failed_per_s")),
     "waiting": count(sum("waiting")),
+    ...(board.behind === null ? {} : { "behind": count(board.behind) }),
+  });
+}
+
+/** Cards in the order of the board, whose ill models come first; those that are no longer there go. */
+function showModels(board) {
+  const order = board.models.map((model) => model.name);
+  for (const [name, { card }] of cards) if (!order.includes(name)) { card.remove(); cards.delete(name); }
+  board.models.forEach((model) => showModel(model, board.flink !== null));
+  order.forEach((name, index) => {
+    const { card } = cards.get(name);
+    if (byId("models").children[index] !== card) byId("models").insertBefore(card, byId("models").children[index]);
   });
 }
 
@@ -156,7 +195,7 @@ function showBoard(board) {
   showSummary(board);
   byId("notes").replaceChildren(...board.notes.map((textContent) => element("li", { textContent })));
   showTotals(board);
-  board.models.forEach((model) => showModel(model, board.flink !== null));
+  showModels(board);
   showWikis(board);
   const ofModels = board.models.flatMap((model) => model.failures.map(([reason, times]) => [`${model.name}: ${reason}`, times]));
   showReasons(byId("failures"), [...board.other_failures, ...ofModels].sort((one, other) => other[1] - one[1]), "None in the last ten minutes.");
@@ -165,17 +204,20 @@ function showBoard(board) {
 
 function showLines(lines) {
   for (const [name, { asked, scored, p50, p99, call_p50: call, call_p99: call99 }] of Object.entries(lines.models)) {
-    const { latency, rates, ratesScale } = cardOf(name);
-    draw(latency, { p99, call99, call, p50 }, SECONDS);
-    const most = highest(asked, scored);
-    draw(rates, { asked, scored }, upTo(most), ["asked"]);
-    say(ratesScale, `asked and scored /s, up to ${rate(most)}`);
+    if (!cards.has(name)) continue;
+    const made = cards.get(name);
+    draw(made.latency, { p99, call99, call, p50 }, SECONDS);
+    made.most = highest(asked, scored);
+    draw(made.rates, { asked, scored }, upTo(made.most), ["asked"]);
+    showScales(made);
   }
 }
 
 function showLost() {
   if (performance.now() - lastNews < LOST_AFTER_MS) return;
   document.body.classList.add("lost");
+  document.body.dataset.state = "stopped";
+  document.title = "(✕) revision scores: no news";
   say(byId("summary"), at ? `No news from \`watch\` since ${clock(at)} UTC; is it still running?` : "No news from `watch` yet; is it running?");
 }
 

@@ -1,0 +1,49 @@
+"""The models file, looked at again and again, as the page outlives the streams that it shows."""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+from pipeline.configuration import ConfigurationError, load
+from pipeline.narrowing import narrowed
+from pipeline.wrong_use import WrongUse
+from transforms.models import Configuration
+
+_LOOK_S = 2.0
+
+
+class ModelsFile:
+    """`trouble`: why the file as it is now cannot be used, in a sentence."""
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self._arguments = arguments
+        self._seen = self._stamp()
+        self._next_look = time.monotonic() + _LOOK_S
+        self.trouble = ""
+
+    def changed(self) -> Configuration | None:
+        """What the file says, when it is another than at the last look."""
+        if time.monotonic() < self._next_look:
+            return None
+        self._next_look = time.monotonic() + _LOOK_S
+        stamp = self._stamp()
+        if stamp == self._seen:
+            return None
+        self._seen = stamp
+        try:
+            found = narrowed(load(self._arguments.models), self._arguments)
+        except (ConfigurationError, WrongUse) as error:
+            problems = str(error).splitlines()
+            more = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
+            self.trouble = f"The models file has been changed and cannot be used: {problems[0]}{more}; the page shows the models of before."
+            return None
+        self.trouble = ""
+        return found
+
+    def _stamp(self) -> tuple[int, int]:
+        try:
+            found = self._arguments.models.stat()
+        except OSError:
+            return 0, 0
+        return found.st_mtime_ns, found.st_size
