@@ -47,5 +47,13 @@ def room_at(folder: Path) -> Room:
     return Room(folder, found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize, found.f_favail, found.f_files)
 
 
+def room_of(folder: Path) -> Room | None:
+    """The same; None where the disk does not tell."""
+    try:
+        return room_at(folder)
+    except OSError:
+        return None
+
+
 def _size(count: int) -> str:
     return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.1f} MB"

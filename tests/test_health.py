@@ -90,6 +90,11 @@ ALL_BROKEN = {
         (Facts(NOW, replace(WELL, state="RESTARTING", why="x: y")), ["Flink starts the job again: x: y"]),
         (Facts(NOW, replace(WELL, last_checkpoint=NOW - 185)), ["no checkpoint was completed for 3 min 5 s"]),
         (Facts(NOW, replace(WELL, started_at=NOW - 60, last_checkpoint=None)), []),
+        (Facts(NOW, replace(WELL, state="INITIALIZING", started_at=NOW - 60)), []),
+        (
+            Facts(NOW, replace(WELL, state="INITIALIZING", started_at=NOW - 70)),
+            ["the job has been starting for 1 min 10 s: its processes are not up yet, or restore its state"],
+        ),
         (
             Facts(NOW, replace(WELL, restarts=3, failed_at=NOW - 500, why="x")),
             ["the job restarts again and again, 3 times or more in ten minutes, last because: x"],
@@ -97,7 +102,7 @@ ALL_BROKEN = {
         (Facts(NOW, replace(WELL, restarts=3, failed_at=NOW - 700, why="x")), []),
         (Facts(NOW, WELL, KafkaFacts("no broker answers at b:1 (x)")), ["Kafka is away: no broker answers at b:1 (x); the stream waits for it"]),
         (Facts(NOW, WELL, KafkaFacts(missing=["eqiad.a"])), ["the broker has no topic eqiad.a; what goes there waits"]),
-        (of_flink(WritePerModel_waiting_deliveries_a_b=12), ["the output stream a_b is not taken: 12 events wait for it, none is lost"]),
+        (of_flink(WritePerModel_waiting_deliveries_a_b=12), []),
         (
             Facts(NOW, WELL, None, Room(Path("/s"), 2 * 10**8, 10**11, 0, 0)),
             ["the disk of --state is nearly full: 200.0 MB of 100.0 GB are free at /s"],
@@ -120,7 +125,7 @@ def test_what_grows_within_a_minute_is_told() -> None:
     assert grown({requests: 100}, {requests: 200, **failures}) == [text]
     assert grown({requests: 100, **failures}, {requests: 200, **failures}) == []
     assert grown({}, {"ReadEvents_lost_expired": 7}) == ["7 events are lost, as Kafka had removed them before they were read"]
-    unforeseen = "1 events met an exception that nobody foresaw, and are failures; the log of the TaskManager has its traceback"
+    unforeseen = "1 event ended as a failure by an exception that nobody foresaw; the log of the TaskManager has its traceback"
     assert grown({}, {"BuildRevisionScore_unforeseen": 1}) == [unforeseen]
     stuck = "no score is written: 40 wait for Kafka or EventGate"
     assert grown({"BuildRevisionScore_scores_damaging": 1}, {"BuildRevisionScore_scores_damaging": 41}) == [stuck]
@@ -143,6 +148,32 @@ def test_a_stream_that_falls_behind_is_told_until_it_catches_up() -> None:
     text = "the stream is {} events behind and does not catch up, {} of them in a/0"
     wanted = [text.format("1,500", "1,450"), text.format("2,000", "1,950"), text.format("2,500", "2,450"), text.format("2,400", "2,350")]
     assert found == [[], [], [wanted[0]], [wanted[1]], [wanted[2]], [wanted[3]], [text.format("2,300", "2,250")], [], []]
+
+
+def test_a_stream_is_not_taken_when_events_wait_for_ten_seconds() -> None:
+    looks = [Facts(NOW + 3 * number, with_metrics(WritePerModel_waiting_deliveries_a_b=12 - number)) for number in range(4)]
+    assert said(*looks) == ["the output stream a_b is not taken: 9 events wait for it, none is lost"]
+    for_a_moment = Facts(NOW + 6, with_metrics(WritePerModel_waiting_deliveries_a_b=0))
+    assert said(*looks[:2], for_a_moment, looks[3]) == []
+
+
+def test_a_broken_model_is_told_with_its_cause_or_a_little_later_without() -> None:
+    broken = with_metrics(ScoreWithLiftWing_broken_damaging=2)
+    looks = [Facts(NOW + 3 * number, broken) for number in range(5)]
+    assert said(*looks[:3]) == []
+    assert said(*looks) == ["damaging is broken: 2 endpoints give no sign of life, and get a probe now and then; 0 requests wait, none is lost"]
+
+
+def test_what_becomes_something_else_of_the_same_is_not_over() -> None:
+    told: list[str] = []
+    changes = Changes(told.append)
+    silent = Condition(("model", "a", "silent", "timeout"), "ill", "a is silent", "a is well again", frozenset("a"))
+    broken = Condition(("model", "a", "broken", "timeout"), "ill", "a is broken", "a is well again", frozenset("a"))
+    changes.note([silent], NOW)
+    for at in (3, 6, 9, 12):
+        changes.note([broken], NOW + at)
+    changes.note([], NOW + 20)
+    assert told == ["a is silent", "a is broken", "a is well again, after 9 s"]
 
 
 def test_another_job_counts_from_nothing() -> None:

@@ -112,6 +112,9 @@ def test_prometheus_finds_the_metrics_of_the_readme_and_of_the_dashboard_and_the
     assert [metric for metric in found if not any(re.fullmatch(pattern, metric) for pattern in patterns.values())] == []
     asked = [selector for expression in expressions() for selector in selectors(expression)]
     assert len(asked) > 40
-    assert [str(selector) for selector in asked if not any(selects(selector, one) for one in told)] == []
+    untold = [str(selector) for selector in asked if not any(selects(selector, one) for one in told)]
+    assert [text for text in untold if not re.search("_unforeseen|lost_expired|waiting_deliveries_|^revision_scores_", text)] == [], (
+        "these are of a bad day, or of the page"
+    )
     assert 200 <= found["ScoreWithLiftWing_call_ms_p50_damaging"] < 10_000
     assert found["WritePerModel_lag_ms_p50_damaging"] > 3 * 365 * 86_400_000, "the event is of 2021"

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import orjson
 import promql_parser
 import pytest
 import yaml
 from conftest import ROOT
+
+from pipeline.disk import Room
+from pipeline.health.conditions import Facts
+from pipeline.health.flink_facts import FlinkFacts
+from pipeline.health.kafka_facts import KafkaFacts, Partition
+from pipeline.watch.exposition import exposition
 
 MONITORING = ROOT / "runners" / "monitoring"
 DASHBOARD = orjson.loads((MONITORING / "dashboard.json").read_bytes())
@@ -109,4 +117,45 @@ def test_each_alert_says_what_it_means_and_what_to_do() -> None:
         assert alert["labels"]["severity"] in ("warning", "critical")
         assert alert["annotations"]["summary"]
         assert alert["annotations"]["description"].endswith(".")
-        assert alert["annotations"]["runbook"] == f"docs/operate.md#{alert['alert'].lower()}"
+        assert alert["annotations"]["runbook_url"] == f"{{{{ $externalLabels.revision_scores_docs }}}}/operate.md#{alert['alert'].lower()}"
+        assert alert["annotations"]["dashboard"] == "{{ $externalLabels.revision_scores_dashboard }}"
+        assert alert["labels"]["team"] == "machine-learning"
+
+
+def test_where_alerts_lead_is_said_once() -> None:
+    settings = yaml.safe_load((MONITORING / "prometheus.yaml").read_text(encoding="utf-8"))["global"]["external_labels"]
+    assert set(re.findall(r"\$externalLabels\.(\w+)", (MONITORING / "alerts.yaml").read_text(encoding="utf-8"))) == set(settings)
+
+
+def test_each_alert_fires_when_it_should_and_is_quiet_before() -> None:
+    done = subprocess.run(["promtool", "test", "rules", str(MONITORING / "alerts_test.yaml")], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    tests = yaml.safe_load((MONITORING / "alerts_test.yaml").read_text(encoding="utf-8"))["tests"]
+    for alert in ALERTS:
+        checks = [check for test in tests for check in test["alert_rule_test"] if check["alertname"] == alert["alert"]]
+        assert [bool(check.get("exp_alerts")) for check in checks] == [False, True, False, False], alert["alert"]  # before, then, and twice on a good day
+
+
+def test_what_only_the_page_tells_is_what_the_page_tells() -> None:
+    facts = Facts(
+        100.0,
+        FlinkFacts(job_id="7", state="RUNNING", task_managers=2, last_checkpoint=96.5),
+        KafkaFacts(lag={Partition('a"b', 0): 12, Partition("c", 1): 0}),
+        Room(Path("/s"), 25, 100, 0, 0),
+    )
+    told = [line for line in exposition(facts, "g", 100.0).decode().splitlines() if not line.startswith("#")]
+    assert told == [
+        'revision_scores_kafka_up{group="g"} 1',
+        'revision_scores_consumer_lag{group="g",topic="a\\"b",partition="0"} 12',
+        'revision_scores_consumer_lag{group="g",topic="c",partition="1"} 0',
+        'revision_scores_flink_up{group="g"} 1',
+        'revision_scores_task_managers{group="g"} 2',
+        'revision_scores_last_checkpoint_age_seconds{group="g"} 3.5',
+        'revision_scores_state_free_bytes{group="g"} 25',
+        'revision_scores_state_free_ratio{group="g"} 0.25',
+    ]
+    names = {line.partition("{")[0] for line in told}
+    assert {
+        selector.name for expression in expressions() for selector in selectors(expression) if (selector.name or "").startswith("revision_scores_")
+    } <= names
+    assert exposition(Facts(100.0, FlinkFacts("gone"), KafkaFacts("away")), "g", 100.0).decode().count(" 0\n") == 2

@@ -26,4 +26,10 @@ class Changes:
         for key, (since, seen, condition) in list(self._lasting.items()):
             if now - seen >= _OVER_S:
                 del self._lasting[key]
-                self._tell(f"{condition.over}, after {duration(seen - since)}")
+                if not any(_is_of_the_same(condition, other) for _, _, other in self._lasting.values()):
+                    self._tell(f"{condition.over}, after {duration(max(seen - since, 1.0))}")
+
+
+def _is_of_the_same(one: Condition, other: Condition) -> bool:
+    """Whether what is wrong has become something else that is wrong with the same: then it is not over."""
+    return bool(one.of & other.of) or (not one.of and one.key[0] == other.key[0] and one.key[0] in ("restart", "state", "room"))

@@ -14,11 +14,13 @@ STOPPED, ILL = "stopped", "ill"  # nothing goes on; a part of it
 
 _MINUTE_S, _HALF_A_MINUTE_S = 60.0, 30.0
 _SILENT_S, _SILENT_CALLS = 12.0, 3
+_CAUSE_S = 9.0  # what an endpoint answers may be known a little later than that it is broken
+_NOT_TAKEN_S = 10.0  # a stream that is slow for a moment is no trouble
 _NO_CHECKPOINT_S = 120.0
 _LOOP, _LOOP_S = 3, 600.0
 _FAILING, _FAILURES = 0.05, 2
 _FAR_BEHIND, _CAUGHT_UP = 1_000, 500
-_GRACE_S = 60.0  # of a job that has just been started, for its first checkpoint and its processes
+_GRACE_S = 60.0  # of a job that has just been started, for its processes
 _STEPS_THAT_FAIL = ("ReadEvents", "SelectModels", "BuildRevisionScore", "WritePerModel")
 _CAUSES = {"timeout": "time out", "connection": "do not answer", "401": "answer 401: they do not let us in", "403": "answer 403: they do not let us in"}
 
@@ -54,6 +56,7 @@ class Diagnosis:
         self._models = sorted(models)
         self._history: deque[Facts] = deque()
         self._returned: dict[str, float] = {}  # by model, when a call last came back
+        self._broken_since: dict[str, float] = {}  # by model
         self._is_behind = False
 
     def of(self, facts: Facts) -> list[Condition]:
@@ -104,6 +107,9 @@ class Diagnosis:
             )
         elif flink.state in ("RESTARTING", "FAILING", "FAILED"):
             yield Condition(("restart", flink.why), STOPPED, f"Flink starts the job again: {flink.why or 'it does not say why'}", "the job runs again")
+        elif flink.state in ("INITIALIZING", "CREATED") and facts.at - flink.started_at > _GRACE_S:
+            text = f"the job has been starting for {duration(facts.at - flink.started_at)}: its processes are not up yet, or restore its state"
+            yield Condition(("starting",), STOPPED, text, "the job runs")
         elif flink.state not in ("RUNNING", "INITIALIZING", "CREATED"):
             yield Condition(("state", flink.state), STOPPED, f"the job is {flink.state}", "the job runs again")
         if self._restarts(flink, facts.at) >= _LOOP:
@@ -116,7 +122,8 @@ class Diagnosis:
             yield Condition(("lost",), ILL, f"{lost:,} events are lost, as Kafka had removed them before they were read", "no more events are lost")
         unforeseen = sum(self._grown(name) for name in flink.metrics if name.endswith("_unforeseen"))
         if unforeseen:
-            text = f"{unforeseen:,} events met an exception that nobody foresaw, and are failures; the log of the TaskManager has its traceback"
+            ended = "1 event ended as a failure" if unforeseen == 1 else f"{unforeseen:,} events ended as failures"
+            text = f"{ended} by an exception that nobody foresaw; the log of the TaskManager has its traceback"
             yield Condition(("unforeseen",), ILL, text, "no more exceptions that nobody foresaw")
 
     @staticmethod
@@ -146,7 +153,9 @@ class Diagnosis:
         assert flink
         waiting, in_flight = (flink.count(f"ScoreWithLiftWing_{name}_{model}") for name in ("waiting", "in_flight"))
         cause = self._cause(model, facts)
-        if broken := flink.count(f"ScoreWithLiftWing_broken_{model}"):
+        broken = flink.count(f"ScoreWithLiftWing_broken_{model}")
+        self._note_broken(model, broken > 0, facts.at)
+        if broken and (cause or facts.at - self._broken_since[model] > _CAUSE_S):
             endpoints, get = ("an endpoint", "gets") if broken == 1 else (f"{broken} endpoints", "get")
             return "broken", cause, f"is broken: {endpoints} {_verb(cause, broken)}, and {get} a probe now and then; {waiting:,} requests wait, none is lost"
         self._note_returned(model, facts)
@@ -157,6 +166,12 @@ class Diagnosis:
         if failed >= _FAILURES and failed > _FAILING * requests:
             return "failing", cause, f"fails: {failed:,} requests of the last minute became failures ({cause or 'of different causes'})"
         return None
+
+    def _note_broken(self, model: str, is_broken: bool, now: float) -> None:
+        if not is_broken:
+            self._broken_since.pop(model, None)
+        else:
+            self._broken_since.setdefault(model, now)
 
     def _note_returned(self, model: str, facts: Facts) -> None:
         name = f"ScoreWithLiftWing_calls_{model}"
@@ -188,9 +203,10 @@ class Diagnosis:
         if flink is None or flink.trouble:
             return
         for name, metric in flink.metrics.items():
-            if name.startswith("WritePerModel_waiting_deliveries_") and metric.total:
+            if name.startswith("WritePerModel_waiting_deliveries_") and metric.total and self._lasts(name, facts.at):
                 stream = name.removeprefix("WritePerModel_waiting_deliveries_")
-                text = f"the output stream {stream} is not taken: {round(metric.total):,} events wait for it, none is lost"
+                events = "1 event waits" if metric.total == 1 else f"{round(metric.total):,} events wait"
+                text = f"the output stream {stream} is not taken: {events} for it, none is lost"
                 yield Condition(("stream", stream), ILL, text, f"the output stream {stream} is taken again")
         if refused := self._grown("WritePerModel_failures"):
             text = f"{refused:,} scores of the last minute were refused where they go, for good, and became failures"
@@ -210,6 +226,11 @@ class Diagnosis:
                 f"the disk of --state is {full}: {facts.room}",
                 "the disk of --state has room again",
             )
+
+    def _lasts(self, name: str, now: float) -> bool:
+        """Whether a gauge has not been 0 for a while."""
+        recent = [each for each in self._history if each.at >= now - _NOT_TAKEN_S - 1 and each.flink and not each.flink.trouble]
+        return recent[0].at <= now - _NOT_TAKEN_S + 1 and all(each.flink.count(name) for each in recent if each.flink)
 
     def _grown(self, name: str) -> int:
         """By how much a counter grew within the last minute; one that is new grew from nothing."""

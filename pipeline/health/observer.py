@@ -8,7 +8,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from pipeline import operator_log
-from pipeline.disk import Room, room_at
+from pipeline.disk import room_of
 from pipeline.flink_jobs import FlinkRest
 from pipeline.health import flink_address
 from pipeline.health.changes import Changes
@@ -47,7 +47,7 @@ class Observer:
         if address and (self._look is None or self._look.rest.address != address):
             self._look = FlinkLook(FlinkRest(address), self._group)
         flink = self._look.facts() if self._look else None
-        return Facts(time.time(), flink, self._kafka.facts() if self._has_run else None, _room(self._state))
+        return Facts(time.time(), flink, self._kafka.facts() if self._has_run else None, room_of(self._state))
 
     def _tell(self, facts: Facts, stop: threading.Event) -> None:
         if facts.flink and not facts.flink.trouble and not self._has_run:
@@ -58,10 +58,3 @@ class Observer:
         if facts.at >= self._next_report and facts.flink and not facts.flink.trouble:
             self._next_report = facts.at + _REPORT_S
             operator_log.say(", ".join(f"{count} {what}" for what, count in counts(facts.flink, self._models).items()))
-
-
-def _room(state: Path) -> Room | None:
-    try:
-        return room_at(state)
-    except OSError:
-        return None

@@ -15,6 +15,7 @@ from pipeline.signals import stop_on_signals
 from pipeline.state_folder import folder_of
 from pipeline.watch import readiness
 from pipeline.watch.board import BoardMaker
+from pipeline.watch.exposition import exposition
 from pipeline.watch.links import Links
 from pipeline.watch.looks import Looks
 from pipeline.watch.messages import Messages
@@ -60,11 +61,12 @@ class _Watching:
         topics = input_topics(configuration, arguments.input_topics)
         self.tally = Tally(configuration, topics if arguments.input_topics else None)
         self.messages = Messages(kafka, self.tally.topics)
-        self.looks = Looks(_address(arguments), arguments.group, self.tally.models, KafkaLook(kafka, arguments.group, topics, ()))
+        self.looks = Looks(_address(arguments), arguments.group, self.tally.models, KafkaLook(kafka, arguments.group, topics, ()), folder_of(arguments))
         self.maker = BoardMaker(configuration, self.tally, self.messages, self.looks, Links(arguments.lift_wing, arguments.runbook, arguments.grafana))
         self.probes: dict[str, Probe] = {
             "/healthz": lambda: readiness.healthz(self._board, time.time()),
             "/readyz": lambda: readiness.readyz(self._board, self.looks, time.time()),
+            "/metrics": lambda: (200, exposition(self.looks.facts, arguments.group, time.time())),
         }
         self._models_file = ModelsFile(arguments)
         self._board: dict[str, Any] = {}

@@ -5,7 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
 
+from pipeline.disk import room_of
 from pipeline.flink_jobs import FlinkRest
 from pipeline.health.conditions import Condition, Diagnosis, Facts
 from pipeline.health.flink_facts import FlinkFacts, FlinkLook
@@ -21,8 +23,9 @@ Gauges = Mapping[str, float]  # by name, such as in_flight
 class Looks:
     """Looks every two seconds, in a thread of its own; `address` tells where the JobManager is now, nothing where nobody knows."""
 
-    def __init__(self, address: Callable[[], str], job: str, models: Collection[str], kafka: KafkaLook | None = None) -> None:
-        self._address, self._job, self._kafka = address, job, kafka
+    def __init__(self, address: Callable[[], str], job: str, models: Collection[str], kafka: KafkaLook | None = None, state: Path | None = None) -> None:
+        """`state`: the folder of the stream, whose disk is looked at where this machine has it."""
+        self._address, self._job, self._kafka, self._state = address, job, kafka, state
         self._look: FlinkLook | None = None
         self.facts = Facts(time.time())
         self.conditions: Sequence[Condition] = ()
@@ -50,7 +53,8 @@ class Looks:
             if address and address != self.address:
                 self._look = FlinkLook(FlinkRest(address), self._job)
             flink = self._look.facts() if self._look else None
-            facts = Facts(time.time(), flink, self._kafka.facts() if self._kafka else None)
+            room = room_of(self._state) if self._state and self._state.is_dir() else None
+            facts = Facts(time.time(), flink, self._kafka.facts() if self._kafka else None, room)
             self.facts, self.conditions = facts, self._diagnosis.of(facts)
             self.by_model = {model: gauges for model in self._models if flink and (gauges := _gauges(flink, model))}
             time.sleep(_LOOK_S)

@@ -20,7 +20,7 @@ _FILES = {
 _POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'"
 _SILENCE_S = 15.0  # after which a connection without news is told that there are none
 
-Probe = Callable[[], tuple[int, Mapping[str, Any]]]  # gives status and body
+Probe = Callable[[], tuple[int, Mapping[str, Any] | bytes]]  # gives status and body, JSON or plain text
 
 
 class Events:
@@ -72,8 +72,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._send_events()
         elif path in self.server.probes:
             status, told = self.server.probes[path]()
-            self._head(status, "application/json")
-            self.wfile.write(orjson.dumps(told) + b"\n")
+            self._head(status, "text/plain; version=0.0.4; charset=utf-8" if isinstance(told, bytes) else "application/json")
+            self.wfile.write(told if isinstance(told, bytes) else orjson.dumps(told) + b"\n")
         elif path in _FILES:
             name, kind = _FILES[path]
             body = (_PAGE / name).read_bytes()
