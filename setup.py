@@ -27,6 +27,7 @@ setup(
         "pyyaml>=6",
         "regress>=2024.11.1",  # ECMAScript regular expressions, for ChangeProp's rules
         "requests>=2.31",
+        "urllib3>=2.2",  # reads what is there of a body, and does not wait for more
         "rich>=13",
         "s3fs>=2024.6",
         "uvloop>=0.19",

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import orjson
 
 from pipeline.findings import Finding, ok, unseen, wrong
+from transforms.credentials import authorization
 from transforms.http_calls import HttpAnswer, HttpCalls
 from transforms.lift_wing import headers_for
 from transforms.models import Configuration, Endpoint, LiftWingSettings
@@ -54,7 +55,8 @@ async def answers_of(endpoints: Sequence[Endpoint], settings: LiftWingSettings) 
     answers: list[asyncio.Future[HttpAnswer]] = []
     for endpoint in endpoints:
         answers.append(loop.create_future())
-        http.get(_address(endpoint, settings) + endpoint.readiness_path, headers_for(endpoint, settings), answers[-1].set_result)
+        headers = headers_for(endpoint, settings) + authorization(settings)
+        http.get(_address(endpoint, settings) + endpoint.readiness_path, headers, answers[-1].set_result)
     try:
         return await asyncio.gather(*answers)
     finally:

@@ -14,6 +14,7 @@ from pipeline import import_changeprop
 from pipeline.configuration import ConfigurationError, load
 from pipeline.narrowing import narrowed
 from pipeline.options import CHECKOUT, parse
+from pipeline.terminal import print_plain_text
 from pipeline.wrong_use import WrongUse
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
@@ -25,6 +26,8 @@ _MODULES = {"models": "list_models", "wikis": "list_wikis", "watch": "watch.comm
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command. Exit codes: 0 done, 1 some elements failed, 2 wrong use or configuration."""
     arguments, beam_options = parse(list(sys.argv[1:] if argv is None else argv))
+    if arguments.command != "demo":  # it paints its own screen, of its own data
+        print_plain_text()
     try:
         return _run(arguments, beam_options)
     except (WrongUse, ConfigurationError) as error:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import schemas
 from pipeline import strict_yaml
 from pipeline.strict_yaml import Kind, Section, joined, nearest, shown
+from transforms.credentials import read_token
 from transforms.kinds import KINDS
 from transforms.models import ANY_WIKI, Configuration, Endpoint, LiftWingSettings, Model
 from transforms.rules import EVENT_KINDS, RuleError, compile_rule
@@ -61,6 +62,18 @@ def _is_whole(value: Any, least: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
+def is_contact(value: Any) -> bool:
+    """Whether a User-Agent can hold it as its contact."""
+    return isinstance(value, str) and re.fullmatch(r"[\x21-\x27\x2a-\x7e]([\x20-\x27\x2a-\x7e]*[\x21-\x27\x2a-\x7e])?", value) is not None
+
+
+def _holds_token(path: str) -> bool:
+    try:
+        return bool(read_token(path))
+    except (OSError, ValueError):
+        return False
+
+
 def _is_duration(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
 
@@ -103,6 +116,10 @@ _SECONDS: Kind[float] = Kind("a number of seconds above 0", "30", _is_duration)
 _RATE: Kind[float | None] = Kind("a number of calls above 0", "100", _is_duration)
 _URL: Kind[str] = Kind("an http or https address without user, query or fragment", "https://inference.discovery.wmnet:30443", _is_url)
 _CA_FILE: Kind[str | None] = Kind("a PEM file that exists", "/etc/ssl/certs/ca-certificates.crt", lambda value: _is_text(value) and Path(value).is_file())
+_TOKEN_FILE: Kind[str | None] = Kind("a file with a token", "/etc/revision-scores/token", lambda value: _is_text(value) and _holds_token(value))
+_CONTACT: Kind[str | None] = Kind(
+    "an address or page of whoever runs this, in ASCII without brackets", '"https://meta.wikimedia.org/wiki/User:Example"', lambda value: is_contact(value)
+)
 _TEMPLATE: Kind[str] = Kind("a stream name of letters, digits and ._- with {model} in it", '"mediawiki.revision-score-{model}"', _is_template)
 _STREAM_NAME: Kind[str] = Kind("a stream name of letters, digits and ._-", "mediawiki.revision-score.error", _is_stream)
 _BOTH: Sequence[str] = ("eqiad", "codfw")
@@ -150,7 +167,7 @@ def _table_of_wikis(root: Section, folder: Path) -> Wikis:
 
 
 def _lift_wing(section: Section) -> LiftWingSettings:
-    section.only("url", "timeout_s", "max_age_s", "in_flight", "calls_per_s", "ca_file")
+    section.only("url", "timeout_s", "max_age_s", "in_flight", "calls_per_s", "ca_file", "token_file", "contact")
     default = LiftWingSettings("")
     return LiftWingSettings(
         url=section.need("url", _URL, "").rstrip("/"),
@@ -159,6 +176,8 @@ def _lift_wing(section: Section) -> LiftWingSettings:
         in_flight=section.get("in_flight", _COUNT, default.in_flight),
         calls_per_s=section.get("calls_per_s", _RATE, default.calls_per_s),
         ca_file=section.get("ca_file", _CA_FILE, None),
+        token_file=section.get("token_file", _TOKEN_FILE, None),
+        contact=section.get("contact", _CONTACT, None),
     )
 
 

@@ -24,7 +24,7 @@ def run(configuration: Configuration, arguments: argparse.Namespace) -> int:
     """Prints a JSON line for each line of the events: who it is, which models' rules match, which calls follow, or why none."""
     selection = Selection(configuration.models, configuration.wikis)
     for line in _lines(arguments.events):
-        sys.stdout.buffer.write(orjson.dumps(explanation(line, configuration, selection), option=orjson.OPT_APPEND_NEWLINE))
+        sys.stdout.write(orjson.dumps(explanation(line, configuration, selection), option=orjson.OPT_APPEND_NEWLINE).decode())
     sys.stdout.flush()
     return 0
 

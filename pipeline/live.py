@@ -14,31 +14,30 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import apache_beam as beam
 import orjson
 
 from pipeline import beam_options, bounded_run
 from pipeline.alone import alone_in
-from pipeline.graph import score_revisions
+from pipeline.live_scoring import LiveScoring
 from pipeline.narrowing import paced, pointed_at
 from pipeline.signals import stop_on_signals
 from pipeline.times import time_of
 from pipeline.wrong_use import WrongUse
+from transforms.credentials import is_token
 from transforms.elements import Raw
 from transforms.event_streams import LARGEST_EVENT, EventStreams, Position, RefusedError
 from transforms.lift_wing import SharedLiftWing
 from transforms.models import Configuration
 from transforms.server_sent_events import ServerSentEvent
-from transforms.shown import Shown
 from transforms.source_events import STREAMS
 from transforms.units import now
-from transforms.wait_in_bundle import InBundle
 
 PUBLIC_LIFT_WING = "https://api.wikimedia.org/service/lw/inference"
 _TOGETHER_S, _MOST_TOGETHER = 1.0, 500
 _WAITING = 2_000  # events that are read and not yet scored; then the stream waits
 _TAIL_BYTES = 2_000_000  # of each file, in which a killed run may have written more than it had noted
 _POSITION = "position.json"
+_MAX_AGE_S = 30.0  # of a request in a pass; what had no answer till then waits for another one
 
 _Item = tuple[ServerSentEvent, Position] | Exception
 
@@ -47,6 +46,9 @@ def run(configuration: Configuration, arguments: argparse.Namespace, options: li
     """Scores until SIGTERM or Ctrl-C, or `--events` were read. Gives 0."""
     beam_options.check(options)
     time_of("--since", arguments.since)
+    for option in options:
+        if option.startswith(("--runner", "--direct_running_mode")):
+            raise WrongUse(f"{option}: live runs in this process alone; use stream for other runners")
     configuration = bounded_run.without_stopped(_public(configuration, arguments))
     folder: Path | None = arguments.output
     if folder is None:
@@ -63,28 +65,36 @@ def run(configuration: Configuration, arguments: argparse.Namespace, options: li
 
 def _public(configuration: Configuration, arguments: argparse.Namespace) -> Configuration:
     configuration = paced(pointed_at(configuration, arguments.lift_wing or PUBLIC_LIFT_WING), arguments.max_rate)
-    return dataclasses.replace(configuration, lift_wing=dataclasses.replace(configuration.lift_wing, by_host=False, token=arguments.token or None))
+    settings = configuration.lift_wing
+    token = None if settings.token_file else arguments.token or None
+    if token and not is_token(token):
+        raise WrongUse("--token: expected a token of printable ASCII without spaces; LIFT_WING_TOKEN may hold one too")
+    max_age_s = min(settings.max_age_s, _MAX_AGE_S)
+    return dataclasses.replace(configuration, lift_wing=dataclasses.replace(settings, by_host=False, token=token, max_age_s=max_age_s))
 
 
 def _live(configuration: Configuration, arguments: argparse.Namespace, options: list[str], folder: Path | None) -> None:
     stop = stop_on_signals()
     position = _position(folder, arguments.since)
     streams = list(dict.fromkeys(STREAMS[model.source] for model in configuration.models.values()))
-    reader = EventStreams(arguments.streams, streams, position)
+    reader = EventStreams(arguments.streams, streams, position, configuration.lift_wing.contact, _say)
     items: queue.Queue[_Item] = queue.Queue(_WAITING)
     threading.Thread(target=_read, args=(reader, items), name="event streams", daemon=True).start()
-    print(f"reading {', '.join(streams)} of {arguments.streams}, asking {configuration.lift_wing.url}; Ctrl-C stops", file=sys.stderr, flush=True)
-    written, left = _written(folder), arguments.events
+    _say(f"reading {', '.join(streams)} of {arguments.streams}, asking {configuration.lift_wing.url}; Ctrl-C stops")
+    left = arguments.events
+    scoring = LiveScoring(configuration, options, folder, _written(folder), stop)
     SharedLiftWing.acquire(configuration.lift_wing)  # its connections and limits outlast a pipeline
     try:
-        for batch, reached in _batches(items, stop, reader):
-            _score(configuration, batch, Shown(folder, written), options)
-            if folder:
+        for batch, reached in _batches(items, stop):
+            if not scoring.score(batch):
+                return
+            if folder and reached:
                 _note(folder, reached)
             if left is not None and (left := left - len(batch)) <= 0:
                 return
     finally:
         SharedLiftWing.release(configuration.lift_wing)
+        scoring.close()
 
 
 def _read(reader: EventStreams, items: queue.Queue[_Item]) -> None:
@@ -95,11 +105,11 @@ def _read(reader: EventStreams, items: queue.Queue[_Item]) -> None:
         items.put(error)
 
 
-def _batches(items: queue.Queue[_Item], stop: threading.Event, reader: EventStreams) -> Iterator[tuple[list[Raw], Position]]:
-    """What came together, and how far the stream is with it."""
-    told = ""
+def _batches(items: queue.Queue[_Item], stop: threading.Event) -> Iterator[tuple[list[Raw], Position | None]]:
+    """What came together, and how far the stream is with it; nothing, when nothing came for a second."""
     while not stop.is_set():
         batch: list[Raw] = []
+        reached = None
         until = time.monotonic() + _TOGETHER_S
         while len(batch) < _MOST_TOGETHER and (wait := until - time.monotonic()) > 0 and not stop.is_set():
             try:
@@ -113,11 +123,11 @@ def _batches(items: queue.Queue[_Item], stop: threading.Event, reader: EventStre
             event, reached = item
             problem = f"expected an event of at most {LARGEST_EVENT:,} bytes" if event.too_large else ""
             batch.append(Raw(event.data, _datacenter(event), problem=problem))
-        if batch:
-            yield batch, reached
-        elif reader.trouble not in ("", told):
-            told = reader.trouble
-            print(f"waiting for the stream: {told}", file=sys.stderr, flush=True)
+        yield batch, reached
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def _datacenter(event: ServerSentEvent) -> str:
@@ -125,16 +135,13 @@ def _datacenter(event: ServerSentEvent) -> str:
     return "codfw" if b'"topic":"codfw.' in event.data else "eqiad"
 
 
-def _score(configuration: Configuration, raws: list[Raw], sink: beam.PTransform, options: list[str]) -> None:
-    pipeline = bounded_run.new_pipeline(options)
-    score_revisions(pipeline, configuration, beam.Create(raws, reshuffle=False), sink, InBundle())
-    bounded_run.run(pipeline)
-
-
 def _position(folder: Path | None, since: str | None) -> Position:
     """Where the last run stopped; else from a time, or from now on, which is noted at once."""
     if folder and not since and (folder / _POSITION).exists():
-        return Position(**orjson.loads((folder / _POSITION).read_bytes()))
+        try:
+            return Position(**orjson.loads((folder / _POSITION).read_bytes()))
+        except (TypeError, ValueError) as error:
+            raise WrongUse(f"--output: {folder / _POSITION} does not tell a place; say --since TIME, or remove it to begin now") from error
     position = Position(since=since or now())
     if folder:
         _note(folder, position)

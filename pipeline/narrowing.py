@@ -6,9 +6,12 @@ import argparse
 import difflib
 from collections.abc import Collection
 from dataclasses import replace
+from pathlib import Path
 from urllib.parse import urlsplit
 
+from pipeline.configuration import is_contact
 from pipeline.wrong_use import WrongUse
+from transforms.credentials import TokenError, read_token
 from transforms.models import ANY_WIKI, Configuration, Model
 
 
@@ -20,8 +23,25 @@ def narrowed(configuration: Configuration, arguments: argparse.Namespace) -> Con
     if arguments.wikis is not None:
         chosen_wikis = _chosen("--wikis", arguments.wikis, configuration.wikis.names if ANY_WIKI in wikis else wikis, "wiki")
         models = {name: _of_wikis(model, chosen_wikis) for name, model in models.items()}
-    configuration = replace(configuration, models=models)
+    configuration = _introduced(replace(configuration, models=models), arguments)
     return pointed_at(configuration, _url(arguments.lift_wing)) if arguments.lift_wing else configuration
+
+
+def _introduced(configuration: Configuration, arguments: argparse.Namespace) -> Configuration:
+    """With `--token-file` and `--contact` of commands that call Lift Wing. Raises WrongUse."""
+    token_file: Path | None = getattr(arguments, "token_file", None)
+    contact: str | None = getattr(arguments, "contact", None)
+    if token_file is not None:
+        try:
+            read_token(token_file)
+        except (OSError, TokenError) as error:
+            what = error.strerror if isinstance(error, OSError) else error
+            raise WrongUse(f"--token-file: {token_file}: {what}") from error
+    if contact is not None and not is_contact(contact):
+        raise WrongUse(f"--contact: expected an address or page of whoever runs this, in ASCII without brackets, got {contact!r}")
+    settings = configuration.lift_wing
+    token_path = str(token_file.resolve()) if token_file else settings.token_file
+    return replace(configuration, lift_wing=replace(settings, token_file=token_path, contact=contact or settings.contact))
 
 
 def pointed_at(configuration: Configuration, url: str) -> Configuration:

@@ -67,6 +67,14 @@ def _of_models() -> Parser:
     return options
 
 
+def _of_clients() -> Parser:
+    """Common to what calls Lift Wing."""
+    options = Parser(add_help=False, allow_abbrev=False)
+    options.add_argument("--token-file", type=Path, metavar="FILE", help="a token for Lift Wing's gateway, read again when the file changes")
+    options.add_argument("--contact", metavar="TEXT", help="who runs this, for the User-Agent: an email address or a page")
+    return options
+
+
 def _of_some() -> Parser:
     """Common to what can be done for a part."""
     options = Parser(add_help=False, allow_abbrev=False)
@@ -135,20 +143,20 @@ def _of_exports() -> Parser:
 def _streams(command: _Command) -> None:
     command(
         "stream",
-        [_of_models(), _of_some(), _of_kafka(), _of_streaming(), _of_log()],
+        [_of_models(), _of_some(), _of_clients(), _of_kafka(), _of_streaming(), _of_log()],
         "score events as they come, from Kafka to Kafka, on Flink",
         "stream --kafka broker:9092 --lift-wing http://127.0.0.1:8080",
     )
     command(
         "check",
-        [_of_models(), _of_some(), _of_kafka(), _of_streaming(), _of_log()],
+        [_of_models(), _of_some(), _of_clients(), _of_kafka(), _of_streaming(), _of_log()],
         "look at all that a run of `stream` with the same options needs, and say what is wrong",
         "check --kafka broker:9092 --lift-wing http://127.0.0.1:8080",
     )
 
     replay = command(
         "replay",
-        [_of_models(), _of_some(), _of_kafka()],
+        [_of_models(), _of_some(), _of_clients(), _of_kafka()],
         "try again what failed in a stream, with the models file as it is now",
         "replay --kafka broker:9092 --only damaging --reason '^503' --dry-run",
     )
@@ -175,12 +183,13 @@ def _streams(command: _Command) -> None:
     watched.add_argument("--port", type=int, default=8080, help="of the page; 0: any free one (default: 8080)")
     watched.add_argument("--runbook", metavar="URL", help="of docs/operate.md where your people read it, linked by the page")
     watched.add_argument("--grafana", metavar="URL", help="of the dashboard, linked by the page")
+    watched.add_argument("--host-names", metavar="NAMES", help="other names of this machine or of a proxy before it, with commas between")
 
 
 def _files(command: _Command) -> None:
     regenerate = command(
         "regenerate",
-        [_of_models(), _of_some(), _of_exports()],
+        [_of_models(), _of_some(), _of_clients(), _of_exports()],
         "score the events in files, into one dataset per model",
         "regenerate --input event/mediawiki_revision_create --output scores --only damaging",
     )
@@ -240,7 +249,12 @@ def _tables(command: _Command) -> None:
 
 
 def _live(command: _Command) -> None:
-    live = command("live", [_of_models(), _of_some()], "score public edits as they come, by Lift Wing's public gateway", "live --wikis enwiki --only damaging")
+    live = command(
+        "live",
+        [_of_models(), _of_some(), _of_clients()],
+        "score public edits as they come, by Lift Wing's public gateway",
+        "live --wikis enwiki --only damaging --contact you@example.org",
+    )
     live.add_argument("--streams", default=_PUBLIC_STREAMS, metavar="URL", help=f"EventStreams (default: {_PUBLIC_STREAMS})")
     live.add_argument("--since", metavar="TIME", help="begin then, such as 2024-02-15T13:00, in UTC (default: where --output stopped, or now)")
     live.add_argument("--output", type=Path, metavar="DIR", help="files of JSON lines, one a stream; the next run goes on from there")

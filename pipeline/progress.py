@@ -13,6 +13,7 @@ from typing import TextIO
 
 from typing_extensions import Self
 
+from pipeline.terminal import steering
 from transforms.journals import is_of_failure
 
 _ON_TERMINAL_S, _ELSEWHERE_S = 0.5, 60.0
@@ -23,7 +24,7 @@ class Progress:
 
     def __init__(self, folder: Path, partitions: int, out: TextIO | None = None, every_s: float | None = None) -> None:
         self.done = 0  # partitions
-        self._folder, self._partitions, self._out = folder, partitions, out or sys.stdout
+        self._folder, self._partitions, self._out = folder, partitions, steering(out or sys.stdout)
         self._terminal = self._out.isatty()
         self._every_s = every_s or (_ON_TERMINAL_S if self._terminal else _ELSEWHERE_S)
         self._read: dict[Path, int] = {}  # bytes of each journal file

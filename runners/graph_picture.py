@@ -12,9 +12,9 @@ from apache_beam.pipeline import AppliedPTransform, PipelineVisitor
 
 from pipeline.configuration import load
 from pipeline.graph import score_revisions
+from transforms.collected import Collected
 from transforms.combine_in_state import CombineInState
 from transforms.combined_scores import SCHEMAS
-from transforms.shown import Shown
 from transforms.wait_in_state import InState
 
 _MODELS = Path(__file__).parent.parent / "pipeline" / "models.yaml"
@@ -48,7 +48,7 @@ def steps() -> list[Step]:
     configuration = load(_MODELS)
     pipeline = beam.Pipeline()
     combine = CombineInState(configuration.models, SCHEMAS["3.0.0"], 60.0)
-    score_revisions(pipeline, configuration, beam.Create([]), Shown(None), InState(), combine=combine)
+    score_revisions(pipeline, configuration, beam.Create([]), Collected(""), InState(), combine=combine)
     top = _Top()
     pipeline.visit(top)
     made_by = {output: (node.full_label, str(name)) for node in top.found for name, output in node.outputs.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import zlib
 from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -22,30 +23,38 @@ class _Handler(Handler):
             body = b'{"detail": "Too many connections"}' if status == 429 else b'{"detail": "Invalid streams: nothing"}'
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
-            self.send_header("Retry-After", "0")
+            self.send_header("Retry-After", self.server_of.retry_after)
             self.end_headers()
             self.wfile.write(body)
             return
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
-        self.send_header("Transfer-Encoding", "chunked")
+        if self.server_of.chunked:
+            self.send_header("Transfer-Encoding", "chunked")
+        if self.server_of.compressed:
+            self.send_header("Content-Encoding", "gzip")
         self.end_headers()
+        gzip = zlib.compressobj(wbits=31)
         with suppress(OSError):  # who reads may be killed
             for message in self.server_of.messages(last_id, since):
-                self.wfile.write(b"%x\r\n%s\r\n" % (len(message), message))
+                piece = gzip.compress(message) + gzip.flush(zlib.Z_SYNC_FLUSH) if self.server_of.compressed else message
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece) if self.server_of.chunked else piece)
                 self.wfile.flush()
         self.close_connection = True  # without the last chunk: a cut
 
 
 class EventStreamsServer(LoopbackServer):
     """Gives `events`, each of a topic, to whoever comes, and waits for more. It cuts each connection after `cut_after` events; answers the first
-    requests with `refusals`, a status each; `with_offsets`: events tell their place in `meta`. Ids have times, one millisecond late."""
+    requests with `refusals`, a status each (200: no refusal); `with_offsets`: events tell their place in `meta`. Ids have times, one millisecond
+    late. Before a cut it sends `parting`."""
 
     handler, path = _Handler, "/v2/stream"
 
     def __init__(self, cut_after: int = 10**9, refusals: list[int] | None = None, *, with_offsets: bool = True) -> None:
         self.requests: list[tuple[str, str | None, str | None]] = []  # path, Last-Event-ID, since
         self._cut_after, self._refusals, self._with_offsets = cut_after, refusals or [], with_offsets
+        self.chunked, self.compressed, self.parting = True, False, b""
+        self.retry_after = "0"
         self._log: list[tuple[str, int, int, bytes]] = []  # topic, offset, timestamp, data
         self._more = threading.Condition()
         super().__init__()
@@ -65,7 +74,8 @@ class EventStreamsServer(LoopbackServer):
             self._more.notify_all()
 
     def refusal(self) -> int | None:
-        return self._refusals.pop(0) if self._refusals else None
+        status = self._refusals.pop(0) if self._refusals else 200
+        return status if status != 200 else None
 
     def messages(self, last_id: str | None, since: str | None) -> Any:
         """The bytes of each event from there on, until the connection is cut."""
@@ -90,3 +100,5 @@ class EventStreamsServer(LoopbackServer):
             places[topic] = {"topic": topic, "partition": 0, "timestamp": timestamp + 1}
             given += 1
             yield b"event: message\nid: " + orjson.dumps(list(places.values())) + b"\ndata: " + data.replace(b"\n", b"\ndata: ") + b"\n\n"
+        if self.parting:
+            yield self.parting

@@ -16,7 +16,7 @@ from transforms.wikis import shipped_wikis
 SHIPPED = Path(__file__).parent.parent / "pipeline" / "models.yaml"
 DATA = Path(__file__).parent / "data"
 KINDS = "edit, main_edit, bot_edit, nonbot_edit, page_creation, main_creation, bot_page_creation, nonbot_page_creation"
-LIFT_WING_KEYS = "url, timeout_s, max_age_s, in_flight, calls_per_s, ca_file"
+LIFT_WING_KEYS = "url, timeout_s, max_age_s, in_flight, calls_per_s, ca_file, token_file, contact"
 MODEL_KEYS = "namespace, on, concurrency, enabled, url, stream, match, match_not, call_s, mediawiki_calls, wikis, kind, source, service"
 HEAD = """\
 lift_wing: {url: "https://lift.wing"}
@@ -292,7 +292,7 @@ URL = "url: expected an http or https address without user, query or fragment"
         ("{url: http://h, ca_file: none.pem}", "ca_file: expected a PEM file that exists, got 'none.pem'; write ca_file: /etc/ssl/certs/ca-certificates.crt"),
         (
             "{url: http://h, timeout: 3}",
-            "timeout: expected one of url, timeout_s, max_age_s, in_flight, calls_per_s, ca_file, got 'timeout'; did you mean timeout_s?",
+            "timeout: expected one of url, timeout_s, max_age_s, in_flight, calls_per_s, ca_file, token_file, contact, got 'timeout'; did you mean timeout_s?",
         ),
     ],
 )

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from conftest import ROOT, edit
+from loopback import Handler, LoopbackServer
 
 from pipeline.configuration import load
 from pipeline.servers import free_port
@@ -244,6 +245,55 @@ def test_a_port_where_nobody_listens(opened: Open) -> None:
 def test_a_model_may_be_served_elsewhere(lift_wing: SimulatedLiftWing, opened: Open) -> None:
     lw = opened(url=f"http://127.0.0.1:{free_port()}")
     assert answer(lw, endpoint=replace(DAMAGING, url=lift_wing.url)).result == good()
+
+
+# Who asks
+
+
+class _Door(Handler):
+    def do_POST(self) -> None:  # noqa: N802 (the name that http.server calls)
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.server_of.seen.append((self.headers["Authorization"], self.headers["User-Agent"]))
+        self.send_response(204)
+        self.end_headers()
+
+
+class Door(LoopbackServer):
+    """Notes who asks."""
+
+    handler, path = _Door, ""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str | None, str]] = []
+        super().__init__()
+
+
+def test_a_token_is_read_again_when_its_file_changes(opened: Open, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = tmp_path / "token"
+    with Door() as door:
+        lw = opened(url=door.url, token_file=str(file), token="other")
+        for content in ("one\n", "two", "  three  ", "", "no\nheader: x", None, "four"):
+            if content is None:
+                file.unlink()
+            else:
+                new = tmp_path / "new"
+                new.write_text(content)
+                new.rename(file)
+            answer(lw)
+    assert [token for token, _ in door.seen] == ["Bearer one", "Bearer two", *["Bearer three"] * 4, "Bearer four"]
+    assert "three" not in caplog.text
+    assert caplog.text.count("token file") == 2  # two states
+
+
+def test_whoever_asks_names_a_contact(opened: Open) -> None:
+    home = "https://gitlab.wikimedia.org/repos/machine-learning/revision-scores"
+    with Door() as door:
+        answer(opened(url=door.url))
+        answer(opened(url=door.url, contact="me@example.org"))
+    (nobody, plain), (_, named) = door.seen
+    assert nobody is None
+    assert re.fullmatch(rf"revision-scores/[0-9.]+ \({home}\) libcurl/[0-9.]+", plain)
+    assert re.fullmatch(rf"revision-scores/[0-9.]+ \({home}; me@example.org\) libcurl/[0-9.]+", named)
 
 
 # An endpoint that is broken

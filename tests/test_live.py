@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -101,8 +102,75 @@ def test_too_many_connections_are_waited_for_and_a_refusal_is_told() -> None:
         server.add(*event(0))
         assert len(read(server, 1, Position(since="2026-01-01T00:00:00Z"))[0]) == 1
         assert len(server.requests) == 3
-    with EventStreamsServer(refusals=[400]) as server, pytest.raises(RefusedError, match="400: .*Invalid streams: nothing"):
-        read(server, 1, Position())
+    for status in (400, 401, 403, 404):
+        with EventStreamsServer(refusals=[status]) as server, pytest.raises(RefusedError, match=f"{status}: .*Invalid streams: nothing"):
+            read(server, 1, Position())
+
+
+@pytest.mark.parametrize(("chunked", "compressed"), [(False, False), (True, True), (False, True)])
+def test_a_stream_is_read_as_it_comes_however_it_is_sent(chunked: bool, compressed: bool) -> None:
+    with EventStreamsServer() as server:
+        server.chunked, server.compressed = chunked, compressed
+        for each in both(5):
+            server.add(*each)
+        assert len(read(server, 5, Position(since="2026-01-01T00:00:00Z"))[0]) == 5  # the connection does not end
+        assert len(server.requests) == 1
+
+
+def test_what_ends_a_stream_once_it_was_given_is_trouble_that_passes() -> None:
+    said: list[str] = []
+    with EventStreamsServer(cut_after=1, refusals=[200, 404, 408, 200, 401, 503, 200, 429, 403]) as server:
+        server.retry_after = "Thu, 01 Jan 2026 00:00:00 GMT"
+        for each in both(4):
+            server.add(*each)
+        reader = EventStreams(server.url, ["edits"], Position(since="2026-01-01T00:00:00Z"), told=said.append)
+        events = reader.events()
+        assert [orjson.loads(next(events).data)["rev_id"] for _ in range(4)] == [1000, 1001, 1002, 1003]
+    assert [text.split(": ")[2] for text in said if text.startswith("waiting")] == ["404", "408", "401", "503", "429", "403"]
+
+
+def test_an_error_of_the_server_is_no_event() -> None:
+    said: list[str] = []
+    with EventStreamsServer(cut_after=2) as server:
+        server.parting = b'event: error\nid: []\ndata: {"name": "KafkaSSEError", "message": "\x1b[2J"}\n\n'
+        for each in both(6):
+            server.add(*each)
+        reader = EventStreams(server.url, ["edits"], Position(since="2026-01-01T00:00:00Z"), told=said.append)
+        events = reader.events()
+        assert [orjson.loads(next(events).data)["rev_id"] for _ in range(6)] == [1000 + number for number in range(6)]
+    assert said == ['waiting for the stream: the server says: {"name": "KafkaSSEError", "message": "\\u001b[2J"}']
+
+
+def test_a_place_that_the_server_does_not_know_any_more_is_told_by_time() -> None:
+    with EventStreamsServer(cut_after=2, refusals=[200, 400]) as server:
+        for each in both(4):
+            server.add(*each)
+        read(server, 4, Position(since="2026-01-01T00:00:00Z"))
+        assert [bool(last_id) for _, last_id, _ in server.requests[:3]] == [False, True, False]
+        assert server.requests[2][2] == "2025-12-31T23:59:58.000Z"
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"meta": {"dt": "0001-01-01T00:00:00Z"}},
+        {"meta": {"dt": "9999-12-31T23:59:59Z", "id": ["x"]}},
+        {"meta": {"dt": ["x"], "offset": True, "topic": ["a"]}},
+        {"meta": {"offset": 2**70}},
+        {"meta": ["x"]},
+    ],
+)
+@pytest.mark.parametrize(
+    "event_id", ["", "[]", '[{"topic": 7}]', '[{"topic": "a", "offset": "x"}]', '[{"topic": "a", "partition": {}, "timestamp": null}]', "[" * 3000]
+)
+def test_no_event_keeps_a_reader_from_going_on(odd: dict[str, Any], event_id: str) -> None:
+    position = Position()
+    position.note(ServerSentEvent('[{"topic": "a", "partition": 0, "offset": 3}]', b""), {"meta": {"topic": "a", "partition": 0, "offset": 3}})
+    position.note(ServerSentEvent(event_id, b""), odd)
+    header, query = position.resume()
+    assert header == {"Last-Event-ID": '[{"topic":"a","partition":0,"offset":4}]'}
+    _, query = position.resume(by_time=True)
+    assert query.get("since", "2") < "3"
 
 
 # The command
@@ -110,7 +178,7 @@ def test_too_many_connections_are_waited_for_and_a_refusal_is_told() -> None:
 
 def live(server: EventStreamsServer, lift_wing: SimulatedLiftWing, *options: str) -> Program:
     where = ["--streams", server.url, "--lift-wing", lift_wing.url + PUBLIC, "--wikis", "enwiki", "--only", "damaging", "--max-rate", "1000"]
-    return Program("pipeline", "live", *where, *options)
+    return Program("pipeline", "live", *where, *options)  # of an option given twice the last counts
 
 
 def written(folder: Path) -> list[dict[str, Any]]:
@@ -133,12 +201,71 @@ def test_scores_are_shown_and_written_over_cuts_kills_and_garbage(lift_wing: Sim
         for number in range(40, 60):
             server.add(*event(number, page_title="\x1b[31mred <b>"))
         with live(server, lift_wing, "--output", str(tmp_path / "out")) as program:
-            program.wait_for(r"enwiki  \?\[31mred <b>  damaging: .*diff=1059")
+            program.wait_for(r"enwiki  \\u001b\[31mred <b>  damaging: .*diff=1059")
             assert program.stop() == 0
         scores = [each for each in written(tmp_path / "out") if "scores" in each]
         assert sorted(each["rev_id"] for each in scores) == [1000 + number for number in range(60)]
         assert len({each["meta"]["id"] for each in scores}) == 60
         assert server.requests[0][0] == "/v2/stream/mediawiki.revision-create"
+
+
+def test_an_expired_token_fails_no_edit(lift_wing: SimulatedLiftWing, tmp_path: Path) -> None:
+    """It is said once, the place stays, and it goes on when it works again."""
+    out = tmp_path / "out"
+    with EventStreamsServer() as server:
+        for each in both(5):
+            server.add(*each)
+        with live(server, lift_wing, "--output", str(out), "--since", "2026-01-01T00:00") as program:
+            program.wait_for("diff=1004")
+            place = wait_for_place(out)
+            lift_wing.control(mode="status", status=401, body="Unauthorized")
+            for number in range(5, 25):
+                server.add(*event(number))
+            program.wait_for("^Lift Wing gives no score: 401: Unauthorized; the place is kept until it does")
+            lift_wing.forget()
+            until = time.monotonic() + 30
+            while not lift_wing.calls() and time.monotonic() < until:  # it asks again
+                time.sleep(0.1)
+            assert (out / "position.json").read_bytes() == place
+            lift_wing.clear()
+            program.wait_for("^Lift Wing gives scores again")
+            program.wait_for("diff=1024")
+            assert program.stop() == 0
+            assert sum("gives no score" in line for line in program.lines) == 1
+        assert sorted(each["rev_id"] for each in written(out)) == [1000 + number for number in range(25)]
+
+
+def wait_for_place(folder: Path) -> bytes:
+    """The place of the last event, once it is noted."""
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        place = (folder / "position.json").read_bytes()
+        if b'"offsets":{"' in place:
+            return place
+        time.sleep(0.1)
+    raise AssertionError("no place was noted")
+
+
+def test_what_one_endpoint_refuses_waits_for_it_over_a_kill(lift_wing: SimulatedLiftWing, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    options = ["--only", "damaging,goodfaith", "--output", str(out)]
+    with EventStreamsServer() as server:
+        lift_wing.control(mode="status", status=403, body="RBAC: access denied", model="goodfaith")
+        for each in both(5):
+            server.add(*each)
+        with live(server, lift_wing, *options, "--since", "2026-01-01T00:00") as program:
+            program.wait_for("^enwiki-goodfaith gives no score: 403: RBAC: access denied; its edits wait")
+            program.wait_for("damaging: .*diff=1004")
+            wait_for_place(out)
+            program.process.kill()
+        lift_wing.clear()
+        with live(server, lift_wing, *options) as program:
+            program.wait_for("goodfaith: .*diff=1004")
+            assert program.stop() == 0
+        assert (out / "waiting.ndjson").read_bytes() == b""
+        assert sorted((each["rev_id"], *each["scores"]) for each in written(out)) == [
+            (1000 + number, model) for number in range(5) for model in ("damaging", "goodfaith")
+        ]
 
 
 def test_it_ends_after_so_many_and_says_when_the_stream_is_refused(lift_wing: SimulatedLiftWing, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,6 +21,7 @@ from pipeline.servers import free_port
 from pipeline.watch import readiness
 from pipeline.watch.board import BoardMaker
 from pipeline.watch.headline import Headline, all_silent, headline
+from pipeline.watch.hosts import Hosts
 from pipeline.watch.links import Links
 from pipeline.watch.looks import Looks
 from pipeline.watch.messages import Messages
@@ -335,6 +336,31 @@ def test_the_page_is_served_without_a_link_to_anything_outside(path: str, kind: 
     assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'; script-src 'self'")
     assert "http" not in answer.text.replace("http://www.w3.org/2000/svg", "")
     assert missing.status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1:8080", 200),
+        ("localhost", 200),
+        ("LOCALHOST.:8080", 200),
+        ("[::1]:80", 200),
+        ("192.0.2.7", 200),
+        ("watch.example.org", 200),  # given
+        ("evil.example.org", 421),
+        ("127.0.0.1.evil.example.org", 421),
+        ("evil.example.org@localhost", 421),
+        ("", 421),
+    ],
+)
+@pytest.mark.parametrize("path", ["/", "/events"])
+def test_a_strangers_name_does_not_lead_to_the_page(host: str, status: int, path: str) -> None:
+    """DNS rebinding: a page of a stranger whose name is made to lead here."""
+    server = PageServer("127.0.0.1", 0, Events(), hosts=Hosts("watch.example.org, other.example.org"))
+    with requests.get(server.url + path, headers={"Host": host}, timeout=5, stream=True) as answer:
+        assert answer.status_code == status
+    server.shutdown()
+    server.server_close()
 
 
 def test_wrong_uses_end_with_one_line(tmp_path: Path) -> None:

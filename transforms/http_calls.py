@@ -16,9 +16,17 @@ from pathlib import Path
 import certifi
 import pycurl
 
-USER_AGENT = f"revision-scores/{version('revision-scores')} (apache-beam pipeline; pycurl)"
+_HOME = "https://gitlab.wikimedia.org/repos/machine-learning/revision-scores"
 _LARGEST_BODY = 4 << 20  # bytes; a score is a few hundred to a few thousand
 _CONNECT_TIMEOUT_MS = 5_000
+
+
+def user_agent(contact: str | None = None) -> str:
+    """The User-Agent of all our calls. Wikimedia refuses agents that name no contact: the project's home, and whoever runs it if that is given."""
+    return f"revision-scores/{version('revision-scores')} ({_HOME}{f'; {contact}' if contact else ''}) libcurl/{pycurl.version_info()[1]}"
+
+
+USER_AGENT = user_agent()
 
 
 @dataclass(frozen=True, slots=True)

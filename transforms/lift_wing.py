@@ -17,9 +17,10 @@ from typing import NamedTuple
 from transforms.answers import LONGEST_REFUSED_S, NotCalled, Refused, Rejected, Unavailable, read_answer
 from transforms.call_limit import CallLimit
 from transforms.call_rate import CallRate
+from transforms.credentials import authorization
 from transforms.elements import Score, ScoreRequest
 from transforms.environment import REAL, Environment
-from transforms.http_calls import HttpAnswer
+from transforms.http_calls import HttpAnswer, user_agent
 from transforms.kinds import KINDS, CannotAsk, question
 from transforms.lanes import Answer, Call, Lane
 from transforms.models import Endpoint, LiftWingSettings
@@ -46,11 +47,10 @@ class Counts(NamedTuple):
 
 
 def headers_for(endpoint: Endpoint, settings: LiftWingSettings) -> list[str]:
-    headers = ["Content-Type: application/json", "Accept: application/json", "Expect:"]
+    """The headers of all calls to an endpoint, but for `authorization`, which may change."""
+    headers = ["Content-Type: application/json", "Accept: application/json", "Expect:", f"User-Agent: {user_agent(settings.contact)}"]
     if settings.by_host:
         headers.append(f"Host: {endpoint.host}")
-    if settings.token:
-        headers.append(f"Authorization: Bearer {settings.token}")
     return headers
 
 
@@ -215,7 +215,7 @@ class LiftWing:
         lane.limit.started(now)
         lane.in_flight += 1
         self._in_flight += 1
-        self._connection.post(lane.url, lane.headers, body, partial(self._answered, calls, lane, now))
+        self._connection.post(lane.url, lane.headers + authorization(self._settings), body, partial(self._answered, calls, lane, now))
 
     def _may_call(self) -> bool:
         """Whether the rate allows another call now; if not, `_start` comes again when it does."""

@@ -94,6 +94,8 @@ class LiftWingSettings:
     by_host: bool = True  # the Host header names the service; the public gateway finds it by the path
     token: str | None = field(default=None, repr=False)  # of the public gateway
     wikis: Wikis = field(default_factory=shipped_wikis, repr=False)  # by which a request names its wiki
+    token_file: str | None = None  # the same, read again when the file changes; before `token`
+    contact: str | None = None  # of whoever runs this, for the User-Agent
 
 
 @dataclass(frozen=True)

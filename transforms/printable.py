@@ -10,9 +10,10 @@ _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u2
 _UNSAFE_IN_LINES = re.compile(_UNSAFE.pattern.replace("\x00-\x1f", "\x00-\x08\x0b-\x1f"))  # but tab and line feed
 
 
-def in_one_line(text: str, longest: int) -> str:
+def in_one_line(text: str, longest: int, *, keep_spaces: bool = False) -> str:
     """The text with each run of white space as one space and what is unsafe as \\uXXXX, of at most `longest` characters."""
-    return _UNSAFE.sub(_escaped, " ".join(text[: 4 * longest].split()))[:longest]
+    begun = text[: 4 * longest]
+    return _UNSAFE.sub(_escaped, begun if keep_spaces else " ".join(begun.split()))[:longest]
 
 
 def in_lines(text: str) -> str:

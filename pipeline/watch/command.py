@@ -16,6 +16,7 @@ from pipeline.state_folder import folder_of
 from pipeline.watch import readiness
 from pipeline.watch.board import BoardMaker
 from pipeline.watch.exposition import exposition
+from pipeline.watch.hosts import Hosts
 from pipeline.watch.links import Links
 from pipeline.watch.looks import Looks
 from pipeline.watch.messages import Messages
@@ -36,7 +37,8 @@ def run(configuration: Configuration, arguments: argparse.Namespace) -> int:
     stop, events = stop_on_signals(), Events()
     watching = _Watching(configuration, arguments, kafka)
     try:
-        server = PageServer(arguments.address, arguments.port, events, watching.probes)
+        hosts = Hosts(f"{arguments.address},{arguments.host_names or ''}")
+        server = PageServer(arguments.address, arguments.port, events, watching.probes, hosts)
     except OSError as error:
         raise WrongUse(f"--port: {arguments.address}:{arguments.port} cannot be listened on: {error.strerror}; name another one") from error
     operator_log.say(f"watching {kafka.address} at {server.url}; Ctrl-C stops")

@@ -10,6 +10,8 @@ from typing import Any
 
 import orjson
 
+from pipeline.watch.hosts import Hosts
+
 _PAGE = Path(__file__).parent / "page"
 _FILES = {
     "/": ("index.html", "text/html"),
@@ -51,10 +53,10 @@ class PageServer(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, address: str, port: int, events: Events, probes: Mapping[str, Probe] | None = None) -> None:
-        """`probes`: what is asked by path, beside the page."""
+    def __init__(self, address: str, port: int, events: Events, probes: Mapping[str, Probe] | None = None, hosts: Hosts | None = None) -> None:
+        """`probes`: what is asked by path, beside the page. `hosts`: under which names."""
         super().__init__((address, port), _Handler)
-        self.events, self.probes = events, probes or {}
+        self.events, self.probes, self.hosts = events, probes or {}, hosts or Hosts()
         self.url = f"http://{address}:{self.server_port}"
         threading.Thread(target=self.serve_forever, name="page", daemon=True).start()
 
@@ -67,6 +69,11 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = 60  # of a reader who takes nothing
 
     def do_GET(self) -> None:
+        named = self.headers.get_all("Host", [])
+        if not self.server.hosts.are_ours(named):
+            self._head(421, "text/plain; charset=utf-8")
+            self.wfile.write(Hosts.REPAIR)
+            return
         path = self.path.partition("?")[0]
         if path == "/events":
             self._send_events()
