@@ -84,6 +84,7 @@ class _AskInBundleFn(AskFn):
     def _heard(self, pending: Pending, endpoint: Endpoint, answers: _Answers, answer: Answer) -> None:
         """On the loop's thread: an answer that is no end has the request asked again when it is due."""
         refused = isinstance(answer.result, Refused) and answer.result.of_all  # for another run
+        refused |= isinstance(answer.result, NotCalled) and self.lift_wing.patience_s(endpoint) is not None
         if pending.record(answer, self.limits) or refused or self.lift_wing.seconds_failing(endpoint) > _PATIENCE_S:
             answers.put(pending, answer)
         else:
