@@ -16,11 +16,12 @@ setup(
         "certifi",
         "confluent-kafka>=2.5",
         "crcmod",  # Beam warns at every start without it
-        "cramjam>=2.8",  # snappy, which is Spark's default for Avro, and lz4
+        "cramjam>=2.8",  # snappy
         "ecs-logging>=2.1",
-        "fastavro>=1.9",
+        "fastavro[lz4,snappy,zstandard]>=1.9",
         "fastjsonschema>=2.20",
         "fsspec>=2024.6",
+        "lz4>=4",
         "orjson>=3.10",
         "pyarrow>=16",
         "pycurl>=7.45.3",  # the first with wheels

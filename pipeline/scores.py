@@ -47,7 +47,8 @@ def _rows(model: Model, table: Path, wiki: str, rev_id: int) -> Iterator[Mapping
             wanted = (pc.field("rev_id") == rev_id) & (pc.field("database") == wiki)
         else:
             wanted = (pc.field("revision", "rev_id") == rev_id) & (pc.field("wiki_id") == wiki)
-        yield from map(schemas.event_of_row, dataset.to_table(filter=wanted).to_pylist())
+        for batch in dataset.to_table(filter=wanted).to_batches():
+            yield from (row for row in schemas.events_of_batch(batch) if not isinstance(row, schemas.BadRow))
 
 
 def _line(model: str, row: Mapping[str, Any]) -> str:

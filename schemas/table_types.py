@@ -12,10 +12,6 @@ import pyarrow as pa
 
 from schemas.event_schemas import load
 
-_NO_FIELDS = {  # columns: refine's own, and the partition's
-    *("is_wmf_domain", "normalized_host", "geocoded_data", "user_agent_map"),
-    *("datacenter", "year", "month", "day", "hour"),
-}
 _SCALARS = {"string": pa.string(), "integer": pa.int64(), "number": pa.float64(), "boolean": pa.bool_()}
 _HIVE_SCALARS = {pa.string(): "string", pa.int64(): "bigint", pa.float64(): "double", pa.bool_(): "boolean"}
 _AVRO_SCALARS = {pa.string(): "string", pa.int64(): "long", pa.float64(): "double", pa.bool_(): "boolean"}
@@ -89,18 +85,3 @@ def hive_type(kind: pa.DataType) -> str:
 def table_row(event: Mapping[str, Any]) -> dict[str, Any]:
     """The event under the names of its columns. Only the top level has names that differ (`$schema`)."""
     return {column_name(name): value for name, value in event.items()}
-
-
-def event_of_row(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The event that refine made the row of: `_schema` is `$schema` again, nulls are absent fields, refine's own columns are gone."""
-    return {"$schema" if name == "_schema" else name: _json(value) for name, value in row.items() if value is not None and name not in _NO_FIELDS}
-
-
-def _json(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _json(inner) for name, inner in value.items() if inner is not None}
-    if isinstance(value, list):
-        if value and isinstance(value[0], tuple):  # how pyarrow gives a map
-            return {key: _json(inner) for key, inner in value if inner is not None}
-        return [_json(inner) for inner in value]
-    return value

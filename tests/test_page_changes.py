@@ -247,7 +247,7 @@ def test_datasets_of_page_changes(lift_wing: SimulatedLiftWing, tmp_path: Path, 
         "mediawiki_page_prediction_change_error",
     }
     (part,) = (tmp_path / "out" / risk).rglob("part-*.parquet")
-    rows = [schemas.event_of_row(row) for row in pq.read_table(part, partitioning=None).to_pylist()]
+    rows = [row for batch in pq.read_table(part, partitioning=None).to_batches() for row in schemas.events_of_batch(batch)]
     for row in rows:
         schemas.validator(schemas.PREDICTION_CHANGE)(row)
     assert Counter((row["wiki_id"], row["revision"]["rev_id"]) for row in rows) == Counter((each["wiki_id"], each["revision"]["rev_id"]) for each in changes)

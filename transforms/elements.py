@@ -18,6 +18,8 @@ class Raw:
     partition: str | None = None
     problem: str = ""
     only: str | None = None  # the one model to ask, where the others have their score; None: all
+    final: bool = False  # a problem that no other try can mend
+    origin: str = ""  # the file, to name it where the data are not JSON
 
     def text(self) -> str:
         return self.data.decode("utf-8", "replace") if isinstance(self.data, bytes) else json_text(self.data)

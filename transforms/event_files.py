@@ -1,29 +1,26 @@
-"""Events from files: JSON lines, Avro or Parquet, gzip or not, in Hive layout or in one heap."""
+"""Events from files: Parquet, Avro or JSON lines, compressed or not, in Hive layout or in one heap.
+
+Whatever reading a file raises is a problem of that file, and of the smallest piece that its format can skip: a row, a row group, a block.
+"""
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple
 
 import apache_beam as beam
-import fastavro
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-import schemas
 from transforms.elements import Raw
-from transforms.filesystem import FoundFile, list_files, name_of, open_file
+from transforms.file_contents import UnknownContent, format_by_name, opened
+from transforms.file_pieces import BadRow, Lost, pieces
+from transforms.filesystem import FoundFile, list_files, open_file, printable
 from transforms.folder_walk import LeftOut
 from transforms.hive_layout import datacenter_of, partition_of, wrong_key_in
 
-FORMATS = (".parquet", ".avro", ".jsonl", ".json", ".jsonl.gz", ".json.gz")
-_ROWS_AT_ONCE = 1_000
-# LookupError is what fastavro makes of a damaged block.
-_UNREADABLE = (OSError, EOFError, ValueError, LookupError, zlib.error, pa.ArrowException, fastavro.schema.SchemaParseException)
+_LOOKED_AT_AT_ONCE = 16  # files, of which each may be a request to a store
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,26 +52,33 @@ def find_files(root: str, default_datacenter: str) -> EventFiles:
     Raises FileNotFoundError when there is none, and what `list_files` raises.
     """
     listing = list_files(root)
-    found = EventFiles([], list(listing.left_out), listing.marks)
-    for file in listing.files:
-        left_out = _why_left_out(file)
-        if left_out:
-            found.left_out.append(left_out)
-        else:
-            found.files.append(_input_file(file, default_datacenter))
-    if not found.files:
-        why = "".join(f"\n{left.path}: {left.reason}" for left in found.left_out)
+    with ThreadPoolExecutor(_LOOKED_AT_AT_ONCE) as pool:
+        reasons = list(pool.map(_why_left_out, listing.files))
+    files = [_input_file(file, default_datacenter) for file, reason in zip(listing.files, reasons, strict=True) if reason is None]
+    left_out = [*listing.left_out, *(LeftOut(file.path, *reason) for file, reason in zip(listing.files, reasons, strict=True) if reason)]
+    if not files:
+        why = "".join(f"\n{left.path}: {left.reason}" for left in left_out)
         raise FileNotFoundError(f"no event files in {root}: expected Parquet, Avro or JSON lines{why}")
-    return found
+    return EventFiles(files, left_out, listing.marks)
 
 
-def _why_left_out(file: FoundFile) -> LeftOut | None:
+def _why_left_out(file: FoundFile) -> tuple[str, bool] | None:
+    """The reason, and whether the file may hold events; None for a file to read. One whose name says its format is not opened here."""
     if not file.size:
-        return LeftOut(file.path, "empty", may_hold_events=False)
+        return "empty", False
     if key := wrong_key_in(file.path):
-        return LeftOut(file.path, f"{key} is no part of a time", may_hold_events=True)
-    if not name_of(file.path).endswith(FORMATS):
-        return LeftOut(file.path, "not Parquet, Avro or JSON lines", may_hold_events=True)
+        return f"{key} is no part of a time", True
+    if file.path.endswith("._COPYING_"):
+        return "a copy that did not end (hdfs dfs -put)", True
+    if format_by_name(file.path):
+        return None
+    try:
+        with open_file(file.path) as content:
+            opened(content, file.path)
+    except UnknownContent as error:
+        return str(error), True
+    except Exception as error:  # whatever its file system or codec makes of it
+        return f"cannot be read: {error}", True
     return None
 
 
@@ -84,34 +88,21 @@ def _input_file(file: FoundFile, default_datacenter: str) -> InputFile:
 
 
 def read_file(file: InputFile, fields: frozenset[str] | None = None) -> Iterator[Raw]:
-    """What is in the file, piece by piece; a file that breaks off gives what came before, then its problem. `fields`: of an event, which
-    alone are read of a Parquet file; None: all.
+    """Yields what is in the file, and in its place what cannot be read of it. Raises nothing.
+
+    `fields`: of an event, which alone are read of a Parquet file; None: all.
     """
+    path, datacenter, partition = printable(file.path), file.datacenter, file.partition
     count = 0
-    try:
-        for data in _pieces(file.path, fields):
-            yield Raw(data, file.datacenter, file.partition)
+    for piece in pieces(file.path, fields):
+        if type(piece) is Lost:
+            yield Raw(path.encode(), datacenter, partition, f"{path}: cannot be read after {count} events: {piece.reason}", final=piece.final)
+        elif type(piece) is BadRow:
             count += 1
-    except _UNREADABLE as error:
-        yield Raw(file.path.encode(), file.datacenter, file.partition, problem=f"{file.path}: cannot be read after {count} events: {error}")
-
-
-def _pieces(path: str, fields: frozenset[str] | None) -> Iterator[bytes | Mapping[str, Any]]:
-    name = name_of(path)
-    with open_file(path) as file:
-        if not file.read(1):
-            raise ValueError("the file is empty")
-        file.seek(0)
-        if name.endswith(".parquet"):
-            parquet = pq.ParquetFile(file)
-            columns = None if fields is None else [name for name in parquet.schema_arrow.names if name.replace("_schema", "$schema") in fields]
-            for batch in parquet.iter_batches(_ROWS_AT_ONCE, columns=columns) if parquet.num_row_groups else ():
-                yield from (schemas.event_of_row(row) for row in batch.to_pylist())
-        elif name.endswith(".avro"):
-            yield from (schemas.event_of_row(cast("dict[str, Any]", row)) for row in fastavro.reader(file))
+            yield Raw(piece.event, datacenter, partition, f"{path}: event {count}: {piece.reason}", final=True)
         else:
-            lines = gzip.GzipFile(fileobj=file) if name.endswith(".gz") else file
-            yield from (line.rstrip(b"\r\n") for line in lines if not line.isspace())
+            count += 1
+            yield Raw(piece, datacenter, partition, origin=path)  # type: ignore[arg-type]
 
 
 @dataclass

@@ -5,6 +5,7 @@ Credentials come from the environment, as Hadoop's and Amazon's own commands tak
 
 from __future__ import annotations
 
+import io
 import os
 import re
 from collections import Counter
@@ -19,6 +20,8 @@ from transforms.folder_walk import Entry, LeftOut, walk
 from transforms.hive_layout import mark_in
 
 _OPTIONS = re.compile(r"\?((?:(?:region|scheme|endpoint_override)=[^&?#]*(?:&|$))+)$")  # of an address in S3; any other ? is part of a key
+
+_BUFFER = 1 << 20  # bytes
 
 
 class FoundFile(NamedTuple):
@@ -53,7 +56,7 @@ def open_file(path: str) -> BinaryIO:
     if not is_remote(path):
         return Path(path).open("rb")
     system, inner = _file_system(path)
-    return cast(BinaryIO, system.open(inner, "rb"))
+    return cast(BinaryIO, io.BufferedReader(system.open(inner, "rb"), _BUFFER))
 
 
 def list_files(place: str) -> Listing:

@@ -99,12 +99,20 @@ def event_in(element: Raw) -> Mapping[str, Any]:
     """The event that a source found, canary events included. Raises NotAnEvent."""
     if element.problem:
         raise NotAnEvent(element.problem)
-    if isinstance(element.data, bytes) and len(element.data) > _LARGEST_EVENT:
-        raise NotAnEvent(f"expected an event of at most {_LARGEST_EVENT} bytes, got {len(element.data)}")
-    raw = parse(element.data) if isinstance(element.data, bytes) else element.data
+    raw = _parsed(element.data, element.origin) if isinstance(element.data, bytes) else element.data
     if not is_canary(raw):
         check(raw)
     return raw
+
+
+def _parsed(data: bytes, origin: str) -> Mapping[str, Any]:
+    """`origin`: the file that it was found in, for the message."""
+    try:
+        if len(data) > _LARGEST_EVENT:
+            raise NotAnEvent(f"expected an event of at most {_LARGEST_EVENT} bytes, got {len(data)}")
+        return parse(data)
+    except NotAnEvent as error:
+        raise NotAnEvent(f"{origin}: {error}" if origin else str(error)) from error
 
 
 class Read(NamedTuple):
@@ -140,7 +148,7 @@ class _CheckEventFn(beam.DoFn):
 
     def _failed(self, element: Raw, reason: str) -> Iterator[TaggedOutput]:
         self._failures.inc()
-        passing = bool(element.problem)  # what cannot be read can be repaired; what is no event stays none
+        passing = bool(element.problem) and not element.final  # what cannot be read can be repaired; what is no event stays none
         yield TaggedOutput("failures", Failure("ReadEvents", reason, element.text(), element.datacenter, partition=element.partition, passing=passing))
 
     def _read(self, element: Raw) -> Iterator[Event | TaggedOutput]:

@@ -119,8 +119,8 @@ def _in_batch(folder: Path, models: Path, lift_wing: str, edits: Edits, count: i
     ):
         if (done := run("pipeline", *map(str, command))).returncode:
             raise RuntimeError(done.stdout + done.stderr)
-    rows = pads.dataset(folder / "scores" / schemas.table_name(STREAM), format="parquet").to_table().to_pylist()
-    return {row["rev_id"]: _comparable(schemas.event_of_row(row)) for row in rows}
+    batches = pads.dataset(folder / "scores" / schemas.table_name(STREAM), format="parquet").to_table().to_batches()
+    return {row["rev_id"]: _comparable(row) for batch in batches for row in schemas.events_of_batch(batch) if not isinstance(row, schemas.BadRow)}
 
 
 def _compare(gate: EventGateServer, in_batch: dict[int, Any]) -> None:
