@@ -11,19 +11,19 @@ from functools import partial
 
 import fastjsonschema
 import yaml
+from confluent_kafka import KafkaException
 
 import schemas
-from pipeline import beam_options, check_flink, check_lift_wing, state_folder
+from pipeline import beam_options, check_certificates, check_eventgate, check_flink, check_lift_wing, check_topics, state_folder
 from pipeline.configuration import ConfigurationError, load
 from pipeline.eventgates import addresses, check_answers
-from pipeline.findings import Finding, ok, tell, unseen, wrong
+from pipeline.findings import WRONG, Finding, ok, tell, unseen, wrong
 from pipeline.flink import find_jar
 from pipeline.kafka_settings import Kafka
 from pipeline.narrowing import narrowed
 from pipeline.servers import ServerError, find_java
-from pipeline.stream import check_use, topics_of
+from pipeline.stream import check_use, topics_of, written_streams
 from pipeline.wrong_use import WrongUse
-from transforms.combined_scores import SCHEMAS, STREAM
 from transforms.models import Configuration
 
 _UNREADABLE = "the models file does not say"
@@ -40,6 +40,7 @@ def run(arguments: argparse.Namespace, options: list[str]) -> int:
         partial(eventgate, configuration, arguments),
         partial(check_lift_wing.look, configuration),
         partial(event_schemas, configuration, arguments),
+        partial(certificates, configuration, arguments),
         partial(state, arguments),
         partial(metrics, arguments),
     ]
@@ -118,9 +119,19 @@ def kafka(configuration: Configuration | None, arguments: argparse.Namespace) ->
     yield ok("kafka", f"the broker at {arguments.kafka} lets us in")
     if hidden or absent.missing:
         yield hidden or wrong("topics", broker.lacks(absent.missing))
-    else:
+    made = list(_made(broker, read, written))
+    yield from made
+    if not hidden and not absent.missing and not any(finding.state == WRONG for finding in made):
         created = f", of which the broker creates {len(absent.created)}" if absent.created else ""
         yield ok("topics", f"{len(read)} to read, {len(written)} to write{created}")
+
+
+def _made(broker: Kafka, read: Sequence[str], written: Sequence[str]) -> Iterator[Finding]:
+    """What is wrong with the topics that are there."""
+    try:
+        yield from check_topics.look(broker, read, written)
+    except KafkaException as error:
+        yield unseen("topics", f"how they are made ({error.args[0].str()})")
 
 
 def eventgate(configuration: Configuration | None, arguments: argparse.Namespace) -> Iterator[Finding]:
@@ -138,17 +149,25 @@ def eventgate(configuration: Configuration | None, arguments: argparse.Namespace
     for url in urls:
         try:
             check_answers(url)
-            yield ok("eventgate", f"somebody answers at {url}")
+            yield from check_eventgate.look(url, written_streams(configuration, arguments))
         except WrongUse as error:
             yield wrong("eventgate", error)
+
+
+def certificates(configuration: Configuration | None, arguments: argparse.Namespace) -> Iterator[Finding]:
+    """Of the servers over TLS, those of Kafka excepted, whose clients tell."""
+    try:
+        gates = addresses(arguments.output, configuration).values() if configuration and arguments.output != "kafka" else ()
+    except WrongUse:  # another line tells
+        gates = ()
+    yield from check_certificates.look(check_certificates.servers(configuration, gates))
 
 
 def event_schemas(configuration: Configuration | None, arguments: argparse.Namespace) -> list[Finding]:
     """Those of all streams that are written."""
     if configuration is None:
         return [unseen("schemas", _UNREADABLE)]
-    streams = {configuration.failure_stream: schemas.ERROR} | ({STREAM: SCHEMAS[arguments.combined_schema]} if arguments.combined else {})
-    streams |= {model.stream: model.schema for model in configuration.models.values() if model.active}
+    streams = written_streams(configuration, arguments)
     problems = {stream: problem for stream, uri in streams.items() if (problem := schema_problem(uri))}
     return [wrong("schemas", text) for text in _by_problem(problems)] or [ok("schemas", ", ".join(sorted(set(streams.values()))))]
 
@@ -173,7 +192,8 @@ def state(arguments: argparse.Namespace) -> Iterator[Finding]:
     folder = state_folder.folder_of(arguments)
     try:
         state_folder.check(folder)
-        yield ok("state", str(folder))
+        room = state_folder.check_room(folder)
+        yield wrong("state", f"--state: {room}, which is little; make room there") if room.is_nearly_full else ok("state", str(folder))
     except WrongUse as error:
         yield wrong("state", error)
 

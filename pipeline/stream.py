@@ -5,16 +5,17 @@ from __future__ import annotations
 import argparse
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipeline import operator_log, state_folder
+from pipeline import check_eventgate, check_topics, operator_log, state_folder
 from pipeline.component_ids import LabelIds
 from pipeline.eventgates import eventgates
+from pipeline.findings import Finding
 from pipeline.flink_jobs import FlinkRest
 from pipeline.graph import score_revisions
 from pipeline.health.kafka_facts import KafkaLook
@@ -27,6 +28,7 @@ from pipeline.servers import ServerError, free_port
 from pipeline.signals import stop_on_signals
 from pipeline.snapshots import Snapshots
 from pipeline.wrong_use import WrongUse
+from schemas import ERROR
 from transforms.combine_in_state import CombineInState
 from transforms.combined_scores import SCHEMAS, STREAM
 from transforms.eventgate_sink import EventGate
@@ -68,7 +70,8 @@ def run(configuration: Configuration, arguments: argparse.Namespace, options: li
     with state_folder.alone(state):
         _log_to(state / "driver.log", arguments)
         say(f"{'handing the job to' if arguments.flink else 'starting'} {where}")
-        Observer(state, arguments.group, configuration.models, KafkaLook(kafka, arguments.group, topics, written)).start(stop)
+        ask_sink = partial(asked_of_sink, kafka, written, gates, written_streams(configuration, arguments))
+        Observer(state, arguments.group, configuration.models, KafkaLook(kafka, arguments.group, topics, written), ask_sink).start(stop)
         return keep_running(partial(flink.running, arguments.group, build, options), stop, Snapshots(state).savepoints, ready)
 
 
@@ -90,6 +93,20 @@ def _sink(configuration: Configuration, kafka: Kafka, gates: Mapping[str, str] |
     if gates:
         return EventGate(gates, configuration.failure_stream, waits_in_state=True)
     return KafkaStreams(kafka.address, configuration.failure_stream, kafka.properties, waits_in_state=True)
+
+
+def written_streams(configuration: Configuration, arguments: argparse.Namespace) -> dict[str, str]:
+    """All that are written, and the schema of each."""
+    streams = {configuration.failure_stream: ERROR} | ({STREAM: SCHEMAS[arguments.combined_schema]} if arguments.combined else {})
+    return streams | {model.stream: model.schema for model in configuration.models.values() if model.active}
+
+
+def asked_of_sink(kafka: Kafka, topics: Sequence[str], gates: Mapping[str, str] | None, streams: Mapping[str, str]) -> Iterator[Finding]:
+    """What is wrong with where scores go, by what Kafka or each EventGate answers."""
+    if not gates:
+        yield from check_topics.look(kafka, [], topics)
+    for url in dict.fromkeys(gates.values()) if gates else ():
+        yield from check_eventgate.look(url, streams)
 
 
 def _write_job(arguments: argparse.Namespace, state: Path, build: Build, options: Sequence[str]) -> int:

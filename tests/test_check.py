@@ -181,13 +181,14 @@ def test_a_set_that_is_well_with_all_there_is(
     port, properties = free_port(), tmp_path / "kafka.properties"
     properties.write_text(kafka.by_password())
     models_file(tmp_path, secure_lift_wing.url, f", ca_file: {kafka.folder / 'ca.pem'}")
-    with EventGateServer(STREAMS) as gate:
+    with EventGateServer([*STREAMS, "mediawiki.revision-score"]) as gate:
         asked = well.asked(kafka=kafka.with_password, kafka_properties=properties, output=f"eventgate={gate.url}", combined=5, metrics_port=port)
         told = asked.expected(
             kafka=("ok", f"the broker at {kafka.with_password} lets us in"),
             topics=("ok", "2 to read, 0 to write"),
-            eventgate=("ok", f"somebody answers at {gate.url}"),
+            eventgate=("ok", f"{gate.url} takes bodies of 4,000,000 bytes, and knows the 4 streams and their schemas"),
             metrics=("ok", f"port {port} is free"),
+            certificates=("ok", f"that of {secure_lift_wing.url.removeprefix('https://')} expires in 30 days"),
             **{"lift wing": ("ok", f"3 endpoints at {secure_lift_wing.url}")},
         )
         check(capsys, told, 0, WELL)
@@ -451,7 +452,7 @@ def test_an_eventgate_that_is_down(capsys: pytest.CaptureFixture[str], well: Cas
         assert main(told.words) == 1
     rows = capsys.readouterr().out.splitlines()
     assert [row for row in rows if " eventgate " in row] == [
-        f"ok     eventgate  somebody answers at {gate.url}",
+        f"ok     eventgate  {gate.url} takes bodies of 4,000,000 bytes, and knows the 3 streams and their schemas",
         f"wrong  eventgate  --output: no EventGate answers at {down} (Connection refused); start it, or name another",
     ]
     assert rows[-1] == "1 of 9 things is wrong"

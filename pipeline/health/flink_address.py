@@ -17,9 +17,11 @@ def note(state: Path, address: str) -> None:
         new.rename(state / _NOTE)
 
 
-def noted(state: Path) -> str:
-    """The address; nothing where none is noted."""
+def noted(state: Path, since: float = 0.0) -> str:
+    """The address; nothing where none is noted, or none since then, in seconds since the epoch."""
     try:
+        if (state / _NOTE).stat().st_mtime < since:
+            return ""
         text = (state / _NOTE).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError):
         return ""

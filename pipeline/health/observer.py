@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 from pipeline import operator_log
 from pipeline.disk import room_of
+from pipeline.findings import WRONG, Finding
 from pipeline.flink_jobs import FlinkRest
 from pipeline.health import flink_address
 from pipeline.health.changes import Changes
@@ -17,6 +18,7 @@ from pipeline.health.flink_facts import FlinkLook
 from pipeline.health.kafka_facts import KafkaLook
 
 _LOOK_S, _REPORT_S = 3.0, 60.0
+_OF_SINK = ("stream", "refused", "written")  # conditions whose words only the sink knows
 
 
 class Observer:
@@ -25,10 +27,13 @@ class Observer:
     Nothing that happens to it ends the stream.
     """
 
-    def __init__(self, state: Path, group: str, models: Collection[str], kafka: KafkaLook) -> None:
-        self._state, self._group, self._models, self._kafka = state, group, models, kafka
+    def __init__(self, state: Path, group: str, models: Collection[str], kafka: KafkaLook, ask_sink: Callable[[], Iterable[Finding]]) -> None:
+        """`ask_sink` looks at what is wrong with where scores go; it is asked when they are not taken, once a minute at most."""
+        self._state, self._group, self._models, self._kafka, self._ask_sink = state, group, models, kafka, ask_sink
+        self._next_asking = 0.0
         self._look: FlinkLook | None = None
         self._diagnosis, self._changes = Diagnosis(models), Changes(operator_log.warn)
+        self._began = time.time()
         self._has_run = False
         self._next_report = 0.0
 
@@ -43,7 +48,7 @@ class Observer:
                 operator_log.warn(f"how the stream is cannot be told: {type(error).__name__}: {error}")
 
     def _facts(self) -> Facts:
-        address = flink_address.noted(self._state)
+        address = flink_address.noted(self._state, self._began)  # what is noted before is of a run before
         if address and (self._look is None or self._look.rest.address != address):
             self._look = FlinkLook(FlinkRest(address), self._group)
         flink = self._look.facts() if self._look else None
@@ -54,7 +59,13 @@ class Observer:
             self._has_run, self._next_report = True, facts.at + _REPORT_S
         if not self._has_run or stop.is_set():
             return
-        self._changes.note(self._diagnosis.of(facts), facts.at)
+        conditions = self._diagnosis.of(facts)
+        self._changes.note(conditions, facts.at)
+        if facts.at >= self._next_asking and any(condition.key[0] in _OF_SINK for condition in conditions):
+            self._next_asking = facts.at + _REPORT_S
+            for finding in self._ask_sink():
+                if finding.state == WRONG:
+                    operator_log.warn(f"where scores go: {finding.text}")
         if facts.at >= self._next_report and facts.flink and not facts.flink.trouble:
             self._next_report = facts.at + _REPORT_S
             operator_log.say(", ".join(f"{count} {what}" for what, count in counts(facts.flink, self._models).items()))
