@@ -150,6 +150,19 @@ def test_a_stream_that_falls_behind_is_told_until_it_catches_up() -> None:
     assert found == [[], [], [wanted[0]], [wanted[1]], [wanted[2]], [wanted[3]], [text.format("2,300", "2,250")], [], []]
 
 
+def test_what_several_models_had_stays_one_sentence_until_none_has_it() -> None:
+    all_but_one = {name: value for name, value in ALL_BROKEN.items() if not name.endswith(("_damaging", "_damaging_timeout"))}
+    one = {name: value for name, value in ALL_BROKEN.items() if name.endswith(("_goodfaith", "_goodfaith_timeout"))}
+    looks = [Facts(NOW, with_metrics(**ALL_BROKEN)), Facts(NOW + 3, with_metrics(**all_but_one, SelectModels_requests_damaging=5))]
+    assert said(*looks) == ["Lift Wing: 2 models (articletopic, goodfaith) are broken, as their endpoints time out; 20 requests wait"]
+    assert said(looks[1]) == [
+        f"{name} is broken: an endpoint times out, and gets a probe now and then; 10 requests wait, none is lost" for name in ("articletopic", "goodfaith")
+    ]
+    assert said(*looks, Facts(NOW + 6, with_metrics(**one))) == [
+        "goodfaith is broken: an endpoint times out, and gets a probe now and then; 10 requests wait, none is lost"
+    ]
+
+
 def test_a_stream_is_not_taken_when_events_wait_for_ten_seconds() -> None:
     looks = [Facts(NOW + 3 * number, with_metrics(WritePerModel_waiting_deliveries_a_b=12 - number)) for number in range(4)]
     assert said(*looks) == ["the output stream a_b is not taken: 9 events wait for it, none is lost"]

@@ -57,6 +57,7 @@ class Diagnosis:
         self._history: deque[Facts] = deque()
         self._returned: dict[str, float] = {}  # by model, when a call last came back
         self._broken_since: dict[str, float] = {}  # by model
+        self._together: set[tuple[str, ...]] = set()  # kinds and causes that several models had at once, until none has
         self._is_behind = False
 
     def of(self, facts: Facts) -> list[Condition]:
@@ -131,21 +132,26 @@ class Diagnosis:
         return flink.restarts if now - flink.failed_at < _LOOP_S else 0
 
     def _of_models(self, facts: Facts) -> Iterator[Condition]:
-        """What all models that are ill have in common is one condition."""
+        """What several models have in common is one condition, until none has it any more."""
         if facts.flink is None or facts.flink.trouble:
             return
         ill = {model: found for model in self._models if (found := self._of_model(model, facts))}
         alike = Counter(found[:2] for found in ill.values())
         busy = [model for model in self._models if self._grown(f"SelectModels_requests_{model}") or facts.flink.count(f"ScoreWithLiftWing_waiting_{model}")]
+        self._together &= set(alike)
         for (kind, cause), count in alike.items():
             names = [model for model, found in ill.items() if found[:2] == (kind, cause)]
-            if count > 2 and count >= len(busy):
-                waiting = sum(facts.flink.count(f"ScoreWithLiftWing_{where}_{model}") for model in names for where in ("waiting", "in_flight"))
-                text = f"Lift Wing: all {count} models {_plural(kind, cause)}; {waiting:,} requests wait"
-                yield Condition(("models", kind, cause), STOPPED, text, f"Lift Wing: no longer all {count} models {_plural(kind, cause)}", frozenset(names))
-            else:
+            if count > 2:
+                self._together.add((kind, cause))
+            if (kind, cause) not in self._together:
                 for name in names:
                     yield Condition(("model", name, kind, cause), ILL, f"{name} {ill[name][2]}", f"{name} is well again", frozenset([name]))
+                continue
+            waiting = sum(facts.flink.count(f"ScoreWithLiftWing_{where}_{model}") for model in names for where in ("waiting", "in_flight"))
+            everything = count >= len(busy) and count > 2
+            which = f"all {count} models" if everything else f"{count} models ({', '.join(names)})"
+            text = f"Lift Wing: {which} {_plural(kind, cause)}; {waiting:,} requests wait" if count > 1 else f"{names[0]} {ill[names[0]][2]}"
+            yield Condition(("models", kind, cause), STOPPED if everything else ILL, text, "Lift Wing: its models are well again", frozenset(names))
 
     def _of_model(self, model: str, facts: Facts) -> tuple[str, str, str] | None:
         """Kind, cause and sentence of what is wrong with a model."""
@@ -270,4 +276,6 @@ def _verb(cause: str, count: int) -> str:
 
 
 def _plural(kind: str, cause: str) -> str:
-    return {"broken": "are broken, as their endpoints ", "silent": "are silent: their calls ", "failing": "fail, as their endpoints "}[kind] + _verb(cause, 2)
+    return {"broken": "are broken, as their endpoints ", "silent": "are silent, as their calls ", "failing": "fail, as their endpoints "}[kind] + _verb(
+        cause, 2
+    )
