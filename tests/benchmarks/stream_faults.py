@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from confluent_kafka import KafkaException
 from confluent_kafka.admin import (
     AclBinding,
     AclBindingFilter,
@@ -46,7 +47,7 @@ class KafkaFaults:
             return
         with LocalKafka(self._folder / "second", beside=self._kafka) as self._second:
             self._delete()
-            self._create(NewTopic(self._topic, replica_assignment=[[2]]))
+            self._create(NewTopic(self._topic, 1, replica_assignment=[[2]]))
             try:
                 yield
             finally:
@@ -108,4 +109,13 @@ class KafkaFaults:
             time.sleep(0.1)
 
     def _create(self, topic: NewTopic) -> None:
-        self._admin.create_topics([topic])[self._topic].result(_PATIENCE_S)
+        """Tries again while the broker that is to have it is not known yet."""
+        end = time.monotonic() + _PATIENCE_S
+        while True:
+            try:
+                self._admin.create_topics([topic])[self._topic].result(_PATIENCE_S)
+                return
+            except KafkaException:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.5)
