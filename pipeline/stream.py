@@ -89,6 +89,11 @@ def topics_of(configuration: Configuration, arguments: argparse.Namespace) -> tu
     return read, output_topics(configuration, read, [STREAM] if arguments.combined else []) if arguments.output == "kafka" else []
 
 
+def _streams(configuration: Configuration, combine: CombineInState | None) -> frozenset[str]:
+    """All that the job writes to."""
+    return frozenset([*(model.stream for model in configuration.models.values()), configuration.failure_stream, *([STREAM] if combine else [])])
+
+
 def _sink(configuration: Configuration, kafka: Kafka, gates: Mapping[str, str] | None) -> EventGate | KafkaStreams:
     if gates:
         return EventGate(gates, configuration.failure_stream, waits_in_state=True)
@@ -133,7 +138,16 @@ def _build(
     pipeline.component_id_map = LabelIds()
     source = KafkaTopics(topics, kafka.consumer(arguments.group, arguments.start), expansion)
     combine = CombineInState(configuration.models, SCHEMAS[arguments.combined_schema], arguments.combined) if arguments.combined else None
-    score_revisions(pipeline, configuration, source, sink, InState(arguments.each_event_once), None, combine, RetryDeliveries(sink.writing))
+    score_revisions(
+        pipeline,
+        configuration,
+        source,
+        sink,
+        InState(arguments.each_event_once),
+        None,
+        combine,
+        RetryDeliveries(sink.writing, _streams(configuration, combine)),
+    )
     return pipeline
 
 

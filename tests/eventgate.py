@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import orjson
@@ -25,9 +25,13 @@ class _Handler(Handler):
             self._say(*answer)
 
     def _say(self, status: int, told: Any) -> None:
-        body = b"" if told is None else orjson.dumps(told)
+        body = b"" if told is None else b"<html></html>" if told == "page" else orjson.dumps(told)
         self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Length", str(len(body) + 100 * (told == "torn")))
+        if told == "redirect":
+            self.send_header("Location", "/v1/other")
+        if told == "torn":
+            self.close_connection = True
         self.end_headers()
         self.wfile.write(body)
 
@@ -35,17 +39,22 @@ class _Handler(Handler):
 class EventGateServer(LoopbackServer):
     """Validates against the real schemas. `faults` are of the next POSTs, one each, or None for a good one:
 
+    `ill`: what is wrong with single streams, by name: one of these faults, "unknown", "redirect" (to a place that takes nothing), "page" (200 with HTML),
+    "torn" (201 whose body ends early), or a status.
+
     hang (no answer until the client leaves), cut (takes all, and the connection goes away), lost (goes away before it takes any), broker (500, no
     event could be produced), some (207, every other event could not be produced), empty (400, as if no JSON came), gone (503 of a proxy).
     """
 
     handler, path = _Handler, "/v1/events"
 
-    def __init__(self, streams: Collection[str], faults: Collection[str | None] = ()) -> None:
+    def __init__(self, streams: Collection[str], faults: Collection[str | None] = (), ill: Mapping[str, str] | None = None) -> None:
         self.taken: Counter[str] = Counter()  # how often, by `meta.id`
         self.events: dict[str, dict[str, Any]] = {}
         self.posts = 0
+        self.smallest_body = 3_000  # of those that are too large
         self.largest_post = 0
+        self.ill = dict(ill or {})
         self._streams, self._faults = streams, list(faults)
         self._lock = threading.Lock()
         super().__init__()
@@ -56,6 +65,8 @@ class EventGateServer(LoopbackServer):
             self.posts += 1
             self.largest_post = max(self.largest_post, len(body))
             fault = self._faults.pop(0) if self._faults else None
+        events = orjson.loads(body)
+        fault = fault or next((self.ill[stream] for event in events if (stream := event["meta"]["stream"]) in self.ill), None)
         if fault == "hang":
             self.over.wait(30)
             return None
@@ -65,7 +76,10 @@ class EventGateServer(LoopbackServer):
             return 400, {"invalid": []}
         if fault == "gone":
             return 503, None
-        events = orjson.loads(body)
+        if fault in ("redirect", "page", "torn"):
+            return {"redirect": 302, "page": 200, "torn": 201}[fault], fault
+        if fault and fault.isdigit() and not (fault == "413" and len(body) < self.smallest_body):
+            return int(fault), {"title": "no"}
         invalid, error = [], []
         for index, event in enumerate(events):
             if fault == "broker" or (fault == "some" and index % 2):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import apache_beam as beam
@@ -19,6 +20,8 @@ from transforms.eventgate_sink import EventGate
 from transforms.failures import failed
 from transforms.models import Configuration
 from transforms.score_events import revision_score
+from transforms.undelivered import decode_events
+from transforms.write_streams import WriteFn
 
 ERRORS = "mediawiki.revision-score.error"
 STREAMS = {model: f"mediawiki.revision-score-{model}" for model in ("damaging", "goodfaith")}
@@ -76,8 +79,8 @@ def test_each_datacenter_has_its_own() -> None:
 def test_a_post_stays_below_the_limit_of_a_body() -> None:
     with EventGateServer([*STREAMS.values(), ERRORS]) as gate:
         send({"*": gate.url}, *(scored(rev_id, page_title="x" * 100_000) for rev_id in range(100)))
-        assert (len(gate.taken), gate.posts) == (100, 3)
-        assert gate.largest_post < 4_194_304
+        assert (len(gate.taken), gate.posts) == (100, 12)
+        assert gate.largest_post < 1_100_000
 
 
 def test_an_event_too_large_for_a_message_is_a_failure() -> None:
@@ -92,6 +95,54 @@ def test_a_stream_that_it_does_not_know_is_named() -> None:
     assert f"eqiad.{STREAMS['damaging']}: EventGate: event " in str(error.value)
     assert f"{STREAMS['damaging']} is not configured." in str(error.value)
     assert len(gate.taken) == 1
+
+
+def left_by(url: str, *events: OutputEvent) -> set[tuple[str, int]]:
+    """Stream and revision of what the sink of a stream does not get rid of, which then waits in state."""
+    sink = EventGate({"*": url}, ERRORS, 5.0, lambda: NOW, waits_in_state=True)
+    left: set[tuple[str, int]] = set()
+    write = WriteFn(sink.writing, waits_in_bundle=False)
+    write.setup()
+    write.start_bundle()
+    for event in events:
+        write.process(event)
+    for value in write.finish_bundle():
+        key, encoded = value.value
+        for event in decode_events(encoded):
+            assert key.startswith(f"eqiad.{event.stream}/")
+            left.add((event.stream, event.body["rev_id"]))
+    return left
+
+
+@pytest.mark.parametrize(
+    "fault", ["unknown", "broker", "hang", "lost", "cut", "gone", "empty", "302", "redirect", "page", "torn", "401", "404", "413", "415", "429", "500"]
+)
+def test_a_stream_that_is_not_taken_leaves_the_sink_and_the_others_are_taken_once(fault: str) -> None:
+    ill = STREAMS["damaging"]
+    events = [scored(rev_id, model) for rev_id in range(5) for model in STREAMS]
+    known = [STREAMS["goodfaith"]] if fault == "unknown" else list(STREAMS.values())
+    with EventGateServer(known, ill={} if fault == "unknown" else {ill: fault}) as gate:
+        gate.smallest_body = 0
+        assert left_by(gate.url, scored(99, "goodfaith")) == set()  # both sides have begun
+        began = time.monotonic()
+        assert left_by(gate.url, *events) == {(ill, rev_id) for rev_id in range(5)}
+        assert time.monotonic() - began < 3
+        began = time.monotonic()
+        assert left_by(gate.url, *(scored(rev_id, model) for rev_id in range(5, 10) for model in STREAMS)) == {(ill, rev_id) for rev_id in range(5, 10)}
+        assert time.monotonic() - began < 1, "a stream that is known to be ill is not waited for again"
+        taken = {event["meta"]["id"] for event in gate.events.values() if event["meta"]["stream"] != ill}
+        assert {gate.taken[name] for name in taken} == {1}
+        assert len(taken) == 11
+
+
+def test_a_body_that_is_too_large_is_halved_and_smaller_ever_after() -> None:
+    with EventGateServer([*STREAMS.values(), ERRORS], ill={STREAMS["damaging"]: "413"}) as gate:
+        assert left_by(gate.url, *(scored(rev_id) for rev_id in range(20))) == set()
+        assert (set(gate.taken.values()), len(gate.taken)) == ({1}, 20)
+        posts = gate.posts
+        assert left_by(gate.url, *(scored(rev_id) for rev_id in range(20, 40))) == set()
+        assert len(gate.taken) == 40
+        assert gate.posts - posts < posts
 
 
 A, B = ({"meta": {"id": name}} for name in "ab")

@@ -53,4 +53,4 @@ def test_a_model_is_undeliverable_while_as_much_waits_for_its_stream_as_may() ->
 
 
 def test_a_gauge_has_a_name_that_prometheus_takes() -> None:
-    assert gauge_name("eqiad.mediawiki.revision-score-damaging") == "waiting_deliveries_eqiad_mediawiki_revision_score_damaging"
+    assert gauge_name("waiting_deliveries", "eqiad.mediawiki.revision-score-damaging") == "waiting_deliveries_eqiad_mediawiki_revision_score_damaging"

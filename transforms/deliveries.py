@@ -14,7 +14,6 @@ from transforms.elements import OutputEvent
 from transforms.environment import REAL, Environment
 from transforms.stream_health import StreamHealth
 
-HOLD_S = 1.0  # that a bundle waits for a stream while others are acknowledged
 _AWAY_PAUSE_S = 1.0
 _SETTLING_S = 5.0  # how long who was away and answers again is left to acknowledge
 _LOGGER = logging.getLogger(__name__)
@@ -115,12 +114,12 @@ class Streams:
         now = self.environment.monotonic()
         return {stream: health.is_failing(now) for stream, health in list(self._health.items()) if health.failing_since is not None}
 
-    def hold(self, outboxes: Mapping[str, Outbox]) -> None:
-        """Waits for what was sent to several streams. Returns when all is delivered, or when some of it is not after HOLD_S though other streams
-        take events, or somebody is there at least. As long as nobody is, it waits."""
+    def hold(self, outboxes: Mapping[str, Outbox], seconds: float) -> None:
+        """Waits for what was sent to several streams. Returns when all is delivered, or when some of it is not after so many seconds though other
+        streams take events, or somebody is there at least. As long as nobody is, it waits."""
         for outbox in outboxes.values():
             outbox.send()
-        self._wait(outboxes.values(), HOLD_S)
+        self._wait(outboxes.values(), seconds)
         for stream, outbox in outboxes.items():
             self.note_acknowledged(stream, outbox)
         late = {stream: outbox for stream, outbox in outboxes.items() if _failed(outbox)}

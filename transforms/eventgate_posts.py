@@ -13,7 +13,7 @@ from transforms.eventgate_answers import verdict
 from transforms.http_calls import HttpAnswer
 
 ALL = "*"  # datacenters
-_LARGEST_BODY, _MOST_EVENTS = 4_000_000, 500  # of a POST; EventGate takes 4 MB by default, Wikimedia's 10 MB
+_LARGEST_BODY, _MOST_EVENTS = 1_000_000, 100  # of a POST, which is to be answered well within a second; EventGate takes 4 MB by default, Wikimedia's 10 MB
 _LARGEST_EVENT = 4_194_304  # bytes; of a message in Kafka
 _HEADERS = ["Content-Type: application/json", "Expect:"]
 _ANSWER_S = 0.5

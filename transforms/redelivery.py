@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import orjson
@@ -133,9 +133,23 @@ class Redelivery:
         if _is_failure(event):
             shorter = shortened(event.body)
             return replace(event, body=shorter) if shorter else None
-        original, model = (event.request.event.raw, event.request.model) if event.request else (event.body, None)
-        failure = Failure("WritePerModel", reason, json_text(original), event.datacenter, model)
-        return failed(failure, self._failure_stream, self._clock())
+        return failure_of(event, reason, self._failure_stream, self._clock())
+
+    def without_gone(self, events: Iterable[OutputEvent], known: Collection[str]) -> list[OutputEvent]:
+        """The events, with a failure in the stead of each whose stream is not `known` any more, and each failure for the stream that failures have now."""
+        return [event if event.stream in known else self._instead_of_gone(event) for event in events]
+
+    def _instead_of_gone(self, event: OutputEvent) -> OutputEvent:
+        if _is_failure(event):
+            meta = {**event.body["meta"], "stream": self._failure_stream}
+            return replace(event, stream=self._failure_stream, body={**event.body, "meta": meta})
+        return failure_of(event, f"the models file has no stream {event.stream} any more", self._failure_stream, self._clock())
+
+
+def failure_of(event: OutputEvent, reason: str, stream: str, now: str) -> OutputEvent:
+    """The failure of an event that cannot be written, with the event it was made of."""
+    original, model = (event.request.event.raw, event.request.model) if event.request else (event.body, None)
+    return failed(Failure("WritePerModel", reason, json_text(original), event.datacenter, model), stream, now)
 
 
 def _is_failure(event: OutputEvent) -> bool:

@@ -32,12 +32,14 @@ _GAUGES_S = 1.0
 @dataclass
 class RetryDeliveries(beam.PTransform):
     """One stage for all sinks. The keys under which events wait say their stream; each stream is tried and paced by itself, so that one that is
-    ill holds up no other. Gives nothing: all is written, if need be as a failure."""
+    ill holds up no other. Gives nothing: all is written, if need be as a failure. What waits for a stream that is not among the `streams` any more
+    becomes one."""
 
     writing: Writing
+    streams: frozenset[str] | None = None  # without datacenters; None: any
 
     def expand(self, undelivered: tuple[beam.PCollection[tuple[str, bytes]], ...]) -> beam.PCollection[None]:
-        return undelivered | "AllUndelivered" >> beam.Flatten() | "Retry" >> beam.ParDo(RetryFn(self.writing))
+        return undelivered | "AllUndelivered" >> beam.Flatten() | "Retry" >> beam.ParDo(RetryFn(self.writing, self.streams))
 
 
 class _Process:
@@ -59,8 +61,8 @@ class RetryFn(beam.DoFn):
     UNDELIVERED = BagStateSpec("undelivered", coders.BytesCoder())
     RETRY = TimerSpec("retry", TimeDomain.REAL_TIME)
 
-    def __init__(self, writing: Writing) -> None:
-        self._writing, self._environment = writing, writing.environment
+    def __init__(self, writing: Writing, streams: frozenset[str] | None) -> None:
+        self._writing, self._known, self._environment = writing, streams, writing.environment
         self._failures = Metrics.counter("WritePerModel", "failures")
 
     def setup(self) -> None:
@@ -97,6 +99,8 @@ class RetryFn(beam.DoFn):
     ) -> None:
         waiting = self._waiting.under(key) or decode_tag(tag)  # a process that has just begun knows what the timer says
         self._waiting.note(key, waiting)
+        if self._known is not None and any(stream.partition(".")[2] not in self._known for stream in waiting):
+            waiting = self._give_up_gone(key, self._known, undelivered)
         redelivery, attempt = self._process.redelivery, self._process.attempts.get(key)
         if attempt is None:
             if all(redelivery.seconds_to_wait(stream) > 0 for stream in waiting):
@@ -121,7 +125,9 @@ class RetryFn(beam.DoFn):
             return
         self._gauges_due = now + _GAUGES_S
         for stream, count in self._waiting.counts().items():
-            Metrics.gauge("WritePerModel", gauge_name(stream)).set(count)
+            Metrics.gauge("WritePerModel", gauge_name("waiting_deliveries", stream)).set(count)
+        for stream, is_failing in self._process.redelivery.streams.failing().items():
+            Metrics.gauge("WritePerModel", gauge_name("failing", stream)).set(int(is_failing))
 
     def _end(self, key: str, attempt: Attempt, undelivered: Any) -> list[OutputEvent]:
         """Takes out of state what was delivered; gives what is left."""
@@ -136,6 +142,17 @@ class RetryFn(beam.DoFn):
             if left:
                 undelivered.add(encode_events(left))
         return left
+
+    def _give_up_gone(self, key: str, known: frozenset[str], undelivered: Any) -> Mapping[str, int]:
+        """Has a failure wait in the stead of each event whose stream is gone; gives what waits now."""
+        there = _read(undelivered)
+        left = self._process.redelivery.without_gone(there, known)
+        self._failures.inc(sum(before.stream != after.stream for before, after in zip(there, left, strict=True)))
+        undelivered.clear()
+        undelivered.add(encode_events(left))
+        waiting = counted(left)
+        self._waiting.note(key, waiting)
+        return waiting
 
     def _sleep(self, key: str, waiting: Mapping[str, int], retry: Any) -> None:
         """Until a stream may be tried, or an attempt looked at; no sooner than all keys in turn may look."""

@@ -54,6 +54,6 @@ def waiting_deliveries(environment: Environment = REAL) -> WaitingDeliveries:
     return _BY_ENVIRONMENT.setdefault(environment, WaitingDeliveries())
 
 
-def gauge_name(stream: str) -> str:
-    """The name of the gauge that tells how many events wait for a stream: letters, digits and _ only, as Prometheus has it."""
-    return "waiting_deliveries_" + re.sub(r"[^A-Za-z0-9_]", "_", stream)
+def gauge_name(kind: str, stream: str) -> str:
+    """The name of a gauge of a stream: letters, digits and _ only, as Prometheus has it."""
+    return re.sub(r"[^A-Za-z0-9_]", "_", f"{kind}_{stream}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import apache_beam as beam
@@ -19,10 +20,13 @@ from transforms.asking import in_global_window
 from transforms.deliveries import Outbox, Streams, Transport, stream_of, undelivered
 from transforms.elements import OutputEvent, ScoreRequest
 from transforms.environment import REAL, Environment
-from transforms.redelivery import Redelivery
+from transforms.redelivery import Redelivery, failure_of, name_of
 from transforms.undelivered import encode_events
+from transforms.unforeseen import Fused
 from transforms.written import Written
 
+_HOLD_S = 1.0  # that a bundle waits for a stream while others are acknowledged
+_HOLD_IN_BUNDLE_S = 20.0  # where there is nowhere else to wait
 _UNDER_A_KEY, _KEY_S = 100, 10.0  # how many events wait under one key of state, and for how long others may come to it
 _FRUITLESS = 3  # tries after which a run that cannot wait ends
 _PAUSE_S = 0.5
@@ -71,23 +75,32 @@ class WriteFn(beam.DoFn):
         self._written = Written()
         self._streams = streams_of(self._writing)
         self._keys = _Keys(self._writing.environment)
+        self._fused = Fused("WritePerModel", holds=not self._waits_in_bundle)
 
     def start_bundle(self) -> None:
         self._outboxes: dict[str, Outbox] = {}  # new ones, so that a bundle that failed reports to nobody
         self._left: list[OutputEvent] = []
 
     def process(self, event: OutputEvent) -> None:
-        stream = stream_of(event)
+        self._fused.outputs(partial(self._send, event), partial(name_of, event), partial(self._send_failure, event))
+
+    def _send(self, event: OutputEvent) -> tuple[()]:
+        stream, value = stream_of(event), orjson.dumps(event.body)
         if not self._waits_in_bundle and self._streams.is_failing(stream):
             self._left.append(event)
-            return
+            return ()
         if stream not in self._outboxes:
             self._outboxes[stream] = self._streams.transport.outbox(stream)
-        self._outboxes[stream].put(event, orjson.dumps(event.body))
+        self._outboxes[stream].put(event, value)
+        return ()
+
+    def _send_failure(self, event: OutputEvent, reason: str) -> tuple[()]:
+        self._failures.inc()
+        return self._send(failure_of(event, reason, self._writing.failure_stream, self._writing.clock()))
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         if self._outboxes:
-            self._streams.hold(self._outboxes)
+            self._streams.hold(self._outboxes, _HOLD_IN_BUNDLE_S if self._waits_in_bundle else _HOLD_S)
         deliveries = [delivery for outbox in self._outboxes.values() for delivery in outbox.deliveries]
         self._written.count(_requests(delivery.event for delivery in deliveries if delivery.is_delivered))
         self._left += [delivery.event for outbox in self._outboxes.values() for delivery in undelivered(outbox)]
@@ -111,7 +124,8 @@ class WriteFn(beam.DoFn):
             fruitless = 0 if outcome.delivered or outcome.instead else fruitless + bool(outcome.refusal)
             if fruitless >= _FRUITLESS:
                 raise DeliveryError(outcome.refusal)
-            self._writing.environment.sleep(_PAUSE_S if fruitless else 0)
+            if not outcome.delivered:
+                self._writing.environment.sleep(_PAUSE_S)
 
 
 def _requests(events: Iterable[OutputEvent]) -> list[ScoreRequest]:
