@@ -118,7 +118,7 @@ class Diagnosis:
             yield Condition(("starting",), STOPPED, text, "the job runs")
         elif flink.state not in ("RUNNING", "INITIALIZING", "CREATED"):
             yield Condition(("state", flink.state), STOPPED, f"the job is {flink.state}", "the job runs again")
-        if self._restarts(flink, facts.at) >= _LOOP:
+        if flink.task_managers and self._restarts(flink, facts.at) >= _LOOP:
             text = f"the job restarts again and again, {flink.restarts} times or more in ten minutes, last because: {flink.why}"
             yield Condition(("loop",), STOPPED, text, "the job has not restarted for ten minutes")
         since = max(flink.last_checkpoint or 0.0, flink.started_at)
