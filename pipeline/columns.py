@@ -1,4 +1,4 @@
-"""A table for people, in columns as wide as what is in them."""
+"""Text for people: tables in columns as wide as what is in them, and numbers with their nouns."""
 
 from __future__ import annotations
 
@@ -10,3 +10,8 @@ def print_columns(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
     for line in lines:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def counted(count: int, noun: str) -> str:
+    """Such as: 1 failure, 12,345 failures."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

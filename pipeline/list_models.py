@@ -5,10 +5,13 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 
-from pipeline.columns import print_columns
+from pipeline.columns import counted, print_columns
 from pipeline.narrowing import did_you_mean
 from pipeline.wrong_use import WrongUse
-from transforms.models import Configuration
+from transforms.kinds import KINDS
+from transforms.models import ANY_WIKI, Configuration, Endpoint, Model
+from transforms.rules import compile_rule
+from transforms.wikis import Wikis
 
 _HEADER = ("wiki", "model", "active", "on", "calls at once", "stream", "endpoint")
 
@@ -18,16 +21,27 @@ def run(configuration: Configuration, arguments: argparse.Namespace) -> int:
     wiki: str | None = arguments.wiki
     rows = sorted(_rows(configuration, wiki))
     if not rows:
-        wikis = {wiki for model in configuration.models.values() for wiki in model.endpoints}
-        raise WrongUse(f"no model serves {wiki!r}{did_you_mean(wiki or '', wikis)}")
+        wikis = {wiki for model in configuration.models.values() for wiki in model.endpoints} - {ANY_WIKI}
+        if wiki in configuration.wikis and not wikis:
+            raise WrongUse(f"no model serves {wiki!r}: all are for the wikis that their rules (match) let in")
+        raise WrongUse(f"no model serves {wiki!r}" + (did_you_mean(wiki or "", wikis) if wikis else "; expected a database name such as enwiki"))
     print_columns(_HEADER, rows)
-    print(f"\n{len(rows)} endpoints, {sum(row[2] == 'yes' for row in rows)} active, called at {configuration.lift_wing.url}")
+    print(f"\n{counted(len(rows), 'endpoint')}, {sum(row[2] == 'yes' for row in rows)} active, called at {configuration.lift_wing.url}")
     return 0
+
+
+def _serves(model: Model, endpoint: Endpoint, wiki: str | None, wikis: Wikis) -> bool:
+    """Whether an endpoint is asked for a wiki, None being any: one of all wikis is for those that its kind and its model's rule let in."""
+    if wiki is None or endpoint.wiki != ANY_WIKI:
+        return wiki in (None, endpoint.wiki)
+    of_wiki = {name: model.match[name] for name in ("wiki_id", "database") if name in model.match}
+    is_let_in = wiki in wikis and wiki not in model.endpoints and KINDS[endpoint.kind].serves(wiki, wikis)
+    return is_let_in and compile_rule(of_wiki, ())({"wiki_id": wiki, "database": wiki})
 
 
 def _rows(configuration: Configuration, wiki: str | None) -> Iterator[tuple[str, ...]]:
     for model in configuration.models.values():
         for endpoint in model.endpoints.values():
-            if wiki in (None, endpoint.wiki):
+            if _serves(model, endpoint, wiki, configuration.wikis):
                 active = "yes" if endpoint.enabled else "no"
                 yield endpoint.wiki, model.name, active, endpoint.on, str(endpoint.concurrency), model.stream, f"{endpoint.host}{endpoint.path}"

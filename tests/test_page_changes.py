@@ -294,3 +294,18 @@ def test_a_model_of_all_wikis_can_be_asked_for_some(page_models: Configuration) 
     assert selected(chosen, change(1, "frwiki")) == [RISK]
     assert selected(chosen, change(1, "enwiki")) == []
     assert replace(chosen, models={}) == replace(page_models, models={})
+
+
+def test_models_of_a_wiki_are_those_of_all_wikis_too_whose_rules_let_it_in(capsys: pytest.CaptureFixture[str]) -> None:
+    from pipeline.command_line import main
+
+    assert main(["models", "--models", str(MODELS), "enwiki"]) == 0
+    _, *found, _, last = capsys.readouterr().out.splitlines()
+    assert [row.split()[:2] for row in found] == [["*", model] for model in sorted({row.split()[1] for row in found})]
+    assert {"article-country", "revertrisk-multilingual"} <= {row.split()[1] for row in found}
+    assert "revertrisk-wikidata" not in {row.split()[1] for row in found}
+    assert last.startswith(f"{len(found)} endpoints, ")
+    assert main(["models", "--models", str(MODELS), "enwiktionary"]) == 2
+    assert "no model serves 'enwiktionary': all are for the wikis that their rules (match) let in" in capsys.readouterr().err
+    assert main(["models", "--models", str(MODELS), "nosuchwiki"]) == 2
+    assert "no model serves 'nosuchwiki'; expected a database name such as enwiki" in capsys.readouterr().err
