@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import fcntl
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.wrong_use import WrongUse
+from transforms.tables import DatasetWriter
 
 
 @contextmanager
@@ -19,3 +21,16 @@ def alone_in(folder: Path, otherwise: str) -> Iterator[None]:
         except BlockingIOError as error:
             raise WrongUse(otherwise) from error
         yield
+
+
+@contextmanager
+def alone_with(writer: DatasetWriter, option: str) -> Iterator[None]:
+    """Keeps others from writing to a dataset while the context is open. Raises WrongUse when one does, or when nothing can be written there."""
+    try:
+        writer.working.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WrongUse(f"{option}{writer.root} cannot be written to: {error.strerror}") from error
+    with alone_in(writer.working, f"{option}another run writes to {writer.root}; wait for it, or stop it"):
+        yield
+    if not any((writer.working / "journals").rglob("*.jsonl")):  # no run of regenerate has to go on there
+        shutil.rmtree(writer.working)

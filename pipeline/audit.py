@@ -1,123 +1,189 @@
-"""The command `audit`: which scores a dataset should have and has not, or has of an older version of the model."""
+"""The command `audit`: which scores a dataset should have and has not, or has of an older version of the model; and what of either cannot be read."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import orjson
 
-import schemas
+from pipeline.batch_plan import OF_SCORES, input_entry, made_of, program_of
+from pipeline.columns import counted
+from pipeline.holes import Hole, Place, UnitKey, Wanted, WantedScores
 from pipeline.input_files import input_files, print_left_out
+from pipeline.narrowing import names_in
 from pipeline.wrong_use import WrongUse
-from transforms.elements import Raw
-from transforms.event_files import InputFile, read_file
-from transforms.models import Configuration
-from transforms.read_events import NotAnEvent, event_in, why_dropped
-from transforms.score_events import said_in, score_id
-from transforms.select_models import Selection
-from transforms.source_events import partition_of_event, rev_id_of, wiki_of
-from transforms.units import rows_in, score_of
+from transforms.event_files import InputFile
+from transforms.manifests import FoundPartition, find_partition, partitions_in
+from transforms.models import Configuration, Model
+from transforms.read_events import NotAnEvent
+from transforms.score_events import said_in
+from transforms.source_events import wiki_of
+from transforms.tables import DatasetWriter
+from transforms.units import failures_in, score_of, scores_in
 
+_PROBLEMS_SHOWN = 100
 _WHY = ("missing", "failed", "older")
-_OF_SCORES = frozenset({"meta", "database", "wiki_id", "scores", "predicted_classification"})
-
-
-class Place(NamedTuple):
-    """What is counted together."""
-
-    model: str
-    wiki: str
-    partition: str
-
-
-@dataclass(frozen=True)
-class Hole:
-    """A score that is not there, or not the newest model's."""
-
-    place: Place
-    rev_id: int
-    id: str  # its `meta.id`
-    why: str  # missing: nothing is known of it; failed: a failure is; older: it is of another version than the newest score of its wiki
-
-    def as_json(self) -> Mapping[str, Any]:
-        return {**self.place._asdict(), "rev_id": self.rev_id, "id": self.id, "why": self.why}
+_DIFFERENCES = {
+    "unread": "input of which a file could not be read",
+    "inputs": "other input files",
+    "rule": "another rule",
+    "wikis": "other wikis",
+    "manifest": "unknown input: whole, as 0.1 wrote it",
+}
 
 
 def run(configuration: Configuration, arguments: argparse.Namespace) -> int:
-    """Prints what there should be and what there is. Gives 1 when there are holes, or files that it did not read may hold events."""
+    """Prints what there should be and what there is. Gives 1 when there are holes, or something cannot be read."""
     found = input_files(configuration, arguments)
     print_left_out(found)
     if not arguments.scores.is_dir():
         raise WrongUse(f"--scores: no such directory: {arguments.scores}")
-    try:
-        expected, holes = audit(configuration, found.files, arguments.scores)
-    except NotAnEvent as error:
-        raise WrongUse(f"--scores: {error}; remove the partition, and regenerate --resume makes it anew") from error
-    if arguments.list:
-        arguments.list.write_bytes(b"".join(orjson.dumps(hole.as_json(), option=orjson.OPT_APPEND_NEWLINE) for hole in holes))
-    counts = Counter((hole.place, hole.why) for hole in holes)
-    (_print_json if arguments.json else _print_table)(expected, counts)
-    return 1 if holes or found.may_miss_events else 0
-
-
-def audit(configuration: Configuration, files: Sequence[InputFile], root: Path) -> tuple[Counter[Place], list[Hole]]:
-    """How many scores there should be, and those that are not as they should be."""
+    scope = frozenset(names_in(arguments.wikis)) if arguments.wikis is not None else None
     streams = {model.name: model.stream for model in configuration.models.values()}
-    newest = {model: _newest_versions(root / schemas.table_name(stream), model) for model, stream in streams.items()}
-    expected: Counter[Place] = Counter()
-    holes: list[Hole] = []
-    for wanted in _by_partition(files, Selection(configuration.models, configuration.wikis), streams):
-        of_units: dict[tuple[str, str], dict[str, tuple[str, int]]] = {}
-        for place, rev_id, name in wanted:
-            of_units.setdefault((place.model, place.partition), {})[name] = place.wiki, rev_id
-        for (model, partition), of_unit in of_units.items():
-            versions = {
-                row["meta"]["id"]: said_in(row, model).model_version for row in rows_in(root / schemas.table_name(streams[model]) / partition, _OF_SCORES)
-            }
-            failed = {score_of(row, model, streams[model]) for row in rows_in(root / schemas.table_name(configuration.failure_stream) / partition)}
-            for name, (wiki, rev_id) in of_unit.items():
-                place = Place(model, wiki, partition)
-                expected[place] += 1
-                if name not in versions:
-                    holes.append(Hole(place, rev_id, name, "failed" if name in failed else "missing"))
-                elif versions[name] != newest[model].get(wiki):
-                    holes.append(Hole(place, rev_id, name, "older"))
-    return expected, holes
+    audit = Audit(configuration, DatasetWriter(arguments.scores, streams=streams, failure_stream=configuration.failure_stream), scope)
+    audit.read(found.files)
+    if arguments.list:
+        _write_list(arguments.list, audit.holes)
+    counts = Counter((hole.place, hole.why) for hole in audit.holes)
+    (_print_json if arguments.json else _print_table)(audit.expected, counts)
+    for line in audit.account():
+        print(line, file=sys.stderr if arguments.json else sys.stdout)
+    return 1 if audit.holes or audit.problems or found.may_miss_events else 0
 
 
-def _by_partition(files: Sequence[InputFile], selection: Selection, streams: Mapping[str, str]) -> Iterator[Iterator[tuple[Place, int, str]]]:
-    """The scores that should be, one partition's after the other's; all at once where a place does not tell the partition."""
+def _write_list(path: Path, holes: Sequence[Hole]) -> None:
+    try:
+        path.write_bytes(b"".join(orjson.dumps(hole.as_json(), option=orjson.OPT_APPEND_NEWLINE) for hole in holes))
+    except OSError as error:
+        raise WrongUse(f"--list: {path} cannot be written: {error.strerror}") from error
+
+
+@dataclass
+class Audit:
+    """Holds a dataset against the events in files. `scope`: the wikis that it is about; None: all."""
+
+    configuration: Configuration
+    dataset: DatasetWriter
+    scope: frozenset[str] | None = None
+    expected: Counter[Place] = field(default_factory=Counter)
+    holes: list[Hole] = field(default_factory=list)
+    problems: dict[str, None] = field(default_factory=dict)  # what cannot be read, each once, in order
+    made_of: Counter[str] = field(default_factory=Counter)  # partitions by what they were made of other than now
+    unwanted: Counter[str] = field(default_factory=Counter)  # rows that nothing asks for, by model
+
+    def __post_init__(self) -> None:
+        self._program = program_of(self.configuration)
+
+    def read(self, files: Sequence[InputFile]) -> None:
+        newest = {name: self._newest_versions(model) for name, model in self.configuration.models.items()}
+        wanted = WantedScores(self.configuration)
+        for partition, group in _groups(files):
+            units: dict[UnitKey, dict[str, Wanted]] = {(name, partition): {} for name in self.configuration.models} if partition else {}
+            for score in wanted.of(group):
+                units.setdefault(score.place.unit, {})[score.id] = score
+            failed = {place: self._failures(place) for _, place in units}
+            for unit, scores in units.items():
+                self._compare(unit, scores, self._versions(unit, group, scores), failed[unit[1]], newest)
+        self.problems |= dict.fromkeys(text for texts in wanted.unreadable.values() for text in texts)
+        self.problems |= {f"{reason} ({counted(count, 'row')})": None for reason, count in wanted.unusable.items()}
+
+    def account(self) -> Iterator[str]:
+        """Yields a line for each thing that cannot be read, then what else is to be known."""
+        if self.problems:
+            yield f"\n{counted(len(self.problems), 'thing')} cannot be read, or not as it was written:"
+            yield from islice(self.problems, _PROBLEMS_SHOWN)
+            if len(self.problems) > _PROBLEMS_SHOWN:
+                yield f"and {len(self.problems) - _PROBLEMS_SHOWN:,} others"
+        for difference, count in sorted((+self.made_of).items()):
+            yield f"{counted(count, 'partition')} made of {_DIFFERENCES[difference]}; regenerate --resume adds what that lacks"
+        for model, count in sorted((+self.unwanted).items()):
+            yield f"{counted(count, 'row')} of {model} that nothing asks for any more; regenerate --overwrite removes them"
+
+    def _compare(
+        self,
+        unit: UnitKey,
+        scores: Mapping[str, Wanted],
+        versions: Mapping[str, str],
+        failed: Mapping[str, set[str | None]],
+        newest: Mapping[str, Mapping[str, str]],
+    ) -> None:
+        for name, score in scores.items():
+            self.expected[score.place] += 1
+            if name not in versions:
+                self.holes.append(Hole(score.place, score.rev_id, name, "failed" if name in failed[unit[0]] else "missing"))
+            elif versions[name] != newest[unit[0]].get(score.place.wiki):
+                self.holes.append(Hole(score.place, score.rev_id, name, "older"))
+
+    def _versions(self, unit: UnitKey, files: Sequence[InputFile], scores: Mapping[str, Wanted]) -> Mapping[str, str]:
+        """The version of each score of a unit that is there; none where they cannot be read."""
+        name, partition = unit
+        place, model = self.dataset.partition(name, partition), self.configuration.models[name]
+        found = find_partition(place)
+        if found is None:
+            return {}
+        versions: dict[str, str] = {}
+        try:
+            for row in scores_in(place, name, OF_SCORES):
+                versions[row["meta"]["id"]] = said_in(row, name).model_version
+                self.unwanted[name] += row["meta"]["id"] not in scores and (self.scope is None or wiki_of(row) in self.scope)
+        except (NotAnEvent, OSError) as error:
+            self._note(f"{error}; regenerate --resume makes the partition anew")
+            return {}
+        self._note_origin(found, model, partition, files)
+        return versions
+
+    def _note_origin(self, found: FoundPartition, model: Model, partition: str, files: Sequence[InputFile]) -> None:
+        if found.damage:
+            self._note(f"{found.damage}; regenerate --resume puts it right")
+        entries = [input_entry(file) for file in files if file.partition in (None, partition)]
+        for difference in found.differences(made_of(model, entries, self._program), self.scope):
+            self.made_of[difference] += difference in _DIFFERENCES
+
+    def _failures(self, partition: str) -> Mapping[str, set[str | None]]:
+        """The scores that failed, by model."""
+        failed: dict[str, set[str | None]] = {name: set() for name in self.configuration.models}
+        try:
+            for row in failures_in(self.dataset.failures(partition)):
+                for name, model in self.configuration.models.items():
+                    if score := score_of(row, model):
+                        failed[name].add(score)
+        except (NotAnEvent, OSError) as error:
+            self._note(f"{error}; what failed there is counted as missing")
+        return failed
+
+    def _newest_versions(self, model: Model) -> dict[str, str]:
+        """By wiki, the version of the score that was written last."""
+        newest: dict[str, tuple[str, str]] = {}
+        table = self.dataset.table(model.name)
+        try:
+            for partition in partitions_in(table):
+                try:
+                    for row in scores_in(table / partition, model.name, OF_SCORES):
+                        found = row["meta"]["dt"], said_in(row, model.name).model_version
+                        newest[wiki_of(row)] = max(newest.get(wiki_of(row), found), found)
+                except NotAnEvent as error:
+                    self._note(f"{error}; regenerate --resume makes the partition anew")
+        except OSError as error:
+            self._note(f"{table}: cannot be read: {error.strerror}")
+        return {wiki: version for wiki, (_, version) in newest.items()}
+
+    def _note(self, problem: str) -> None:
+        self.problems[problem] = None
+
+
+def _groups(files: Sequence[InputFile]) -> Iterator[tuple[str | None, list[InputFile]]]:
+    """One partition's files after the other's; all at once where a place does not tell the partition."""
     groups: dict[str | None, list[InputFile]] = {}
     in_heap = any(file.partition is None for file in files)
     for file in files:
         groups.setdefault(None if in_heap else file.partition, []).append(file)
-    for group in groups.values():
-        yield (found for file in group for raw in read_file(file) for found in _wanted(raw, selection, streams))
-
-
-def _wanted(raw: Raw, selection: Selection, streams: Mapping[str, str]) -> Iterator[tuple[Place, int, str]]:
-    try:
-        event = event_in(raw)
-    except NotAnEvent:  # regenerate says what is wrong with it
-        return
-    partition = raw.partition or partition_of_event(event, raw.datacenter)
-    if partition and not why_dropped(event):
-        for endpoint in selection.endpoints(event):
-            yield Place(endpoint.model, wiki_of(event), partition), rev_id_of(event), score_id(event, streams[endpoint.model])
-
-
-def _newest_versions(table: Path, model: str) -> dict[str, str]:
-    """By wiki, the version of the score that was written last."""
-    newest: dict[str, tuple[str, str]] = {}
-    for row in rows_in(table, _OF_SCORES):
-        found = row["meta"]["dt"], said_in(row, model).model_version
-        newest[wiki_of(row)] = max(newest.get(wiki_of(row), found), found)
-    return {wiki: version for wiki, (_, version) in newest.items()}
+    yield from groups.items()
 
 
 def _print_json(expected: Counter[Place], holes: Counter[tuple[Place, str]]) -> None:
@@ -136,22 +202,3 @@ def _print_table(expected: Counter[Place], holes: Counter[tuple[Place, str]]) ->
             counts = [sum(holes[place, why] for place in places) for why in _WHY]
             with_holes = len({place.partition for place in places if any(holes[place, why] for why in _WHY)})
             print(f"{model:<16}{wiki:<18}{sum(of_model[place] for place in places):>10}" + "".join(f"{count:>10}" for count in counts) + f"  {with_holes}")
-
-
-@dataclass(frozen=True)
-class Missing:
-    """What `regenerate --missing` does: the holes that an audit found, and nothing else."""
-
-    ids: frozenset[str]
-    units: frozenset[tuple[str, str]]  # (model, partition)
-
-    @classmethod
-    def read(cls, path: Path) -> Missing:
-        """Raises WrongUse when the file is no list that an audit wrote."""
-        try:
-            holes = [orjson.loads(line) for line in path.read_bytes().splitlines()]
-            return cls(frozenset(hole["id"] for hole in holes), frozenset((hole["model"], hole["partition"]) for hole in holes))
-        except OSError as error:
-            raise WrongUse(f"--missing: {path} cannot be read: {error.strerror}") from error
-        except (orjson.JSONDecodeError, TypeError, KeyError) as error:
-            raise WrongUse(f"--missing: expected the list that `audit --list` writes, got {path} ({error})") from error

@@ -1,4 +1,4 @@
-"""A run of `regenerate` over its units of work: what is whole already, what goes through the steps next, and what became of it."""
+"""A run of `regenerate` over its units of work: what goes through the steps next, and what became of it."""
 
 from __future__ import annotations
 
@@ -15,18 +15,22 @@ from typing import Any
 import orjson
 
 from pipeline import bounded_run
-from pipeline.alone import alone_in
-from pipeline.audit import Missing
+from pipeline.alone import alone_with
+from pipeline.batch_plan import Plan, Planner, program_of
+from pipeline.columns import counted
 from pipeline.graph import score_revisions
+from pipeline.holes import UNKNOWN, BackfillList, UnitKey
 from pipeline.progress import Progress
-from pipeline.wrong_use import WrongUse
+from transforms.durable_files import replace_file
 from transforms.event_files import Files, InputFile
 from transforms.failures import alike
-from transforms.journals import DoneBefore, Journals, entries, forget_failures, journals
-from transforms.models import Configuration
+from transforms.journals import DoneBefore, Journals, drop_failures, entries, journals
+from transforms.models import Configuration, Model
+from transforms.read_events import NotAnEvent
 from transforms.rules import fields_of
 from transforms.score_events import NEEDED
-from transforms.units import MANIFEST, Tables, Unfinished, add_failures, manifest_of, settle
+from transforms.tables import DatasetWriter
+from transforms.units import UnitIncomplete, add_failures, commit_unit
 from transforms.wait_in_bundle import InBundle
 
 _NOTE = "run.json"
@@ -52,27 +56,27 @@ class Outcome:
 
     counters: Counter[str] = field(default_factory=Counter)  # by step and name
     failures: Counter[str] = field(default_factory=Counter)  # by reason, of what no other try can mend
-    unfinished: dict[tuple[str, str], Counter[str]] = field(default_factory=dict)  # by model and partition, the reasons
+    unfinished: dict[UnitKey, Counter[str]] = field(default_factory=dict)  # by model and partition, the reasons
+    unread: Counter[str] = field(default_factory=Counter)  # what of the input could not be read, by reason the partitions
+    unwanted: Counter[UnitKey] = field(default_factory=Counter)  # rows that stay though nothing asks for them
+    ended: str = ""  # why nothing was asked any more, as no model that was asked gave a score
     call_ms: dict[str, CallTimes] = field(default_factory=dict)  # by model
 
 
 @dataclass(frozen=True)
 class BatchRun:
-    """A run, or the same one gone on with: `overwrite` has it replace what others wrote, and keep what it wrote itself."""
+    """A run, or the same one gone on with: one that overwrites replaces what others wrote, and keeps what it wrote itself."""
 
-    tables: Tables
-    name: str
-    overwrite: bool
-    missing: Missing | None = None  # the only work, if given
+    planner: Planner
 
     @property
-    def _journals(self) -> Path:
-        return self.tables.working / "journals"
+    def _writer(self) -> DatasetWriter:
+        return self.planner.writer
 
     def score(self, configuration: Configuration, files: Sequence[InputFile], options: Sequence[str]) -> Outcome:
         """Scores what is not whole. A model that gives no score at all is not asked again in this run."""
         in_places = {file.partition for file in files}
-        with Progress(self._journals, 0 if None in in_places else len(in_places)) as progress:
+        with Progress(self.planner.journals, 0 if None in in_places else len(in_places)) as progress:
             return self._score(configuration, files, options, progress)
 
     def _score(self, configuration: Configuration, files: Sequence[InputFile], options: Sequence[str], progress: Progress) -> Outcome:
@@ -80,100 +84,104 @@ class BatchRun:
         outcome, asked = Outcome(), configuration
         for chunk in chunks(files):
             partitions = list(dict.fromkeys(file.partition for file in chunk if file.partition))
-            done = self.done(configuration, partitions)
-            if partitions and len(done.whole) == len(partitions) * len(configuration.models):
-                progress.done += len(partitions)
-                continue
-            counters = self._run(asked, chunk, done, options, outcome)
-            outcome.counters += counters
-            unfinished = self._settle(asked, chunk, partitions, done.whole, outcome)
-            for name in configuration.models.keys() - asked.models.keys():
-                unfinished |= {(name, partition): Counter(["not asked any more"]) for partition in partitions if (name, partition) not in done.whole}
+            plan = self.planner.plan(configuration, chunk, partitions)
+            open_ = [file for file in chunk if file.partition is None or plan.asks(file.partition)]
+            _note(outcome, plan, {partition for partition in partitions if not plan.asks(partition)})
+            counters = self._run(asked, open_, self.planner.done(plan), options, outcome) if open_ and asked.models else Counter[str]()
+            unfinished = self._commit(configuration, set(asked.models), plan, partitions, outcome)
             outcome.unfinished |= unfinished
             progress.done += len(partitions)
-            silent = {name for name in asked.models if counters[f"ScoreWithLiftWing/failures_{name}"] and not counters[f"BuildRevisionScore/scores_{name}"]}
-            silent &= {model for model, _ in unfinished}
-            asked = replace(asked, models={name: model for name, model in asked.models.items() if name not in silent})
+            asked = replace(asked, models=_answering(asked, counters, unfinished))
+            if not asked.models:
+                outcome.ended = outcome.ended or next((reason for reasons in unfinished.values() for reason in reasons), "")
         return outcome
-
-    def _whole(self, configuration: Configuration, partitions: Sequence[str]) -> frozenset[tuple[str, str]]:
-        """The units, of these partitions if there are any, that need no work."""
-        whole = set()
-        for model in configuration.models:
-            table = self.tables.partition(model, "")
-            for partition in partitions or [str(path.parent.relative_to(table)) for path in table.rglob(MANIFEST)]:
-                manifest = manifest_of(table / partition)
-                if manifest and (not self.overwrite or manifest["run"] == self.name):
-                    whole.add((model, partition))
-        return frozenset(whole)
-
-    def done(self, configuration: Configuration, partitions: Sequence[str] = ()) -> DoneBefore:
-        """Tells which scores are there, of these partitions if there are any."""
-        if self.missing:
-            places = partitions or {partition for _, partition in self.missing.units}
-            untouched = {(model, partition) for model in configuration.models for partition in places} - self.missing.units
-            return DoneBefore(self._journals, self.tables.streams, frozenset(untouched), self.missing.ids)
-        return DoneBefore(self._journals, self.tables.streams, self._whole(configuration, partitions))
 
     def _run(self, configuration: Configuration, chunk: Sequence[InputFile], done: DoneBefore, options: Sequence[str], outcome: Outcome) -> Counter[str]:
         pipeline = bounded_run.new_pipeline(options)
         models = configuration.models.values()
         fields = frozenset().union(*(NEEDED[model.source] | fields_of(model.match, model.match_not) for model in models))
-        score_revisions(pipeline, configuration, Files(chunk, fields), Journals(self._journals), InBundle(), done)
+        score_revisions(pipeline, configuration, Files(chunk, fields), Journals(self.planner.journals), InBundle(), done)
         counters, call_ms = bounded_run.run(pipeline)
+        outcome.counters += counters
         for name, (count, total, most) in call_ms.items():
             times = outcome.call_ms.setdefault(name, CallTimes())
             times.count, times.sum, times.max = times.count + count, times.sum + total, max(times.max, most)
         return counters
 
-    def _settle(
-        self, configuration: Configuration, chunk: Sequence[InputFile], partitions: Sequence[str], whole: frozenset[tuple[str, str]], outcome: Outcome
-    ) -> dict[tuple[str, str], Counter[str]]:
-        """Makes partitions of what is whole; gives the reasons of what is not."""
-        unreadable = self._settle_unread(outcome)
-        unfinished = {}
-        if partitions:
-            units = {(model, partition): self._journals / partition / model for model in configuration.models for partition in partitions}
-        else:
-            units = {(model, partition): journal for partition, model, journal in journals(self._journals) if model}
-        for (model, partition), journal in sorted(units.items()):
-            if (model, partition) in whole:
-                shutil.rmtree(journal, ignore_errors=True)
-                continue
+    def _commit(self, configuration: Configuration, asked: set[str], plan: Plan, partitions: Sequence[str], outcome: Outcome) -> dict[UnitKey, Counter[str]]:
+        """Makes partitions of what is whole; returns the reasons of what is not."""
+        unreadable, unusable = self._take_failures_of_events(outcome)
+        unfinished = {unit: Counter([reason]) for unit, reason in plan.blocked.items()}
+        for name, partition in self._units(plan, configuration, partitions):
+            model = configuration.models[name]
+            task = self.planner.task(plan, model, partition)
             try:
-                if reasons := unreadable.get(partition, unreadable.get("_")):
-                    raise Unfinished(reasons)
-                about = self._about(configuration, model, partition, chunk)
-                outcome.failures += settle(self.tables, configuration.models[model], partition, journal, about, added=self.missing is not None)
-            except Unfinished as error:
-                unfinished[model, partition] = error.reasons
+                if name not in asked and (task.ids != frozenset() or plan.asks(partition)):
+                    raise UnitIncomplete(Counter(["not asked any more"]))
+                about = self._about(configuration, model, unusable.get(partition) or plan.failures.get(partition, Counter()))
+                about["unread"] = list(unreadable.get(partition, Counter()) + unreadable.get(UNKNOWN, Counter()))
+                outcome.failures += commit_unit(self._writer, self.planner.unit(task, model, partition, about))
+            except UnitIncomplete as error:
+                unfinished[name, partition] = error.reasons
         return unfinished
 
-    def _settle_unread(self, outcome: Outcome) -> dict[str, Counter[str]]:
-        """Writes the failures of events for which there was no model; gives the files that could not be read, by partition ("_" where that is unknown)."""
-        unreadable = {}
-        for partition, model, journal in list(journals(self._journals)):
-            if model is None:
-                failed = list(entries(journal))
-                if reasons := Counter(alike(entry.body) for entry in failed if entry.passing):
-                    unreadable[partition] = reasons
-                failures = {entry.body["meta"]["id"]: entry.body for entry in failed if not entry.passing}
-                if failures:
-                    add_failures(self.tables, partition, failures)
-                outcome.failures += Counter(map(alike, failures.values()))
-                shutil.rmtree(journal)
-        return unreadable
+    def _units(self, plan: Plan, configuration: Configuration, partitions: Sequence[str]) -> list[UnitKey]:
+        """The units to commit: those with a task; where places do not tell partitions, those of the journals and those to which nothing was added."""
+        units = set(plan.tasks)
+        if not partitions:
+            units = {unit for unit, task in plan.tasks.items() if task.ids is not None}
+            units |= {(model, partition) for partition, model, _ in journals(self.planner.journals) if model and model in configuration.models}
+        return sorted(units - plan.whole - plan.blocked.keys())
 
-    def _about(self, configuration: Configuration, model: str, partition: str, chunk: Sequence[InputFile]) -> Mapping[str, Any]:
-        of_model = configuration.models[model]
+    def _take_failures_of_events(self, outcome: Outcome) -> tuple[dict[str, Counter[str]], dict[str, Counter[str]]]:
+        """Writes the failures of events for which there was no model. Returns the reasons of files that could not be read, by partition (UNKNOWN where
+        that is not known), and those of the events that were written."""
+        unreadable, unusable = {}, {}
+        for partition, model, journal in list(journals(self.planner.journals)):
+            if model is not None:
+                continue
+            failed = list(entries(journal))
+            if reasons := Counter(alike(entry.body) for entry in failed if entry.passing):
+                unreadable[partition] = reasons
+                outcome.unread.update(reasons.keys())
+            failures = {entry.body["meta"]["id"]: entry.body for entry in failed if not entry.passing}
+            try:
+                if failures:
+                    add_failures(self._writer, partition, failures)
+            except (NotAnEvent, OSError) as error:
+                outcome.unread[f"the failure table cannot be written: {error}"] += 1
+                continue
+            unusable[partition] = Counter(map(alike, failures.values()))
+            outcome.failures += unusable[partition]
+            shutil.rmtree(journal)
+        return unreadable, unusable
+
+    def _about(self, configuration: Configuration, model: Model, unusable: Counter[str]) -> dict[str, Any]:
         return {
-            "run": self.name,
-            "input": [{"path": file.path, "bytes": file.size} for file in chunk if file.partition in (None, partition)],
-            "stream": of_model.stream,
-            "rule": {"match": of_model.match, "match_not": of_model.match_not},
+            "stream": model.stream,
             "lift_wing": configuration.lift_wing.url,
             "revision_scores": version("revision-scores"),
+            "unusable_events": unusable,
         }
+
+
+def _answering(asked: Configuration, counters: Counter[str], unfinished: Mapping[UnitKey, object]) -> Mapping[str, Model]:
+    """The models to ask on: not one that gave no score at all, and none when all that were asked gave none."""
+    silent = {name for name in asked.models if counters[f"ScoreWithLiftWing/failures_{name}"] and not counters[f"BuildRevisionScore/scores_{name}"]}
+    silent &= {model for model, _ in unfinished}
+    if silent and silent >= {name for name in asked.models if counters[f"SelectModels/requests_{name}"]}:
+        return {}
+    return {name: model for name, model in asked.models.items() if name not in silent}
+
+
+def _note(outcome: Outcome, plan: Plan, skipped: set[str]) -> None:
+    """Notes what is known of partitions before anything is asked, and says what is not as it was written."""
+    for remark in plan.remarks:
+        print(remark)
+    outcome.unwanted += plan.unwanted
+    for partition, reasons in plan.failures.items():
+        if partition in skipped:
+            outcome.failures += reasons
 
 
 def chunks(files: Sequence[InputFile]) -> Iterator[list[InputFile]]:
@@ -193,30 +201,50 @@ def chunks(files: Sequence[InputFile]) -> Iterator[list[InputFile]]:
     yield chunk
 
 
-def noted(tables: Tables, *, overwrite: bool, missing: Missing | None = None) -> BatchRun:
-    """The run that broke off in `tables`, or a new one."""
+def load_or_create(planner: Planner) -> Planner:
+    """The run that broke off in the working folder, or a new one."""
     try:
-        return BatchRun(tables, **orjson.loads((tables.working / _NOTE).read_bytes()), missing=missing)
+        note = orjson.loads((planner.writer.working / _NOTE).read_bytes())
+        return replace(planner, run=str(note["name"]), overwrite=bool(note["overwrite"]))
     except FileNotFoundError:
-        return BatchRun(tables, str(uuid.uuid4()), overwrite, missing)
+        return planner
+    except (ValueError, TypeError, KeyError):
+        print(f"{planner.writer.working / _NOTE} cannot be read: what an --overwrite that broke off replaced is not known; it is taken for whole")
+        return planner
+
+
+def new_planner(
+    writer: DatasetWriter, configuration: Configuration, *, overwrite: bool, scope: frozenset[str] | None, backfill: BackfillList | None
+) -> Planner:
+    return Planner(writer, str(uuid.uuid4()), overwrite, program_of(configuration), scope, backfill)
 
 
 @contextmanager
-def opened(tables: Tables, *, resume: bool, overwrite: bool, missing: Missing | None = None) -> Iterator[BatchRun]:
-    """A run of its own in `tables`, or the one that broke off there. Raises WrongUse when another one works there."""
-    try:
-        tables.root.mkdir(parents=True, exist_ok=True)
-        tables.working.mkdir(exist_ok=True)
-    except OSError as error:
-        raise WrongUse(f"--output: {tables.root} cannot be made: {error.strerror}") from error
-    with alone_in(tables.working, f"--output: another run writes to {tables.root}; wait for it, or stop it"):
-        tables.tidy()
+def open_run(planner: Planner, *, resume: bool) -> Iterator[BatchRun]:
+    """A run of its own, or the one that broke off there. Raises WrongUse when another one works there."""
+    writer = planner.writer
+    with alone_with(writer, "--output: "):
+        _adopt(writer)
+        writer.recover()
         if not resume:
-            shutil.rmtree(tables.working / "journals", ignore_errors=True)
-            (tables.working / _NOTE).unlink(missing_ok=True)
-        batch = noted(tables, overwrite=overwrite, missing=missing)
-        (tables.working / _NOTE).write_bytes(orjson.dumps({"name": batch.name, "overwrite": batch.overwrite}))
-        forget_failures(tables.working / "journals")
-        yield batch
-    if not any((tables.working / "journals").rglob("*.jsonl")):
-        shutil.rmtree(tables.working)
+            shutil.rmtree(planner.journals, ignore_errors=True)
+            (writer.working / _NOTE).unlink(missing_ok=True)
+        planner = load_or_create(planner)
+        replace_file(writer.working / _NOTE, orjson.dumps({"name": planner.run, "overwrite": planner.overwrite}))
+        if damaged := drop_failures(planner.journals):
+            print(f"{counted(damaged, 'line')} of what was answered before cannot be read, and is asked for again")
+        yield BatchRun(planner)
+
+
+def working_before(root: Path) -> Path:
+    """Where 0.1 had what is not whole yet: beside the root."""
+    return root.with_name(f".{root.name}.working")
+
+
+def _adopt(writer: DatasetWriter) -> None:
+    """Goes on with what a run of 0.1 left."""
+    before = working_before(writer.root)
+    for old, new in (("journals", "journals"), (_NOTE, _NOTE), ("replaced", "backup")):
+        if (before / old).exists() and not (writer.working / new).exists():
+            shutil.move(before / old, writer.working / new)
+    shutil.rmtree(before, ignore_errors=True)

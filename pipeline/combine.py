@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -13,16 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import schemas
-from pipeline.alone import alone_in
+from pipeline.alone import alone_with
+from pipeline.columns import counted
 from pipeline.wrong_use import WrongUse
 from transforms.combined_scores import SCHEMAS, STREAM, Part, combined_score
 from transforms.failures import origin_of
+from transforms.manifests import MadeOf, find_partition, inputs_below, partitions_in
 from transforms.models import Configuration, Model
-from transforms.part_files import form_of
+from transforms.part_files import format_of
 from transforms.read_events import NotAnEvent, parse
 from transforms.score_events import utc_now
 from transforms.source_events import rev_id_of, wiki_of
-from transforms.units import MANIFEST, Tables, files_of, manifest_of, rows_in
+from transforms.tables import DatasetWriter
+from transforms.units import failures_in, scores_in
 
 _Keyed = tuple[str, int, Part]
 
@@ -34,31 +36,43 @@ def run(configuration: Configuration, arguments: argparse.Namespace) -> int:
     if not models:
         raise WrongUse(f"no dataset of a model lies in {arguments.root}; name the --output of regenerate")
     tables_of = {model.name: root / schemas.table_name(model.stream) for model in models}
-    partitions = sorted({str(path.parent.relative_to(table)) for table in tables_of.values() for path in table.rglob(MANIFEST)})
-    tables = Tables(root, "parquet")
-    tables.working.mkdir(exist_ok=True)
+    streams = {model.name: model.stream for model in models}
+    writer = DatasetWriter(root, "parquet", streams, configuration.failure_stream)
     written = waiting = 0
-    with alone_in(tables.working, f"{arguments.root}: another run writes to it; wait for it, or stop it"):
-        tables.tidy()
+    with alone_with(writer, ""):
+        writer.recover()
+        partitions = sorted({partition for table in tables_of.values() for partition in partitions_in(table)})
         for partition in partitions:
-            if missing := [name for name, table in tables_of.items() if manifest_of(table / partition) is None]:
+            try:
+                if missing := list(_not_whole(writer, partition)):
+                    waiting += 1
+                    print(f"{partition}: waits for {', '.join(missing)}; regenerate --resume")
+                else:
+                    written += _write(writer, partition, models, SCHEMAS[arguments.schema])
+            except (NotAnEvent, OSError) as error:
                 waiting += 1
-                print(f"{partition}: waits for {', '.join(missing)}; regenerate --resume")
-                continue
-            written += _write(tables, partition, models, schemas.table_name(configuration.failure_stream), SCHEMAS[arguments.schema])
-    if {path.name for path in tables.working.iterdir()} <= {"lock", "whole", "replaced"}:  # no run of regenerate has to go on there
-        shutil.rmtree(tables.working)
-    print(f"{schemas.table_name(STREAM)}: {written} partitions written, {len(partitions) - waiting} there are")
+                print(f"{partition}: {error}; regenerate --resume makes a partition anew")
+    print(f"{schemas.table_name(STREAM)}: {counted(written, 'partition')} written, {len(partitions) - waiting:,} in all")
     return 1 if waiting else 0
 
 
-def _write(tables: Tables, partition: str, models: Sequence[Model], failures: str, schema: str) -> bool:
+def _not_whole(writer: DatasetWriter, partition: str) -> Iterator[str]:
+    """The models whose part is not there, or not as it was written, with the reason."""
+    for model in writer.streams:
+        found = find_partition(writer.partition(model, partition))
+        if found is None:
+            yield model
+        elif found.damage:
+            yield f"{model} ({found.damage})"
+
+
+def _write(writer: DatasetWriter, partition: str, models: Sequence[Model], schema: str) -> bool:
     """Whether there was something to write."""
-    places = {model.name: tables.root / schemas.table_name(model.stream) / partition for model in models}
-    failed = tables.root / failures / partition
-    made_of = {"input": {name: files_of(place) for name, place in {**places, "failures": failed}.items()}, "schema": schema}
-    in_form = replace(tables, form=form_of(next(iter(places.values()))))
-    return in_form.renew(tables.root / schemas.table_name(STREAM) / partition, schema, _combined(places, failed, schema), made_of)
+    places = {model.name: writer.partition(model.name, partition) for model in models}
+    failed = writer.failures(partition)
+    made_of = MadeOf([entry for place in (*places.values(), failed) for entry in inputs_below(writer.root, place)], {"schema": schema})
+    in_format = replace(writer, format=format_of(next(iter(places.values()))) or writer.format)
+    return in_format.replace_if_stale(writer.root / schemas.table_name(STREAM) / partition, schema, _combined(places, failed, schema), made_of)
 
 
 def _combined(places: Mapping[str, Path], failed: Path, schema: str) -> Iterator[Mapping[str, Any]]:
@@ -76,11 +90,11 @@ def _revision(keyed: _Keyed) -> tuple[str, int]:
 
 def _scores(model: str, place: Path) -> Iterator[_Keyed]:
     """Rows lie in this order."""
-    return ((row["database"], row["rev_id"], Part(model, row)) for row in rows_in(place))
+    return ((row["database"], row["rev_id"], Part(model, row)) for row in scores_in(place, model))
 
 
 def _failures(place: Path, models: Collection[str]) -> Iterator[_Keyed]:
-    for row in rows_in(place):
+    for row in failures_in(place):
         step, model = origin_of(row)
         if model in models:
             raw = _source(row)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import errno
 import importlib
+import io
 import os
 import resource
 import sys
@@ -25,6 +26,8 @@ _MODULES = {"models": "list_models", "wikis": "list_wikis", "watch": "watch.comm
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command. Exit codes: 0 done, 1 some elements failed, 2 wrong use or configuration."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a path may have bytes that are no UTF-8
     arguments, beam_options = parse(list(sys.argv[1:] if argv is None else argv))
     if arguments.command != "demo":  # it paints its own screen, of its own data
         print_plain_text()

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
+from pipeline.batch_plan import Planner
+from pipeline.batch_run import chunks
 from transforms.elements import Event
 from transforms.event_files import InputFile, read_file
 from transforms.models import Configuration, Endpoint
@@ -16,9 +18,18 @@ _BYTES_A_SCORE = {"parquet": 330, "avro": 400, "jsonl": 250}  # measured on the 
 _SHOWN = 5
 
 
-def run(configuration: Configuration, files: Sequence[InputFile], done: Done | None, form: str) -> int:
+def run(configuration: Configuration, files: Sequence[InputFile], planner: Planner) -> int:
     """Prints the estimate. Gives 0."""
-    events, unreadable, calls, there = _count(configuration, files, done)
+    form = planner.writer.format
+    events = unreadable = there = 0
+    calls = Counter[Endpoint]()
+    for chunk in chunks(files):
+        plan = planner.plan(configuration, chunk, list(dict.fromkeys(file.partition for file in chunk if file.partition)))
+        for text in [*plan.remarks, *plan.blocked.values()]:
+            print(text)
+        of_chunk = _count(configuration, chunk, planner.done(plan))
+        events, unreadable, there = events + of_chunk[0], unreadable + of_chunk[1], there + of_chunk[3]
+        calls.update(of_chunk[2])
     print(f"\n{events} events, {sum(calls.values())} calls" + (f"; {there} scores are there already" if there else ""))
     if unreadable:
         print(f"{unreadable} lines or files are no events, and will be failures")
@@ -35,7 +46,7 @@ def run(configuration: Configuration, files: Sequence[InputFile], done: Done | N
     return 0
 
 
-def _count(configuration: Configuration, files: Sequence[InputFile], done: Done | None) -> tuple[int, int, Counter[Endpoint], int]:
+def _count(configuration: Configuration, files: Sequence[InputFile], done: Done) -> tuple[int, int, Counter[Endpoint], int]:
     """Events, pieces that are none, calls by endpoint, and scores that are there already."""
     selection, calls = Selection(configuration.models, configuration.wikis), Counter[Endpoint]()
     events = unreadable = there = 0
@@ -49,7 +60,7 @@ def _count(configuration: Configuration, files: Sequence[InputFile], done: Done 
             if not why_dropped(event.raw):
                 events += 1
                 for endpoint in selection.endpoints(event.raw):
-                    if done and done(event, endpoint.model):
+                    if done(event, endpoint.model):
                         there += 1
                     else:
                         calls[endpoint] += 1

@@ -53,11 +53,16 @@ def pointed_at(configuration: Configuration, url: str) -> Configuration:
 def _chosen(option: str, names: str | None, known: Collection[str], what: str) -> Collection[str]:
     if names is None:
         return known
-    chosen = [name.strip() for name in names.split(",")]
+    chosen = names_in(names)
     for name in chosen:
         if name not in known:
             raise WrongUse(f"{option}: no {what} is called {name!r} in the models file{did_you_mean(name, known)}")
     return chosen
+
+
+def names_in(text: str) -> list[str]:
+    """The names of an option that has commas between them."""
+    return [name.strip() for name in text.split(",")]
 
 
 def did_you_mean(name: str, known: Collection[str]) -> str:

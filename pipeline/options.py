@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
@@ -23,6 +24,13 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
     own, beam_options = (argv[: argv.index("--")], argv[argv.index("--") + 1 :]) if "--" in argv else (argv, [])
     arguments, unknown = _parser().parse_known_args(own)
     return arguments, unknown + beam_options
+
+
+def local_directory(text: str) -> Path:
+    """The path of a directory of this machine. Raises ArgumentTypeError for an address."""
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:/", text):
+        raise argparse.ArgumentTypeError(f"expected a directory of this machine, got the address {text}; write here and copy it there")
+    return Path(text)
 
 
 class Parser(argparse.ArgumentParser):
@@ -104,16 +112,9 @@ def _of_streaming() -> Parser:
         help="where scores go: kafka, eventgate=URL, or eventgate.DATACENTER=URL for each with commas between (default: kafka)",
     )
     options.add_argument("--group", default="revision-scores", help="Kafka consumer group, and the name of the state (default: revision-scores)")
-    options.add_argument(
-        "--from",
-        dest="start",
-        default="latest",
-        metavar="WHERE",
-        help="where a group without a place begins: earliest, latest, or a time such as 2024-02-15T13:00, in UTC (default: latest)",
-    )
+    options.add_argument("--from", dest="start", choices=["earliest", "latest"], default="latest", help="where a new group begins (default: latest)")
     options.add_argument("--each-event-once", action="store_true", help="drop an event whose meta.id came within the last hour")
     options.add_argument("--state", type=Path, default=Path("revision-scores-state"), metavar="DIR", help="checkpoints and logs; a new run goes on from here")
-    options.add_argument("--adopt-state", action="store_true", help="go on with a --state that is of another Kafka or another --group")
     options.add_argument("--flink", metavar="HOST:PORT", help="JobManager of a cluster that has --state too (default: a Flink inside this command)")
     options.add_argument(
         "--workers",
@@ -200,14 +201,18 @@ def _files(command: _Command) -> None:
         "score the events in files, into one dataset per model",
         "regenerate --input event/mediawiki_revision_create --output scores --only damaging",
     )
-    regenerate.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the datasets go, one directory a model")
-    regenerate.add_argument("--format", dest="form", choices=["parquet", "avro", "jsonl"], default="parquet", help="of the datasets (default: parquet)")
+    regenerate.add_argument("--output", type=local_directory, required=True, metavar="DIR", help="where the datasets go, one directory a model")
+    regenerate.add_argument(
+        "--format", dest="form", choices=["parquet", "avro", "jsonl"], help="of the datasets (default: that of what is there already, or parquet)"
+    )
     regenerate.add_argument("--max-rate", type=float, metavar="N", help="calls a second at most, over all models")
     regenerate.add_argument("--dry-run", action="store_true", help="say how many calls it takes, how long, and what they ask of the wikis; calls nothing")
     present = regenerate.add_mutually_exclusive_group()
-    present.add_argument("--resume", action="store_true", help="go on with a run that broke off, and do what is missing or failed")
+    present.add_argument("--resume", action="store_true", help="go on with a run that broke off, and ask for what is missing, failed, or wanted by now")
     present.add_argument("--missing", type=Path, metavar="FILE", help="only what `audit --list FILE` found missing, failed or older")
-    present.add_argument("--overwrite", action="store_true", help="replace partitions that are there, one by one")
+    present.add_argument(
+        "--overwrite", action="store_true", help="make anew what is there, one partition after the other; with --only and --wikis no other rows"
+    )
 
     audited = command(
         "audit",
@@ -215,7 +220,7 @@ def _files(command: _Command) -> None:
         "say which scores of the events in files a dataset has not, or has of an older model; calls nothing",
         "audit --input event/mediawiki_revision_create --scores scores --list holes.jsonl",
     )
-    audited.add_argument("--scores", type=Path, required=True, metavar="DIR", help="the --output of regenerate")
+    audited.add_argument("--scores", type=local_directory, required=True, metavar="DIR", help="the --output of regenerate")
     audited.add_argument("--list", type=Path, metavar="FILE", help="where to write each hole, for regenerate --missing")
     audited.add_argument("--json", action="store_true", help="a line for each model, wiki and partition")
 
@@ -224,7 +229,7 @@ def _tables(command: _Command) -> None:
     found = command(
         "scores", [_of_models(), _of_some()], "all models' scores of one revision, out of the datasets", "scores scores --wiki enwiki --rev-id 1136001000"
     )
-    found.add_argument("root", type=Path, metavar="ROOT", help="the --output of regenerate, in Parquet")
+    found.add_argument("root", type=local_directory, metavar="ROOT", help="the --output of regenerate, in Parquet")
     found.add_argument("--wiki", required=True, metavar="WIKI", help="database name, such as enwiki")
     found.add_argument("--rev-id", required=True, type=int, metavar="N")
     found.add_argument("--json", action="store_true", help="the score events, a line each")
@@ -238,8 +243,8 @@ def _tables(command: _Command) -> None:
     kept = command(
         "sanitize", [_of_models(), _of_some()], "of the datasets, what may be kept for good, in tables beside them", "sanitize event --output event_sanitized"
     )
-    kept.add_argument("root", type=Path, metavar="ROOT", help="the --output of regenerate")
-    kept.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the tables go; what is there already stays")
+    kept.add_argument("root", type=local_directory, metavar="ROOT", help="the --output of regenerate")
+    kept.add_argument("--output", type=local_directory, required=True, metavar="DIR", help="where the tables go; what is there already stays")
     kept.add_argument(
         "--allowlist", type=Path, default=_ALLOWLIST, metavar="FILE", help="in the format of wikimedia/analytics-refinery (default: the shipped one)"
     )
@@ -251,7 +256,7 @@ def _tables(command: _Command) -> None:
         "what all models said of a revision as one row, in a table beside the datasets (mediawiki_revision_score)",
         "combine scores",
     )
-    combined.add_argument("root", type=Path, metavar="ROOT", help="the --output of regenerate")
+    combined.add_argument("root", type=local_directory, metavar="ROOT", help="the --output of regenerate")
     combined.add_argument("--schema", choices=["2.0.0", "3.0.0"], default="3.0.0", help="version of /mediawiki/revision/score (default: 3.0.0)")
 
 
@@ -264,7 +269,7 @@ def _live(command: _Command) -> None:
     )
     live.add_argument("--streams", default=_PUBLIC_STREAMS, metavar="URL", help=f"EventStreams (default: {_PUBLIC_STREAMS})")
     live.add_argument("--since", metavar="TIME", help="begin then, such as 2024-02-15T13:00, in UTC (default: where --output stopped, or now)")
-    live.add_argument("--output", type=Path, metavar="DIR", help="files of JSON lines, one a stream; the next run goes on from there")
+    live.add_argument("--output", type=local_directory, metavar="DIR", help="files of JSON lines, one a stream; the next run goes on from there")
     live.add_argument("--events", type=int, metavar="N", help="end after so many, and what came with the last of them")
     live.add_argument(
         "--max-rate", type=float, default=_PUBLIC_RATE, metavar="N", help=f"calls a second (default: {_PUBLIC_RATE:g}, what the gateway lets anybody ask)"

@@ -11,15 +11,18 @@ from pathlib import Path
 
 import schemas
 from pipeline import bounded_run, dry_run, flink_batches, report
-from pipeline.audit import Missing
-from pipeline.batch_run import Outcome, noted, opened
+from pipeline.batch_plan import Planner
+from pipeline.batch_run import Outcome, load_or_create, new_planner, open_run, working_before
+from pipeline.columns import counted
+from pipeline.holes import BackfillList
 from pipeline.input_files import input_files, print_left_out
-from pipeline.narrowing import paced
+from pipeline.narrowing import names_in, paced
 from pipeline.wrong_use import WrongUse
 from transforms.answers import NOT_CALLED
 from transforms.filesystem import is_remote
 from transforms.models import Configuration
-from transforms.units import Tables
+from transforms.part_files import format_of
+from transforms.tables import DatasetWriter
 
 _REASONS_SHOWN = 10
 
@@ -27,25 +30,24 @@ _REASONS_SHOWN = 10
 def run(configuration: Configuration, arguments: argparse.Namespace, options: list[str]) -> int:
     """Scores every event below `--input` and prints what came of it. Gives 1 when some elements failed or are unfinished."""
     flink_batches.check(options)
+    _check_places(arguments)
     found = input_files(configuration, arguments)
-    files = found.files
     configuration = paced(configuration, arguments.max_rate)
-    tables = _tables(configuration, arguments)
-    _check_output(tables, arguments)
-    missing = Missing.read(arguments.missing) if arguments.missing else None
+    writer = _writer(configuration, arguments)
+    _check_output(writer, arguments)
     configuration = bounded_run.without_stopped(configuration)
-    work = f"{len(files)} file{'s' if len(files) > 1 else ''} from {arguments.input}, scored by {configuration.lift_wing.url}"
+    planner = _planner(writer, configuration, arguments)
     print_left_out(found)
+    work = f"{counted(len(found.files), 'file')} from {arguments.input}, scored by {configuration.lift_wing.url}"
     if arguments.dry_run:
         print(work)
-        done = noted(tables, overwrite=arguments.overwrite, missing=missing).done(configuration) if arguments.resume or missing else None
-        return dry_run.run(configuration, files, done, arguments.form)
+        return dry_run.run(configuration, found.files, load_or_create(planner) if arguments.resume else planner)
     stopped = _stop_on_signals()
     try:
-        with opened(tables, resume=arguments.resume, overwrite=arguments.overwrite, missing=missing) as batch:
+        with open_run(planner, resume=arguments.resume) as batch:
             print(work, flush=True)
-            with flink_batches.on_flink_if_asked(options, tables.working / "flink") as options_of_runner:
-                outcome = batch.score(configuration, files, options_of_runner)
+            with flink_batches.on_flink_if_asked(options, writer.working / "flink") as options_of_runner:
+                outcome = batch.score(configuration, found.files, options_of_runner)
     except BaseException as error:
         if stopped:
             print(f"stopped; what lies in {arguments.output} is whole partitions, and --resume goes on from here", file=sys.stderr)
@@ -54,27 +56,55 @@ def run(configuration: Configuration, arguments: argparse.Namespace, options: li
             print(f"the disk of {arguments.output} is full; make room, and --resume goes on from here", file=sys.stderr)
             return 1
         raise
-    code = _report(configuration, outcome, arguments.output)
-    print(f"\nreport: {report.write(configuration, tables, outcome)}")
+    code = _report(configuration, outcome, arguments)
+    try:
+        print(f"\nreport: {report.write(configuration, writer, outcome)}")
+    except (OSError, LookupError, TypeError, ValueError) as error:  # what only reports ends no run
+        print(f"\nno report: {error!r}")
     return code or int(found.may_miss_events)
 
 
-def _tables(configuration: Configuration, arguments: argparse.Namespace) -> Tables:
+def _planner(writer: DatasetWriter, configuration: Configuration, arguments: argparse.Namespace) -> Planner:
+    scope = frozenset(names_in(arguments.wikis)) if arguments.wikis is not None else None
+    backfill = BackfillList.read(arguments.missing) if arguments.missing else None
+    return new_planner(writer, configuration, overwrite=arguments.overwrite, scope=scope, backfill=backfill)
+
+
+def _writer(configuration: Configuration, arguments: argparse.Namespace) -> DatasetWriter:
+    """Raises WrongUse when tables are there in another format than `--format`, or where nothing can be written into them."""
     root = arguments.output.resolve()
     streams = {model.name: model.stream for model in configuration.models.values()}
-    return Tables(root, arguments.form, streams, configuration.failure_stream)
+    writer = DatasetWriter(root, arguments.form or "parquet", streams, configuration.failure_stream)
+    for table in [*map(writer.table, streams), writer.failures("")] if root.is_dir() else []:
+        found = format_of(table)
+        if arguments.form and found and found != arguments.form:
+            ways = f"leave --format out to go on in {found}, or name another directory"
+            raise WrongUse(f"--format: {table} is in {found}, and one table in two formats can be read by nobody; {ways}")
+        if writer.is_on_another_device(table):
+            raise WrongUse(f"--output: {table} is on another file system than {root}, where partitions are made ready; name a directory that holds all")
+    return writer
 
 
-def _check_output(tables: Tables, arguments: argparse.Namespace) -> None:
-    output = arguments.output
-    if not is_remote(arguments.input) and tables.root == Path(arguments.input).resolve():
+def _check_places(arguments: argparse.Namespace) -> None:
+    output: Path = arguments.output
+    if is_remote(arguments.input):
+        return
+    given, root = Path(arguments.input).resolve(), output.resolve()
+    if root == given:
         raise WrongUse(f"--output: {output} is the input; name another directory")
+    if given in root.parents or root in given.parents:
+        which = "lies in the input, which" if given in root.parents else "holds the input, which"
+        raise WrongUse(f"--output: {output} {which} would then have scores among its events; name another directory")
+
+
+def _check_output(writer: DatasetWriter, arguments: argparse.Namespace) -> None:
+    output = arguments.output
     if output.exists() and not output.is_dir():
         raise WrongUse(f"--output: {output} is no directory")
     if not (arguments.resume or arguments.overwrite):
-        if tables.working.is_dir():
+        if writer.working.is_dir() or working_before(writer.root).is_dir():
             raise WrongUse(f"--output: a run to {output} broke off; say --resume to go on with it, or --overwrite to begin anew")
-        if output.is_dir() and any(output.iterdir()) and not arguments.missing:
+        if output.is_dir() and any(path.name != "lost+found" for path in output.iterdir()) and not arguments.missing:
             ways = "name another directory, or say --resume to add what is missing, or --overwrite to replace the partitions it has"
             raise WrongUse(f"--output: {output} is not empty; {ways}")
 
@@ -93,22 +123,42 @@ def _stop_on_signals() -> list[int]:
     return received
 
 
-def _report(configuration: Configuration, outcome: Outcome, output: Path) -> int:
-    counters = outcome.counters
-    print(f"\n{counters['ReadEvents/events']} events, {counters['SelectModels/dropped_no_model']} of them without a model")
+def _report(configuration: Configuration, outcome: Outcome, arguments: argparse.Namespace) -> int:
+    counters, output = outcome.counters, arguments.output
+    narrowed = "".join(f" {option} {value}" for option, value in (("--only", arguments.only), ("--wikis", arguments.wikis)) if value is not None)
+    if not counters and not outcome.unfinished:
+        print("\nnothing to ask for: every partition has what its input, rule and wikis ask for now")
+    print(f"\n{counters['ReadEvents/events']} events, {counters['SelectModels/dropped_no_model']} of them without a model" + (narrowed and f" of{narrowed}"))
     if done := counters["SelectModels/done_before"]:
-        print(f"{done} scores were there already")
+        print(f"{counted(done, 'score')} {'was' if done == 1 else 'were'} there already, or not to be asked for")
     bounded_run.print_models(configuration, counters, "dataset", lambda model: output / schemas.table_name(model.stream))
+    if outcome.unwanted:
+        _print_unwanted(outcome)
     if outcome.failures:
-        print(f"\n{outcome.failures.total()} failures, with their originals in {output / schemas.table_name(configuration.failure_stream)}")
+        print(f"\n{counted(outcome.failures.total(), 'failure')}, with their originals in {output / schemas.table_name(configuration.failure_stream)}")
         bounded_run.print_reasons(outcome.failures, _REASONS_SHOWN)
+    if outcome.unread:
+        print(f"\n{counted(len(outcome.unread), 'file')} could not be read; the partitions have what the others hold, and --resume tries again:")
+        for reason in outcome.unread:
+            print(f"          {reason}")
     if outcome.unfinished:
         _print_unfinished(outcome)
-    return 1 if outcome.failures or outcome.unfinished else 0
+    if outcome.ended:
+        print(f"\nno model that was asked gave a score, so nothing more was asked: {outcome.ended}")
+    return 1 if outcome.failures or outcome.unfinished or outcome.unread else 0
+
+
+def _print_unwanted(outcome: Outcome) -> None:
+    """Names the rows that stay though no event of the input, no rule and no wiki asks for them any more."""
+    print(f"\n{counted(outcome.unwanted.total(), 'row')} kept that the input, the rules and the wikis do not ask for any more; --overwrite removes them:")
+    for model in sorted({model for model, _ in outcome.unwanted}):
+        of_model = {partition: count for (name, partition), count in sorted(outcome.unwanted.items()) if name == model}
+        print(f"{sum(of_model.values()):>8}  {model} ({next(iter(of_model))}{', …' if len(of_model) > 1 else ''})")
 
 
 def _print_unfinished(outcome: Outcome) -> None:
-    print(f"\n{len(outcome.unfinished)} partitions are not written, as not all their scores could be had; --resume goes on with them:")
+    count = len(outcome.unfinished)
+    print(f"\n{counted(count, 'partition')} {'is' if count == 1 else 'are'} not written, as not all their scores could be had; --resume goes on with them:")
     alike: dict[tuple[str, str], list[str]] = {}
     for (model, partition), reasons in outcome.unfinished.items():
         reason = reasons.most_common(1)[0][0].rpartition(NOT_CALLED)[2]

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from html import escape
 from pathlib import Path
 from typing import Any
 
 from pipeline.batch_run import Outcome
+from transforms.durable_files import replace_file
+from transforms.manifests import find_partition, partitions_in
 from transforms.models import Configuration
-from transforms.units import MANIFEST, Tables, manifest_of, now
+from transforms.tables import DatasetWriter
+from transforms.units import now
 
 NAME = "_report.html"  # readers of Hive tables pass over names that begin with _
 _MOST_BARS = 15
@@ -32,18 +35,18 @@ td:first-child, th:first-child { text-align: left; }
 """
 
 
-def write(configuration: Configuration, tables: Tables, outcome: Outcome) -> Path:
+def write(configuration: Configuration, writer: DatasetWriter, outcome: Outcome) -> Path:
     """Writes the report below the root of the tables; gives where."""
-    found = [manifest_of(path.parent) or {} for model in configuration.models for path in sorted(tables.partition(model, "").rglob(MANIFEST))]
+    found = [manifest for model in configuration.models for manifest in _manifests(writer.table(model))]
     by_model = {name: [manifest for manifest in found if manifest["model"] == name] for name in configuration.models}
     by_model = {name: manifests for name, manifests in by_model.items() if any(manifest["rows"] or manifest["failures"] for manifest in manifests)}
     parts = [
-        f"<h1>Scores in {escape(tables.root.name)}</h1>",
+        f"<h1>Scores in {escape(writer.root.name)}</h1>",
         f"<p>{sum(manifest['rows'] for manifest in found):,} scores in {len(found):,} partitions, as of {now()}. "
         f"Asked at {escape(configuration.lift_wing.url)}.</p>",
         _models(by_model, outcome),
         "<h2>Wikis</h2>",
-        _bars(_sum(manifest["wikis"] for manifest in found)),
+        _bars(_sum(_wikis(manifest) for manifest in found)),
         "<h2>What the models said</h2><div class=grid>",
         *(_distribution(name, manifests) for name, manifests in by_model.items()),
         "</div><h2>Failures</h2>",
@@ -54,9 +57,23 @@ def write(configuration: Configuration, tables: Tables, outcome: Outcome) -> Pat
         "</div>",
     ]
     head = f"<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'><title>Scores</title><style>{_STYLE}</style>"
-    file = tables.root / NAME
-    file.write_text("\n".join([head, *parts]), encoding="utf-8")
+    file = writer.root / NAME
+    replace_file(file, "\n".join([head, *parts]).encode("utf-8", "backslashreplace"))
     return file
+
+
+def _manifests(table: Path) -> Iterator[Mapping[str, Any]]:
+    """Of the partitions of a table, but for those that cannot be read: `audit` names them."""
+    for partition in partitions_in(table):
+        found = find_partition(table / partition)
+        if found and found.manifest and "model" in found.manifest:
+            yield found.manifest
+
+
+def _wikis(manifest: Mapping[str, Any]) -> Mapping[str, int]:
+    """The rows of each wiki; manifests of 0.1 have another name for them."""
+    rows: Mapping[str, int] = manifest["rows_by_wiki"] if "v" in manifest else manifest["wikis"]
+    return rows
 
 
 def _models(by_model: Mapping[str, list[Mapping[str, Any]]], outcome: Outcome) -> str:
@@ -69,7 +86,7 @@ def _models(by_model: Mapping[str, list[Mapping[str, Any]]], outcome: Outcome) -
                 name,
                 f"{sum(manifest['rows'] for manifest in manifests):,}",
                 f"{sum(sum(manifest['failures'].values()) for manifest in manifests):,}",
-                f"{len(_sum(manifest['wikis'] for manifest in manifests)):,}",
+                f"{len(_sum(map(_wikis, manifests))):,}",
                 ", ".join(sorted(_sum(manifest["model_versions"] for manifest in manifests))),
                 f"{calls.mean:,.0f}" if calls else "",
                 f"{calls.max:,}" if calls else "",
@@ -115,9 +132,10 @@ def _distribution(name: str, manifests: list[Mapping[str, Any]]) -> str:
 
 
 def _unfinished(outcome: Outcome) -> str:
-    if not outcome.unfinished:
+    if not outcome.unfinished and not outcome.unread:
         return ""
-    rows = [[model, partition, ", ".join(reasons)] for (model, partition), reasons in sorted(outcome.unfinished.items())]
+    rows = [["all", "of which a file could not be read", reason] for reason in outcome.unread]
+    rows += [[model, partition, ", ".join(reasons)] for (model, partition), reasons in sorted(outcome.unfinished.items())]
     return "<h2>Unfinished</h2><p><code>--resume</code> goes on with these.</p><div class=wrap>" + _table(["model", "partition", "why"], rows) + "</div>"
 
 

@@ -54,7 +54,10 @@ def test_holes_of_every_kind_are_found_and_healed(lift_wing: SimulatedLiftWing, 
     shutil.rmtree(tmp_path / "out" / GOODFAITH / HOURS[3])
 
     done = audit(tmp_path, "--json")
-    assert (done.returncode, done.stderr) == (1, "")
+    assert done.returncode == 1
+    assert [line.partition(": ")[0] for line in done.stderr.splitlines()[2:]] == [
+        str(next((tmp_path / "out" / DAMAGING / hour).glob("part-*"), part)) for hour in HOURS[:3]
+    ], "they are not as they were written"
     told: Counter[tuple[str, str]] = Counter()
     expected = 0
     for line in map(orjson.loads, done.stdout.splitlines()):

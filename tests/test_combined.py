@@ -143,11 +143,11 @@ def test_a_partition_that_waits_for_a_model_is_named(lift_wing: SimulatedLiftWin
     shutil.rmtree(partition)
     assert main(["combine", str(tmp_path / "out")]) == 1
     place = str(partition.relative_to(tmp_path / "out" / "mediawiki_revision_score_goodfaith"))
-    assert capsys.readouterr().out == f"{place}: waits for goodfaith; regenerate --resume\n{TABLE}: 0 partitions written, 0 there are\n"
+    assert capsys.readouterr().out == f"{place}: waits for goodfaith; regenerate --resume\n{TABLE}: 0 partitions written, 0 in all\n"
     assert command("regenerate", "--input", source, *where, "--resume").returncode == 0
     assert main(["combine", str(tmp_path / "out"), "--schema", "2.0.0"]) == 0
     assert main(["combine", str(tmp_path / "out"), "--schema", "2.0.0"]) == 0
-    assert capsys.readouterr().out == f"{TABLE}: 1 partitions written, 1 there are\n{TABLE}: 0 partitions written, 1 there are\n"
+    assert capsys.readouterr().out == f"{TABLE}: 1 partition written, 1 in all\n{TABLE}: 0 partitions written, 1 in all\n"
     assert {tuple(sorted(row["scores"])) for of_place in rows(tmp_path / "out" / TABLE).values() for row in of_place} == {("damaging", "goodfaith")}
     assert not list(tmp_path.glob(".out*"))
     assert wrong_use("combine", tmp_path / "nothing") == 2

@@ -32,7 +32,7 @@ models:
 
 def command(*arguments: object, stdin: bytes = b"", **more: Any) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
-        [sys.executable, "-m", "pipeline", *map(str, arguments)], input=stdin, capture_output=True, cwd=more.pop("cwd", ROOT), timeout=60, check=False, **more
+        [sys.executable, "-m", "pipeline", *map(str, arguments)], input=stdin, capture_output=True, cwd=more.pop("cwd", ROOT), timeout=180, check=False, **more
     )
     return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 
@@ -64,7 +64,9 @@ def scores_in(root: Path) -> Counter[tuple[str, str, int]]:
 
 
 def everything_in(root: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    """What lies below an output, but for what is not whole yet."""
+    found = {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    return {path: content for path, content in found.items() if not path.startswith(".working/")}
 
 
 # models

@@ -25,7 +25,7 @@ from test_command_line import DAMAGING, EDITS, ERRORS, command, events_file, eve
 
 from runners.simulated_lift_wing import SimulatedLiftWing
 from transforms.event_files import InputFile, find_files, read_file
-from transforms.units import MANIFEST
+from transforms.manifests import MANIFEST
 
 HOURS = [f"datacenter=eqiad/year=2023/month=1/day=24/hour={hour}" for hour in range(4)]
 
@@ -167,7 +167,10 @@ def test_a_unit_that_is_whole_says_what_it_is_made_of(lift_wing: SimulatedLiftWi
     table = pq.read_table(part)
     assert Counter(dict(row)["damaging"]["model_version"] for row in table["scores"].to_pylist()) == manifest["model_versions"]
     file = source / HOURS[2] / "part-0.jsonl"
-    assert manifest["input"] == [{"path": str(file), "bytes": file.stat().st_size}]
+    (read,) = manifest["inputs"]
+    assert (read["path"], read["bytes"], bool(read["version"])) == (str(file), file.stat().st_size, True)
+    assert (manifest["v"], manifest["format"], manifest["layout"]) == (1, "parquet", "datacenter/year/month/day/hour")
+    assert sum(manifest["failures"].values()) == len(manifest["missing"])
     assert manifest["files"] == [{"name": part.name, "bytes": part.stat().st_size}]
     assert (manifest["model"], manifest["partition"], manifest["rows"], manifest["lift_wing"]) == ("damaging", HOURS[2], table.num_rows, lift_wing.url)
 
@@ -205,7 +208,7 @@ def test_a_run_that_is_killed_again_and_again_ends_as_one_that_is_not(lift_wing:
     again = (Counter(lift_wing.calls()) - once - once).total()
     out = sum(lift_wing.stats()["most_in_flight"].values())
     assert again <= kills * (128 + out), "what was out at a kill, and the answers that waited to be written together"
-    assert not (tmp_path / ".out.working").exists()
+    assert not (tmp_path / "out" / ".working").exists()
 
 
 def test_a_model_that_is_dead_leaves_its_partitions_missing_until_it_is_back(lift_wing: SimulatedLiftWing, tmp_path: Path) -> None:
@@ -235,15 +238,18 @@ def test_a_model_that_is_dead_leaves_its_partitions_missing_until_it_is_back(lif
     assert Counter(lift_wing.calls()) == before + added, "there was nothing left to do"
 
 
-def test_a_file_that_cannot_be_read_leaves_its_partition_missing_until_it_can(lift_wing: SimulatedLiftWing, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_is_named_and_its_partition_has_what_the_others_hold(lift_wing: SimulatedLiftWing, tmp_path: Path) -> None:
     source = hourly(tmp_path / "in")
     file = source / HOURS[1] / "part-1.jsonl.gz"
     whole = gzip.compress(b"".join(orjson.dumps(edit(rev_id=rev_id)) + b"\n" for rev_id in range(1, 50)))
     file.write_bytes(whole[:-30])
     done = run(lift_wing, tmp_path, "--only", "damaging,goodfaith")
     assert done.returncode == 1
-    assert [line.split(": ")[:2] for line in done.stdout.splitlines()[-4:-2]] == [["       1  damaging", str(file)], ["       1  goodfaith", str(file)]]
-    assert {str(path.parent.relative_to(tmp_path / "out" / DAMAGING)) for path in (tmp_path / "out" / DAMAGING).rglob("part-*")} == {*HOURS} - {HOURS[1]}
+    assert [line.split(": ")[0].strip() for line in done.stdout.splitlines()[-4:-2]] == [
+        "1 file could not be read; the partitions have what the others hold, and --resume tries again",
+        str(file),
+    ]
+    assert {str(path.parent.relative_to(tmp_path / "out" / DAMAGING)) for path in (tmp_path / "out" / DAMAGING).rglob("part-*")} == {*HOURS}
     file.write_bytes(whole)
     assert run(lift_wing, tmp_path, "--only", "damaging,goodfaith", "--resume").returncode == 0
     assert set(lift_wing.calls().values()) == {1}

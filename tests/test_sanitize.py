@@ -92,12 +92,12 @@ def root(lift_wing: SimulatedLiftWing, tmp_path: Path) -> Path:
 def test_the_shipped_list_keeps_the_tables_and_a_second_run_has_nothing_to_do(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sanitized = tmp_path / "event_sanitized"
     assert main(["sanitize", str(root), "--output", str(sanitized), "--only", "damaging"]) == 0
-    assert capsys.readouterr().out == f"{DAMAGING}: 1 partitions written, 1 there are\n"
+    assert capsys.readouterr().out == f"{DAMAGING}: 1 partition written, 1 in all\n"
     (before,), (after,) = (list((place / DAMAGING).rglob("part-*")) for place in (root, sanitized))
     assert before.parent.relative_to(root) == after.parent.relative_to(sanitized)
     assert pq.read_table(before) == pq.read_table(after)
     assert main(["sanitize", str(root), "--output", str(sanitized), "--only", "damaging"]) == 0
-    assert capsys.readouterr().out == f"{DAMAGING}: 0 partitions written, 1 there are\n"
+    assert capsys.readouterr().out == f"{DAMAGING}: 0 partitions written, 1 in all\n"
     assert not list(tmp_path.glob(".event_sanitized*"))
 
 
@@ -117,7 +117,7 @@ def test_a_list_of_ones_own_leaves_nulls_in_the_columns_of_the_table(root: Path,
     assert all(column.null_count == 5 for name, column in zip(COLUMNS.names, table.columns, strict=True) if name not in ("rev_id", "performer"))
     allowlist.write_text(f"{DAMAGING}:\n  rev_id: keep\n", encoding="utf-8")
     assert main(where) == 0
-    assert f"{DAMAGING}: 1 partitions written" in capsys.readouterr().out
+    assert f"{DAMAGING}: 1 partition written" in capsys.readouterr().out
 
 
 def test_wrong_lists_are_told(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -134,9 +134,10 @@ def test_wrong_lists_are_told(root: Path, tmp_path: Path, capsys: pytest.Capture
 
 def test_a_file_that_cannot_be_read_is_named_and_the_others_are_written(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (part,) = (root / DAMAGING).rglob("part-*")
+    whole = part.stat().st_size
     part.write_bytes(part.read_bytes()[:100])
     assert main(["sanitize", str(root), "--output", str(tmp_path / "out"), "--only", "damaging,goodfaith"]) == 1
     said = capsys.readouterr().out
-    assert f"{DAMAGING}: {part}: cannot be read" in said
-    assert "mediawiki_revision_score_goodfaith: 1 partitions written, 1 there are" in said
+    assert f"{DAMAGING}: {part}: expected {whole} bytes, as _manifest.json says, got 100 bytes; repair it and run this again" in said
+    assert "mediawiki_revision_score_goodfaith: 1 partition written, 1 in all" in said
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["mediawiki_revision_score_goodfaith"]

@@ -19,10 +19,12 @@ import schemas
 from transforms.elements import Event, Failure, OutputEvent
 from transforms.event_files import InputFile, read_file
 from transforms.failures import failed
-from transforms.journals import DoneBefore, Journals, entries, forget_failures, journals, scores_in_order
+from transforms.journals import DoneBefore, Journals, drop_failures, entries, journals, scores_in_order
+from transforms.manifests import MANIFEST, MadeOf, find_partition
 from transforms.models import Model
 from transforms.part_files import PART_FILES
-from transforms.units import MANIFEST, Tables, Unfinished, manifest_of, settle
+from transforms.tables import DatasetWriter
+from transforms.units import Unit, UnitIncomplete, commit_unit
 
 HOUR = "datacenter=codfw/year=2024/month=2/day=5/hour=0"
 STREAM = "mediawiki.revision-score-damaging"
@@ -58,8 +60,9 @@ def write(folder: Path, *events: OutputEvent) -> None:
 
 
 @pytest.fixture
-def tables(tmp_path: Path) -> Tables:
-    return Tables(tmp_path / "out", "parquet", {"damaging": STREAM}, ERRORS)
+def writer(tmp_path: Path) -> DatasetWriter:
+    (tmp_path / "out" / ".working").mkdir(parents=True)
+    return DatasetWriter(tmp_path / "out", "parquet", {"damaging": STREAM}, ERRORS)
 
 
 def rows(partition: Path) -> list[Mapping[str, Any]]:
@@ -70,8 +73,10 @@ def rows(partition: Path) -> list[Mapping[str, Any]]:
     ]
 
 
-def settled(tables: Tables, journal: Path, **how: Any) -> Counter[str]:
-    return settle(tables, Model("damaging", STREAM, {}), HOUR, journal, {"run": "one"}, **how)
+def commit(writer: DatasetWriter, journal: Path, *, added: bool = False) -> Counter[str]:
+    model = Model("damaging", STREAM, {})
+    about = {"run": "one", **MadeOf().as_json()}
+    return commit_unit(writer, Unit(model, HOUR, journal, (lambda row: True) if added else None, lambda row: added, added, about))
 
 
 # Journals
@@ -111,7 +116,7 @@ def test_what_a_killed_process_wrote_to_its_half_is_not_there(tmp_path: Path) ->
     journal = file.parent
     assert [entry.failure for entry in entries(journal)] == [False, False, True]
     assert [row["rev_id"] for row in scores_in_order(journal)] == [1, 2]
-    forget_failures(tmp_path)
+    assert drop_failures(tmp_path) == 1
     assert [entry.body["rev_id"] for entry in entries(journal)] == [2, 1]
 
 
@@ -127,23 +132,26 @@ def test_what_is_there_need_not_be_asked_for(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", PART_FILES)
-def test_a_whole_journal_becomes_a_partition(tables: Tables, tmp_path: Path, form: str) -> None:
-    tables = Tables(tables.root, form, tables.streams, tables.failure_stream)
-    journal = tables.working / "journals" / HOUR / "damaging"
-    write(tables.working / "journals", score(3), score(1), failure(2), score(1))
-    assert settled(tables, journal) == {"404: no revision 2": 1}
-    partition = tables.partition("damaging", HOUR)
+def test_a_whole_journal_becomes_a_partition(writer: DatasetWriter, tmp_path: Path, form: str) -> None:
+    writer = DatasetWriter(writer.root, form, writer.streams, writer.failure_stream)
+    journal = writer.working / "journals" / HOUR / "damaging"
+    write(writer.working / "journals", score(3), score(1), failure(2), score(1))
+    assert commit(writer, journal) == {"404: no revision 2": 1}
+    partition = writer.partition("damaging", HOUR)
     assert [row["rev_id"] for row in rows(partition)] == [1, 3]
-    manifest = manifest_of(partition)
-    assert manifest is not None
+    found = find_partition(partition)
+    assert found is not None
+    manifest = found.manifest
+    assert (found.damage, manifest["v"], manifest["format"]) == ("", 1, form)
+    assert [(score["wiki"], score["rev_id"]) for score in manifest["missing"]] == [("enwiki", 2)]
     assert (manifest["rows"], manifest["model_versions"], manifest["failures"], manifest["run"]) == (2, {"1": 2}, {"404: no revision 2": 1}, "one")
-    assert [row["message"] for row in rows(tables.failures(HOUR))] == ["404: no revision 2"]
+    assert [row["message"] for row in rows(writer.failures(HOUR))] == ["404: no revision 2"]
     assert not journal.exists()
 
 
-def test_a_parquet_part_has_the_types_of_the_table_and_is_snappy_and_in_groups(tables: Tables) -> None:
-    partition = tables.root / "t" / HOUR
-    assert tables.replace(partition, schemas.REVISION_SCORE, map(scored, range(9_000))) == 9_000
+def test_a_parquet_part_has_the_types_of_the_table_and_is_snappy_and_in_groups(writer: DatasetWriter) -> None:
+    partition = writer.root / "t" / HOUR
+    assert writer.replace(partition, schemas.REVISION_SCORE, map(scored, range(9_000))) == 9_000
     (part,) = partition.glob("part-*.parquet")
     found = pq.ParquetFile(part)
     assert found.schema_arrow.remove_metadata() == schemas.arrow_schema("/mediawiki/revision/score/3.0.0")
@@ -151,46 +159,46 @@ def test_a_parquet_part_has_the_types_of_the_table_and_is_snappy_and_in_groups(t
     assert [found.metadata.row_group(group).num_rows for group in range(found.metadata.num_row_groups)] == [4_000, 4_000, 1_000]
 
 
-def test_a_journal_with_what_may_be_mended_stays(tables: Tables) -> None:
-    write(tables.working / "journals", score(1), failure(2, passing=True), failure(3))
-    journal = tables.working / "journals" / HOUR / "damaging"
-    with pytest.raises(Unfinished) as error:
-        settled(tables, journal)
+def test_a_journal_with_what_may_be_mended_stays(writer: DatasetWriter) -> None:
+    write(writer.working / "journals", score(1), failure(2, passing=True), failure(3))
+    journal = writer.working / "journals" / HOUR / "damaging"
+    with pytest.raises(UnitIncomplete) as error:
+        commit(writer, journal)
     assert error.value.reasons == {"404: no revision 2": 1}
-    assert not tables.root.exists()
+    assert [path.name for path in writer.root.iterdir()] == [".working"]
     assert len(list(entries(journal))) == 3
 
 
-def test_a_partition_is_replaced_or_added_to(tables: Tables) -> None:
-    journal = tables.working / "journals" / HOUR / "damaging"
+def test_a_partition_is_replaced_or_added_to(writer: DatasetWriter) -> None:
+    journal = writer.working / "journals" / HOUR / "damaging"
     for added, found in ((False, [1, 2]), (True, [1, 2, 5]), (False, [5])):
-        write(tables.working / "journals", *map(score, [5] if found[-1] == 5 else [2, 1]))
-        settled(tables, journal, added=added)
-        assert [row["rev_id"] for row in rows(tables.partition("damaging", HOUR))] == found
+        write(writer.working / "journals", *map(score, [5] if found[-1] == 5 else [2, 1]))
+        commit(writer, journal, added=added)
+        assert [row["rev_id"] for row in rows(writer.partition("damaging", HOUR))] == found
 
 
-def test_a_partition_that_was_being_replaced_when_the_run_was_killed_is_there_again(tables: Tables) -> None:
-    partition = tables.partition("damaging", HOUR)
-    tables.replace(partition, schemas.REVISION_SCORE, [scored(1)], {})
-    replaced = tables.working / "replaced" / partition.relative_to(tables.root)
-    replaced.parent.mkdir(parents=True, exist_ok=True)
-    partition.rename(replaced)
-    tables.tidy()
+def test_a_partition_that_was_being_replaced_when_the_run_was_killed_is_there_again(writer: DatasetWriter) -> None:
+    partition = writer.partition("damaging", HOUR)
+    writer.replace(partition, schemas.REVISION_SCORE, [scored(1)], dict)
+    backup = writer.working / "backup" / partition.relative_to(writer.root)
+    backup.parent.mkdir(parents=True, exist_ok=True)
+    partition.rename(backup)
+    writer.recover()
     assert [row["rev_id"] for row in rows(partition)] == [1]
     assert (partition / MANIFEST).exists()
-    assert list(tables.working.iterdir()) == []
+    assert list(writer.working.iterdir()) == []
 
 
-def test_a_full_disk_leaves_what_is_there(tables: Tables) -> None:
+def test_a_full_disk_leaves_what_is_there(writer: DatasetWriter) -> None:
     """Rows that end as a write does then."""
-    partition = tables.partition("damaging", HOUR)
-    tables.replace(partition, schemas.REVISION_SCORE, [scored(1)], {})
+    partition = writer.partition("damaging", HOUR)
+    writer.replace(partition, schemas.REVISION_SCORE, [scored(1)], dict)
 
     def until_full() -> Iterator[Mapping[str, Any]]:
         yield from map(scored, range(5_000))
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with pytest.raises(OSError, match="No space left"):
-        tables.replace(partition, schemas.REVISION_SCORE, until_full(), {})
+        writer.replace(partition, schemas.REVISION_SCORE, until_full(), dict)
     assert [row["rev_id"] for row in rows(partition)] == [1]
-    assert list((tables.working / "whole").iterdir()) == []
+    assert list((writer.working / "staging").iterdir()) == []

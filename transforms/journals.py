@@ -5,9 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from heapq import merge
 from io import FileIO
@@ -28,8 +28,8 @@ from transforms.source_events import partition_of_event, rev_id_of, wiki_of
 _MOST_FILES_OPEN = 64
 _NO_MODEL = "_"
 _UNKNOWN_PLACE = "_"  # of a file that cannot be read: it may be of any
-_PARTITIONS_KNOWN = 64
-_LINES_SORTED = 4_000  # in memory, of some 1,500 bytes
+_UNITS_KNOWN = 256
+_SORTED_AT_ONCE = 4_000  # in memory, of some 1,500 bytes each as JSON
 
 
 class Entry(NamedTuple):
@@ -99,24 +99,44 @@ def _partition_of_original(text: str, datacenter: str) -> str | None:
 
 
 def entries(journal: Path) -> Iterator[Entry]:
-    """The lines of a journal; the last of a process that was killed may be cut, and is none."""
+    """The lines of a journal; what a process that was killed or a machine that stopped wrote to its half, or as zeros, is none."""
     for path in sorted(journal.glob("*.jsonl")):
-        with path.open("rb") as lines:
-            for line in lines:
-                if line.endswith(b"\n"):
-                    yield Entry(*orjson.loads(line))
+        yield from (entry for entry in map(_entry_in, _lines_of(path)) if entry)
+
+
+def _lines_of(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as lines:
+        yield from lines
+
+
+def _entry_in(line: bytes) -> Entry | None:
+    """None for a line that is damaged."""
+    try:
+        entry = Entry(*orjson.loads(line)) if line.endswith(b"\n") else None
+        if entry is None or type(entry.failure) is not bool or type(entry.passing) is not bool or not isinstance(entry.body["meta"]["id"], str):
+            return None
+        if not entry.failure and [*map(type, order(entry.body))] != [str, int, str]:
+            return None
+    except (ValueError, TypeError, KeyError):
+        return None
+    return entry
 
 
 def scores_in_order(journal: Path) -> Iterator[Mapping[str, Any]]:
-    """The score events of a journal by wiki and revision, so that readers find one of them by the statistics of its row group; each once: an
-    event may come again, and a worker that died may have written what its successor wrote again. Sorted on disk, as they may be more than fit
-    into memory."""
+    """The score events of a journal in their order, each once: an event may come again, and a worker that died may have written what its successor
+    wrote again."""
+    before = None
+    for body in in_order((entry.body for entry in entries(journal) if not entry.failure), journal):
+        if order(body) != before:
+            yield body
+        before = order(body)
+
+
+def in_order(bodies: Iterable[Mapping[str, Any]], folder: Path) -> Iterator[Mapping[str, Any]]:
+    """Score events by wiki and revision, so that readers find one of them by the statistics of its row group. Sorted on disk, in `folder`, as they
+    may be more than fit into memory."""
     with ExitStack() as stack:
-        before = None
-        for body in merge(*_sorted_runs(journal, stack), key=order):
-            if order(body) != before:
-                yield body
-            before = order(body)
+        yield from merge(*_sorted_runs(bodies, folder, stack), key=order)
 
 
 def order(body: Mapping[str, Any]) -> tuple[str, int, str]:
@@ -124,22 +144,17 @@ def order(body: Mapping[str, Any]) -> tuple[str, int, str]:
     return wiki_of(body), rev_id_of(body), body["meta"]["id"]
 
 
-def _sorted_runs(journal: Path, stack: ExitStack) -> Iterator[Iterator[Mapping[str, Any]]]:
-    """Parts of a journal in order, each in a file."""
-    lines = _lines_of_scores(journal)
-    while some := sorted(islice(lines, _LINES_SORTED)):
-        run = stack.enter_context(TemporaryFile(dir=journal))  # noqa: SIM115
-        run.writelines(line for _, line in some)
+def _sorted_runs(bodies: Iterable[Mapping[str, Any]], folder: Path, stack: ExitStack) -> Iterator[Iterator[Mapping[str, Any]]]:
+    """The events in parts that are in order, each in a file unless one holds all."""
+    rest = iter(bodies)
+    while some := sorted(islice(rest, _SORTED_AT_ONCE), key=order):
+        if len(some) < _SORTED_AT_ONCE:
+            yield iter(some)
+            return
+        run = stack.enter_context(TemporaryFile(dir=folder))  # noqa: SIM115
+        run.writelines(orjson.dumps(body, option=orjson.OPT_APPEND_NEWLINE) for body in some)
         run.seek(0)
-        yield (orjson.loads(line)[0] for line in run)
-
-
-def _lines_of_scores(journal: Path) -> Iterator[tuple[tuple[str, int, str], bytes]]:
-    for path in sorted(journal.glob("*.jsonl")):
-        with path.open("rb") as lines:
-            for line in lines:
-                if line.endswith(b"\n") and not is_of_failure(line):
-                    yield order(orjson.loads(line)[0]), line
+        yield map(orjson.loads, run)
 
 
 def is_of_failure(line: bytes) -> bool:
@@ -156,35 +171,46 @@ def journals(folder: Path) -> Iterator[tuple[str, str | None, Path]]:
 
 @dataclass(frozen=True)
 class DoneBefore:
-    """Tells which scores need not be asked for: those of whole partitions, and those that a journal has."""
+    """Tells which scores need not be asked for: those of whole units, a model and a partition each, those that are not wanted of others, and those
+    that a journal has."""
 
     folder: Path
     streams: Mapping[str, str]  # by model
-    whole: frozenset[tuple[str, str]]  # (model, partition)
-    only: frozenset[str] | None = None  # the `meta.id`s of scores; None: all that are not there
+    whole: frozenset[tuple[str, str]] = frozenset()  # units (model, partition) of which nothing is wanted
+    only: Mapping[tuple[str, str], frozenset[str]] = field(default_factory=dict)  # by unit, the `meta.id`s of the scores that are wanted
+    others: bool = True  # whether of all other units every score is wanted, or none
+    key: str = field(default_factory=lambda: str(uuid.uuid4()))  # by which what journals had is remembered: they grow
 
     def __call__(self, event: Event, model: str) -> bool:
         partition = event.partition or partition_of_event(event.raw, event.datacenter)
         if partition is None:  # another step will find that it has no time
             return False
-        if (model, partition) in self.whole:
+        unit = model, partition
+        if unit in self.whole:
             return True
-        ids = _ids_in(self.folder, partition, model)
-        if not ids and self.only is None:
+        wanted = self.only.get(unit, None if self.others else frozenset[str]())
+        ids = _ids_in(self.folder, partition, model, self.key)
+        if not ids and wanted is None:
             return False
         name = score_id(event.raw, self.streams[model])
-        return name in ids or (self.only is not None and name not in self.only)
+        return name in ids or (wanted is not None and name not in wanted)
 
 
-@lru_cache(maxsize=_PARTITIONS_KNOWN)
-def _ids_in(folder: Path, partition: str, model: str) -> frozenset[str]:
+@lru_cache(maxsize=_UNITS_KNOWN)
+def _ids_in(folder: Path, partition: str, model: str, key: str) -> frozenset[str]:
     return frozenset(entry.body["meta"]["id"] for entry in entries(folder / partition / model) if not entry.failure)
 
 
-def forget_failures(folder: Path) -> None:
-    """Has journals say nothing of what failed, so that it is tried again; and of what a killed process wrote to its half."""
+def drop_failures(folder: Path) -> int:
+    """Has journals say nothing of what failed, so that it is tried again, nor of what is damaged; returns how many lines are. Raises OSError."""
+    damaged = 0
     for path in list(folder.rglob("*.jsonl")):
-        with path.open("rb") as lines:
-            kept = [line for line in lines if line.endswith(b"\n") and not Entry(*orjson.loads(line)).failure]
+        kept = []
+        for line in _lines_of(path):
+            entry = _entry_in(line)
+            damaged += entry is None
+            if entry and not entry.failure:
+                kept.append(line)
         path.with_suffix(".new").write_bytes(b"".join(kept))
-        path.with_suffix(".new").rename(path)
+        path.with_suffix(".new").replace(path)
+    return damaged

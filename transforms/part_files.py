@@ -80,7 +80,10 @@ class JsonLinesPart(PartFile):
 PART_FILES: Mapping[str, type[PartFile]] = {"parquet": ParquetPart, "avro": AvroPart, "jsonl": JsonLinesPart}
 
 
-def form_of(partition: Path) -> str:
-    """The key of PART_FILES that the files of a partition are of. Raises StopIteration when there is none."""
-    name = next(partition.glob("part-*")).name
-    return next(form for form, part in PART_FILES.items() if name.endswith(f".{part.suffix}"))
+def format_of(folder: Path) -> str | None:
+    """The key of PART_FILES that the rows below a folder, a table or a partition, are of: of the first file. None where there is none."""
+    for path in folder.rglob("part-*"):
+        for form, part in PART_FILES.items():
+            if path.name.endswith(f".{part.suffix}"):
+                return form
+    return None

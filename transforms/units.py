@@ -3,129 +3,62 @@
 from __future__ import annotations
 
 import shutil
-import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from heapq import merge
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 import schemas
-from transforms.event_files import InputFile, read_file
 from transforms.failures import alike, origin_of
-from transforms.journals import entries, order, scores_in_order
+from transforms.journals import entries, in_order, order, scores_in_order
+from transforms.manifests import files_of, find_partition, write_manifest
 from transforms.models import Model
-from transforms.part_files import PART_FILES
 from transforms.read_events import NotAnEvent, parse
 from transforms.score_events import said_in, score_id
-from transforms.source_events import wiki_of
+from transforms.source_events import rev_id_of, wiki_of
+from transforms.tables import DatasetWriter, rows_in
 
-MANIFEST = "_manifest.json"  # beside the part files; readers of Hive tables pass over names that begin with _
-_ROWS_AT_ONCE = 4_000
+Row = Mapping[str, Any]
+_OF_FAILURES = ("error_type", "message", "raw_event")
 
 
 @dataclass(frozen=True)
-class Tables:
-    """The tables below `root`, in one format, and the folder beside it in which partitions are prepared: a rename must not cross file systems."""
+class Unit:
+    """A model and a partition, and what a run does with what is there."""
 
-    root: Path
-    form: str  # a key of transforms.part_files.PART_FILES
-    streams: Mapping[str, str] = field(default_factory=dict)  # by model
-    failure_stream: str = ""
-
-    @property
-    def working(self) -> Path:
-        return self.root.with_name(f".{self.root.name}.working")
-
-    def partition(self, model: str, partition: str) -> Path:
-        return self.root / schemas.table_name(self.streams[model]) / partition
-
-    def failures(self, partition: str) -> Path:
-        return self.root / schemas.table_name(self.failure_stream) / partition
-
-    def replace(self, target: Path, schema: str, rows: Iterable[Mapping[str, Any]], manifest: Mapping[str, Any] | None = None) -> int:
-        """Writes the rows into a partition that takes the place of the one that is there; gives how many there are. Raises what the rows raise, and
-        OSError when the disk is full, and leaves what is there."""
-        whole = self.working / "whole" / str(uuid.uuid4())
-        whole.mkdir(parents=True)
-        try:
-            part = PART_FILES[self.form]
-            file = part(whole / f"part-{uuid.uuid4()}.{part.suffix}", schema)  # without rows too: some readers take no table without a file
-            count, rows = 0, iter(rows)
-            while some := list(islice(rows, _ROWS_AT_ONCE)):
-                file.append(some)
-                count += len(some)
-            file.close()
-            if manifest is not None:
-                (whole / MANIFEST).write_bytes(orjson.dumps({**manifest, "files": files_of(whole), "rows": count}, option=orjson.OPT_INDENT_2))
-            replaced = self.working / "replaced" / target.relative_to(self.root)
-            for folder in (target, replaced):
-                folder.parent.mkdir(parents=True, exist_ok=True)
-            if target.exists():
-                target.rename(replaced)
-            whole.rename(target)
-            shutil.rmtree(replaced, ignore_errors=True)
-        except BaseException:
-            shutil.rmtree(whole, ignore_errors=True)
-            raise
-        return count
-
-    def renew(self, target: Path, schema: str, rows: Iterable[Mapping[str, Any]], made_of: Mapping[str, Any]) -> bool:
-        """Replaces a partition unless its manifest says that it is made of just that; gives whether it did."""
-        if made_of.items() <= (manifest_of(target) or {}).items():
-            return False
-        self.replace(target, schema, rows, made_of)
-        return True
-
-    def tidy(self) -> None:
-        """Undoes what was half done when a run was killed: a partition that was to be replaced is there again."""
-        for replaced in [path.parent for path in (self.working / "replaced").rglob("part-*")]:
-            target = self.root / replaced.relative_to(self.working / "replaced")
-            if replaced.exists() and not target.exists():
-                replaced.rename(target)
-        for name in ("whole", "replaced"):
-            shutil.rmtree(self.working / name, ignore_errors=True)
-
-
-def files_of(partition: Path) -> list[dict[str, Any]]:
-    return [{"name": path.name, "bytes": path.stat().st_size} for path in sorted(partition.glob("part-*"))]
-
-
-def manifest_of(partition: Path) -> Mapping[str, Any] | None:
-    """What is said of a partition that is whole; None when there is none."""
-    try:
-        manifest: Mapping[str, Any] = orjson.loads((partition / MANIFEST).read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    return manifest
+    model: Model
+    partition: str
+    journal: Path
+    keeps: Callable[[Row], bool] | None  # which of the rows that are there stay, unless the journal has them; None: none, and they are not read
+    keeps_failure: Callable[[Row], bool]  # which of the rows of the failure table that are of this model stay
+    only_adds: bool  # whether all rows stay: then a journal without scores leaves the files as they are
+    about: Mapping[str, Any]  # for the manifest
 
 
 @dataclass
-class Contents:
+class PartitionStats:
     """What a manifest says of the rows of its partition, counted as they go by."""
 
     model_versions: Counter[str] = field(default_factory=Counter)
-    wikis: Counter[str] = field(default_factory=Counter)
+    rows_by_wiki: Counter[str] = field(default_factory=Counter)
     predictions: Counter[str] = field(default_factory=Counter)
     probability: list[int] = field(default_factory=lambda: [0] * 10)  # of true, in tenths; of models that say true or false
 
-    def counted(self, rows: Iterable[Mapping[str, Any]], model: str) -> Iterator[Mapping[str, Any]]:
+    def counted(self, rows: Iterable[Row], model: str) -> Iterator[Row]:
         for row in rows:
             said = said_in(row, model)
             self.model_versions[said.model_version] += 1
-            self.wikis[wiki_of(row)] += 1
+            self.rows_by_wiki[wiki_of(row)] += 1
             self.predictions.update(said.predictions)
             if "true" in said.probabilities:
                 self.probability[min(9, int(said.probabilities["true"] * 10))] += 1
             yield row
 
 
-class Unfinished(Exception):
+class UnitIncomplete(Exception):
     """A unit that is not whole; says by reason how many of its elements have to be tried again."""
 
     def __init__(self, reasons: Counter[str]) -> None:
@@ -133,70 +66,127 @@ class Unfinished(Exception):
         self.reasons = reasons
 
 
-def settle(tables: Tables, model: Model, partition: str, journal: Path, about: Mapping[str, Any], *, added: bool = False) -> Counter[str]:
-    """Makes a whole partition of a journal, and of its failures rows of the failure table; gives these by reason. `about`: for the manifest.
-    `added`: the rows of the partition that is there stay, but for those that the journal has.
+def commit_unit(writer: DatasetWriter, unit: Unit) -> Counter[str]:
+    """Makes a whole partition of a journal and of the rows that stay, and rows of the failure table of its failures; returns these by reason.
 
-    Raises Unfinished, and leaves the journal, when another try may mend some of its failures or the disk is full. May be repeated when it broke off.
+    Raises UnitIncomplete, and leaves the journal, when another try may mend some of its failures, the disk is full or what is there cannot be read.
+    May be repeated when it broke off.
     """
-    failed = [entry for entry in entries(journal) if entry.failure]
+    failed = [entry for entry in entries(unit.journal) if entry.failure]
     if again := Counter(alike(entry.body) for entry in failed if entry.passing):
-        raise Unfinished(again)
-    failures = {entry.body["meta"]["id"]: entry.body for entry in failed}
-    reasons = Counter(map(alike, failures.values()))
-    contents = Contents()
-    told = {"model": model.name, "partition": partition, "written": now(), "failures": reasons, **about}
-    rows: Iterator[Mapping[str, Any]] = scores_in_order(journal)
+        raise UnitIncomplete(again)
+    new = {entry.body["meta"]["id"]: entry.body for entry in failed}
     try:
-        if added:
-            rows = _merged(rows, sorted(rows_in(tables.partition(model.name, partition)), key=order))
-            healed = {entry.body["meta"]["id"] for entry in entries(journal) if not entry.failure}
-            add_failures(tables, partition, failures, lambda row: score_of(row, model.name, model.stream) in healed)
-        else:
-            add_failures(tables, partition, failures, lambda row: origin_of(row)[1] == model.name)
-        tables.replace(tables.partition(model.name, partition), model.schema, contents.counted(rows, model.name), {**told, **vars(contents)})
+        kept = _replace_failures(writer, unit, new)
+        _replace_rows(writer, unit, [*kept, *new.values()])
     except OSError as error:
-        raise Unfinished(Counter([f"{error.strerror}: {error.filename or tables.root}"])) from error
-    shutil.rmtree(journal, ignore_errors=True)  # a unit without requests has none
-    return reasons
+        raise UnitIncomplete(Counter([f"{error.strerror}: {error.filename or writer.root}"])) from error
+    except NotAnEvent as error:
+        raise UnitIncomplete(Counter([f"{error}; remove the partition, and --resume makes it anew"])) from error
+    shutil.rmtree(unit.journal, ignore_errors=True)  # a unit without requests has none
+    return Counter(map(alike, new.values()))
 
 
-def _merged(new: Iterator[Mapping[str, Any]], there: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+def _replace_failures(writer: DatasetWriter, unit: Unit, new: Mapping[str, Row]) -> list[Row]:
+    """Returns the rows of this model's failures that stay."""
+    healed = {entry.body["meta"]["id"] for entry in entries(unit.journal) if not entry.failure}
+
+    def replaced(row: Row) -> bool:
+        is_own = origin_of(row)[1] == unit.model.name
+        return is_own and (not unit.keeps_failure(row) or score_of(row, unit.model) in healed)
+
+    there = add_failures(writer, unit.partition, new, replaced)
+    return [row for row in there if origin_of(row)[1] == unit.model.name and row["meta"]["id"] not in new]
+
+
+def add_failures(writer: DatasetWriter, partition: str, failures: Mapping[str, Row], replaced: Callable[[Row], bool] = lambda row: False) -> Sequence[Row]:
+    """Writes rows of the failure table by their `meta.id`, in the stead of those that are there and `replaced`; returns all that are there then."""
+    there = {row["meta"]["id"]: row for row in failures_in(writer.failures(partition))}
+    kept = {name: row for name, row in there.items() if not replaced(row)}
+    rows = [*{**kept, **failures}.values()]
+    if failures or len(kept) < len(there):
+        writer.replace(writer.failures(partition), schemas.ERROR, rows)
+    return rows
+
+
+def _replace_rows(writer: DatasetWriter, unit: Unit, failures: Sequence[Row]) -> None:
+    target, stats = writer.partition(unit.model.name, unit.partition), PartitionStats()
+    missing = {score_of(row, unit.model): row for row in failures}
+    about = {"model": unit.model.name, "partition": unit.partition, "written": now(), "failures": Counter(map(alike, failures)), **unit.about}
+    has_scores = any(not entry.failure for entry in entries(unit.journal))
+    found = find_partition(target) if unit.only_adds and not has_scores else None
+    if found and found.is_known:
+        told = {**found.manifest, **about, "missing": _told(missing), "files": files_of(target)}
+        write_manifest(target, told)
+        return
+
+    def manifest() -> Mapping[str, Any]:
+        return {**about, "missing": _told(missing), **vars(stats)}
+
+    def rows() -> Iterator[Row]:
+        there = scores_in(target, unit.model.name) if unit.keeps else ()
+        kept = in_order((row for row in there if unit.keeps and unit.keeps(row)), writer.working)
+        for row in _merged(scores_in_order(unit.journal), kept):
+            missing.pop(row["meta"]["id"], None)  # an older score is there
+            yield row
+
+    writer.replace(target, unit.model.schema, stats.counted(rows(), unit.model.name), manifest)
+
+
+def _told(missing: Mapping[str | None, Row]) -> list[Mapping[str, Any]]:
+    """The scores that are not there, for the manifest."""
+    return [{"id": name, **_revision_of(row)} for name, row in missing.items()]
+
+
+def _revision_of(failure: Row) -> Mapping[str, Any]:
+    try:
+        raw = parse(failure["raw_event"])
+    except NotAnEvent:  # its original was cut
+        return {"wiki": None, "rev_id": None}
+    return {"wiki": wiki_of(raw), "rev_id": rev_id_of(raw)}
+
+
+def _merged(new: Iterator[Row], there: Iterator[Row]) -> Iterator[Row]:
     """Both in one order; of two with the same `meta.id` the new one."""
     before = None
     for row in merge(new, there, key=order):
-        if row["meta"]["id"] != before:
+        if order(row) != before:
             yield row
-        before = row["meta"]["id"]
+        before = order(row)
 
 
-def add_failures(
-    tables: Tables, partition: str, failures: Mapping[str, Mapping[str, Any]], replaced: Callable[[Mapping[str, Any]], bool] = lambda row: False
-) -> None:
-    """Rows for the failure table by their `meta.id`, in the stead of those that are there and `replaced`."""
-    there = {row["meta"]["id"]: row for row in rows_in(tables.failures(partition))}
-    kept = {name: row for name, row in there.items() if not replaced(row)}
-    if failures or len(kept) < len(there):
-        tables.replace(tables.failures(partition), schemas.ERROR, {**kept, **failures}.values())
+def scores_in(place: Path, model: str, fields: frozenset[str] | None = None) -> Iterator[Row]:
+    """Yields the scores of a model that lie at a place, or some fields of theirs. Raises NotAnEvent for what cannot be read or is none."""
+    for row in rows_in(place, fields):
+        try:
+            order(row), said_in(row, model)
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise NotAnEvent(f"{place}: expected scores of {model}, found a row that is none ({error!r:.100})") from error
+        yield row
 
 
-def score_of(failure: Mapping[str, Any], model: str, stream: str) -> str | None:
+def failures_in(place: Path) -> Iterator[Row]:
+    """Yields the rows of the failure table that lie at a place. Raises NotAnEvent for what cannot be read or is none."""
+    for row in rows_in(place):
+        if not (isinstance(row.get("meta"), dict) and all(isinstance(text, str) for text in (row["meta"].get("id"), *map(row.get, _OF_FAILURES)))):
+            raise NotAnEvent(f"{place}: expected failures, found a row that is none")
+        yield row
+
+
+def wiki_of_failure(failure: Row) -> str | None:
+    """The wiki of a row of the failure table; None when its original was cut."""
+    wiki: str | None = _revision_of(failure)["wiki"]
+    return wiki
+
+
+def score_of(failure: Row, model: Model) -> str | None:
     """The `meta.id` that the score would have had which a row of the failure table is of; None when it is of no score of this model."""
-    if origin_of(failure)[1] != model:
+    if origin_of(failure)[1] != model.name:
         return None
     try:
-        return score_id(parse(failure["raw_event"]), stream)
+        return score_id(parse(failure["raw_event"]), model.stream)
     except (NotAnEvent, KeyError, AttributeError):  # its original was cut
         return None
-
-
-def rows_in(place: Path, fields: frozenset[str] | None = None) -> Iterator[Mapping[str, Any]]:
-    """All rows below a place, or some fields of theirs; none when there is no such place. Raises NotAnEvent for what cannot be read."""
-    for path in sorted(place.rglob("part-*")) if place.is_dir() else ():
-        for raw in read_file(InputFile(str(path), "", None), fields):
-            if raw.problem:
-                raise NotAnEvent(raw.problem)
-            yield parse(raw.data) if isinstance(raw.data, bytes) else raw.data
 
 
 def now() -> str:

@@ -58,10 +58,9 @@ def _run(lift_wing: str, models: Path, source: Path, output: Path, model: str, e
         program.process.wait()
     if expected and others != expected:
         raise RuntimeError(f"{others} calls of the other models, {expected} in the run before")
-    unfinished = next((line.split()[0] for line in program.lines if "partitions are not written" in line), "0")
+    unfinished = next((line.split()[0] for line in program.lines if "not written" in line), "0")
     ended = time.monotonic() - began
     shutil.rmtree(output)
-    shutil.rmtree(output.with_name(f".{output.name}.working"), ignore_errors=True)
     return last - began, others, (ended, unfinished)
 
 

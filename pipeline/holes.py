@@ -1,0 +1,117 @@
+"""Which scores the events in files ask for, and which of them a dataset does not have."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import orjson
+
+from pipeline.wrong_use import WrongUse
+from transforms.elements import Raw
+from transforms.event_files import InputFile, read_file
+from transforms.filesystem import printable
+from transforms.models import Configuration
+from transforms.read_events import NotAnEvent, event_in, why_dropped
+from transforms.rules import fields_of
+from transforms.score_events import NEEDED, score_id
+from transforms.select_models import Selection
+from transforms.source_events import partition_of_event, rev_id_of, wiki_of
+
+UnitKey = tuple[str, str]  # model and partition
+UNKNOWN = "_"  # the partition of a file that cannot be read, where its path does not tell it
+
+
+class Place(NamedTuple):
+    """What is counted together."""
+
+    model: str
+    wiki: str
+    partition: str
+
+    @property
+    def unit(self) -> UnitKey:
+        return self.model, self.partition
+
+
+class Wanted(NamedTuple):
+    """A score that there should be."""
+
+    place: Place
+    rev_id: int
+    id: str  # its `meta.id`
+
+
+@dataclass(frozen=True)
+class Hole:
+    """A score that is not there, or not the newest model's."""
+
+    place: Place
+    rev_id: int
+    id: str  # its `meta.id`
+    why: str  # missing: nothing is known of it; failed: a failure is; older: it is of another version than the newest score of its wiki
+
+    def as_json(self) -> Mapping[str, Any]:
+        return {**self.place._asdict(), "rev_id": self.rev_id, "id": self.id, "why": self.why}
+
+
+@dataclass
+class WantedScores:
+    """Reads files for the scores that they ask for, and notes what in them cannot be read."""
+
+    configuration: Configuration
+    unreadable: dict[str, list[str]] = field(default_factory=dict)  # what files could not be read, by partition or UNKNOWN
+    unusable: Counter[str] = field(default_factory=Counter)  # rows of which no score can come, by file and reason
+
+    def __post_init__(self) -> None:
+        models = self.configuration.models.values()
+        self._selection = Selection(self.configuration.models, self.configuration.wikis)
+        self._fields = frozenset().union(*(NEEDED[model.source] | fields_of(model.match, model.match_not) for model in models))
+        self._streams = {model.name: model.stream for model in models}
+
+    def of(self, files: Sequence[InputFile]) -> Iterator[Wanted]:
+        for file in files:
+            for raw in read_file(file, self._fields):
+                yield from self._of_raw(raw, file)
+
+    def _of_raw(self, raw: Raw, file: InputFile) -> Iterator[Wanted]:
+        try:
+            event = event_in(raw)
+        except NotAnEvent as error:
+            if raw.problem and not raw.final:
+                self.unreadable.setdefault(raw.partition or UNKNOWN, []).append(raw.problem)
+            else:
+                self.unusable[raw.problem or f"{printable(file.path)}: {error}"] += 1
+            return
+        if why_dropped(event):
+            return
+        wiki, partition = wiki_of(event), raw.partition or partition_of_event(event, raw.datacenter)
+        endpoints = self._selection.endpoints(event)
+        if endpoints and partition is None:
+            self.unusable[f"{printable(file.path)}: no time that tells the hour"] += 1
+        elif partition is not None:
+            for endpoint in endpoints:
+                yield Wanted(Place(endpoint.model, wiki, partition), rev_id_of(event), score_id(event, self._streams[endpoint.model]))
+
+
+@dataclass(frozen=True)
+class BackfillList:
+    """What `regenerate --missing` does: the holes that an audit found, and nothing else."""
+
+    ids: Mapping[UnitKey, frozenset[str]]
+
+    @classmethod
+    def read(cls, path: Path) -> BackfillList:
+        """Raises WrongUse when the file is no list that an audit wrote."""
+        ids: dict[UnitKey, set[str]] = {}
+        try:
+            for hole in map(orjson.loads, path.read_bytes().splitlines()):
+                ids.setdefault((hole["model"], hole["partition"]), set()).add(hole["id"])
+        except OSError as error:
+            raise WrongUse(f"--missing: {path} cannot be read: {error.strerror}") from error
+        except (orjson.JSONDecodeError, TypeError, KeyError) as error:
+            raise WrongUse(f"--missing: expected the list that `audit --list` writes, got {path} ({error})") from error
+        return cls({unit: frozenset(names) for unit, names in ids.items()})
