@@ -3,33 +3,138 @@
 from __future__ import annotations
 
 import argparse
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
 
 import schemas
+from pipeline.wrong_use import WrongUse
+from transforms.combined_scores import SCHEMAS, STREAM
+from transforms.filesystem import is_remote, printable
+from transforms.manifests import files_below, find_partition, partitions_in
 from transforms.models import Configuration
+from transforms.part_files import PART_FILES
 
 ALL = "mediawiki_revision_score_all"
+_COMBINED = schemas.table_name(STREAM)
 _PARTITIONED_BY = "`datacenter` string, `year` bigint, `month` bigint, `day` bigint, `hour` bigint"
+_STORED_AS = {
+    "parquet": "STORED AS PARQUET",
+    "avro": "STORED AS AVRO",
+    "jsonl": "ROW FORMAT SERDE 'org.apache.hive.hcatalog.data.JsonSerDe'\nSTORED AS TEXTFILE",
+}
+_DUCKDB_SCALARS = {pa.string(): "VARCHAR", pa.int64(): "BIGINT", pa.float64(): "DOUBLE", pa.bool_(): "BOOLEAN"}
+
+
+class _Table(NamedTuple):
+    """A table of a dataset."""
+
+    name: str
+    schema: str
+    format: str = "parquet"
+    model: str = ""  # of whose revision scores it is
 
 
 def run(configuration: Configuration, arguments: argparse.Namespace) -> int:
-    """Prints them for Hive and Spark, or for DuckDB. Gives 0."""
-    root: str = arguments.root.rstrip("/")
-    of_models = {schemas.table_name(model.stream): model for model in configuration.models.values()}
-    of_failures = schemas.table_name(configuration.failure_stream)
-    if arguments.dialect == "hive":
-        for table, schema in {**{table: model.schema for table, model in of_models.items()}, of_failures: schemas.ERROR}.items():
-            print(_hive_table(table, schema, root))
-    else:
-        for table in of_models:
-            print(f"CREATE OR REPLACE VIEW {table} AS SELECT * FROM read_parquet('{root}/{table}/**/*.parquet', hive_partitioning = true);")
-    alike = {table: model.name for table, model in of_models.items() if model.schema == schemas.REVISION_SCORE}
-    if alike:
-        union = "\n  UNION ALL ".join(f"SELECT '{model}' AS model, * FROM {table}" for table, model in alike.items())
-        print(f"CREATE OR REPLACE VIEW {ALL} AS\n  {union};")
+    """Prints them for Hive and Spark, or for DuckDB. Gives 0. Raises WrongUse for a place where there is no dataset."""
+    in_hive = arguments.dialect == "hive"
+    root, tables = _located(arguments.root.rstrip("/") or "/", _tables(configuration))
+    if not in_hive and not os.path.isdir(arguments.root):  # a view on files that are not there would end the script
+        tables = tables[: len(configuration.models)]
+    for table in tables:
+        print(_hive_table(table, root) if in_hive else _duckdb_view(table, root))
+    quote = "`" if in_hive else '"'
+    if alike := [table for table in tables if table.model]:
+        union = "\n  UNION ALL ".join(f"SELECT '{table.model}' AS model, * FROM {quote}{table.name}{quote}" for table in alike)
+        print(f"CREATE OR REPLACE VIEW {quote}{ALL}{quote} AS\n  {union};")
     return 0
 
 
-def _hive_table(table: str, schema: str, root: str) -> str:
-    columns = ",\n  ".join(f"`{column.name}` {schemas.hive_type(column.type)}" for column in schemas.arrow_schema(schema))
-    place = f"PARTITIONED BY ({_PARTITIONED_BY})\nSTORED AS PARQUET\nLOCATION '{root}/{table}'"
-    return f"CREATE EXTERNAL TABLE IF NOT EXISTS `{table}` (\n  {columns}\n)\n{place};\nMSCK REPAIR TABLE `{table}`;"
+def _tables(configuration: Configuration) -> list[_Table]:
+    """The tables that there may be."""
+    of_models = [
+        _Table(schemas.table_name(model.stream), model.schema, model=model.name if model.schema == schemas.REVISION_SCORE else "")
+        for model in configuration.models.values()
+    ]
+    return [*of_models, _Table(schemas.table_name(configuration.failure_stream), schemas.ERROR), _Table(_COMBINED, SCHEMAS["3.0.0"])]
+
+
+def _located(given: str, tables: list[_Table]) -> tuple[str, list[_Table]]:
+    """The root as an engine finds it, and those of the tables that are there: all, where they cannot be looked at. Raises WrongUse."""
+    if is_remote(given) or (os.path.isabs(given) and not os.path.isdir(given)):
+        print(f"{printable(given)} cannot be looked at from here: the statements are for all models and for Parquet, whatever lies there", file=sys.stderr)
+        return given, tables
+    if not os.path.isdir(given):
+        raise WrongUse(f"no such directory: {printable(given)}; name the --output of regenerate, by its whole path or address where it is not here")
+    if printable(given) != given:
+        raise WrongUse(f"{printable(given)}: expected a path in UTF-8, which statements are written in; rename it")
+    root = Path(given)
+    found = [table for listed in tables if (table := _as_found(root, listed))]
+    if not found:
+        raise WrongUse(f"no dataset of a model lies in {given}; name the --output of regenerate")
+    # An engine takes a relative path to be below its own warehouse, and one without a scheme to be in its own file system, such as HDFS.
+    return (given if root.is_absolute() else f"file://{root.resolve()}"), found
+
+
+def _as_found(root: Path, table: _Table) -> _Table | None:
+    """The table with the format and schema that it has; None when it has no files. Raises WrongUse for one that is in two formats."""
+    try:
+        names = {path.name for path in files_below(root / table.name)}
+    except OSError as error:
+        raise WrongUse(f"{root / table.name}: cannot be read: {error.strerror}") from error
+    formats = [form for form, part in PART_FILES.items() if any(name.endswith(f".{part.suffix}") for name in names)]
+    if len(formats) > 1:
+        raise WrongUse(f"{root / table.name} has files in {' and in '.join(formats)}, which no engine reads as one table; make its partitions anew in one")
+    if not formats:
+        return None
+    return table._replace(format=formats[0], schema=_combined_schema(root / table.name) if table.name == _COMBINED else table.schema)
+
+
+def _combined_schema(table: Path) -> str:
+    """Of the combined events: the version that `combine` was told."""
+    found = find_partition(table / partitions_in(table)[-1])
+    told = found.manifest.get("rule", found.manifest).get("schema") if found else None
+    return next((schema for schema in SCHEMAS.values() if schema == told), SCHEMAS["3.0.0"])
+
+
+def _hive_table(table: _Table, root: str) -> str:
+    columns = ",\n  ".join(f"`{column.name}` {schemas.hive_type(column.type)}" for column in schemas.arrow_schema(table.schema))
+    location = f"{root}/{table.name}".replace("\\", "\\\\").replace("'", "\\'")
+    place = f"PARTITIONED BY ({_PARTITIONED_BY})\n{_STORED_AS[table.format]}\nLOCATION '{location}'"
+    return f"CREATE EXTERNAL TABLE IF NOT EXISTS `{table.name}` (\n  {columns}\n)\n{place};\nMSCK REPAIR TABLE `{table.name}`;"
+
+
+def _duckdb_view(table: _Table, root: str) -> str:
+    place = root.removeprefix("file://")
+    if table.format == "avro":
+        raise WrongUse(f"{place}/{table.name} is in Avro, which DuckDB reads by an extension alone; say --dialect hive, or regenerate in Parquet")
+    if "\\" in place:
+        raise WrongUse(f"{place}: expected a path without a backslash, which DuckDB takes for a separator; rename it")
+    files = "".join(f"[{letter}]" if letter in "[*?" else letter for letter in f"{place}/{table.name}")
+    suffix = PART_FILES[table.format].suffix
+    pattern = f"{files}/**/*.{suffix}".replace("'", "''")
+    if table.format == "parquet":
+        return f"CREATE OR REPLACE VIEW \"{table.name}\" AS SELECT * FROM read_parquet('{pattern}', hive_partitioning = true);"
+    columns = ", ".join(f"'{name}': '{_duckdb_type(kind)}'" for name, kind in _fields(table.schema))
+    read = f"read_json('{pattern}', format = 'newline_delimited', hive_partitioning = true, columns = {{{columns}}})"
+    return f'CREATE OR REPLACE VIEW "{table.name}" AS SELECT "$schema" AS _schema, * EXCLUDE ("$schema") FROM {read};'
+
+
+def _fields(schema: str) -> Iterator[tuple[str, pa.DataType]]:
+    """The fields of events under their own names, as JSON lines have them."""
+    for field in schemas.load(schema)["properties"]:
+        yield field, schemas.arrow_schema(schema).field(schemas.column_name(field)).type
+
+
+def _duckdb_type(kind: pa.DataType) -> str:
+    if pa.types.is_list(kind):
+        return f"{_duckdb_type(kind.value_type)}[]"
+    if pa.types.is_map(kind):
+        return f"MAP({_duckdb_type(kind.key_type)}, {_duckdb_type(kind.item_type)})"
+    if pa.types.is_struct(kind):
+        return f"STRUCT({', '.join(f'{kind.field(i).name} {_duckdb_type(kind.field(i).type)}' for i in range(kind.num_fields))})"
+    return _DUCKDB_SCALARS[kind]

@@ -71,10 +71,97 @@ def test_duckdb_takes_the_statements(root: Path, capsys: pytest.CaptureFixture[s
 
 def test_hive_gets_tables_with_the_types_of_the_files(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["tables", "hdfs:///scores/", "--only", "damaging"]) == 0
-    said = capsys.readouterr().out
+    said, warning = capsys.readouterr()
+    assert warning == "hdfs:///scores cannot be looked at from here: the statements are for all models and for Parquet, whatever lies there\n"
     assert "LOCATION 'hdfs:///scores/mediawiki_revision_score_damaging';\nMSCK REPAIR TABLE `mediawiki_revision_score_damaging`;" in said
     scores = "map<string,struct<model_name:string,model_version:string,prediction:array<string>,probability:map<string,double>>>"
     assert f"  `scores` {scores}" in said
     (columns,) = re.findall(r"`mediawiki_revision_score_damaging` \(\n(.*?)\n\)", said, re.DOTALL)
     (part,) = (root / DAMAGING).rglob("part-*.parquet")
     assert re.findall(r"^  `(\w+)` ", columns, re.MULTILINE) == pq.read_schema(part).names
+
+
+@pytest.mark.parametrize("form", ["parquet", "jsonl"])
+def test_duckdb_takes_a_dataset_that_lacks_models_lies_in_an_odd_place_and_is_combined(
+    lift_wing: SimulatedLiftWing, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    source = events_file(tmp_path / "in.jsonl", edit(rev_id=1), edit(rev_id=2), b"no event")
+    monkeypatch.chdir(tmp_path)
+    where = ["--output", "it's [scores]*", "--lift-wing", lift_wing.url, "--only", "damaging,goodfaith", "--format", form]
+    assert main(["regenerate", "--input", str(source), *where]) == 1
+    assert main(["combine", "it's [scores]*"]) == 0
+    capsys.readouterr()
+    assert main(["tables", "it's [scores]*", "--dialect", "duckdb"]) == 0
+    with duckdb.connect() as connection:
+        connection.execute(capsys.readouterr().out)
+        assert connection.sql("select model, count(*) from mediawiki_revision_score_all group by model order by model").fetchall() == [
+            ("damaging", 2),
+            ("goodfaith", 2),
+        ]
+        found = connection.sql(
+            "select rev_id, _schema, hour, scores['damaging'].model_name, scores['goodfaith'].model_name from mediawiki_revision_score order by 1"
+        )
+        assert found.fetchall() == [(rev_id, "/mediawiki/revision/score/3.0.0", 13, "damaging", "goodfaith") for rev_id in (1, 2)]
+        assert connection.sql("select raw_event from mediawiki_revision_score_error").fetchall() == [("no event",)]
+    assert main(["tables", "it's [scores]*"]) == 0
+    said = capsys.readouterr().out
+    assert f"LOCATION 'file://{tmp_path}/it\\'s [scores]*/{DAMAGING}';" in said
+    assert re.findall(r"TABLE IF NOT EXISTS `(\w+)`", said) == [
+        DAMAGING,
+        "mediawiki_revision_score_goodfaith",
+        "mediawiki_revision_score_error",
+        "mediawiki_revision_score",
+    ]
+    assert ("STORED AS PARQUET" in said, "JsonSerDe" in said) == (form == "parquet", form == "jsonl")
+
+
+def test_avro_is_declared_as_avro_and_what_no_engine_reads_is_refused(lift_wing: SimulatedLiftWing, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = events_file(tmp_path / "in.jsonl", edit(rev_id=1))
+    where = ["--output", str(tmp_path / "out"), "--lift-wing", lift_wing.url, "--only", "damaging", "--format", "avro"]
+    assert main(["regenerate", "--input", str(source), *where]) == 0
+    capsys.readouterr()
+    assert main(["tables", str(tmp_path / "out")]) == 0
+    assert f"STORED AS AVRO\nLOCATION '{tmp_path}/out/{DAMAGING}';" in capsys.readouterr().out
+    assert wrong_use("tables", tmp_path / "out", "--dialect", "duckdb") == 2
+    assert "is in Avro, which DuckDB reads by an extension alone" in capsys.readouterr().err
+    (part,) = (tmp_path / "out" / DAMAGING).rglob("part-*")
+    part.with_suffix(".parquet").write_bytes(b"")
+    assert wrong_use("tables", tmp_path / "out") == 2
+    assert "has files in parquet and in avro, which no engine reads as one table" in capsys.readouterr().err
+    assert wrong_use("tables", "no/such/place") == 2
+    assert "no such directory: no/such/place" in capsys.readouterr().err
+
+
+def test_a_file_that_cannot_be_read_is_named_and_the_others_are_searched(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (part,) = (root / DAMAGING).rglob("part-*.parquet")
+    part.write_bytes(part.read_bytes()[:-100])
+    assert main(["scores", str(root), "--wiki", "enwiki", "--rev-id", "1007"]) == 1
+    said, problems = capsys.readouterr()
+    assert [line.split()[0] for line in said.splitlines()] == ["goodfaith", "articletopic"]
+    assert problems.startswith(f"{part}: cannot be read: ")
+
+
+def test_combine_names_a_part_that_is_not_as_it_was_written_and_waits_for_it(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (part,) = (root / DAMAGING).rglob("part-*.parquet")
+    part.write_bytes(part.read_bytes()[:-100])
+    assert main(["combine", str(root)]) == 1
+    assert f"waits for damaging ({part}: expected " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "command_line",
+    [
+        "combine {0}",
+        "scores {0} --wiki enwiki --rev-id 1",
+        "sanitize {0} --output {1}",
+        "sanitize {1} --output {0}",
+        "regenerate --input {1} --output {0}",
+        "audit --input {1} --scores {0}",
+    ],
+)
+@pytest.mark.parametrize("address", ["hdfs:///scores", "s3://bucket/scores", "file:///scores", "hdfs:/scores"])
+def test_an_address_is_no_place_for_a_dataset(tmp_path: Path, capsys: pytest.CaptureFixture[str], command_line: str, address: str) -> None:
+    assert wrong_use(*command_line.format(address, tmp_path).split()) == 2
+    said = capsys.readouterr().err
+    assert f"expected a directory of this machine, got the address {address}; write here and copy it there" in said
+    assert said.count("\n") == 1
