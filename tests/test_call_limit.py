@@ -183,12 +183,14 @@ def test_an_endpoint_that_refuses_everybody_is_broken_and_gets_a_probe() -> None
     limit = CallLimit(10)
     limit.started(100.0)
     assert [limit.refused(100.1), limit.refused(100.1)] == [False, False]
-    limit.answered(0.1, 100.1)
-    assert [limit.refused(100.1), limit.refused(100.1), limit.refused(100.1)] == [False, False, True], "three in a row"
-    assert (limit.is_broken, limit.is_refusing, limit.has_room(0, 100.2)) == (True, True, False)
+    limit.answered(0.1, 100.3)
+    assert [limit.refused(100.4), limit.refused(100.4)] == [False, False], "the row began anew"
+    limit.answered(0.5, 100.5)
+    assert limit.refused(100.5) is True, "what went out before says nothing"
+    assert (limit.is_broken, limit.is_refusing, limit.has_room(0, 100.6)) == (True, True, False)
     pauses = []
     for _ in range(8):
-        probe_at = 100.2 + limit.seconds_to_probe(100.2)
+        probe_at = 100.6 + limit.seconds_to_probe(100.6)
         assert limit.has_room(0, probe_at)
         limit.started(probe_at)
         limit.refused(probe_at)

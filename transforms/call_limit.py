@@ -28,6 +28,7 @@ class CallLimit:
         self._shrunk_at = 0.0
         self._in_a_row = 0
         self._refused_in_a_row = 0
+        self._refused_at = 0.0  # the first time in this row
         self._failing_since: float | None = None  # when the first of them went out
         self._pauses = 0
         self._closed_until: float | None = None  # None: calls go out
@@ -72,7 +73,9 @@ class CallLimit:
 
     def answered(self, seconds: float, now: float) -> None:
         """An answer that shows life came after so long."""
-        self._in_a_row, self._refused_in_a_row, self._failing_since = 0, 0, None
+        self._in_a_row, self._failing_since = 0, None
+        if now - seconds >= self._refused_at:  # not a call that went out before it refused
+            self._refused_in_a_row = 0
         if self._closed_until is not None:  # it is back, and begins with one call at a time
             self._easy, self._limit = float(self.most), 1.0
             self._closed_until, self._probing, self._pauses, self.is_refusing = None, False, 0, False
@@ -101,6 +104,8 @@ class CallLimit:
     def refused(self, now: float) -> bool:
         """The endpoint refused a call as it would refuse any. Returns whether it is taken to refuse whoever asks: after three in a row."""
         self._refused_in_a_row += 1
+        if self._refused_in_a_row == 1:
+            self._refused_at = now
         if self._refused_in_a_row < _REFUSES_AFTER and not self.is_broken:
             return False
         if self._closed_until is None or self._probing:
