@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
 from tests.simulator.clock import EPOCH
-from tests.simulator.flink import Checkpoint, TaskState
+from tests.simulator.flink import Checkpoint, Task, TaskState
 from tests.simulator.ledger import Ledger, Name, Request, names_in
 from tests.simulator.lift_wing import LiftWing, Service, is_rejected
 from tests.simulator.scenario import PASSING, Scenario
+from transforms.at_rest import Tag
 
 HOME_S = 8.0  # in which a call that is answered is written, and one for which there is room goes out: looks of 2.5 s, bundles, checkpoints
 BACK_S = 36.0  # after the end of a trouble its endpoint is called again: the longest pause of a breaker, and some
+DOWN_S = 10.0  # after which a process knows that an endpoint is down
 WINDOW_S = 60.0  # after a trouble, for the rate of what comes
 START_S = 3.0  # an endpoint that is back gets one call at first, then more and more
 MEAN_OF_LOGNORMAL = 1.083  # of what `lift_wing.Endpoint.seconds` is multiplied with
@@ -44,6 +47,39 @@ def _held(state: TaskState) -> set[Name]:
     return {name for (_, state_id, _), values in state.bags.items() if state_id in ("pending", "undelivered") for value in values for name in names_in(value)}
 
 
+def miscounted(tasks: Sequence[Task]) -> Iterator[str]:
+    """Of the tasks of one process, between their bundles: whether its client counts who found no room as state and timers have it."""
+    asking = [task.instance.fns[task.stage.root] for task in tasks if task.instance and hasattr(task.instance.fns[task.stage.root], "lift_wing")]
+    if not asking or any(task.instance and task.instance.in_use for task in tasks):
+        return
+    client = asking[0].lift_wing
+    counted: Counter[str] = Counter()
+    for task in tasks:
+        for _, name, _, tag in task.state.timers if task.stage.root.label.endswith("AskInState") else ():
+            if name == "ts-look" and (said := Tag.decode(tag)).process == client.id:
+                counted.update(_sums(said))
+    for fn in asking:
+        counted.update(each.request.model for state in fn._in_flight.keys.values() for each in state.open.values() if each.counted)
+    for model, counts in client.counts().items():
+        if counts.waiting != counted[model]:
+            yield f"miscounted: {counts.waiting} requests for {model} wait by the count, {counted[model]} in fact"
+
+
+def _sums(tag: Tag) -> Counter[str]:
+    sums: Counter[str] = Counter()
+    for rest in tag.rests:
+        sums[rest.model] += rest.counted
+    return sums
+
+
+def left_over(tasks: Sequence[Task]) -> Iterator[str]:
+    """What is still in state when everything has ended."""
+    for task in tasks:
+        for (_, state_id, key), values in task.state.bags.items():
+            if state_id in ("pending", "undelivered"):
+                yield f"left over: {len(values)} values in {state_id} of {key}"
+
+
 def shown(request: Request) -> str:
     return f"{request.name.wiki} {request.name.rev_id} {request.name.model} (came at {request.came_at - EPOCH:.2f})"
 
@@ -65,6 +101,7 @@ def after_all(scenario: Scenario, ledger: Ledger, lift_wing: LiftWing) -> Iterat
             yield f"ended {len(request.ends)} times without a reason: {shown(request)}"
         yield from _wrong_end(request, scenario, lift_wing)
     for service in scenario.services:
+        yield from _pressed(service, scenario)
         yield from _unfair(service, scenario, ledger, lift_wing)
         if scenario.is_calm and not service.phases and not scenario.deployment.is_bounded and not scenario.troubles:
             yield from _late(service, scenario, ledger)
@@ -80,6 +117,16 @@ def _wrong_end(request: Request, scenario: Scenario, lift_wing: LiftWing) -> Ite
             yield f"a score of what was rejected: {shown(request)}"
         if not end.is_score and not rejected and all(phase.what in PASSING for phase in service.phases) and age < 0.4 * scenario.deployment.max_age_s:
             yield f"given up after {age:.1f} s ({end.reason}): {shown(request)}"
+
+
+def _pressed(service: Service, scenario: Scenario) -> Iterator[str]:
+    """No process has more calls at an endpoint than the models file lets it, nor calls one that is down but now and then."""
+    if service.most_at_once > scenario.deployment.concurrency:
+        yield f"pressed: {service.most_at_once} calls at once of one process at {service.name}"
+    for phase in service.phases:
+        begin, per_process = phase.begins + DOWN_S, Counter(name for at, name in service.called if phase.begins + DOWN_S <= at < phase.ends)
+        if phase.what in ("refused", "502", "503", "504") and per_process and max(per_process.values()) > 3 + (phase.ends - begin) / 2:
+            yield f"pressed: {max(per_process.values())} calls of one process at {service.name} while it is down"
 
 
 def _late(service: Service, scenario: Scenario, ledger: Ledger) -> Iterator[str]:

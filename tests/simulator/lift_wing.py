@@ -55,6 +55,8 @@ class Service:
     phases: Sequence[Phase] = ()
     rejected: float = 0.0  # share of revisions that it will never score
     free_at: list[float] = field(default_factory=list)
+    called: list[tuple[float, str]] = field(default_factory=list)  # when, and by which process
+    most_at_once: int = 0  # calls of one process
     answered_at: list[float] = field(default_factory=list)  # with a score, or the word that there will be none
 
     def phase(self, now: float) -> Phase | None:
@@ -81,9 +83,11 @@ class LiftWing:
         self.calls: Counter[tuple[str, int]] = Counter()  # by endpoint and revision
         self.called_at: dict[tuple[str, int], float] = {}
 
-    def answer(self, url: str, body: bytes, timeout_s: float) -> tuple[float, HttpAnswer]:
+    def service(self, url: str) -> Service:
+        return self.endpoints[url.rpartition("/")[2].removesuffix(":predict")]
+
+    def answer(self, endpoint: Service, body: bytes, timeout_s: float) -> tuple[float, HttpAnswer]:
         """What a call that goes out now gets, and after how long."""
-        endpoint = self.endpoints[url.rpartition("/")[2].removesuffix(":predict")]
         asked = orjson.loads(body)
         revisions = [each["rev_id"] for each in asked.get("instances", [asked])]
         for revision in revisions:
@@ -158,9 +162,10 @@ def _scores(endpoint: Service, asked: Any, revisions: Sequence[int]) -> bytes:
 class Connection:
     """What a worker process calls through: transforms.environment.Connection without threads."""
 
-    def __init__(self, lift_wing: LiftWing, timeout_s: float, on_fault: OnFault) -> None:
-        self._lift_wing, self._timeout_s, self._on_fault = lift_wing, timeout_s, on_fault
+    def __init__(self, lift_wing: LiftWing, process: str, timeout_s: float, on_fault: OnFault) -> None:
+        self._lift_wing, self._process, self._timeout_s, self._on_fault = lift_wing, process, timeout_s, on_fault
         self._is_open = True
+        self._calls: Counter[str] = Counter()  # that are out, by service
 
     def run_soon(self, action: Callable[[], None]) -> None:
         self._lift_wing.clock.after(self._lift_wing.random.uniform(0.00002, 0.0005), partial(self._run, action))
@@ -169,11 +174,19 @@ class Connection:
         self._lift_wing.clock.after(max(0.001, seconds), partial(self._run, action))  # the resolution of a loop
 
     def post(self, url: str, headers: list[str], body: bytes, done: Done) -> None:
-        seconds, answer = self._lift_wing.answer(url, body, self._timeout_s)
-        self._lift_wing.clock.after(seconds, partial(self._run, partial(done, answer)))
+        service = self._lift_wing.service(url)
+        service.called.append((self._lift_wing.clock.now, self._process))
+        self._calls[service.name] += 1
+        service.most_at_once = max(service.most_at_once, self._calls[service.name])
+        seconds, answer = self._lift_wing.answer(service, body, self._timeout_s)
+        self._lift_wing.clock.after(seconds, partial(self._run, partial(self._answered, service, done, answer)))
 
     def close(self) -> None:
         self._is_open = False
+
+    def _answered(self, service: Service, done: Done, answer: HttpAnswer) -> None:
+        self._calls[service.name] -= 1
+        done(answer)
 
     def _run(self, action: Callable[[], None]) -> None:
         if not self._is_open:

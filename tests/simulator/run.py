@@ -31,6 +31,7 @@ from transforms.wait_in_state import InState
 
 PATIENCE_S = 900.0  # after the last trouble, until everything has ended
 TRACED = 60
+LOOK_S = 1.7
 TOLD = 5  # violations of a run that are printed
 
 
@@ -112,7 +113,7 @@ class Process:
             self._run.violated(f"a fault in the client: {error!r}")
             on_fault(error)
 
-        self._connections.append(Connection(self._run.lift_wing, timeout_s, fault))
+        self._connections.append(Connection(self._run.lift_wing, self.name, timeout_s, fault))
         return self._connections[-1]
 
     def new_producer(self) -> Producer:
@@ -149,10 +150,14 @@ class Run:
         """Returns what was violated."""
         self._plan()
         self.job.start()
+        self._look()
         ends = self.scenario.ends
         self.clock.run(ends, self._is_enough)
         self.clock.run(ends + PATIENCE_S, lambda: not self.ledger.open or self._is_enough())
         self.clock.run(self.clock.now + 15.0, self._is_enough)
+        self._count_waiting()
+        if not self.ledger.open:
+            self.violations += checks.left_over(self.job.attempt.tasks)
         self.violations += checks.after_all(self.scenario, self.ledger, self.lift_wing)
         self._clear()
         return self.violations
@@ -175,6 +180,16 @@ class Run:
         for begin, end, share in self.scenario.failing:
             self.clock.after(begin - EPOCH, partial(setattr, self.job, "failing", share))
             self.clock.after(end - EPOCH, partial(setattr, self.job, "failing", 0.0))
+
+    def _count_waiting(self) -> None:
+        """Looks now and then whether the counts are right."""
+        for process in self.job.attempt.processes.values():
+            for each in checks.miscounted([task for task in self.job.attempt.tasks if task.process is process and self.job.attempt.is_running]):
+                self.violated(each)
+
+    def _look(self) -> None:
+        self._count_waiting()
+        self.clock.after(LOOK_S, self._look)
 
     def _kill(self, older: bool) -> None:
         attempt = self.job.attempt
