@@ -7,7 +7,7 @@ FLINK := runners/flink/target/flink-job-server.jar
 KAFKA := runners/kafka/target/jars/.complete
 KUBERNETES := runners/kubernetes/target/.complete
 
-.PHONY: demo test simulate build lint first browser prometheus pictures bench bench-batch bench-stream clean
+.PHONY: demo test simulate mutants build lint first browser prometheus pictures bench bench-batch bench-stream clean
 
 demo: build
 	@$(BIN)/python -m pipeline demo

@@ -37,6 +37,7 @@ def main() -> int:
     options.add_argument("--first", type=int, default=0)
     options.add_argument("--seed", type=int)
     options.add_argument("--processes", type=int, default=1)
+    options.add_argument("--stop", action="store_true", help="at the first seed that fails")
     arguments = options.parse_args()
     if arguments.seed is not None:
         result = result_of(arguments.seed)
@@ -50,6 +51,8 @@ def main() -> int:
             if result.violations:
                 failed.append(result.seed)
                 show(result)
+                if arguments.stop:
+                    break
     took = time.monotonic() - began
     seeds_failed = ", ".join(map(str, failed)) or "none"
     print(f"{len(seeds)} seeds in {took:.0f} s, {len(failed)} with violations: {seeds_failed}")

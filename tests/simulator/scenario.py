@@ -15,7 +15,7 @@ from tests.simulator.lift_wing import HANGING, STALLED, Phase, Service
 from transforms.models import ANY_WIKI, Configuration, Endpoint, LiftWingSettings, Model
 from transforms.source_events import PAGE_CHANGE
 
-PASSING = (STALLED, HANGING, "refused", "502", "503", "504", "429")  # after which a request is tried again until it is too old
+PASSING = (STALLED, HANGING, "refused", "502", "503", "504", "429", "401", "403")  # after which a request is tried again until it is too old
 LASTING = ("garbage", "nested", "500", "404")
 PARTITIONS = 4
 
@@ -99,8 +99,8 @@ def scenario_of(seed: int) -> Scenario:
     random = Random(seed)
     deployment, layout = random.choice(DEPLOYMENTS), _layout(random)
     services = [Service(name, random.choice((0.1, 0.3, 0.8)), deployment.concurrency + 1, rejected=random.choice((0.0, 0.0, 0.05))) for name in NAMES]
-    scenario = Scenario(seed, deployment, layout, services, checkpoint_s=random.choice((1.0, 3.0, 5.0)))
-    lasts = random.choice((15.0, 30.0, 60.0))
+    scenario = Scenario(seed, deployment, layout, services, checkpoint_s=random.choice((1.5, 3.0, 5.0)))
+    lasts = random.choice((10.0, 20.0, 40.0))
     for trouble in _TROUBLES[seed % len(_TROUBLES)]:
         trouble(scenario, random, lasts)
     scenario.messages = _messages(scenario, random, lasts)
@@ -126,10 +126,10 @@ def _stall(scenario: Scenario, random: Random, lasts: float) -> None:
     """One endpoint says nothing for less than a call may take, so that no call fails, while much comes for it."""
     scenario.deployment = replace(scenario.deployment, timeout_s=30.0, max_age_s=3600.0)
     service = random.choice(scenario.services[:2])
-    begins = EPOCH + random.uniform(10, 20)
+    begins = EPOCH + random.uniform(5, 12)
     service.seconds = 0.3
     service.phases = [Phase(STALLED, begins, begins + random.choice((8.0, 15.0, 25.0)))]
-    scenario.bursts = [(begins + 2.0, begins + 7.0, random.randint(200, 400), service.name[:6])]
+    scenario.bursts = [(begins + 2.0, begins + 7.0, random.randint(150, 250), service.name[:6])]
 
 
 def _kills(scenario: Scenario, random: Random, lasts: float) -> None:
@@ -182,12 +182,12 @@ _TROUBLES = (
 def _messages(scenario: Scenario, random: Random, lasts: float) -> list[list[tuple[float, Any]]]:
     """Events at a rate that the endpoints can take, with bursts, and a pause before the last ones."""
     partitions: list[list[tuple[float, Any]]] = [[] for _ in range(PARTITIONS)]
-    rate = min(random.choice((1.0, 3.0, 6.0)), 0.8 * scenario.deployment.concurrency, 0.3 * (scenario.deployment.calls_per_s or 1000.0))
+    rate = min(random.choice((1.0, 2.0, 4.0)), 0.8 * scenario.deployment.concurrency, 0.3 * (scenario.deployment.calls_per_s or 1000.0))
     now, number = EPOCH + random.uniform(0, 3), 0
     times = []
     while now < EPOCH + lasts:
         now += random.expovariate(rate)
-        times += [now] * (random.randint(20, 60) if random.random() < 0.01 else 1)
+        times += [now] * (random.randint(20, 40) if random.random() < 0.01 else 1)
     if random.random() < 0.3:
         times += [now + 130.0 + each for each in range(5)]  # after this long an idle instance is gone
     wikis = [(at, "") for at in times] + [(random.uniform(begin, end), wiki) for begin, end, many, wiki in scenario.bursts for _ in range(many)]

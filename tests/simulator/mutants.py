@@ -1,0 +1,177 @@
+"""Plants faults in copies of this code, one at a time, and tells which seed finds each.
+
+python -m tests.simulator.mutants [--seeds 200] [--processes 1] [--only WORD]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[2]
+COPIED = ("pipeline", "schemas", "transforms", "runners", "tests/simulator", "tests/__init__.py", "revision_scores.egg-info")
+
+
+class Mutant(NamedTuple):
+    """A fault: in this file the first text becomes the second."""
+
+    name: str
+    file: str
+    text: str
+    becomes: str
+
+
+MUTANTS = (
+    Mutant("requests are not written to state", "wait_in_state", "            pending.add(encoded)\n", ""),
+    Mutant(
+        "state is cleared before a request has ended",
+        "wait_in_state",
+        "            if state.open:\n                pending.add",
+        "            if False:\n                pending.add",
+    ),
+    Mutant(
+        "nobody looks for the answers of a key", "wait_in_state", "        if state.called:\n", "        if state.called and len(self._in_flight.keys) > 1:\n"
+    ),
+    Mutant(
+        "who found no room is not woken",
+        "wait_in_state",
+        "    look.set(Timestamp.of(tag.due), dynamic",
+        "    tag.rests[0].requests > 1 or look.set(Timestamp.of(tag.due), dynamic",
+    ),
+    Mutant("an ended request stays in state", "in_flight", "        del self.open[name]\n        self.dirty = True", "        del self.open[name]"),
+    Mutant(
+        "subtasks of a process share their answers",
+        "in_flight",
+        "        self.keys: dict[str, KeyState] = {}\n        self._answered: queue.SimpleQueue[tuple[str, Pending, Answer]] = queue.SimpleQueue()",
+        "        InFlight.of_all = getattr(InFlight, 'of_all', ({}, queue.SimpleQueue()))\n        self.keys, self._answered = InFlight.of_all",
+    ),
+    Mutant("a repeated event is asked again", "wait_in_state", '            seen.add(b"")\n', ""),
+    Mutant("an event that is alone in a bundle is dropped", "keys_in_state", "        if self._together:\n", "        if len(self._together) > 1:\n"),
+    Mutant("a bundle is emitted twice", "keys_in_state", "        together, self._together = self._together, []\n", "        together = [*self._together]\n"),
+    Mutant("the format loses the second event of a key", "at_rest", '"events": list(events.values())}', '"events": list(events.values())[:9]}'),
+    Mutant(
+        "counts of a process before are believed",
+        "at_rest",
+        "        return self if self.process == process else",
+        "        return Tag(process, self.rests) if self.process != process else self if True else",
+    ),
+    Mutant("a request is given up at its third failure", "answers", "    if isinstance(error, Rejected)", "    if tries >= 3 or isinstance(error, Rejected)"),
+    Mutant("a request is given up two seconds after it came", "answers", "if left_s > 0 else None", "if left_s > max_age_s - 2 else None"),
+    Mutant(
+        "calls that are sent away are forgotten",
+        "lift_wing",
+        "            self._finish(call, NotCalled(lane.last_error), 0.0)\n",
+        "            lane.last_error = lane.last_error\n",
+    ),
+    Mutant("an answer frees no place", "lift_wing", "        lane.in_flight -= 1\n", "        lane.in_flight -= answer.status == 200\n"),
+    Mutant(
+        "an answer starts no other call",
+        "lift_wing",
+        "                self._finish(call, result, answer.seconds)\n        self._list(lane)\n",
+        "                self._finish(call, result, answer.seconds)\n",
+    ),
+    Mutant("who came back is counted still", "lift_wing", "            lane.waitlist.remove(entered_at, counted)\n", ""),
+    Mutant("every place is for who is new", "lanes", "self.late and (self._late_is_next or not self.new)", "self.late and not self.new"),
+    Mutant(
+        "one of several that are asked again alone is lost",
+        "lanes",
+        "        self.late.extendleft(reversed(calls))",
+        "        self.late.extendleft(reversed(calls[1:]))",
+    ),
+    Mutant("the limit is one too high", "call_limit", "        return in_flight < int(self._limit)\n", "        return in_flight <= int(self._limit)\n"),
+    Mutant("a limit never grows again", "call_limit", "        elif self._limit < self.most:\n", "        elif self._limit > self.most:\n"),
+    Mutant("a breaker never opens", "call_limit", "        if self._in_a_row < _BREAKS_AFTER:\n", "        if self._in_a_row:\n"),
+    Mutant(
+        "a breaker never closes",
+        "call_limit",
+        "self._closed_until, self._probing, self._pauses, self.is_refusing = None, False, 0, False",
+        "self._probing, self._pauses, self.is_refusing = False, 0, False",
+    ),
+    Mutant(
+        "a probe that is lost is the last",
+        "call_limit",
+        "                self._pause(now, retry_after_s)\n            return False",
+        "                self._pauses += 1\n            return False",
+    ),
+    Mutant(
+        "sleeps grow with the square of who waits",
+        "waitlist",
+        "        return max(_SHORTEST_S, in_line / (_MARGIN * per_s))",
+        "        return max(_SHORTEST_S, in_line**2 / (_MARGIN * per_s))",
+    ),
+    Mutant(
+        "an id says when it was made",
+        "score_events",
+        '    return str(uuid.uuid5(_IDS, f"{stream} {wiki_of(raw)}',
+        '    return str(uuid.uuid5(_IDS, f"{utc_now()} {stream} {wiki_of(raw)}',
+    ),
+    Mutant(
+        "what Kafka refuses is taken for written",
+        "kafka_producers",
+        "        if error is not None:\n",
+        "        if error is not None and self._producers is None:\n",
+    ),
+    Mutant(
+        "what Kafka did not take is dropped",
+        "write_streams",
+        "        for key, events in self._keys.under_keys(self._left):\n",
+        "        for key, events in self._keys.under_keys([]):\n",
+    ),
+    Mutant(
+        "a delivery that fails leaves the state",
+        "retry_deliveries",
+        "        if outcome.delivered or outcome.instead:\n            self._process",
+        "        if True:\n            left = []\n            self._process",
+    ),
+    Mutant(
+        "nobody tries a delivery again",
+        "retry_deliveries",
+        "            self._sleep(key, waiting, retry)\n\n    @on_timer",
+        "            pass\n\n    @on_timer",
+    ),
+)
+
+
+def seed_that_finds(mutant: Mutant, seeds: int) -> str:
+    """Returns what the first seed that fails says; empty when none does."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name in COPIED:
+            if (source := ROOT / name).is_dir():
+                shutil.copytree(source, Path(folder, name), ignore=shutil.ignore_patterns("target", "__pycache__"))
+        file = Path(folder, "transforms", f"{mutant.file}.py")
+        code = file.read_text()
+        if code.count(mutant.text) != 1:
+            return f"does not apply: {mutant.file}.py has its text {code.count(mutant.text)} times"
+        file.write_text(code.replace(mutant.text, mutant.becomes))
+        command = [sys.executable, "-m", "tests.simulator", "--seeds", str(seeds), "--stop"]
+        done = subprocess.run(command, cwd=folder, env={**os.environ, "PYTHONPATH": folder}, capture_output=True, text=True)
+        return next((line for line in done.stdout.splitlines() if line.startswith("seed ")), "" if done.returncode == 0 else done.stderr[-300:])
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = argparse.ArgumentParser(prog="python -m tests.simulator.mutants", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--seeds", type=int, default=200)
+    options.add_argument("--processes", type=int, default=1)
+    options.add_argument("--only", default="")
+    parsed = options.parse_args(arguments)
+    mutants = [mutant for mutant in MUTANTS if parsed.only in mutant.name]
+    with ThreadPoolExecutor(parsed.processes) as pool:
+        found = 0
+        for mutant, said in zip(mutants, pool.map(partial(seed_that_finds, seeds=parsed.seeds), mutants), strict=True):
+            found += said.startswith("seed ")
+            print(f"{mutant.name}: {said or 'NOT FOUND'}", flush=True)
+    print(f"{found} of {len(mutants)} found within {parsed.seeds} seeds")
+    return found < len(mutants)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
