@@ -20,7 +20,7 @@ from pipeline.configuration import ConfigurationError, load
 from pipeline.kafka_settings import input_topics
 from runners.simulated_lift_wing import SimulatedLiftWing
 from runners.simulated_scores import truth_of
-from transforms.answers import Rejected
+from transforms.answers import Rejected, Unavailable
 from transforms.elements import Event, Score, ScoreRequest
 from transforms.kinds import KINDS
 from transforms.lanes import Answer
@@ -309,3 +309,10 @@ def test_models_of_a_wiki_are_those_of_all_wikis_too_whose_rules_let_it_in(capsy
     assert "no model serves 'enwiktionary': all are for the wikis that their rules (match) let in" in capsys.readouterr().err
     assert main(["models", "--models", str(MODELS), "nosuchwiki"]) == 2
     assert "no model serves 'nosuchwiki'; expected a database name such as enwiki" in capsys.readouterr().err
+
+
+def test_a_wiki_that_is_away_is_known_by_the_words_of_each_model_server(page_models: Configuration, lift_wing: SimulatedLiftWing) -> None:
+    lift_wing.control(mode="mediawiki")
+    for model in page_models.models:
+        (answer,) = ask_all(page_models, lift_wing, model, [("enwiki" if page_models.models[model].endpoint("enwiki") else "wikidatawiki", 7)]).values()
+        assert isinstance(answer.result, Unavailable), (model, answer.result)
