@@ -76,7 +76,7 @@ $(VENV)/.complete: setup.py
 	@$(call slowly,$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]')
 	@touch $@
 
-$(FLINK): runners/flink/pom.xml
+$(FLINK): runners/flink/pom.xml $(shell find runners/flink/src -name '*.java')
 	@$(call needs_maven)
 	@echo "Flink job server into $@"
 	@$(call slowly,MAVEN_OPTS=-Djansi.noreset=true mvn --quiet --batch-mode -Dstyle.color=never --file $< package)

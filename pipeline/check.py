@@ -14,7 +14,7 @@ import yaml
 from confluent_kafka import KafkaException
 
 import schemas
-from pipeline import beam_options, check_certificates, check_eventgate, check_flink, check_lift_wing, check_topics, state_folder
+from pipeline import beam_options, check_certificates, check_eventgate, check_flink, check_lift_wing, check_topics, state_folder, state_identity
 from pipeline.configuration import ConfigurationError, load
 from pipeline.eventgates import addresses, check_answers
 from pipeline.findings import WRONG, Finding, ok, tell, unseen, wrong
@@ -22,7 +22,7 @@ from pipeline.flink import find_jar
 from pipeline.kafka_settings import Kafka
 from pipeline.narrowing import narrowed
 from pipeline.servers import ServerError, find_java
-from pipeline.stream import check_use, topics_of, written_streams
+from pipeline.stream import check_use, identity_of, topics_of, written_streams
 from pipeline.wrong_use import WrongUse
 from transforms.models import Configuration
 
@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace, options: list[str]) -> int:
         partial(check_lift_wing.look, configuration),
         partial(event_schemas, configuration, arguments),
         partial(certificates, configuration, arguments),
-        partial(state, arguments),
+        partial(state, configuration, arguments),
         partial(metrics, arguments),
     ]
     if arguments.flink:
@@ -188,14 +188,34 @@ def _by_problem(problems: Mapping[str, str]) -> Iterator[str]:
         yield f"{problem}, for {', '.join(stream for stream, its in problems.items() if its == problem)}; install revision-scores again"
 
 
-def state(arguments: argparse.Namespace) -> Iterator[Finding]:
+def state(configuration: Configuration | None, arguments: argparse.Namespace) -> Iterator[Finding]:
+    """The folder, whether what is there belongs to this Kafka and group, and what a start would change."""
     folder = state_folder.folder_of(arguments)
     try:
         state_folder.check(folder)
         room = state_folder.check_room(folder)
-        yield wrong("state", f"--state: {room}, which is little; make room there") if room.is_nearly_full else ok("state", str(folder))
     except WrongUse as error:
         yield wrong("state", error)
+        return
+    if room.is_nearly_full:
+        yield wrong("state", f"--state: {room}, which is little; make room there")
+        return
+    if not state_identity.is_there(folder):
+        yield ok("state", str(folder))
+        return
+    try:
+        now = identity_of(arguments, Kafka(arguments.kafka, arguments.kafka_properties), topics_of(configuration, arguments)[0]) if configuration else None
+    except WrongUse:
+        now = None  # which is said of Kafka and its topics
+    if now is None:
+        yield unseen("state", f"{folder} can be written, and nothing tells whether what is there belongs to this stream")
+        return
+    try:
+        before = state_identity.check(folder, now, arguments.adopt_state)
+    except WrongUse as error:
+        yield wrong("state", error)
+        return
+    yield ok("state", "; ".join([str(folder), *state_identity.changes(before, now)]))
 
 
 def metrics(arguments: argparse.Namespace) -> Iterator[Finding]:

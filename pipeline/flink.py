@@ -1,5 +1,4 @@
-"""The servers of stream mode: Beam's job server with Flink embedded in it or a cluster behind it, the Python workers that Flink asks for, and
-the expansion service that knows KafkaIO."""
+"""The servers of stream mode: Beam's job server with Flink embedded in it or a cluster behind it, and the Python workers that Flink asks for."""
 
 from __future__ import annotations
 
@@ -68,19 +67,6 @@ class JobServer(OfTheJar):
         main = ["org.apache.beam.runners.flink.FlinkJobServerDriver", "--job-host=127.0.0.1", f"--job-port={port}", "--artifact-port=0", "--expansion-port=0"]
         where = [f"--flink-master={master}", f"--flink-conf-dir={files}", f"--artifacts-dir={folder / 'artifacts'}"]
         super().__init__("the Flink job server", 1024, main + where, port, folder / "flink.log")
-
-
-class ExpansionService(OfTheJar):
-    """Tells Beam what KafkaIO consists of. Its transforms run inside Flink (EMBEDDED; the default wants Docker), and nothing is staged for
-    them, as Flink has the same jar."""
-
-    def __init__(self, folder: Path) -> None:
-        port = free_port()
-        nothing = folder / "nothing-to-stage"
-        nothing.touch()
-        main = ["org.apache.beam.sdk.expansion.service.ExpansionService", str(port)]
-        settings = ["--defaultEnvironmentType=EMBEDDED", "--experiments=use_deprecated_read", f"--filesToStage={nothing}"]
-        super().__init__("the expansion service", 256, [*main, *settings], port, folder / "expansion-service.log")
 
 
 class WorkerPool(Server):

@@ -13,6 +13,7 @@ from pipeline.wrong_use import WrongUse
 
 _OVER = ("FINISHED", "CANCELED", "FAILED")
 _PAUSE_S = 0.2
+_OF_RESTORE = "StreamTaskStateInitializerImpl"  # in the stack trace of a task that does not get its state
 
 
 class Unreachable(Exception):
@@ -38,53 +39,96 @@ class FlinkRest:
 
     def jobs(self, name: str) -> list[FlinkJob]:
         """The jobs of that name that are not over. Raises Unreachable."""
-        overview = self._told("/jobs/overview", "jobs")
-        return [FlinkJob(self, job["jid"]) for job in overview if job["name"] == name and job["state"] not in _OVER]
+        jobs = []
+        for job in self.told("/jobs/overview", "jobs", list):
+            job_id, its_name, state = (self._field(job, field, str) for field in ("jid", "name", "state"))
+            if its_name == name and state not in _OVER:
+                jobs.append(FlinkJob(self, job_id))
+        return jobs
 
     def version(self) -> str:
         """Of Flink. Raises Unreachable."""
-        return str(self._told("/config", "flink-version"))
+        return str(self.told("/config", "flink-version", str))
 
     def task_managers(self) -> int:
         """How many the JobManager has let in. Raises Unreachable."""
-        return int(self._told("/overview", "taskmanagers"))
+        return int(self.told("/overview", "taskmanagers", int))
 
     def free_slots(self) -> int:
         """Raises Unreachable."""
-        return int(self._told("/overview", "slots-available"))
+        return int(self.told("/overview", "slots-available", int))
 
-    def _told(self, path: str, what: str) -> Any:
-        try:
-            return self.ask("GET", path).json()[what]
-        except (ValueError, TypeError, KeyError) as error:  # no JSON, or another server's
-            raise Unreachable(f"what answers at {self.address} is no JobManager") from error
+    def told(self, path: str, field: str, kind: type) -> Any:
+        """A field of that kind of the object at a path. Raises Unreachable, as whatever answers otherwise is no JobManager that could be asked."""
+        return self._field(self.asked("GET", path), field, kind)
+
+    def asked(self, method: str, path: str, body: object = None) -> Any:
+        """The JSON of an answer. Raises Unreachable when it is none, or tells of an error."""
+        answer = self.ask(method, path, body)
+        told = self.json_of(answer)
+        if not answer.ok:
+            raise Unreachable(f"the JobManager at {self.address} answers {answer.status_code}: {errors_in(told)}")
+        return told
 
     def ask(self, method: str, path: str, body: object = None) -> requests.Response:
+        """An answer of any kind, but that of a server that is starting or ending. Raises Unreachable."""
         try:
             answer = requests.request(method, f"http://{self.address}{path}", json=body, timeout=10)
-        except requests.RequestException as error:
+        except (requests.RequestException, ValueError) as error:
             raise Unreachable(f"no JobManager answers at {self.address}") from error
-        if answer.status_code >= requests.codes.server_error:  # it is starting or ending
+        if answer.status_code >= requests.codes.server_error:
             raise Unreachable(f"the JobManager at {self.address} answers {answer.status_code}")
         return answer
+
+    def json_of(self, answer: requests.Response) -> Any:
+        """Raises Unreachable."""
+        try:
+            return answer.json()
+        except (ValueError, RecursionError) as error:
+            raise self.stranger() from error
+
+    def _field(self, told: Any, field: str, kind: type) -> Any:
+        value = told.get(field) if isinstance(told, dict) else None
+        if not isinstance(value, kind):
+            raise self.stranger()
+        return value
+
+    def stranger(self) -> Unreachable:
+        return Unreachable(f"what answers at {self.address} is no JobManager")
 
 
 class FlinkJob:
     def __init__(self, rest: FlinkRest, job_id: str) -> None:
         self.rest, self.job_id = rest, job_id
+        self._path = f"/jobs/{job_id}"
 
     def state(self) -> str | None:
         """RUNNING, RESTARTING, FAILED ...; None when this Flink has no such job. Raises Unreachable."""
-        answer = self.rest.ask("GET", f"/jobs/{self.job_id}")
-        if answer.status_code == requests.codes.not_found:
+        answer = self.rest.ask("GET", self._path)
+        told = self.rest.json_of(answer)
+        if answer.status_code == requests.codes.not_found and _inner(told, "errors"):
             return None
-        state: str = answer.json()["state"]
+        state = _inner(told, "state")
+        if not isinstance(state, str):
+            raise self.rest.stranger()
         return state
 
     def why(self) -> str:
         """The innermost cause of its last failure, in one line. Raises Unreachable."""
-        history = self.rest.ask("GET", f"/jobs/{self.job_id}/exceptions").json().get("exceptionHistory", {}).get("entries", [])
-        return last_words(history[0]["stacktrace"]) if history else "Flink does not say why"
+        history = _inner(self.rest.asked("GET", f"{self._path}/exceptions"), "exceptionHistory", "entries")
+        trace = _inner(history[0], "stacktrace") if isinstance(history, list) and history else None
+        return last_words(trace) if isinstance(trace, str) else "Flink does not say why"
+
+    def failed_restores(self) -> list[str]:
+        """Why each of its last starts ended at its state, the newest first. Raises Unreachable."""
+        history = _inner(self.rest.asked("GET", f"{self._path}/exceptions"), "exceptionHistory", "entries")
+        traces = [str(_inner(entry, "stacktrace")) for entry in history] if isinstance(history, list) else []
+        return [last_words(trace) for trace in traces if _OF_RESTORE in trace]
+
+    def completed_checkpoints(self) -> int:
+        """Since the job was submitted. Raises Unreachable."""
+        count = _inner(self.rest.asked("GET", f"{self._path}/checkpoints"), "counts", "completed")
+        return count if isinstance(count, int) else 0
 
     def end(self, savepoints: Path, patience_s: float) -> str:
         """Stops the job with a savepoint below the folder, or cancels it when that is not to be had; says which, to follow "stopped"."""
@@ -113,22 +157,26 @@ class FlinkJob:
         self._wait_until_over(deadline)
 
     def _try_to_stop(self, folder: Path, deadline: float) -> None:
-        """Not by Flink's `/stop`: it ends the source first, Beam takes that for the end of time, and timers that fire then are lost."""
-        begun = self.rest.ask("POST", f"/jobs/{self.job_id}/savepoints", {"cancel-job": True, "target-directory": folder.as_uri()})
-        if begun.status_code != requests.codes.accepted:
-            raise SavepointError(last_words("\n".join(begun.json().get("errors", [begun.text]))))
+        """Not by Flink's `/stop`: timers go on after its savepoint too, and it takes up to five seconds more."""
+        begun = self.rest.ask("POST", f"{self._path}/savepoints", {"cancel-job": True, "target-directory": folder.as_uri()})
+        told = self.rest.json_of(begun)
+        request = _inner(told, "request-id")
+        if begun.status_code != requests.codes.accepted or not isinstance(request, str):
+            raise SavepointError(errors_in(told))
         while True:
-            answer = self.rest.ask("GET", f"/jobs/{self.job_id}/savepoints/{begun.json()['request-id']}").json()
-            if answer["status"]["id"] == "COMPLETED":
-                if "failure-cause" in answer["operation"]:
-                    raise SavepointError(last_words(answer["operation"]["failure-cause"]["stack-trace"]))
+            answer = self.rest.json_of(self.rest.ask("GET", f"{self._path}/savepoints/{request}"))
+            if _inner(answer, "status", "id") == "COMPLETED":
+                if failure := _inner(answer, "operation", "failure-cause"):
+                    raise SavepointError(last_words(str(_inner(failure, "stack-trace") or failure)))
                 return
+            if _inner(answer, "errors"):  # of a JobManager that has started again
+                raise SavepointError(errors_in(answer))
             if time.monotonic() > deadline:
                 raise SavepointError("Flink took too long for it")
             time.sleep(_PAUSE_S)
 
     def _cancel(self, patience_s: float) -> None:
-        self.rest.ask("PATCH", f"/jobs/{self.job_id}")
+        self.rest.ask("PATCH", self._path)
         self._wait_until_over(time.monotonic() + patience_s)
 
     def _wait_until_over(self, deadline: float) -> None:
@@ -138,3 +186,16 @@ class FlinkJob:
     def _is_over(self) -> bool:
         state = self.state()
         return state is None or state in _OVER
+
+
+def _inner(told: Any, *fields: str) -> Any:
+    """A field of a field of what was told; None where it is not to be found."""
+    for field in fields:
+        told = told.get(field) if isinstance(told, dict) else None
+    return told
+
+
+def errors_in(told: Any) -> str:
+    """What an answer says of an error, in one line."""
+    errors = _inner(told, "errors")
+    return last_words("\n".join(map(str, errors)) if isinstance(errors, list) and errors else str(told)[:300])

@@ -17,6 +17,7 @@ def of_job(snapshots: Snapshots) -> dict[str, str]:
     return {
         "state.backend.type": "rocksdb",  # a model that is away for long may leave more waiting than memory holds
         "state.backend.incremental": "true",
+        "state.checkpoints.num-retained": "3",  # where the last one cannot be read, the one before serves
         "state.checkpoints.dir": snapshots.checkpoints.as_uri(),
         "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
         "execution.buffer-timeout.interval": "5 ms",  # between the two stages; of the default 100 ms an event waits half
@@ -60,7 +61,6 @@ def beam_options(job_server: str, workers: str, name: str) -> list[str]:
         *beam_options_of_batch(job_server, workers),
         f"--job_name={name}",
         "--streaming",
-        "--experiments=use_deprecated_read",  # KafkaIO as a splittable DoFn restarts for ever on portable Flink
         f"--checkpointing_interval={_CHECKPOINT_MS}",
         f"--checkpoint_timeout_millis={_CHECKPOINT_TIMEOUT_MS}",
         "--fail_on_checkpointing_errors",  # which Beam reads as "do not": a broker that is away makes checkpoints late, not wrong

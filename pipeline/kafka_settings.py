@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,14 +14,14 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
 from pipeline.wrong_use import WrongUse
-from transforms.kafka_properties import PropertiesError, by_reference, client_settings
+from transforms.kafka_places import KafkaLooks
+from transforms.kafka_properties import PropertiesError, client_settings
 from transforms.models import Configuration
 from transforms.source_events import REVISION_CREATE, STREAMS
 
 _PATIENCE_S, _TRY_S = 5.0, 0.5
 _NO_PATIENCE = (KafkaError._AUTHENTICATION, KafkaError._SSL)  # waiting mends neither
 _UNTRUSTED = "certificate verify failed"  # in OpenSSL's words, which librdkafka gives with more around it or less
-_UNREADABLE_PATH = set("${}:")  # marks of the references by which Kafka's Java clients find what is in the file
 
 
 class Absent(NamedTuple):
@@ -38,11 +39,9 @@ class Kafka:
     properties: Path | None = None
 
     def __post_init__(self) -> None:
-        """Raises WrongUse unless the file can be used by both kinds of client."""
+        """Raises WrongUse unless the file can be used."""
         if self.properties is None:
             return
-        if _UNREADABLE_PATH & set(str(self.properties.resolve())):
-            raise WrongUse(f"--kafka-properties: expected a path without $, {{, }} and :, got {self.properties.resolve()}")
         try:
             _ = self.client
         except OSError as error:
@@ -55,15 +54,26 @@ class Kafka:
         """Settings of a client of this process, secrets among them."""
         return client_settings(self.address, self.properties)
 
-    def consumer(self, group: str, start: str) -> Mapping[str, str]:
-        """Settings of Beam's Java consumer, without a secret: they become part of the graph."""
-        return {
-            "bootstrap.servers": self.address,
-            "group.id": group,
-            "auto.offset.reset": start,
-            "enable.auto.commit": "false",  # Kafka's default is to commit what is merely read; KafkaIO commits what a checkpoint holds
-            **(by_reference(self.properties) if self.properties else {}),
-        }
+    def topic_ids(self, topics: Sequence[str]) -> tuple[str, dict[str, str]]:
+        """The id of the cluster, and those of the topics that are there. Raises WrongUse."""
+        with self._looking("say which topics it has"):
+            looks = KafkaLooks(self.client, "revision-scores")
+            return looks.cluster_id(), {partition.topic: place.topic_id for partition, place in looks.oldest(topics).items()}
+
+    def begin(self, group: str, topics: Sequence[str], start: str | int) -> None:
+        """Gives a group without a place one, so that it begins at what is there now, not at what is there when its job runs. Raises WrongUse."""
+        with self._looking(f"take places for --group {group}"):
+            looks = KafkaLooks(self.client, group)
+            looks.commit(looks.first(looks.oldest(topics), start))
+
+    @contextmanager
+    def _looking(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except KafkaException as error:
+            raise WrongUse(
+                f"--kafka: the broker at {self.address} does not {what}: {error.args[0].str()}; look at its log and at what we may do there"
+            ) from error
 
     def check_topics(self, read: Sequence[str], written: Sequence[str]) -> None:
         """Raises WrongUse when no broker lets us in, or topics are missing that it will not create by itself."""

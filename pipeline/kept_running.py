@@ -6,21 +6,22 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from pathlib import Path
 
 from pipeline.flink_jobs import Unreachable
-from pipeline.on_flink import Lost, Run
+from pipeline.on_flink import BadSnapshot, Lost, Run
 from pipeline.operator_log import say, warn
 from pipeline.servers import ServerError
+from pipeline.snapshots import Snapshots
 from pipeline.wrong_use import WrongUse
 
 _SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 60.0
 _RAN_WELL_S = 300  # a run of that length is no part of a series of failures
 _GIVE_UP_S = 60  # on a process of ours that lives and does not answer
+_RESTORES = 3  # that end at the state, until it is given up
 _STOPPING_S = 30  # what waits for a savepoint too long is killed by whoever told us to stop
 
 
-def keep_running(start: Callable[[], AbstractContextManager[Run]], stop: threading.Event, savepoints: Path, ready: str) -> int:
+def keep_running(start: Callable[[], AbstractContextManager[Run]], stop: threading.Event, snapshots: Snapshots, ready: str) -> int:
     """Starts the job again and again until it is told to stop, and then ends it with a savepoint. Says `ready` when the job runs for the first time.
 
     Gives 0; 1 when Flink does not take the job the first time, or somebody else ends it. Raises WrongUse when a server does not start the first time.
@@ -33,11 +34,21 @@ def keep_running(start: Callable[[], AbstractContextManager[Run]], stop: threadi
                 if not ran:
                     say(ready)
                 ran = True
-                return _watched(run, stop, savepoints)
-        except (ServerError, FileNotFoundError, Unreachable) as error:
+                return _watched(run, stop, snapshots)
+        except (ServerError, OSError, Unreachable) as error:
             if not ran:
                 raise WrongUse(str(error)) from error
             trouble: Exception = error
+        except BadSnapshot as error:
+            snapshots.fail(error.snapshot, error.why)
+            if snapshots.newest():
+                warn(f"{error}; going on from the one before it")
+                continue
+            warn(f"{error}; none is left to go on from, and all are where they were")
+            if not ran:
+                return 1
+            snapshots.forget_failures()
+            trouble = error
         except Lost as error:
             if not ran:
                 warn(str(error))
@@ -51,25 +62,27 @@ def keep_running(start: Callable[[], AbstractContextManager[Run]], stop: threadi
         pause = min(_LONGEST_PAUSE_S, pause * 2)
 
 
-def _watched(run: Run, stop: threading.Event, savepoints: Path) -> int:
+def _watched(run: Run, stop: threading.Event, snapshots: Snapshots) -> int:
     """Watches until it is told to stop. Raises Lost."""
-    watch = _Watch(run)
+    watch = Watch(run, snapshots)
     while not stop.wait(1):
         for server in run.needs:
             if not server.is_running:
                 raise Lost(f"{server.name} died")
         if watch.sees_the_end():
             return 1
+        watch.settle()
     say("stopping with a savepoint")
-    say(f"stopped {run.job.end(savepoints, _STOPPING_S)}")
+    say(f"stopped {run.job.end(snapshots.savepoints, _STOPPING_S)}")
     return 0
 
 
-class _Watch:
+class Watch:
     """Looks after a job, and says each trouble once."""
 
-    def __init__(self, run: Run) -> None:
-        self._run = run
+    def __init__(self, run: Run, snapshots: Snapshots) -> None:
+        self._run, self._snapshots = run, snapshots
+        self._settled = False
         self._answered = time.monotonic()
         self._said = ""
 
@@ -94,6 +107,20 @@ class _Watch:
             return True
         self._say_once(f"Flink starts the job again: {why}" if why else "")
         return False
+
+    def settle(self) -> None:
+        """Removes the snapshots of earlier runs once this one has a checkpoint of its own. Raises BadSnapshot when it never gets its state."""
+        if self._settled:
+            return
+        try:
+            if self._run.job.completed_checkpoints():
+                self._settled = True
+                for problem in self._snapshots.keep_only(self._run.job.job_id):
+                    warn(f"{problem.filename} cannot be removed: {problem.strerror}; it is not needed any more")
+            elif self._run.snapshot and len(failures := self._run.job.failed_restores()) >= _RESTORES:
+                raise BadSnapshot(self._run.snapshot, failures[0])
+        except Unreachable:
+            return
 
     def _say_once(self, trouble: str) -> None:
         if trouble and trouble != self._said:

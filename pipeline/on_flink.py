@@ -15,7 +15,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineResult, PipelineState
 
 from pipeline import beam_options, flink_settings
-from pipeline.flink import ExpansionService, JobServer, WorkerPool
+from pipeline.flink import JobServer, WorkerPool
 from pipeline.flink_jobs import FlinkJob, FlinkRest, Unreachable
 from pipeline.health import flink_address
 from pipeline.servers import Server, free_port, started
@@ -24,18 +24,27 @@ from pipeline.snapshots import Snapshots
 
 _PAUSE_S, _PATIENCE_S = 0.2, 120
 
-Build = Callable[[PipelineOptions, str], beam.Pipeline]  # also given the address of the expansion service
+Build = Callable[[PipelineOptions], beam.Pipeline]
 
 
 class Lost(Exception):
     """The job, or a process that it needs, is gone; another start may help. Says in one line what happened."""
 
 
+class BadSnapshot(Lost):
+    """The job cannot go on from a snapshot; another one may do."""
+
+    def __init__(self, snapshot: Path, why: str) -> None:
+        super().__init__(f"{snapshot} cannot be restored: {why}")
+        self.snapshot, self.why = snapshot, why
+
+
 class Run(NamedTuple):
-    """A job that Flink has taken, and the servers of ours that it cannot do without."""
+    """A job that Flink has taken, the servers of ours that it cannot do without, and the snapshot that it goes on from."""
 
     job: FlinkJob
     needs: Sequence[Server]
+    snapshot: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -45,23 +54,24 @@ class EmbeddedFlink:
     state: Path
     port: int
     metrics_port: int | None
+    snapshots: Snapshots
+    drops_state: bool = False  # of stages that are not there any more
 
     @contextmanager
     def running(self, name: str, build: Build, options: Sequence[str]) -> Iterator[Run]:
         """The job, gone on from the newest snapshot. Raises Lost, and what starting servers raises."""
-        snapshots = Snapshots(self.state)
-        snapshots.forget_older()
+        snapshots = self.snapshots
         rest = FlinkRest(f"127.0.0.1:{free_port(self.port)}")
         settings = {**flink_settings.of_job(snapshots), **flink_settings.of_job_manager(rest.address), **flink_settings.of_metrics(self.metrics_port)}
         if newest := snapshots.newest():
             settings["execution.savepoint.path"] = newest.as_uri()  # an embedded Flink passes over Beam's --savepoint_path
-        server, expansion, workers = JobServer(self.state, settings), ExpansionService(self.state), WorkerPool(self.state)
-        with started(server, expansion, workers):
+            settings["execution.savepoint.ignore-unclaimed-state"] = str(self.drops_state).lower()
+        server, workers = JobServer(self.state, settings), WorkerPool(self.state)
+        with started(server, workers):
             of_flink = flink_settings.beam_options(server.address, workers.address, name)
-            job = _submit(name, build, [*of_flink, *options], server, expansion, rest)
-            expansion.stop()
+            job = _submit(name, build, [*of_flink, *options], server, rest, newest)
             flink_address.note(self.state, rest.address)
-            yield Run(job, [server, workers])
+            yield Run(job, [server, workers], newest)
 
 
 @dataclass(frozen=True)
@@ -74,41 +84,43 @@ class FlinkCluster:
     state: Path
     address: str
     workers: str
+    snapshots: Snapshots
+    drops_state: bool = False  # of stages that are not there any more
 
     @contextmanager
     def running(self, name: str, build: Build, options: Sequence[str]) -> Iterator[Run]:
         """The job, gone on from the newest snapshot; one of that name that is there already is stopped first. Raises Lost, Unreachable, and
         what starting servers raises."""
-        snapshots, rest = Snapshots(self.state), FlinkRest(self.address)
+        snapshots, rest = self.snapshots, FlinkRest(self.address)
         for left in rest.jobs(name):
             left.end(snapshots.savepoints, _PATIENCE_S)
-        snapshots.forget_older()
-        server, expansion = JobServer(self.state, flink_settings.of_job(snapshots), self.address), ExpansionService(self.state)
-        with started(server, expansion):
+        server = JobServer(self.state, flink_settings.of_job(snapshots), self.address)
+        with started(server):
             of_flink = flink_settings.beam_options(server.address, self.workers, name)
             if newest := snapshots.newest():
                 of_flink.append(f"--savepoint_path={newest.as_uri()}")
-            job = _submit(name, build, [*of_flink, *options], server, expansion, rest)
+                of_flink += ["--allow_non_restored_state"] if self.drops_state else []
+            job = _submit(name, build, [*of_flink, *options], server, rest, newest)
         flink_address.note(self.state, self.address)
-        yield Run(job, [])
+        yield Run(job, [], newest)
 
 
 def write_job(file: Path, state: Path, workers: str, name: str, build: Build, options: Sequence[str]) -> None:
     """Writes the job as a jar for a cluster that runs nothing else, with org.apache.beam.runners.flink.FlinkPipelineRunner as its main class. Raises Lost,
     and what starting servers raises."""
-    server, expansion = JobServer(state, {}, master="[auto]"), ExpansionService(state)
-    with started(server, expansion):
+    server = JobServer(state, {}, master="[auto]")
+    with started(server):
         of_flink = [*flink_settings.beam_options(server.address, workers, name), f"--output_executable_path={file}"]
         beam_options.check([*of_flink, *options], also_known=beam_options.of_job_server(server.address))
-        result = build(PipelineOptions([*of_flink, *options]), expansion.address).run()
+        result = build(PipelineOptions([*of_flink, *options])).run()
         if result.wait_until_finish() != PipelineState.DONE:
             raise Lost(f"the Flink job server did not write the jar; why is at the end of {server.log}")
 
 
-def _submit(name: str, build: Build, options: Sequence[str], server: JobServer, expansion: ExpansionService, rest: FlinkRest) -> FlinkJob:
+def _submit(name: str, build: Build, options: Sequence[str], server: JobServer, rest: FlinkRest, snapshot: Path | None) -> FlinkJob:
     try:
         beam_options.check(options, also_known=beam_options.of_job_server(server.address))
-        result = build(PipelineOptions(list(options)), expansion.address).run()
+        result = build(PipelineOptions(list(options))).run()
     except (grpc.RpcError, RuntimeError) as error:
         raise Lost(f"the Flink job server did not take the job: {_in_short(error)}; why is at the end of {server.log}") from error
     deadline = time.monotonic() + _PATIENCE_S
@@ -117,7 +129,8 @@ def _submit(name: str, build: Build, options: Sequence[str], server: JobServer, 
         if not server.is_running:
             raise Lost(f"{server.name} died")
         if PipelineState.is_terminal(result.state):
-            raise Lost(f"Flink did not take the job: {_last_words(result)}")
+            why = _last_words(result)
+            raise BadSnapshot(snapshot, why) if snapshot else Lost(f"Flink did not take the job: {why}")
         if jobs := _jobs(rest, name):
             return jobs[0]
         time.sleep(_PAUSE_S)

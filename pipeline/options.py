@@ -112,9 +112,16 @@ def _of_streaming() -> Parser:
         help="where scores go: kafka, eventgate=URL, or eventgate.DATACENTER=URL for each with commas between (default: kafka)",
     )
     options.add_argument("--group", default="revision-scores", help="Kafka consumer group, and the name of the state (default: revision-scores)")
-    options.add_argument("--from", dest="start", choices=["earliest", "latest"], default="latest", help="where a new group begins (default: latest)")
+    options.add_argument(
+        "--from",
+        dest="start",
+        default="latest",
+        metavar="WHERE",
+        help="where a group without a place begins: earliest, latest, or a time such as 2024-02-15T13:00, in UTC (default: latest)",
+    )
     options.add_argument("--each-event-once", action="store_true", help="drop an event whose meta.id came within the last hour")
     options.add_argument("--state", type=Path, default=Path("revision-scores-state"), metavar="DIR", help="checkpoints and logs; a new run goes on from here")
+    options.add_argument("--adopt-state", action="store_true", help="go on with a --state that is of another Kafka or another --group")
     options.add_argument("--flink", metavar="HOST:PORT", help="JobManager of a cluster that has --state too (default: a Flink inside this command)")
     options.add_argument(
         "--workers",

@@ -3,27 +3,75 @@
 from __future__ import annotations
 
 import shutil
+import struct
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
+
+_HEADER = struct.Struct(">iiq")  # of Flink's _metadata: what it is, its format, and the number of the checkpoint
+_MAGIC = 0x4960672D
+
+
+class Snapshot(NamedTuple):
+    number: int  # Flink's; a job that goes on from a snapshot counts on from its number, whatever the clocks say
+    folder: Path
 
 
 class Snapshots:
-    """`checkpoints` has a folder for each run with its last checkpoint, `savepoints` one for each savepoint."""
+    """`checkpoints` has a folder for each run with its last checkpoints, `savepoints` one for each savepoint."""
 
     def __init__(self, folder: Path) -> None:
         self.checkpoints, self.savepoints = folder / "checkpoints", folder / "savepoints"
+        self._failed: dict[Path, str] = {}
 
     def newest(self) -> Path | None:
-        """The newest complete savepoint or checkpoint; None when there is none."""
-        complete = sorted((*self.checkpoints.glob("*/chk-*/_metadata"), *self.savepoints.glob("*/_metadata")), key=lambda file: file.stat().st_mtime_ns)
-        return complete[-1].parent if complete else None
+        """The newest one that has not failed yet; None when there is none."""
+        left = [snapshot for snapshot in self._complete() if snapshot.folder not in self._failed]
+        return max(left).folder if left else None
 
-    def forget_older(self) -> None:
-        """Removes all but the newest and, where that is a checkpoint, what else its run has: its checkpoints share files."""
-        newest = self.newest()
-        if newest is None:
-            return
-        kept = newest if newest.parent == self.savepoints else newest.parent
+    def are_there(self) -> bool:
+        """Whether there are any, restorable or not."""
+        return any(True for _ in self._metadata())
+
+    def fail(self, folder: Path, why: str) -> None:
+        """Passes over a snapshot that cannot be restored from now on, and leaves it where it is."""
+        self._failed[folder] = why
+
+    def failed(self) -> dict[Path, str]:
+        """The snapshots that could not be restored, and why, those included whose file says nothing."""
+        return self._failed | {file.parent: "it is no snapshot of Flink's" for file in self._metadata() if _number(file) is None}
+
+    def forget_failures(self) -> None:
+        self._failed.clear()
+
+    def keep_only(self, run: str) -> list[OSError]:
+        """Removes the snapshots of all runs but one, which has a checkpoint of its own now; gives what could not be removed."""
+        problems: list[OSError] = []
         for folder in (self.checkpoints, self.savepoints):
             for other in folder.iterdir() if folder.is_dir() else ():
-                if other != kept:
-                    shutil.rmtree(other)
+                if other.name != run:
+                    try:
+                        shutil.rmtree(other)
+                    except OSError as error:
+                        problems.append(error)
+        return problems
+
+    def _complete(self) -> Iterator[Snapshot]:
+        for file in self._metadata():
+            number = _number(file)
+            if number is not None:
+                yield Snapshot(number, file.parent)
+
+    def _metadata(self) -> Iterator[Path]:
+        yield from self.checkpoints.glob("*/chk-*/_metadata")
+        yield from self.savepoints.glob("*/_metadata")
+
+
+def _number(file: Path) -> int | None:
+    """None where the file is no snapshot of Flink's."""
+    try:
+        with file.open("rb") as opened:
+            magic, _, number = _HEADER.unpack(opened.read(_HEADER.size))
+    except (OSError, struct.error):
+        return None
+    return int(number) if magic == _MAGIC else None

@@ -12,7 +12,7 @@ from pathlib import Path
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipeline import check_eventgate, check_topics, operator_log, state_folder
+from pipeline import check_eventgate, check_topics, operator_log, state_folder, state_identity
 from pipeline.component_ids import LabelIds
 from pipeline.eventgates import eventgates
 from pipeline.findings import Finding
@@ -27,11 +27,14 @@ from pipeline.operator_log import formatter, say
 from pipeline.servers import ServerError, free_port
 from pipeline.signals import stop_on_signals
 from pipeline.snapshots import Snapshots
+from pipeline.state_identity import Identity
+from pipeline.times import time_of
 from pipeline.wrong_use import WrongUse
 from schemas import ERROR
 from transforms.combine_in_state import CombineInState
 from transforms.combined_scores import SCHEMAS, STREAM
 from transforms.eventgate_sink import EventGate
+from transforms.kafka_places import EARLIEST, LATEST
 from transforms.kafka_sink import KafkaStreams
 from transforms.kafka_source import KafkaTopics
 from transforms.models import Configuration
@@ -60,19 +63,40 @@ def run(configuration: Configuration, arguments: argparse.Namespace, options: li
     state_folder.make(state)
     sink = _sink(configuration, kafka, gates)
     build = partial(_build, configuration, arguments, kafka, topics, sink)
-    if arguments.job_jar:
-        return _write_job(arguments, state, build, options)
-    stop = stop_on_signals()
-    port = free_port()
-    flink = FlinkCluster(state, arguments.flink, arguments.workers) if arguments.flink else EmbeddedFlink(state, port, arguments.metrics_port)
-    where = f"Flink at {arguments.flink or f'127.0.0.1:{port}'}, state and logs in {state}"
-    ready = f"reading {', '.join(topics)} of {arguments.kafka}, asking {configuration.lift_wing.url}; {where}"
     with state_folder.alone(state):
         _log_to(state / "driver.log", arguments)
+        drops_state = _take(state, identity_of(arguments, kafka, topics), kafka, arguments)
+        if arguments.job_jar:
+            return _write_job(arguments, state, build, options)
+        stop, port, snapshots = stop_on_signals(), free_port(), Snapshots(state)
+        flink = (
+            FlinkCluster(state, arguments.flink, arguments.workers, snapshots, drops_state)
+            if arguments.flink
+            else EmbeddedFlink(state, port, arguments.metrics_port, snapshots, drops_state)
+        )
+        where = f"Flink at {arguments.flink or f'127.0.0.1:{port}'}, state and logs in {state}"
+        ready = f"reading {', '.join(topics)} of {arguments.kafka}, asking {configuration.lift_wing.url}; {where}"
         say(f"{'handing the job to' if arguments.flink else 'starting'} {where}")
         ask_sink = partial(asked_of_sink, kafka, written, gates, written_streams(configuration, arguments))
         Observer(state, arguments.group, configuration.models, KafkaLook(kafka, arguments.group, topics, written), ask_sink).start(stop)
-        return keep_running(partial(flink.running, arguments.group, build, options), stop, Snapshots(state).savepoints, ready)
+        return keep_running(partial(flink.running, arguments.group, build, options), stop, snapshots, ready)
+
+
+def identity_of(arguments: argparse.Namespace, kafka: Kafka, topics: Sequence[str]) -> Identity:
+    """What the state of such a run belongs to. Raises WrongUse."""
+    cluster_id, topic_ids = kafka.topic_ids(topics)
+    return Identity(cluster_id, arguments.group, topic_ids, arguments.combined is not None)
+
+
+def _take(state: Path, now: Identity, kafka: Kafka, arguments: argparse.Namespace) -> bool:
+    """Takes the state for this run, and says what changes; gives whether a part of it is dropped. Raises WrongUse for another's."""
+    before = state_identity.check(state, now, arguments.adopt_state)
+    for line in state_identity.changes(before, now):
+        say(line)
+    if before is None or before.kafka != now.kafka:
+        kafka.begin(arguments.group, list(now.topics), start_of(arguments.start))
+    state_identity.write(state, now)
+    return before is not None and before.combined and not now.combined
 
 
 def check_use(arguments: argparse.Namespace, options: Sequence[str]) -> None:
@@ -81,6 +105,13 @@ def check_use(arguments: argparse.Namespace, options: Sequence[str]) -> None:
         raise WrongUse("--runner: a stream runs on Flink; name a cluster with --flink HOST:PORT, or leave both out")
     if arguments.combined is not None and not arguments.combined > 0:
         raise WrongUse(f"--combined: expected a number of seconds above 0, got {arguments.combined:g}")
+    start_of(arguments.start)
+
+
+def start_of(given: str) -> str | int:
+    """Where a group without a place begins: earliest, latest, or milliseconds since the epoch. Raises WrongUse."""
+    time = None if given in (EARLIEST, LATEST) else time_of("--from", given)
+    return round(time.timestamp() * 1000) if time else given
 
 
 def topics_of(configuration: Configuration, arguments: argparse.Namespace) -> tuple[list[str], list[str]]:
@@ -116,9 +147,7 @@ def asked_of_sink(kafka: Kafka, topics: Sequence[str], gates: Mapping[str, str] 
 
 def _write_job(arguments: argparse.Namespace, state: Path, build: Build, options: Sequence[str]) -> int:
     try:
-        with state_folder.alone(state):
-            _log_to(state / "driver.log", arguments)
-            write_job(arguments.job_jar.resolve(), state, arguments.workers, arguments.group, build, options)
+        write_job(arguments.job_jar.resolve(), state, arguments.workers, arguments.group, build, options)
     except (ServerError, FileNotFoundError, Lost) as error:
         raise WrongUse(str(error)) from error
     print(f"wrote {arguments.job_jar}")
@@ -132,11 +161,10 @@ def _build(
     topics: Sequence[str],
     sink: EventGate | KafkaStreams,
     options: PipelineOptions,
-    expansion: str,
 ) -> beam.Pipeline:
     pipeline = beam.Pipeline(options=options)
     pipeline.component_id_map = LabelIds()
-    source = KafkaTopics(topics, kafka.consumer(arguments.group, arguments.start), expansion)
+    source = KafkaTopics(topics, kafka.address, arguments.group, start_of(arguments.start), kafka.properties, arguments.adopt_state)
     combine = CombineInState(configuration.models, SCHEMAS[arguments.combined_schema], arguments.combined) if arguments.combined else None
     score_revisions(
         pipeline,

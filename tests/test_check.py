@@ -17,13 +17,16 @@ from typing import Any
 import orjson
 import pytest
 from conftest import ROOT
+from test_snapshots import snapshot
 
+from pipeline import state_identity
 from pipeline.check_flink import parallelism
 from pipeline.check_lift_wing import fault_of
 from pipeline.command_line import main
 from pipeline.flink import JAR
 from pipeline.servers import free_port
 from pipeline.state_folder import alone
+from pipeline.state_identity import Identity
 from runners.secure_kafka import SecureKafka
 from runners.simulated_lift_wing import SimulatedLiftWing
 from tests.eventgate import EventGateServer
@@ -272,6 +275,17 @@ def no_service(lift_wing: SimulatedLiftWing) -> dict[str, Row]:
 def test_a_state_that_cannot_be_written(capsys: pytest.CaptureFixture[str], well: Case, tmp_path: Path) -> None:
     below = tmp_path / "models.yaml" / "state"
     check(capsys, well.asked(state=below).expected(**not_writable(below)), 1, "1 of 8 things is wrong")
+
+
+def test_a_state_of_another_kafka_and_one_of_an_earlier_version(capsys: pytest.CaptureFixture[str], well: Case) -> None:
+    folder = well.options["state"] / "revision-scores"
+    snapshot(folder / "checkpoints" / "run" / "chk-1", 1)
+    anew = "name another --state: a new one begins where --group stopped in Kafka, and what waits in this one is left there"
+    left = f"--state: what is in {folder} was left by a version without state.json, with which this one cannot go on; {anew}"
+    check(capsys, well.expected(state=("wrong", left)), 1, "1 of 8 things is wrong")
+    state_identity.write(folder, Identity("another", "revision-scores", {}, combined=False))
+    assert main(well.words) == 1
+    assert f"wrong  state      --state: {folder} is of Kafka another and --group revision-scores, not of Kafka " in capsys.readouterr().out
 
 
 def not_writable(state: Path) -> dict[str, Row]:

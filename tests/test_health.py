@@ -91,6 +91,7 @@ ALL_BROKEN = {
         (Facts(NOW, replace(WELL, last_checkpoint=NOW - 185)), ["no checkpoint was completed for 3 min 5 s"]),
         (Facts(NOW, replace(WELL, started_at=NOW - 60, last_checkpoint=None)), []),
         (Facts(NOW, replace(WELL, state="INITIALIZING", started_at=NOW - 60)), []),
+        (Facts(NOW, replace(with_metrics(**BROKEN), state="INITIALIZING", failed_at=NOW - 30)), []),
         (
             Facts(NOW, replace(WELL, state="INITIALIZING", started_at=NOW - 70)),
             ["the job has been starting for 1 min 10 s: its processes are not up yet, or restore its state"],
@@ -101,6 +102,7 @@ ALL_BROKEN = {
         ),
         (Facts(NOW, replace(WELL, restarts=3, failed_at=NOW - 700, why="x")), []),
         (Facts(NOW, WELL, KafkaFacts("no broker answers at b:1 (x)")), ["Kafka is away: no broker answers at b:1 (x); the stream waits for it"]),
+        (Facts(NOW, with_metrics(**BROKEN), KafkaFacts("gone")), ["Kafka is away: gone; the stream waits for it"]),
         (Facts(NOW, WELL, KafkaFacts(missing=["eqiad.a"])), ["the broker has no topic eqiad.a; what goes there waits"]),
         (of_flink(WritePerModel_waiting_deliveries_a_b=12), []),
         (

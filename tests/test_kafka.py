@@ -86,7 +86,6 @@ def test_who_does_not_is_told_so_in_a_line(kafka: SecureKafka, tmp_path: Path) -
 def test_a_file_that_cannot_be_used_is_told_before_anything_is_asked(tmp_path: Path) -> None:
     for path, text in [
         (tmp_path / "none", f"--kafka-properties: {tmp_path / 'none'} cannot be read: No such file or directory"),
-        (tmp_path / "a:b", f"--kafka-properties: expected a path without $, {{, }} and :, got {tmp_path / 'a:b'}"),
         (entry(tmp_path / "x", "acks=0"), f"--kafka-properties: {tmp_path / 'x'}: acks: expected only security.protocol, "),
     ]:
         with pytest.raises(WrongUse) as error:

@@ -7,7 +7,7 @@ from pathlib import Path
 import confluent_kafka
 import pytest
 
-from transforms.kafka_properties import PropertiesError, by_reference, for_librdkafka, read_properties
+from transforms.kafka_properties import PropertiesError, for_librdkafka, read_properties
 
 JAAS = 'org.apache.kafka.common.security.plain.PlainLoginModule required username="scores" password="p w";'
 SASL = f"security.protocol=SASL_SSL\nsasl.mechanism=PLAIN\nsasl.jaas.config={JAAS}\n"
@@ -125,14 +125,3 @@ def test_a_file_in_another_encoding_is_refused(file: Path) -> None:
 def test_librdkafka_knows_all_these_words(file: Path) -> None:
     file.write_text(SASL)
     confluent_kafka.Producer(dict(for_librdkafka(file)))
-
-
-def test_java_is_told_where_to_read_and_no_value(file: Path) -> None:
-    file.write_text(SASL)
-    assert by_reference(file) == {
-        "config.providers": "file",
-        "config.providers.file.class": "org.apache.kafka.common.config.provider.FileConfigProvider",
-        "security.protocol": f"${{file:{file}:security.protocol}}",
-        "sasl.mechanism": f"${{file:{file}:sasl.mechanism}}",
-        "sasl.jaas.config": f"${{file:{file}:sasl.jaas.config}}",
-    }

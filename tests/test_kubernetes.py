@@ -119,7 +119,7 @@ def test_what_goes_from_container_to_container_meets(deployment: dict[str, Any])
 
 
 def test_each_process_that_enters_kafka_has_the_file_that_says_how(deployment: dict[str, Any]) -> None:
-    """KafkaIO reads in Flink's own processes, the sink writes in the Python workers, and the job is written after a look at the topics."""
+    """The Python workers read and write, and the job is written after a look at the topics."""
     spec = deployment["spec"]
     assert spec["flinkConfiguration"]["kubernetes.operator.pod-template.merge-arrays-by-name"] == "true"
     shared, job_manager, task_manager = (part["podTemplate"]["spec"] for part in (spec, spec["jobManager"], spec["taskManager"]))

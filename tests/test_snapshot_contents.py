@@ -17,6 +17,7 @@ from transforms.combine_in_state import CombineInState
 from transforms.combined_scores import SCHEMAS
 from transforms.elements import Raw
 from transforms.kafka_sink import KafkaStreams
+from transforms.kafka_source import KafkaTopics
 from transforms.models import Configuration
 from transforms.retry_deliveries import RetryDeliveries
 from transforms.wait_in_state import InState
@@ -31,6 +32,8 @@ class Remembered(NamedTuple):
     timers: tuple[str, ...]
 
 
+DISCOVER = Remembered("22ReadEvents/Source/Seed.None", ("begun",), "ReadEvents-Source-Discover", ())
+READ = Remembered("26ReadEvents/Source/Discover.None", ("place",), "ReadEvents-Source-Read-Read", ("ts-poll",))
 ASK = Remembered("29ScoreWithLiftWing/Ask/Key/Key.None", ("pending", "seen"), "ScoreWithLiftWing-Ask-AskInState-AskInState", ("ts-forget", "ts-look"))
 COMBINE = Remembered("25CombineScores/AllOutcomes.None", ("done", "parts"), "CombineScores-Combine", ("ts-forget", "ts-limit"))
 RETRY = Remembered("30RetryDeliveries/AllUndelivered.None", ("undelivered",), "RetryDeliveries-Retry", ("ts-retry",))
@@ -48,12 +51,12 @@ class Sources(beam.PTransform):
         return sources | "All" >> beam.Flatten() if self._count > 1 else sources[0]
 
 
-def remembered(configuration: Configuration, sources: int = 1, each_event_once: bool = False, combined: bool = True) -> list[Remembered]:
+def remembered(configuration: Configuration, source: beam.PTransform, each_event_once: bool = False, combined: bool = True) -> list[Remembered]:
     pipeline = beam.Pipeline(runner=FnApiRunner())
     pipeline.component_id_map = LabelIds()
     combine = CombineInState(configuration.models, SCHEMAS["3.0.0"], 60) if combined else None
     sink = KafkaStreams("localhost:9", configuration.failure_stream, waits_in_state=True)
-    score_revisions(pipeline, configuration, Sources(sources), sink, InState(each_event_once), None, combine, RetryDeliveries(sink.writing))
+    score_revisions(pipeline, configuration, source, sink, InState(each_event_once), None, combine, RetryDeliveries(sink.writing))
     return sorted(_stages(pipeline.to_runner_api().components))
 
 
@@ -71,8 +74,14 @@ def _stages(components: beam_runner_api_pb2.Components) -> Iterator[Remembered]:
 @pytest.mark.parametrize("sources", [1, 3])
 @pytest.mark.parametrize("each_event_once", [False, True])
 def test_a_snapshot_goes_on_under_another_source_and_other_options(shipped: Configuration, sources: int, each_event_once: bool) -> None:
-    assert remembered(shipped, sources, each_event_once, combined=True) == [COMBINE, ASK, RETRY]
-    assert remembered(shipped, sources, each_event_once, combined=False) == [ASK, RETRY]
+    assert remembered(shipped, Sources(sources), each_event_once, combined=True) == [COMBINE, ASK, RETRY]
+    assert remembered(shipped, Sources(sources), each_event_once, combined=False) == [ASK, RETRY]
+
+
+@pytest.mark.parametrize("topics", [["eqiad.a"], ["codfw.a", "eqiad.b", "eqiad.c"]])
+def test_the_places_in_kafka_go_on_under_other_topics(shipped: Configuration, topics: list[str]) -> None:
+    source = KafkaTopics(topics, "localhost:9", "a group", "latest")
+    assert [each for each in remembered(shipped, source) if each.transform_id.startswith("ReadEvents")] == [DISCOVER, READ]
 
 
 def test_two_labels_that_make_one_id_are_refused() -> None:

@@ -14,7 +14,6 @@ The contract is that of wikimedia/machinelearning-liftwing-inference-services, k
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from math import isfinite
 
 import orjson
 
@@ -29,6 +28,7 @@ _FIRST_BACKOFF_S, _LONGEST_BACKOFF_S = 0.5, 60.0
 LONGEST_RETRY_AFTER_S = 300.0  # what a server asks for beyond that is not kept to
 LONGEST_REFUSED_S = 24 * 3600.0  # that a request waits for an endpoint that refuses whoever asks
 _LONGEST_EXCERPT = 500  # characters
+_LARGEST_NUMBER = 2**53 - 1  # that the schemas take
 _PASSING = frozenset([408, 409, 423, 425, 429, 499, 502, 503, 504, 509, *range(520, 528), 529, 530, 598, 599])
 _REFUSING = frozenset([401, 402, 403, 405, 406, 407, 411, 412, 414, 415, 417, 421, 426, 428, 431, 451, 501, 505, 506, 508, 510, 511])
 _SHAPE_ERRORS = (KeyError, TypeError, ValueError, IndexError, AttributeError)  # what a reader raises on finding what it does not look for
@@ -138,7 +138,8 @@ def _checked(result: Score | str) -> Score | LiftWingError:
 
 
 def _is_number(value: object) -> bool:
-    return type(value) in (float, int) and isfinite(value)  # type: ignore[arg-type]  # a bool is an int and no number
+    """Whether the schemas take it: a bool is an int and no number, and NaN is not below anything."""
+    return type(value) in (float, int) and abs(value) <= _LARGEST_NUMBER  # type: ignore[arg-type]
 
 
 def _excerpt(body: bytes) -> str:

@@ -1,4 +1,4 @@
-"""Kafka's own client properties, as a Java file of an operator says them: for Java by reference only, for librdkafka in its words."""
+"""Kafka's own client properties, as a Java file of an operator says them: in librdkafka's words."""
 
 from __future__ import annotations
 
@@ -63,13 +63,6 @@ def _unescaped(text: str) -> str:
         return chr(int(escape[1], 16)) if escape[1] else _ESCAPES.get(escape[2], escape[2])
 
     return re.sub(r"\\(?:u([0-9a-fA-F]{4})|(.?))", meaning, text, flags=re.DOTALL)
-
-
-def by_reference(path: str | Path) -> Mapping[str, str]:
-    """The properties of a file for a Java client that reads them itself, where it is made: no value of them is in here."""
-    place = str(Path(path).resolve())
-    references = {key: f"${{file:{place}:{key}}}" for key in read_properties(place)}
-    return {"config.providers": "file", "config.providers.file.class": "org.apache.kafka.common.config.provider.FileConfigProvider", **references}
 
 
 def for_librdkafka(path: str | Path) -> Mapping[str, str]:

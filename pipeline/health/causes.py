@@ -7,14 +7,14 @@ import re
 from pipeline.operator_log import printable
 
 _PYTHON = "Traceback (most recent call last):"
+_DEAD_WORKER = (
+    "Multiplexer (hanging up|shutdown)|CANCELLED: client cancelled|cancelled before receiving half close|Channel shutdownNow|SDK harness .* disconnected"
+)
+_LOST_TASK_MANAGER = "TaskManager with id .* (no longer reachable|timed out)|unexpectedly closed by remote task manager|The TaskExecutor is shutting down"
 _MEANINGS = {
-    re.compile(
-        r"Multiplexer (hanging up|shutdown)|cancelled before receiving half close|Channel shutdownNow|SDK harness .* disconnected|GoAway", re.IGNORECASE
-    ): ("a Python worker process died"),
-    re.compile(r"minimum required resources|Slot request bulk is not fulfillable"): "no TaskManager has a free slot",
-    re.compile(
-        r"TaskManager with id .* (is no longer reachable|timed out)|Connection unexpectedly closed by remote task manager|The TaskExecutor is shutting down"
-    ): ("a TaskManager is gone"),
+    re.compile(_DEAD_WORKER): "a Python worker process died",
+    re.compile("minimum required resources|Slot request bulk is not fulfillable"): "no TaskManager has a free slot",
+    re.compile(_LOST_TASK_MANAGER): "a TaskManager is gone",
 }
 _OF_BEAM = re.compile(r" \[while running '.*$")
 _CLASS = re.compile(r"(?:[\w$]+\.)+[\w$]+$")

@@ -68,7 +68,11 @@ class Diagnosis:
         self._history.append(facts)
         while self._history[0].at < facts.at - _MINUTE_S:
             self._history.popleft()
-        found = [*self._of_kafka(facts), *self._of_flink(facts), *self._of_models(facts), *self._of_sink(facts), *self._of_room(facts)]
+        found = [*self._of_kafka(facts), *self._of_flink(facts), *self._of_room(facts)]
+        if facts.kafka and facts.kafka.trouble:
+            self._returned.clear()  # what waits for Kafka is no fault of a model
+        else:
+            found += [*self._of_models(facts), *self._of_sink(facts)]
         return sorted(found, key=lambda condition: condition.severity != STOPPED)
 
     def _of_kafka(self, facts: Facts) -> Iterator[Condition]:
@@ -108,12 +112,13 @@ class Diagnosis:
             )
         elif flink.state in ("RESTARTING", "FAILING", "FAILED"):
             yield Condition(("restart", flink.why), STOPPED, f"Flink starts the job again: {flink.why or 'it does not say why'}", "the job runs again")
-        elif flink.state in ("INITIALIZING", "CREATED") and facts.at - flink.started_at > _GRACE_S:
-            text = f"the job has been starting for {duration(facts.at - flink.started_at)}: its processes are not up yet, or restore its state"
+        elif flink.state in ("INITIALIZING", "CREATED") and facts.at - max(flink.started_at, flink.failed_at) > _GRACE_S:
+            since = facts.at - max(flink.started_at, flink.failed_at)
+            text = f"the job has been starting for {duration(since)}: its processes are not up yet, or restore its state"
             yield Condition(("starting",), STOPPED, text, "the job runs")
         elif flink.state not in ("RUNNING", "INITIALIZING", "CREATED"):
             yield Condition(("state", flink.state), STOPPED, f"the job is {flink.state}", "the job runs again")
-        if self._restarts(flink, facts.at) >= _LOOP:
+        if flink.task_managers and self._restarts(flink, facts.at) >= _LOOP:
             text = f"the job restarts again and again, {flink.restarts} times or more in ten minutes, last because: {flink.why}"
             yield Condition(("loop",), STOPPED, text, "the job has not restarted for ten minutes")
         since = max(flink.last_checkpoint or 0.0, flink.started_at)
@@ -133,7 +138,8 @@ class Diagnosis:
 
     def _of_models(self, facts: Facts) -> Iterator[Condition]:
         """What several models have in common is one condition, until none has it any more."""
-        if facts.flink is None or facts.flink.trouble:
+        if facts.flink is None or facts.flink.state != "RUNNING":
+            self._returned.clear()  # no call comes back to a job that does not run
             return
         ill = {model: found for model in self._models if (found := self._of_model(model, facts))}
         alike = Counter(found[:2] for found in ill.values())
@@ -206,7 +212,7 @@ class Diagnosis:
 
     def _of_sink(self, facts: Facts) -> Iterator[Condition]:
         flink = facts.flink
-        if flink is None or flink.trouble:
+        if flink is None or flink.state != "RUNNING":
             return
         for name, metric in flink.metrics.items():
             if name.startswith("WritePerModel_waiting_deliveries_") and metric.total and self._lasts(name, facts.at):

@@ -85,7 +85,7 @@ class BoardMaker:
         known = next((condition for condition in conditions if condition.of == {name}), None)
         if known is None or name in self.parked:
             return found
-        return Verdict(known.key[2], f"{known.text.removeprefix(name).strip().capitalize()}. {in_short(model, now)}.")
+        return Verdict(known.key[2], f"{_capitalized(known.text.partition(': ')[2])}. {in_short(model, now)}.")
 
     def _waits(self, name: str, found: Verdict, now: float) -> Verdict:
         """Of a model that is silent as all are: what it is waiting for is said above."""
@@ -156,6 +156,10 @@ class BoardMaker:
             yield f"Of {unanswered:,} requests neither a score nor a failure came within {most}: no stream ran then, or it has other models than --models here."
         for topic, count in tally.unreadable.items():
             yield f"{count:,} messages of {topic} are no such events." if count > 1 else f"A message of {topic} is no such event."
+
+
+def _capitalized(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _reasons(counts: RecentCounts) -> list[tuple[str, int]]:

@@ -19,7 +19,6 @@ ROLES = {
     "JobManager": "StandaloneSessionClusterEntrypoint",
     "TaskManager": "TaskManagerRunner",
     "job server": "FlinkJobServerDriver",
-    "expansion service": "ExpansionService",
     "Python worker": "apache_beam.runners.worker.sdk_worker",
     "worker pool": "worker_pool",
     "command": "pipeline stream",

@@ -1,0 +1,88 @@
+"""Odd answers through the client, and what comes of each through the step after it: `python -m tests.fuzz.client --count 100000 --seed 1`."""
+
+from __future__ import annotations
+
+import argparse
+import queue
+import sys
+from collections import Counter
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import schemas
+from pipeline.configuration import load
+from tests.conftest import edit
+from tests.fuzz.odd_lift_wing import OddLiftWing
+from transforms.answers import LiftWingError, NotCalled
+from transforms.elements import Event, Score, ScoreRequest
+from transforms.lanes import Answer
+from transforms.lift_wing import LiftWing
+from transforms.models import LiftWingSettings
+from transforms.score_events import revision_score, utc_now
+
+_SHIPPED = Path(__file__).parent.parent.parent / "pipeline" / "models.yaml"
+_OPEN = 400  # calls at once
+_PATIENCE_S = 120
+
+
+def run(count: int, seed: int) -> Counter[str]:
+    """Asks for so many revisions, each once, and counts the ends by kind. Raises AssertionError when one does not end, ends twice, or not as it should."""
+    endpoint = load(_SHIPPED).models["damaging"].endpoints["enwiki"]
+    raw, ends, ended = edit(), Counter[str](), Counter[int]()
+    answers: queue.Queue[tuple[int, Answer]] = queue.Queue()
+    with OddLiftWing(seed, odd=1) as server:
+        lift_wing = LiftWing(LiftWingSettings(server.url, timeout_s=10))
+
+        def ask(rev_id: int) -> None:
+            request = ScoreRequest(Event({**raw, "rev_id": rev_id}, "eqiad"), "damaging", "enwiki", rev_id)
+            of_few = replace(endpoint, wiki=f"enwiki_x{rev_id // 2}")  # each endpoint is asked so little that none is broken
+            lift_wing.ask(of_few, request, partial(_put, answers, rev_id))
+
+        for rev_id in range(min(_OPEN, count)):
+            ask(rev_id)
+        asked = min(_OPEN, count)
+        while len(ended) < count:
+            rev_id, answer = answers.get(timeout=_PATIENCE_S)
+            ended[rev_id] += 1
+            ends[_checked(answer, {**raw, "rev_id": rev_id})] += 1
+            if asked < count:
+                ask(asked)
+                asked += 1
+        lift_wing.close()
+        assert set(ended.values()) == {1}
+        assert set(server.calls.values()) == {1}
+    return ends
+
+
+def _put(answers: queue.Queue[tuple[int, Answer]], rev_id: int, answer: Answer) -> None:
+    answers.put((rev_id, answer))
+
+
+def _checked(answer: Answer, raw: dict[str, object]) -> str:
+    result = answer.result
+    if isinstance(result, Score):
+        schemas.validator(schemas.REVISION_SCORE)(revision_score(raw, "damaging", "mediawiki.revision-score-damaging", result, utc_now()))
+        return "Score"
+    assert isinstance(result, LiftWingError), repr(result)
+    assert not isinstance(result, NotCalled), str(result)
+    assert result.cause != "unforeseen", str(result)
+    assert str(result).isprintable(), ascii(str(result))
+    assert len(str(result)) < 1_000
+    assert 0 <= result.retry_after_s <= 300
+    return f"{type(result).__name__} {result.cause}"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="tests.fuzz.client", description=__doc__)
+    parser.add_argument("--count", type=int, default=100_000)
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    ends = run(arguments.count, arguments.seed)
+    print("\n".join(f"{number:>8}  {end}" for end, number in ends.most_common()))
+    print(f"{ends.total():>8}  answers, each ended once (seed {arguments.seed})")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
