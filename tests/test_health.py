@@ -168,6 +168,8 @@ def test_what_several_models_had_stays_one_sentence_until_none_has_it() -> None:
 def test_a_stream_is_not_taken_when_events_wait_for_ten_seconds() -> None:
     looks = [Facts(NOW + 3 * number, with_metrics(WritePerModel_waiting_deliveries_a_b=12 - number)) for number in range(4)]
     assert said(*looks) == ["the output stream a_b is not taken: 9 events wait for it, none is lost"]
+    delivered = [replace(look, flink=with_metrics(WritePerModel_waiting_deliveries_a_b=12, WritePerModel_failing_a_b=0)) for look in looks]
+    assert said(*delivered) == []
     for_a_moment = Facts(NOW + 6, with_metrics(WritePerModel_waiting_deliveries_a_b=0))
     assert said(*looks[:2], for_a_moment, looks[3]) == []
 

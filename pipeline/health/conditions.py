@@ -217,6 +217,9 @@ class Diagnosis:
         for name, metric in flink.metrics.items():
             if name.startswith("WritePerModel_waiting_deliveries_") and metric.total and self._lasts(name, facts.at):
                 stream = name.removeprefix("WritePerModel_waiting_deliveries_")
+                failing = flink.metrics.get(f"WritePerModel_failing_{stream}")
+                if failing and not failing.total:
+                    continue  # it is taken, and what waited is being delivered
                 events = "1 event waits" if metric.total == 1 else f"{round(metric.total):,} events wait"
                 text = f"the output stream {stream} is not taken: {events} for it, none is lost"
                 yield Condition(("stream", stream), ILL, text, f"the output stream {stream} is taken again")
