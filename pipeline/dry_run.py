@@ -12,6 +12,7 @@ from transforms.elements import Event
 from transforms.event_files import InputFile, read_file
 from transforms.models import Configuration, Endpoint
 from transforms.read_events import NotAnEvent, event_in, why_dropped
+from transforms.scorable import why_no_score
 from transforms.select_models import Done, Selection
 
 _BYTES_A_SCORE = {"parquet": 330, "avro": 400, "jsonl": 250}  # measured on the edits of the demo; titles and names differ by wiki
@@ -47,7 +48,7 @@ def run(configuration: Configuration, files: Sequence[InputFile], planner: Plann
 
 
 def _count(configuration: Configuration, files: Sequence[InputFile], done: Done) -> tuple[int, int, Counter[Endpoint], int]:
-    """Events, pieces that are none, calls by endpoint, and scores that are there already."""
+    """Events, pieces that are none or cannot become a score, calls by endpoint, and scores that are there already."""
     selection, calls = Selection(configuration.models, configuration.wikis), Counter[Endpoint]()
     events = unreadable = there = 0
     for file in files:
@@ -62,6 +63,8 @@ def _count(configuration: Configuration, files: Sequence[InputFile], done: Done)
                 for endpoint in selection.endpoints(event.raw):
                     if done(event, endpoint.model):
                         there += 1
+                    elif why_no_score(event.raw, configuration.models[endpoint.model].schema):
+                        unreadable += 1
                     else:
                         calls[endpoint] += 1
     return events, unreadable, calls, there

@@ -3,41 +3,49 @@
 from __future__ import annotations
 
 import argparse
-import gzip
+import re
 import sys
-import zlib
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Any, BinaryIO, cast
+from collections.abc import Mapping
+from typing import Any
 
 import orjson
 
 from pipeline.wrong_use import WrongUse
 from transforms.elements import Raw
+from transforms.file_pieces import BadRow, Lost, pieces, pieces_of
+from transforms.filesystem import printable
 from transforms.models import Configuration
 from transforms.read_events import NotAnEvent, event_in, parse, why_dropped
+from transforms.scorable import why_no_score
 from transforms.select_models import Selection
 from transforms.source_events import id_of, rev_id_of, wiki_of
 
 
 def run(configuration: Configuration, arguments: argparse.Namespace) -> int:
-    """Prints a JSON line for each line of the events: who it is, which models' rules match, which calls follow, or why none."""
-    selection = Selection(configuration.models, configuration.wikis)
-    for line in _lines(arguments.events):
-        sys.stdout.write(orjson.dumps(explanation(line, configuration, selection), option=orjson.OPT_APPEND_NEWLINE).decode())
+    """Prints a JSON line for each event of a file: who it is, which models' rules match, which calls follow, or why none. Raises WrongUse at the end
+    when something of the file cannot be read."""
+    selection, path = Selection(configuration.models, configuration.wikis), arguments.events
+    lost = []
+    for piece in pieces_of(sys.stdin.buffer, "-") if path == "-" else pieces(path):
+        if isinstance(piece, Lost):
+            lost.append(re.sub(r"^\[Errno \d+\] ([^:]*).*", r"\1", piece.reason))
+            continue
+        sys.stdout.write(orjson.dumps(explanation(piece, configuration, selection), option=orjson.OPT_APPEND_NEWLINE).decode())
     sys.stdout.flush()
+    if lost:
+        raise WrongUse(f"cannot read {printable(path)}: {'; '.join(lost)}")
     return 0
 
 
-def explanation(line: bytes, configuration: Configuration, selection: Selection) -> dict[str, Any]:
+def explanation(event: bytes | Mapping[str, Any] | BadRow, configuration: Configuration, selection: Selection) -> dict[str, Any]:
     """`skipped` is null where calls follow; `matched` names the models whose rule matches, whether or not the event can be
     scored, `refused` says by which field the others of the wiki do not want it."""
     try:
-        raw: Mapping[str, Any] = parse(line)
+        raw = _raw(event)
     except NotAnEvent as error:
         return {"id": None, "database": None, "rev_id": None, "matched": [], "calls": [], "skipped": str(error), "refused": {}}
     endpoints = selection.endpoints(raw)
-    skipped = _why_skipped(raw, selection, bool(endpoints))
+    skipped = _why_skipped(raw, {configuration.models[endpoint.model].schema for endpoint in endpoints})
     return {
         "id": id_of(raw),
         "database": wiki_of(raw),
@@ -59,24 +67,19 @@ def explanation(line: bytes, configuration: Configuration, selection: Selection)
     }
 
 
-def _why_skipped(raw: Mapping[str, Any], selection: Selection, matches: bool) -> str | None:
+def _raw(event: bytes | Mapping[str, Any] | BadRow) -> Mapping[str, Any]:
+    if isinstance(event, BadRow):
+        raise NotAnEvent(event.reason)
+    return parse(event) if isinstance(event, bytes) else event
+
+
+def _why_skipped(raw: Mapping[str, Any], schemas: set[str]) -> str | None:
+    """`schemas`: of the models whose rule matches."""
     try:
         event_in(Raw(raw, datacenter=""))
     except NotAnEvent as error:
         return str(error)
-    return why_dropped(raw) or (None if matches else "no model wants it")
-
-
-def _lines(events: str) -> Iterator[bytes]:
-    try:
-        with _opened(events) as file:
-            yield from (line for line in file if not line.isspace())
-    except (OSError, EOFError, zlib.error) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise WrongUse(f"cannot read {events}: {reason}") from error
-
-
-def _opened(events: str) -> BinaryIO:
-    if events == "-":
-        return sys.stdin.buffer
-    return cast(BinaryIO, gzip.open(events, "rb") if events.endswith(".gz") else Path(events).open("rb"))
+    if dropped := why_dropped(raw):
+        return dropped
+    reasons = [why_no_score(raw, schema) for schema in sorted(schemas)]
+    return "no model wants it" if not reasons else next(filter(None, reasons), None)

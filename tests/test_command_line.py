@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 import pytest
 from conftest import ROOT, edit
+from test_event_files import write
 
 import schemas
 from pipeline.command_line import main
@@ -207,7 +208,7 @@ def test_explain_ends_quietly_when_its_reader_has_enough() -> None:
         ("regenerate --input {none} --output {out}", "--input: no such file or directory: {none}"),
         (
             "regenerate --input {empty} --output {out}",
-            "--input: no event files in {empty}: expected names that end in .parquet, .avro, .jsonl, .json, .jsonl.gz, .json.gz",
+            "--input: no event files in {empty}: expected Parquet, Avro or JSON lines",
         ),
         ("regenerate --input {file} --output {file}", "--output: {file} is the input; name another directory"),
         ("regenerate --input {file} --output {other}", "--output: {other} is no directory"),
@@ -230,7 +231,6 @@ def test_explain_ends_quietly_when_its_reader_has_enough() -> None:
         ("regenerate --input {file} --output {out} --format csv", "argument --format: invalid choice: 'csv'"),
         ("explain {none}", "cannot read {none}: No such file or directory"),
         ("explain {empty}", "cannot read {empty}: Is a directory"),
-        ("explain {file}.gz", "cannot read {file}.gz: Not a gzipped file"),
         ("explain {file} --runner=DirectRunner", "unknown option --runner=DirectRunner; see revision-scores explain --help"),
         ("models enwki", "no model serves 'enwki'; did you mean enwiki?"),
         ("models --models {none}", "{none}: expected a file that can be read, got: No such file or directory; check the path"),
@@ -252,7 +252,6 @@ def test_a_wrong_use_is_one_line(capfd: pytest.CaptureFixture[str], tmp_path: Pa
     places = {name: str(tmp_path / name) for name in ("none", "empty", "out", "file", "other")} | {"nobody": f"127.0.0.1:{free_port()}"}
     (tmp_path / "empty").mkdir()
     places["file"] = str(events_file(tmp_path / "file.jsonl", edit()))
-    events_file(tmp_path / "file.jsonl.gz", edit())
     (tmp_path / "other").write_text("kept")
     before = everything_in(tmp_path)
     assert wrong_use(*arguments.format(**places).split()) == 2
@@ -312,3 +311,15 @@ def test_help_shows_an_example(capsys: pytest.CaptureFixture[str]) -> None:
             main([name, "--help"])
         assert done.value.code == 0
         assert f"example: revision-scores {name}" in " ".join(capsys.readouterr().out.split())
+
+
+def test_explain_reads_what_regenerate_reads_and_nothing_else(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    for name in ("a.parquet", "a.avro", "a.jsonl.gz"):
+        assert main(["explain", str(write(tmp_path / name, [edit(), edit(rev_timestamp="2023-02-31T00:00:00Z")]))]) == 0
+        first, second = map(orjson.loads, capfd.readouterr().out.splitlines())
+        assert (len(first["calls"]), first["skipped"]) == (3, None)
+        assert (second["calls"], second["skipped"]) == ([], "cannot become a score: rev_timestamp must be date-time")
+    (tmp_path / "picture").write_bytes(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR")
+    assert main(["explain", str(tmp_path / "picture")]) == 2
+    why = r"not Parquet, Avro or JSON lines; begins with b'\x89PNG\r\n\x1a\n\x00\x00\x00\r'"
+    assert capfd.readouterr() == ("", f"revision-scores explain: cannot read {tmp_path}/picture: {why}\n")

@@ -31,12 +31,20 @@ class Lost(NamedTuple):
 Piece: TypeAlias = "bytes | Mapping[str, Any] | BadRow | Lost"
 
 
-def pieces(path: str, fields: frozenset[str] | None) -> Iterator[Piece]:
+def pieces(path: str, fields: frozenset[str] | None = None) -> Iterator[Piece]:
     """Yields what is in the file, and Lost for what cannot be read of it; raises nothing. `fields`: of an event, which alone are read of Parquet."""
     try:
         with open_file(path) as file:
-            found, content = opened(file, path)
-            yield from _READERS[found](content, fields)
+            yield from pieces_of(file, path, fields)
+    except Exception as error:  # of its file system
+        yield _lost(error)
+
+
+def pieces_of(file: BinaryIO, path: str, fields: frozenset[str] | None = None) -> Iterator[Piece]:
+    """The same of an open file, which need not be one that can be sought in."""
+    try:
+        found, content = opened(file, path)
+        yield from _READERS[found](content, fields)
     except Exception as error:  # whatever a file system, a codec or a library makes of a file is a problem of the file
         yield _lost(error)
 
@@ -64,7 +72,7 @@ def _lines(content: BinaryIO, fields: frozenset[str] | None) -> Iterator[Piece]:
 
 
 def _why_no_lines(first: bytes) -> str | None:
-    if first.lstrip().startswith(b"["):
+    if first.lstrip().startswith(b"[") and (b"{" in first or not first.rstrip().endswith(b"]")):
         return "a JSON array; expected an event a line (jq -c '.[]')"
     return "an event on several lines; expected an event a line (jq -c .)" if first.strip() == b"{" else None
 

@@ -49,10 +49,10 @@ def revision_score(raw: Mapping[str, Any], model: str, stream: str, score: Score
 def common_fields(raw: Mapping[str, Any], schema: str, stream: str, now: str) -> dict[str, Any]:
     """What the events of all models say of a revision; `raw` is a source event or a score."""
     event = _begun(raw, schema, stream, now)
-    revision = raw if source_of(raw) == REVISION_CREATE else _as_revision(raw)
+    revision = raw if source_of(raw) == REVISION_CREATE else as_revision(raw)
     event.update((name, _whole(revision[name])) for name in _COPIED if revision.get(name) is not None)
     performer = revision.get("performer")
-    if performer is not None:
+    if performer is not None and performer.get("user_text") is not None:  # else the name is suppressed, and the schema has no performer without
         event["performer"] = {name: _whole(performer[name]) for name in _COPIED_OF_PERFORMER if performer.get(name) is not None}
     return event
 
@@ -69,6 +69,11 @@ def prediction_change(raw: Mapping[str, Any], model: str, stream: str, score: Sc
         "probabilities": score.probability,
     }
     return event
+
+
+def fields_taken_over(schema: str) -> tuple[list[str], list[str]]:
+    """Returns the fields of an event, and those of its `meta`, that an event with this schema takes over from it."""
+    return ([*_COPIED, "performer"] if schema == schemas.REVISION_SCORE else _OF_CHANGE), _COPIED_OF_META
 
 
 def score_id(raw: Mapping[str, Any], stream: str) -> str:
@@ -131,7 +136,7 @@ def _begun(raw: Mapping[str, Any], schema: str, stream: str, now: str) -> dict[s
     }
 
 
-def _as_revision(change: Mapping[str, Any]) -> dict[str, Any]:
+def as_revision(change: Mapping[str, Any]) -> dict[str, Any]:
     """A page change in the words of revision-create."""
     page, revision, performer = (change.get(name) or {} for name in ("page", "revision", "performer"))
     fields: dict[str, Any] = {"database": change.get("wiki_id"), "rev_timestamp": revision.get("rev_dt")}

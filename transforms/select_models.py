@@ -16,6 +16,7 @@ from transforms.elements import Event, Failure, ScoreRequest, json_text
 from transforms.kinds import KINDS
 from transforms.models import ANY_WIKI, Endpoint, Model
 from transforms.rules import EVENT_KINDS, compile_rule, mismatch
+from transforms.scorable import why_no_score
 from transforms.source_events import rev_id_of, source_of, wiki_of
 from transforms.unforeseen import Fused
 from transforms.wikis import Wikis, shipped_wikis
@@ -120,17 +121,24 @@ class _SelectModelsFn(beam.DoFn):
     def process(self, event: Event) -> Iterator[ScoreRequest | TaggedOutput]:
         yield from self._fused.outputs(partial(self._selected, event), lambda: json_text(event.raw), partial(self._failed, event))
 
-    def _failed(self, event: Event, reason: str) -> Iterator[TaggedOutput]:
+    def _failed(self, event: Event, reason: str, model: str | None = None) -> Iterator[TaggedOutput]:
         self._failures.inc()
-        yield TaggedOutput("failures", Failure("SelectModels", reason, json_text(event.raw), event.datacenter, partition=event.partition))
+        yield TaggedOutput("failures", Failure("SelectModels", reason, json_text(event.raw), event.datacenter, model, event.partition))
 
     def _selected(self, event: Event) -> Iterator[ScoreRequest | TaggedOutput]:
         wiki = wiki_of(event.raw)
+        reasons: dict[str, str | None] = {}  # by schema, why no score can be made
         endpoints = [endpoint for endpoint in self._selection.endpoints(event.raw) if event.only in (None, endpoint.model)]
         if endpoints:
             for endpoint in endpoints:
                 if self._done and self._done(event, endpoint.model):
                     self._done_before.inc()
+                    continue
+                schema = self._step.models[endpoint.model].schema
+                if schema not in reasons:
+                    reasons[schema] = why_no_score(event.raw, schema)
+                if reason := reasons[schema]:
+                    yield from self._failed(event, reason, endpoint.model)
                     continue
                 self._requests[endpoint.model].inc()
                 yield ScoreRequest(event, endpoint.model, wiki, rev_id_of(event.raw))
