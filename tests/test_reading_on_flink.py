@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from ipaddress import IPv4Address
 from pathlib import Path
 
 import orjson
+import psutil
 import pytest
 from conftest import edit
 from test_kafka_source import Topic
@@ -23,6 +25,13 @@ def edits(revisions: Iterable[int]) -> list[bytes]:
     return [orjson.dumps(edit(rev_id=revision)) for revision in revisions]
 
 
+def listened_at(program: Program) -> list[IPv4Address]:
+    """By the processes that a program started."""
+    children = psutil.Process(program.process.pid).children(recursive=True)
+    opened = [connection for child in children for connection in child.net_connections("tcp") if connection.status == psutil.CONN_LISTEN]
+    return [IPv4Address(connection.laddr.ip.removeprefix("::ffff:").replace("::", "0.0.0.0")) for connection in opened]
+
+
 def test_what_a_topic_gets_or_loses_is_followed(kafka: LocalKafka, shipped: Configuration, tmp_path: Path) -> None:
     out = Topics(kafka, "followed", shipped)
     grown, expired, anew, taken_out, added = (Topic(kafka) for _ in range(5))
@@ -37,6 +46,7 @@ def test_what_a_topic_gets_or_loses_is_followed(kafka: LocalKafka, shipped: Conf
     with SimulatedLiftWing() as lift_wing:
         with stream(grown, expired, anew, taken_out) as program:
             program.wait_for("^reading")
+            assert {address.is_loopback for address in listened_at(program)} == {True}
             for number, topic in enumerate((grown, expired, anew, taken_out)):
                 topic.send(edits(range(1000 + 10 * number, 1010 + 10 * number)))
             scored(range(1000, 1040))
