@@ -6,6 +6,7 @@ import argparse
 import signal
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -69,18 +70,18 @@ class LocalKafka(Server):
         )
         settings += more_settings
         self._properties.write_text(settings, encoding="utf-8")
-        self._folder = folder
+        self.folder = folder
         command = [find_java(), "-Xmx512m", "-cp", f"{JARS}/*", "kafka.Kafka", str(self._properties)]
         super().__init__("the Kafka broker", command, port, folder / "broker.log")
 
     def start(self) -> None:
-        if not (self._folder / "data" / "meta.properties").is_file():  # else it starts again with what it has
+        if not (self.folder / "data" / "meta.properties").is_file():  # else it starts again with what it has
             self._format()
         super().start()
 
     def _format(self) -> None:
         tool = [find_java(), "-cp", f"{JARS}/*", "kafka.tools.StorageTool", "format", "-t", self.cluster_id, "-c", str(self._properties)]
-        with (self._folder / "format.log").open("wb") as log:
+        with (self.folder / "format.log").open("wb") as log:
             subprocess.run(tool, stdout=log, stderr=subprocess.STDOUT, check=True)
 
     def freeze(self) -> None:
@@ -105,11 +106,16 @@ class LocalKafka(Server):
             created.result(20)
 
     def configure_topic(self, name: str, setting: str, value: str) -> None:
+        """Returns when the broker goes by it."""
         change = ConfigEntry(setting, value, incremental_operation=AlterConfigOpType.SET)
         resource = ConfigResource(ResourceType.TOPIC, name, incremental_configs=[change])
         admin = AdminClient({"bootstrap.servers": self.address, "log_level": 0})
         for changed in admin.incremental_alter_configs([resource]).values():
             changed.result(20)
+        asked, end = ConfigResource(ResourceType.TOPIC, name), time.monotonic() + 20
+        while admin.describe_configs([asked])[asked].result(20)[setting].value != value and time.monotonic() < end:
+            time.sleep(0.05)
+        time.sleep(0.1)  # it is told before it is done
 
     def topics(self) -> set[str]:
         return set(AdminClient({"bootstrap.servers": self.address, "log_level": 0}).list_topics(timeout=20).topics)

@@ -25,6 +25,7 @@ class Refusal:
 
     reason: str
     of_event: bool = False  # it is the event's fault, or that of one that was sent with it, and says nothing of the stream
+    answered: bool = False  # who said so is where events are written: a broker, an EventGate
 
 
 @dataclass(eq=False, slots=True)
@@ -125,7 +126,7 @@ class Streams:
         late = {stream: outbox for stream, outbox in outboxes.items() if _failed(outbox)}
         if not late:
             return
-        if not self._others_are_acknowledged(late):
+        if not self._somebody_answered(late):
             self._wait_until_somebody_answers(list(late.values()))
         self._wait(late.values(), 0.0)  # what came meanwhile
         for stream, outbox in late.items():
@@ -153,9 +154,12 @@ class Streams:
         health.failed(now, reason)
         outbox.abandon()
 
-    def _others_are_acknowledged(self, late: Mapping[str, Outbox]) -> bool:
-        since = min(delivery.sent_at for outbox in late.values() for delivery in _failed(outbox))
-        return any(health.acknowledged_at >= since for health in list(self._health.values()))
+    def _somebody_answered(self, late: Mapping[str, Outbox]) -> bool:
+        failed = [delivery for outbox in late.values() for delivery in _failed(outbox)]
+        since = min(delivery.sent_at for delivery in failed)
+        return any(delivery.refusal and delivery.refusal.answered for delivery in failed) or any(
+            health.acknowledged_at >= since for health in list(self._health.values())
+        )
 
     def _wait_until_somebody_answers(self, late: Sequence[Outbox]) -> None:
         if self.transport.answers():

@@ -140,11 +140,11 @@ class EventGateOutbox:
                 if name in found.invalid:
                     self._refuse(delivery, found.invalid[name], of_event=True)
                 elif name in found.failed:
-                    self._refuse(delivery, found.failed[name], of_event=answer.status == 413)
+                    self._refuse(delivery, found.failed[name], of_event=answer.status == 413, answered=not answer.error and answer.status not in _AWAY)
                 else:
                     delivery.decide(self._clock(), None)
         self._heard.set()
 
-    def _refuse(self, delivery: Delivery, reason: str, *, of_event: bool) -> None:
+    def _refuse(self, delivery: Delivery, reason: str, *, of_event: bool, answered: bool = True) -> None:
         delivery.alone = True
-        delivery.decide(self._clock(), Refusal(f"EventGate: {reason}", of_event))
+        delivery.decide(self._clock(), Refusal(f"EventGate: {reason}", of_event, answered))

@@ -132,7 +132,7 @@ class KafkaOutbox:
         refusal = None
         if error is not None:
             too_large = error.code() in _TOO_LARGE
-            refusal = Refusal(f"{self._topic} takes no message of {len(delivery.value)} bytes" if too_large else error.str(), too_large)
+            refusal = Refusal(f"{self._topic} takes no message of {len(delivery.value)} bytes" if too_large else error.str(), too_large, error.code() > 0)
         delivery.decide(self._clock(), refusal)
 
     def _wait(self, deliveries: list[Delivery], seconds: float) -> None:

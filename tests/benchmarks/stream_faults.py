@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import (
@@ -35,19 +34,20 @@ _PATIENCE_S = 30
 class KafkaFaults:
     """Of one topic of a broker; each is a context in which the topic takes nothing."""
 
-    def __init__(self, kafka: LocalKafka, folder: Path, topic: str) -> None:
-        self._kafka, self._folder, self._topic = kafka, folder, topic
+    def __init__(self, kafka: LocalKafka, topic: str) -> None:
+        self._kafka, self._topic = kafka, topic
         self._admin = AdminClient({"bootstrap.servers": kafka.address, "log_level": 0})
 
     @contextmanager
     def prepared(self, fault: str) -> Iterator[None]:
-        """What has to be before the stream starts: for a leader that hangs, a second broker that leads this topic alone."""
-        if fault != "hangs":
+        """What has to be before the stream starts: a second broker, that leads this topic alone (hangs) or has its second replica (replicas)."""
+        if fault not in ("hangs", "replicas"):
             yield
             return
-        with LocalKafka(self._folder / "second", beside=self._kafka) as self._second:
+        with LocalKafka(self._kafka.folder / "second", beside=self._kafka) as self._second:
             self._delete()
-            self._create(NewTopic(self._topic, 1, replica_assignment=[[2]]))
+            self._create(NewTopic(self._topic, 1, replica_assignment=[[2]] if fault == "hangs" else [[1, 2]]))
+            self._kafka.configure_topic(self._topic, "min.insync.replicas", "1" if fault == "hangs" else "2")
             try:
                 yield
             finally:
@@ -68,9 +68,9 @@ class KafkaFaults:
 
     @contextmanager
     def replicas(self) -> Iterator[None]:
-        self._kafka.configure_topic(self._topic, "min.insync.replicas", "2")
-        yield
-        self._kafka.configure_topic(self._topic, "min.insync.replicas", "1")
+        """One of two, where two have to acknowledge."""
+        with self.hangs():
+            yield
 
     @contextmanager
     def denied(self) -> Iterator[None]:
@@ -94,11 +94,12 @@ class KafkaFaults:
     @contextmanager
     def producer(self) -> Iterator[None]:
         """Somebody has taken the id of our producer, again and again, so that the broker refuses what it sends."""
+        self._fence()
         with meanwhile(self._fence, every_s=5):
             yield
 
     def _fence(self) -> None:
-        segment = max((self._folder / "kafka" / "data" / f"{self._topic}-0").glob("*.log"))
+        segment = max((self._kafka.folder / "data" / f"{self._topic}-0").glob("*.log"))
         if (batch := last_batch(segment.read_bytes())) is not None:
             produce(self._kafka.address, self._topic, with_next_epoch(batch))
 

@@ -61,7 +61,7 @@ def isolation(arguments: argparse.Namespace, fault: str) -> list[str | float]:
             set_up.output = ["--output", f"eventgate={gate.url}"]
             wrong: AbstractContextManager[None] = _of_gate(gate, fault)
         else:
-            faults = KafkaFaults(set_up.kafka, set_up.folder, f"eqiad.{stream}")
+            faults = KafkaFaults(set_up.kafka, f"eqiad.{stream}")
             stack.enter_context(faults.prepared(fault))
             wrong = getattr(faults, fault)()
         program = stack.enter_context(set_up.streaming(write_nine_models(set_up.folder / "models.yaml", set_up.lift_wing.url)))
