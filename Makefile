@@ -7,7 +7,7 @@ FLINK := runners/flink/target/flink-job-server.jar
 KAFKA := runners/kafka/target/jars/.complete
 KUBERNETES := runners/kubernetes/target/.complete
 
-.PHONY: demo test simulate mutants build lint first browser prometheus pictures bench bench-batch bench-stream clean
+.PHONY: demo test simulate mutants fuzz build lint first browser prometheus pictures bench bench-batch bench-stream clean
 
 demo: build
 	@$(BIN)/python -m pipeline demo
@@ -30,6 +30,11 @@ lint: $(VENV)/.complete
 pictures: build browser
 	$(BIN)/python -m runners.graph_picture > docs/graph.svg
 	$(BIN)/python -m runners.page_pictures docs/pictures
+
+# Messages that nobody would send: 200,000 through the steps, and 20,000 through a running stream.
+fuzz: build
+	$(BIN)/python -m tests.fuzzed_steps --events 200000
+	FUZZED=20000 $(BIN)/python -m pytest tests/test_fuzzed_stream.py
 
 bench: build
 	$(BIN)/python -m tests.benchmarks.http_clients

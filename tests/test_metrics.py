@@ -63,10 +63,11 @@ def test_prometheus_finds_the_metrics_of_the_readme_and_of_the_dashboard_and_the
     sent = [
         *(edit(rev_id=rev_id) for rev_id in (1, 2, 3)),
         *(again, again),
-        edit(rev_id=5, dt="never"),
+        edit(rev_id=5, rev_timestamp="never"),
         edit(rev_id=6, page_title="x" * 2_000),
         edit(database="aawiki"),
         edit(database="enwikki"),
+        edit(meta={"id": "of no stream"}),
         {"$schema": "/mediawiki/revision/create/2.0.0", "meta": {"domain": "canary"}},
         {},
     ]
@@ -81,7 +82,7 @@ def test_prometheus_finds_the_metrics_of_the_readme_and_of_the_dashboard_and_the
         with stream(kafka, lift_wing, topics, tmp_path, *options) as program:
             topics.send([orjson.dumps(event) for event in sent], topics.inputs[0])
             # goodfaith of 1 to 4, damaging of 1, 3 and 6; of the failures two are of the dt that is none
-            topics.wait_for(lambda topics: (len(topics.of_model("goodfaith")), len(topics.of_model("damaging")), len(topics.failures())) == (4, 3, 6))
+            topics.wait_for(lambda topics: (len(topics.of_model("goodfaith")), len(topics.of_model("damaging")), len(topics.failures())) == (4, 3, 5))
             before = {"ScoreWithLiftWing_dropped_repeated": 2, "CombineScores_events": 5, "CombineScores_dropped_invalid": 1}
             wait_until(lambda: before.items() <= scraped(port).items())
             address = program.wait_for(r"^reading .*; Flink at (\S+),")[1]
@@ -90,8 +91,8 @@ def test_prometheus_finds_the_metrics_of_the_readme_and_of_the_dashboard_and_the
             assert (gauges.by_model["goodfaith"]["broken"], gauges.by_model["damaging"]["call_ms_p50"] >= 200, gauges.trouble) == (0, True, "")
             lift_wing.clear()
             counts = {
-                **{"ReadEvents_events": 9, "ReadEvents_dropped_canary": 1, "ReadEvents_failures": 1},
-                **{"SelectModels_requests_damaging": 7, "SelectModels_dropped_no_model": 1, "SelectModels_failures": 1},
+                **{"ReadEvents_events": 9, "ReadEvents_dropped_canary": 1, "ReadEvents_dropped_no_stream": 1, "ReadEvents_failures": 1},
+                **{"SelectModels_requests_damaging": 7, "SelectModels_dropped_no_model": 2, "SelectModels_failures": 0},
                 **{"ScoreWithLiftWing_calls_damaging": 7, "ScoreWithLiftWing_calls_goodfaith": 6, "ScoreWithLiftWing_retries_damaging_503": 1},
                 **{"ScoreWithLiftWing_failures_damaging": 1, "ScoreWithLiftWing_failures_damaging_400": 1, "ScoreWithLiftWing_dropped_repeated": 2},
                 **{"BuildRevisionScore_scores_damaging": 4, "BuildRevisionScore_failures": 2, "WritePerModel_failures": 1},

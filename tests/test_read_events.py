@@ -211,4 +211,4 @@ def test_the_step_gives_each_element_its_fate() -> None:
     result = p.run()
     result.wait_until_finish()
     counted = {counter.key.metric.name: counter.committed for counter in result.metrics().query()["counters"] if counter.key.metric.namespace == "ReadEvents"}
-    assert counted == {"events": 2, "dropped_canary": 2, "dropped_no_stream": 1, "failures": len(NOT_EVENTS) + 1}
+    assert counted == {"events": 2, "dropped_canary": 2, "dropped_no_stream": 1, "failures": len(NOT_EVENTS) + 1, "unforeseen": 0}

@@ -88,4 +88,4 @@ def test_the_step_gives_requests_and_counts_the_rest(shipped: Configuration) -> 
     result = p.run()
     result.wait_until_finish()
     counted = {counter.key.metric.name: counter.committed for counter in result.metrics().query()["counters"] if counter.key.metric.namespace == "SelectModels"}
-    assert counted == {"requests_damaging": 1, "requests_goodfaith": 1, "dropped_no_model": 2}
+    assert counted == {"requests_damaging": 1, "requests_goodfaith": 1, "dropped_no_model": 2, "dropped_unknown_wiki": 0, "failures": 0, "unforeseen": 0}

@@ -118,6 +118,10 @@ class _SelectModelsFn(beam.DoFn):
         self._selection = Selection(self._step.models, self._step.wikis)
         self._fused = Fused("SelectModels", holds=self._step.holds)
 
+    def start_bundle(self) -> None:
+        for rare in (self._failures, self._unknown_wiki):
+            rare.inc(0)  # for others to find
+
     def process(self, event: Event) -> Iterator[ScoreRequest | TaggedOutput]:
         yield from self._fused.outputs(partial(self._selected, event), lambda: json_text(event.raw), partial(self._failed, event))
 

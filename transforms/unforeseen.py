@@ -124,6 +124,7 @@ class Fused:
         """`holds`: whether a blown fuse waits for ever, as a stream does, or raises FuseBlown."""
         self._fuse, self._holds, self._clock, self._sleep = Fuse(step, clock), holds, clock, sleep
         self._unforeseen = Metrics.counter(step, "unforeseen")
+        self._shown = False
         self._told: set[tuple[type, str, int]] = set()  # kinds of exceptions, and where they were raised, whose traceback is logged
 
     def outputs(self, work: Callable[[], Iterable[Output]], name: Callable[[], str | bytes], failed: Callable[[str], Iterable[Output]]) -> list[Output]:
@@ -132,6 +133,9 @@ class Fused:
         Raises FuseBlown, and whatever is no element's fault.
         """
         pause, say_at = _FIRST_PAUSE_S, 0.0
+        if not self._shown:  # an alert on what grows needs the 0 before it
+            self._unforeseen.inc(0)
+            self._shown = True
         while True:
             try:
                 found = list(work())
