@@ -212,7 +212,7 @@ def test_explain_ends_quietly_when_its_reader_has_enough() -> None:
         ),
         ("regenerate --input {file} --output {file}", "--output: {file} is the input; name another directory"),
         ("regenerate --input {file} --output {other}", "--output: {other} is no directory"),
-        ("regenerate --input {file} --output {other}/out", "--output: {other}/out cannot be made: Not a directory"),
+        ("regenerate --input {file} --output {other}/out", "--output: {other}/out cannot be written to: Not a directory"),
         ("regenerate --input {file} --output {out} --only damagin", "--only: no model is called 'damagin' in the models file; did you mean damaging?"),
         (
             "regenerate --input {file} --output {out} --only=damaging,",
