@@ -33,7 +33,8 @@ def run(configuration: Configuration, files: Sequence[InputFile], planner: Plann
         calls.update(of_chunk[2])
     print(f"\n{events} events, {sum(calls.values())} calls" + (f"; {there} scores are there already" if there else ""))
     if unreadable:
-        print(f"{unreadable} lines or files are no events, and will be failures")
+        one = unreadable == 1
+        print(f"{unreadable} {'row or file is no event' if one else 'rows or files are no events'}, and will be {'a failure' if one else 'failures'}")
     print(f"\n{'model':<16}{'calls':>12}{'wikis':>7}{'to MediaWiki':>14}{'at the limits':>15}{'output':>12}")
     for model in configuration.models.values():
         of_model = {endpoint: count for endpoint, count in calls.items() if endpoint.model == model.name}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import errno
 import logging
+import re
 import signal
 import sys
 from pathlib import Path
@@ -23,6 +24,7 @@ from transforms.filesystem import is_remote
 from transforms.models import Configuration
 from transforms.part_files import format_of
 from transforms.tables import DatasetWriter
+from transforms.unforeseen import FuseBlown
 
 _REASONS_SHOWN = 10
 
@@ -54,6 +56,9 @@ def run(configuration: Configuration, arguments: argparse.Namespace, options: li
             return 128 + stopped[0]
         if f"[Errno {errno.ENOSPC}]" in str(error):
             print(f"the disk of {arguments.output} is full; make room, and --resume goes on from here", file=sys.stderr)
+            return 1
+        if blown := re.search(rf"{FuseBlown.__name__}\W+(.*)", f"{type(error).__name__}: {error}"):
+            print(f"stopped: {blown[1]}; what was answered stays, and --resume goes on from here", file=sys.stderr)
             return 1
         raise
     code = _report(configuration, outcome, arguments)
@@ -128,10 +133,12 @@ def _report(configuration: Configuration, outcome: Outcome, arguments: argparse.
     narrowed = "".join(f" {option} {value}" for option, value in (("--only", arguments.only), ("--wikis", arguments.wikis)) if value is not None)
     if not counters and not outcome.unfinished:
         print("\nnothing to ask for: every partition has what its input, rule and wikis ask for now")
-    print(f"\n{counters['ReadEvents/events']} events, {counters['SelectModels/dropped_no_model']} of them without a model" + (narrowed and f" of{narrowed}"))
-    if done := counters["SelectModels/done_before"]:
-        print(f"{counted(done, 'score')} {'was' if done == 1 else 'were'} there already, or not to be asked for")
-    bounded_run.print_models(configuration, counters, "dataset", lambda model: output / schemas.table_name(model.stream))
+    else:
+        events, without = counters["ReadEvents/events"], counters["SelectModels/dropped_no_model"]
+        print(f"\n{counted(events, 'event')}, {without:,} of them without a model" + (narrowed and f" of{narrowed}"))
+        if done := counters["SelectModels/done_before"]:
+            print(f"{counted(done, 'score')} {'was' if done == 1 else 'were'} there already, or not to be asked for")
+        bounded_run.print_models(configuration, counters, "dataset", lambda model: output / schemas.table_name(model.stream))
     if outcome.unwanted:
         _print_unwanted(outcome)
     if outcome.failures:

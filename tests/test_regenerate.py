@@ -306,7 +306,7 @@ def test_a_dry_run_tells_the_calls_that_a_run_then_makes(lift_wing: SimulatedLif
     assert not (tmp_path / "out").exists()
     _, _, events, bad, _, header, *told = done.stdout.splitlines()
     models = {line.split()[0]: line.split()[1:4] for line in told[: told.index("")]}
-    assert bad == "1 lines or files are no events, and will be failures"
+    assert bad == "1 row or file is no event, and will be a failure"
     assert header.split()[:4] == ["model", "calls", "wikis", "to"]
     assert run(lift_wing, tmp_path).returncode == 1
     calls = Counter(model for model, _, _ in lift_wing.calls())
