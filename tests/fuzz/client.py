@@ -19,6 +19,7 @@ from transforms.elements import Event, Score, ScoreRequest
 from transforms.lanes import Answer
 from transforms.lift_wing import LiftWing
 from transforms.models import LiftWingSettings
+from transforms.printable import in_one_line
 from transforms.score_events import revision_score, utc_now
 
 _SHIPPED = Path(__file__).parent.parent.parent / "pipeline" / "models.yaml"
@@ -67,7 +68,7 @@ def _checked(answer: Answer, raw: dict[str, object]) -> str:
     assert isinstance(result, LiftWingError), repr(result)
     assert not isinstance(result, NotCalled), str(result)
     assert result.cause != "unforeseen", str(result)
-    assert str(result).isprintable(), ascii(str(result))
+    assert in_one_line(str(result), 1_000) == str(result), ascii(str(result))
     assert len(str(result)) < 1_000
     assert 0 <= result.retry_after_s <= 300
     return f"{type(result).__name__} {result.cause}"

@@ -54,7 +54,7 @@ class OddLiftWing:
             body = await reader.readexactly(int(length[1])) if length else b"{}"
             writer.write(self._answer(head, body))
             await writer.drain()
-        except (OSError, asyncio.IncompleteReadError):
+        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass
         finally:
             writer.close()
