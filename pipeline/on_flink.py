@@ -55,7 +55,6 @@ class EmbeddedFlink:
     port: int
     metrics_port: int | None
     snapshots: Snapshots
-    drops_state: bool = False  # of stages that are not there any more
 
     @contextmanager
     def running(self, name: str, build: Build, options: Sequence[str]) -> Iterator[Run]:
@@ -65,7 +64,7 @@ class EmbeddedFlink:
         settings = {**flink_settings.of_job(snapshots), **flink_settings.of_job_manager(rest.address), **flink_settings.of_metrics(self.metrics_port)}
         if newest := snapshots.newest():
             settings["execution.savepoint.path"] = newest.as_uri()  # an embedded Flink passes over Beam's --savepoint_path
-            settings["execution.savepoint.ignore-unclaimed-state"] = str(self.drops_state).lower()
+            settings["execution.savepoint.ignore-unclaimed-state"] = "true"  # of steps that are gone; tests/test_snapshot_contents.py holds those that stay
         server, workers = JobServer(self.state, settings), WorkerPool(self.state)
         with started(server, workers):
             of_flink = flink_settings.beam_options(server.address, workers.address, name)
@@ -85,7 +84,6 @@ class FlinkCluster:
     address: str
     workers: str
     snapshots: Snapshots
-    drops_state: bool = False  # of stages that are not there any more
 
     @contextmanager
     def running(self, name: str, build: Build, options: Sequence[str]) -> Iterator[Run]:
@@ -99,7 +97,7 @@ class FlinkCluster:
             of_flink = flink_settings.beam_options(server.address, self.workers, name)
             if newest := snapshots.newest():
                 of_flink.append(f"--savepoint_path={newest.as_uri()}")
-                of_flink += ["--allow_non_restored_state"] if self.drops_state else []
+                of_flink.append("--allow_non_restored_state")  # of steps that are gone; tests/test_snapshot_contents.py holds those that stay
             job = _submit(name, build, [*of_flink, *options], server, rest, newest)
         flink_address.note(self.state, self.address)
         yield Run(job, [], newest)

@@ -65,14 +65,14 @@ def run(configuration: Configuration, arguments: argparse.Namespace, options: li
     build = partial(_build, configuration, arguments, kafka, topics, sink)
     with state_folder.alone(state):
         _log_to(state / "driver.log", arguments)
-        drops_state = _take(state, identity_of(arguments, kafka, topics), kafka, arguments)
+        _take(state, identity_of(arguments, kafka, topics), kafka, arguments)
         if arguments.job_jar:
             return _write_job(arguments, state, build, options)
         stop, port, snapshots = stop_on_signals(), free_port(), Snapshots(state)
         flink = (
-            FlinkCluster(state, arguments.flink, arguments.workers, snapshots, drops_state)
+            FlinkCluster(state, arguments.flink, arguments.workers, snapshots)
             if arguments.flink
-            else EmbeddedFlink(state, port, arguments.metrics_port, snapshots, drops_state)
+            else EmbeddedFlink(state, port, arguments.metrics_port, snapshots)
         )
         where = f"Flink at {arguments.flink or f'127.0.0.1:{port}'}, state and logs in {state}"
         ready = f"reading {', '.join(topics)} of {arguments.kafka}, asking {configuration.lift_wing.url}; {where}"
@@ -88,15 +88,14 @@ def identity_of(arguments: argparse.Namespace, kafka: Kafka, topics: Sequence[st
     return Identity(cluster_id, arguments.group, topic_ids, arguments.combined is not None)
 
 
-def _take(state: Path, now: Identity, kafka: Kafka, arguments: argparse.Namespace) -> bool:
-    """Takes the state for this run, and says what changes; gives whether a part of it is dropped. Raises WrongUse for another's."""
+def _take(state: Path, now: Identity, kafka: Kafka, arguments: argparse.Namespace) -> None:
+    """Takes the state for this run, and says what changes. Raises WrongUse for another's."""
     before = state_identity.check(state, now, arguments.adopt_state)
     for line in state_identity.changes(before, now):
         say(line)
     if before is None or before.kafka != now.kafka:
         kafka.begin(arguments.group, list(now.topics), start_of(arguments.start))
     state_identity.write(state, now)
-    return before is not None and before.combined and not now.combined
 
 
 def check_use(arguments: argparse.Namespace, options: Sequence[str]) -> None:
