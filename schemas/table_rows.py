@@ -210,7 +210,7 @@ def _number(value: float | Decimal, name: str) -> int | float | None:
 
 def _iso(value: str) -> str:
     """2024-02-05 00:00:00.120000Z is 2024-02-05T00:00:00.12Z; a time without a zone is in UTC. What is no time stays as it is."""
-    if value[10:11] == "T" and value[-1] == "Z" and "." not in value:
+    if value[10:11] == "T" and value[-1] == "Z":  # text that is one already stays as it was written
         return value
     found = _TIME.fullmatch(value)
     if not found:

@@ -35,7 +35,7 @@ def test_scores_gives_what_all_models_said_of_a_revision(root: Path, capsys: pyt
     said = score("enwiki", "damaging", 1007)
     assert lines[0].split()[2] == str(said["prediction"]).lower()
     assert f"true {said['probability']['true']:.3f}" in lines[0]
-    assert lines[0].endswith("  (2021-08-27T13:20:11Z)")
+    assert lines[0].endswith("  (2021-08-27T13:20:10Z)")
     assert main(["scores", str(root), "--wiki", "enwiki", "--rev-id", "1007", "--only", "goodfaith", "--json"]) == 0
     (event,) = map(orjson.loads, capsys.readouterr().out.splitlines())
     schemas.validator("/mediawiki/revision/score/3.0.0")(event)

@@ -73,11 +73,11 @@ def test_regenerate_goes_on_past_what_fails_and_names_it(lift_wing: SimulatedLif
     _, _, _, _, damaging, goodfaith, empty, total, first, second, *others, _, _ = done.stdout.splitlines()
     assert damaging.split()[:4] == ["damaging", "3", "1", "2"]
     assert goodfaith.split()[:4] == ["goodfaith", "3", "0", "3"]
-    assert (empty, total) == ("", f"7 failures, with their originals in {tmp_path}/out/{ERRORS}")
+    assert (empty, total) == ("", f"6 failures, with their originals in {tmp_path}/out/{ERRORS}")
     assert [first.split(None, 1), second.split(None, 1)] == [["3", "404: no model"], ["2", "400: no revision N"]]
-    assert len(others) == 2
+    assert len(others) == 1
     rows_of_failures = [row for place, of_place in rows(tmp_path / "out").items() if place.startswith(ERRORS) for row in of_place]
-    assert len(rows_of_failures) == 7
+    assert len(rows_of_failures) == 6
     assert {row["raw_event"] for row in rows_of_failures} >= {"nonsense"}
     (suffix,) = {path.name.partition(".")[2] for path in (tmp_path / "out").rglob("part-*")}
     assert suffix == {"parquet": "parquet", "avro": "avro", "jsonl": "jsonl.gz"}[form]
@@ -205,7 +205,7 @@ def test_a_run_that_is_killed_again_and_again_ends_as_one_that_is_not(lift_wing:
         kills += 1
     assert kills >= 2
     assert rows(tmp_path / "out") == uninterrupted
-    again = (Counter(lift_wing.calls()) - once - once).total()
+    again = sum(count for call, count in (Counter(lift_wing.calls()) - once - once).items() if call[:2] != ("goodfaith", "enwiki"))  # which fail each time
     out = sum(lift_wing.stats()["most_in_flight"].values())
     assert again <= kills * (128 + out), "what was out at a kill, and the answers that waited to be written together"
     assert not (tmp_path / "out" / ".working").exists()
@@ -246,7 +246,7 @@ def test_a_file_that_cannot_be_read_is_named_and_its_partition_has_what_the_othe
     done = run(lift_wing, tmp_path, "--only", "damaging,goodfaith")
     assert done.returncode == 1
     assert [line.split(": ")[0].strip() for line in done.stdout.splitlines()[-4:-2]] == [
-        "1 file could not be read; the partitions have what the others hold, and --resume tries again",
+        "1 file could not be read; the partitions have what the others hold, and --resume tries again:",
         str(file),
     ]
     assert {str(path.parent.relative_to(tmp_path / "out" / DAMAGING)) for path in (tmp_path / "out" / DAMAGING).rglob("part-*")} == {*HOURS}
