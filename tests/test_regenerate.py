@@ -178,7 +178,8 @@ def test_a_unit_that_is_whole_says_what_it_is_made_of(lift_wing: SimulatedLiftWi
 def test_a_run_that_is_killed_again_and_again_ends_as_one_that_is_not(lift_wing: SimulatedLiftWing, tmp_path: Path) -> None:
     hourly(tmp_path / "in")
     lift_wing.control(mode="slow", seconds=0.1)
-    lift_wing.control(mode="status", status=404, model="goodfaith", wiki="enwiki")
+    gone = {"error": "Missing resource for rev-id 1: RevisionNotFound"}
+    lift_wing.control(mode="status", status=404, model="goodfaith", wiki="enwiki", body=gone)
     done = run(lift_wing, tmp_path)
     assert (done.returncode, done.stderr) == (1, "")
     uninterrupted, once = rows(tmp_path / "out"), Counter(lift_wing.calls())
@@ -194,7 +195,7 @@ def test_a_run_that_is_killed_again_and_again_ends_as_one_that_is_not(lift_wing:
             with suppress(subprocess.TimeoutExpired):
                 process.wait(0.1)
                 break
-            if files := list((tmp_path / "out").rglob("part-*")):
+            if files := list((tmp_path / "out").glob("mediawiki_*/**/part-*")):
                 place = files[0].parent
                 assert rows(place).get(".", []) == uninterrupted.get(str(place.relative_to(tmp_path / "out")), []), "whole as soon as it is there"
         if process.poll() is not None:
