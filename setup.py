@@ -42,7 +42,6 @@ setup(
             "flask>=3",
             "flask-cors>=5",
             "moto[s3]>=5",  # a server of S3; with the two above
-            "s3fs[boto3]>=2024.6",  # and the boto3 that goes with both
             "greenlet>=3",  # the threads of the simulation
             "jsonschema>=4",  # a benchmark compares with it
             "mypy>=1.11",

@@ -20,6 +20,15 @@ from transforms.models import Configuration
 from transforms.source_events import REVISION_CREATE, STREAMS
 
 _PATIENCE_S, _TRY_S = 5.0, 0.5
+_COORDINATOR_S = 30.0  # that a broker may take to find who keeps the places of a group
+_STARTING = (
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.REQUEST_TIMED_OUT,
+    KafkaError._TIMED_OUT,
+    KafkaError._WAIT_COORD,
+)
 _NO_PATIENCE = (KafkaError._AUTHENTICATION, KafkaError._SSL)  # waiting mends neither
 _UNTRUSTED = "certificate verify failed"  # in OpenSSL's words, which librdkafka gives with more around it or less
 
@@ -64,7 +73,15 @@ class Kafka:
         """Gives a group without a place one, so that it begins at what is there now, not at what is there when its job runs. Raises WrongUse."""
         with self._looking(f"take places for --group {group}"):
             looks = KafkaLooks(self.client, group)
-            looks.commit(looks.first(looks.oldest(topics), start))
+            deadline = time.monotonic() + _COORDINATOR_S
+            while True:
+                try:
+                    looks.commit(looks.first(looks.oldest(topics), start))
+                    return
+                except KafkaException as error:
+                    if error.args[0].code() not in _STARTING or time.monotonic() > deadline:
+                        raise
+                    time.sleep(_TRY_S)
 
     @contextmanager
     def _looking(self, what: str) -> Iterator[None]:

@@ -122,7 +122,8 @@ class AskFn(beam.DoFn):
             pending.reason = reason_of(result)
         if _fault_in(result):
             count("unforeseen")
-        return TaggedOutput("failures", failure(pending, passing=isinstance(result, (Unavailable, Refused, NotCalled))))
+        passing = isinstance(result, (Unavailable, NotCalled)) or (isinstance(result, Refused) and result.of_all)
+        return TaggedOutput("failures", failure(pending, passing=passing))
 
     def may_end(self, pending: Pending, answer: Answer) -> bool:
         """Whether a request may end with its last answer: not where too many met exceptions that nobody foresaw. Raises what is no fault of a request."""
