@@ -93,7 +93,7 @@ class Watch:
             why = self._run.job.why() if state in ("RESTARTING", "FAILED") else ""
         except Unreachable as error:
             if self._run.needs and time.monotonic() - self._answered > _GIVE_UP_S:
-                raise Lost(str(error)) from error
+                raise self._gone(error) from error
             if not self._run.needs:
                 self._say_once(f"{error}; waiting for it")
             return False
@@ -107,6 +107,12 @@ class Watch:
             return True
         self._say_once(f"Flink starts the job again: {why}" if why else "")
         return False
+
+    def _gone(self, error: Unreachable) -> Lost | BadSnapshot:
+        """What an embedded Flink that ended says: it ends with a job whose state it cannot restore."""
+        if self._settled or self._run.snapshot is None:
+            return Lost(str(error))
+        return BadSnapshot(self._run.snapshot, f"Flink ended before it had a checkpoint of its own; why is at the end of {self._run.needs[0].log}")
 
     def settle(self) -> None:
         """Removes the snapshots of earlier runs once this one has a checkpoint of its own. Raises BadSnapshot when it never gets its state."""
