@@ -208,7 +208,7 @@ def test_the_clock_says_utc_to_the_microsecond() -> None:
         ({"meta": "text"}, "meta must be an object, got 'text'"),
         ({"meta": []}, "meta must be an object, got []"),
         ({"performer": "Simurghistan"}, "performer must be an object, got 'Simurghistan'"),
-        ({"performer": {"user_groups": "bot"}}, INVALID + "performer.user_groups must be array"),
+        ({"performer": {"user_text": "A", "user_groups": "bot"}}, INVALID + "performer.user_groups must be array"),
         ({"meta": {"request_id": 7}}, INVALID + "meta.request_id must be string"),
         ({"rev_timestamp": 1630070411}, INVALID + "dt must be string"),
         ({"rev_timestamp": "2021-08-27"}, INVALID + "dt must be date-time"),

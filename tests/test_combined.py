@@ -99,7 +99,7 @@ def test_both_modes_give_the_same_events(kafka: LocalKafka, configuration: Confi
     kafka.create_topics(*combined)
     found: list[Any] = []
     with SimulatedLiftWing() as lift_wing:
-        lift_wing.control(mode="status", status=404, model="goodfaith", wiki="wikidatawiki")
+        lift_wing.control(mode="status", status=404, model="goodfaith", wiki="wikidatawiki", body={"error": "no such revision"})
         lift_wing.control(mode="hang", model="itemtopic")
         source = tmp_path / "in.jsonl"
         source.write_bytes(b"\n".join(lines))
@@ -112,7 +112,7 @@ def test_both_modes_give_the_same_events(kafka: LocalKafka, configuration: Confi
         assert timed_out == {event["rev_id"] for event in found if "itemtopic" in event.get("errors", {})}
         assert timed_out
         lift_wing.clear()
-        lift_wing.control(mode="status", status=404, model="goodfaith", wiki="wikidatawiki")
+        lift_wing.control(mode="status", status=404, model="goodfaith", wiki="wikidatawiki", body={"error": "no such revision"})
         done = command("regenerate", "--input", source, "--output", tmp_path / "out", "--lift-wing", lift_wing.url)
         assert (done.returncode, done.stderr) == (1, "")
     assert command("combine", tmp_path / "out").returncode == 0

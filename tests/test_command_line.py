@@ -268,7 +268,7 @@ def test_a_wrong_use_is_one_line(capfd: pytest.CaptureFixture[str], tmp_path: Pa
     [
         ([], "revision-scores: the following arguments are required: COMMAND; see revision-scores --help\n"),
         (["score"], "revision-scores: argument COMMAND: invalid choice: 'score'"),
-        (["regenerate", "--input", "/none", "--output", "/none/out"], "revision-scores regenerate: --input: no such file or directory: /none\n"),
+        (["regenerate", "--input", "/none", "--output", "/nowhere/out"], "revision-scores regenerate: --input: no such file or directory: /none\n"),
     ],
 )
 def test_a_process_ends_with_the_line_and_2(arguments: list[str], said: str) -> None:

@@ -118,6 +118,7 @@ def test_operate_leads_from_nothing_to_a_cluster_an_upgrade_and_a_replay(tmp_pat
         "--port 8080": f"--port {lift_wing}",
         "127.0.0.1:8080": f"127.0.0.1:{lift_wing}",
         "runners.local_flink": f"runners.local_flink --port {flink} --workers-port {workers} --metrics-port {metrics}",
+        "localhost:8081 --port 8888": f"localhost:{flink} --port {page}",
         "localhost:8081": f"localhost:{flink} --workers 127.0.0.1:{workers}",
         "--port 8888": f"--port {page}",
     }

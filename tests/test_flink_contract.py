@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
@@ -13,18 +13,20 @@ from typing import Any
 
 import apache_beam as beam
 import pytest
-from apache_beam.io.external.generate_sequence import GenerateSequence
+from apache_beam import coders
+from apache_beam.io.flink.flink_streaming_impulse_source import FlinkStreamingImpulseSource
 from apache_beam.options.pipeline_options import PipelineOptions
-from apache_beam.transforms.external import ExternalTransform, ImplicitSchemaPayloadBuilder
+from apache_beam.transforms.userstate import BagStateSpec
 
 from pipeline.on_flink import EmbeddedFlink
 from pipeline.servers import free_port
+from pipeline.snapshots import Snapshots
 from tests.simulator.clock import EPOCH, Clock, Thread
 from tests.simulator.flink import InputLog, Job, Layout
 from tests.simulator.graph import stages_of
 from tests.simulator.probe import Element, Line, Machine, probe
 
-TICK_S = 0.05
+TICK_S, SUBTASKS = 0.05, 2
 PATIENCE_S = 120
 COUNTED = [f"counted {number}" for number in range(4)]
 
@@ -109,19 +111,32 @@ def _checkpoints_within(log: Sequence[Line], slept: Line) -> int:
     return sum(slept["at"] + 2 < line["at"] < ends for line in log if line["what"] == "checkpoint")
 
 
+class _CountFn(beam.DoFn):
+    """Numbers the beats of all subtasks; its state goes back with a restore, so that what was lost comes again."""
+
+    NEXT = BagStateSpec("next", coders.VarIntCoder())
+
+    def process(self, _: tuple[str, bytes], following: Any = beam.DoFn.StateParam(NEXT)) -> Iterator[int]:
+        number = max(following.read(), default=0)
+        following.clear()
+        following.add(number + 1)
+        yield number
+
+
 def on_flink(folder: Path) -> list[Line]:
     """The log of the real one, embedded, with two slots."""
     state, world = folder / "state", Machine(folder)
     state.mkdir()
 
-    def build(options: PipelineOptions, expansion: str) -> beam.Pipeline:
+    def build(options: PipelineOptions) -> beam.Pipeline:
         p = beam.Pipeline(options=options)
-        every_tick = ImplicitSchemaPayloadBuilder({"start": 0, "elements_per_period": 1, "period": round(TICK_S * 1000)})
-        probe(p | ExternalTransform(GenerateSequence.URN, every_tick, expansion), script(), world)
+        beats = p | FlinkStreamingImpulseSource().set_interval_ms(round(SUBTASKS * TICK_S * 1000)).set_message_count(0)
+        ticks = beats | "Key" >> beam.Map(lambda _: ("ticks", b"")).with_output_types(tuple[str, bytes]) | "Count" >> beam.ParDo(_CountFn())
+        probe(ticks.with_output_types(int), script(), world)
         return p
 
     seen: set[str] = set()
-    with EmbeddedFlink(state, free_port(), None).running("probe", build, ["--checkpointing_interval=500", "--parallelism=2"]):
+    with EmbeddedFlink(state, free_port(), None, Snapshots(state)).running("probe", build, ["--checkpointing_interval=500", f"--parallelism={SUBTASKS}"]):
         deadline = time.monotonic() + PATIENCE_S
         while not is_over(log := world.read()):
             assert time.monotonic() < deadline, log[-20:]

@@ -151,7 +151,7 @@ def test_a_stream_holds_its_place_until_the_element_passes(caplog: pytest.LogCap
     caplog.clear()
     assert step.outputs(raising(FAULT, 12), lambda: "the next", lambda reason: [reason]) == ["a part"]
     assert clock.slept == [0.5, 1, 2, 4, 8, 16, 30, 30, 30, 30, 30, 30]
-    said = [record.message for record in caplog.records]
+    said = [record.getMessage() for record in caplog.records]
     assert said[-1] == "Step goes on"
     assert said[:-1] == [said[0]] * 4  # at once, and then once a minute
     assert said[0].startswith("Step: unforeseen exceptions at 20 different elements in a row")

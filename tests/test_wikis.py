@@ -22,7 +22,7 @@ from pipeline.graph import score_revisions
 from pipeline.narrowing import pointed_at
 from transforms.models import Configuration
 from transforms.select_models import Selection
-from transforms.shown import Shown
+from transforms.shown import show
 from transforms.wait_in_bundle import InBundle
 from transforms.wikis import Wiki, Wikis, WikisError, read_wikis, shipped_wikis
 
@@ -108,7 +108,7 @@ def score(configuration: Configuration, raws: list[dict[str, Any]]) -> None:
     from transforms.elements import Raw
 
     pipeline = bounded_run.new_pipeline([])
-    score_revisions(pipeline, configuration, beam.Create([Raw(orjson.dumps(raw), "eqiad") for raw in raws], reshuffle=False), Shown(None), InBundle())
+    score_revisions(pipeline, configuration, beam.Create([Raw(orjson.dumps(raw), "eqiad") for raw in raws], reshuffle=False), beam.Map(show, None), InBundle())
     bounded_run.run(pipeline)
 
 
