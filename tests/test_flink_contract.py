@@ -131,8 +131,9 @@ def on_flink(folder: Path) -> list[Line]:
     def build(options: PipelineOptions) -> beam.Pipeline:
         p = beam.Pipeline(options=options)
         beats = p | FlinkStreamingImpulseSource().set_interval_ms(round(SUBTASKS * TICK_S * 1000)).set_message_count(0)
-        ticks = beats | "Key" >> beam.Map(lambda _: ("ticks", b"")).with_output_types(tuple[str, bytes]) | "Count" >> beam.ParDo(_CountFn())
-        probe(ticks.with_output_types(int), script(), world)
+        keyed = beats | "Key" >> beam.Map(lambda _: ("ticks", b"")).with_output_types(tuple[str, bytes])
+        ticks = keyed | "Count" >> beam.ParDo(_CountFn()).with_output_types(int)
+        probe(ticks, script(), world)
         return p
 
     seen: set[str] = set()
