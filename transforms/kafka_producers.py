@@ -28,6 +28,7 @@ _SAFE = {
 }
 _TOO_LARGE = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE)
 _ANSWER_S = 0.5
+_SHORTEST_WAIT_S = 0.001  # below that a wait is over, whatever a clock adds up to
 _LOOK_S = 0.02  # others may be served what we wait for
 _FULL_S = 1.0  # that a queue may be full
 _ALONE_S = 2.0  # for all that is sent alone
@@ -139,8 +140,12 @@ class KafkaOutbox:
         end = self._clock() + seconds
         while undecided := [delivery for delivery in deliveries if delivery.decided_at is None]:
             left = end - self._clock()
-            _serve(self._producers.of_topic(self._topic, alone=undecided[0].alone), max(0.0, min(left, _LOOK_S)))
-            if left <= 0:
+            producer, pause = self._producers.of_topic(self._topic, alone=undecided[0].alone), max(0.0, min(left, _LOOK_S))
+            if len(producer):
+                _serve(producer, pause)
+            else:  # the one that has them was dropped: another outbox tells of them
+                self._producers.environment.sleep(pause)
+            if left < _SHORTEST_WAIT_S:
                 return
 
 
