@@ -52,6 +52,7 @@ class Refused(LiftWingError):
     """The endpoint refuses whoever asks: no fault of the revision, which waits for another configuration of the endpoint or the client."""
 
     of_all = False  # the client has seen that it refuses others too
+    of_one = False  # the client has seen that it answers others
 
 
 class Unavailable(LiftWingError):

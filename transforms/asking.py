@@ -56,8 +56,9 @@ class Pending:
             self.reason = str(error)
         now = limits.environment.time()
         if isinstance(error, Refused):
-            if error.of_all:  # it says nothing of this request, which does not age meanwhile
-                self.asked_at, self.tries = now, self.tries - 1
+            self.tries -= not error.of_one  # else it says nothing of this request
+            if error.of_all:  # which does not age meanwhile
+                self.asked_at = now
             if self.tries >= _TRIES_OF_REFUSED or now >= self.entered_at + limits.max_refused_s:
                 return True
         wait = seconds_to_next_try(error, self.tries, now - self.asked_at, limits.max_age_s, limits.environment.uniform)

@@ -33,6 +33,7 @@ class CallLimit:
         self._pauses = 0
         self._closed_until: float | None = None  # None: calls go out
         self._probing = False
+        self.has_answered = False  # it showed life once
         self.is_refusing = False  # it refuses whoever asks, and is broken until it does not
         self._pace = _Pace()
 
@@ -73,7 +74,7 @@ class CallLimit:
 
     def answered(self, seconds: float, now: float) -> None:
         """An answer that shows life came after so long."""
-        self._in_a_row, self._failing_since = 0, None
+        self.has_answered, self._in_a_row, self._failing_since = True, 0, None
         if now - seconds >= self._refused_at:  # not a call that went out before it refused
             self._refused_in_a_row = 0
         if self._closed_until is not None:  # it is back, and begins with one call at a time

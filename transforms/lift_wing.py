@@ -257,6 +257,7 @@ class LiftWing:
         if isinstance(result, Refused):
             lane.last_error = str(result)
             result.of_all = lane.limit.refused(now)
+            result.of_one = lane.limit.has_answered and not result.of_all
             if result.of_all:
                 self._send_away(lane)
         elif isinstance(result, Unavailable):
