@@ -8,6 +8,15 @@ import sys
 
 from conftest import ROOT
 
+from tests.simulator.__main__ import result_of
+
+SEEDS = 200
+
+
+def test_no_seed_violates_anything() -> None:
+    violations = [f"python -m tests.simulator --seed {seed}: {violation}" for seed in range(SEEDS) for violation in result_of(seed).violations[:1]]
+    assert violations == []
+
 
 def test_a_seed_is_the_same_run_in_another_process() -> None:
     def output(hashes: str) -> str:
