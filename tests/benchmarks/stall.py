@@ -17,7 +17,7 @@ from pathlib import Path
 import yaml
 
 from tests.benchmarks.edits import Edits
-from tests.benchmarks.inputs import MODELS
+from tests.benchmarks.inputs import MODELS, with_on
 from tests.benchmarks.ledger import Ledger
 from tests.benchmarks.measuring import cells_of, table
 from tests.benchmarks.overhead import WARM_UP_S
@@ -51,7 +51,7 @@ def of_wiki(configuration: Configuration) -> Configuration:
 
 def write_models(set_up: Stage) -> Path:
     """The shipped file, with the endpoints of one wiki."""
-    told = yaml.safe_load(MODELS.read_text(encoding="utf-8"))
+    told = with_on(yaml.safe_load(MODELS.read_text(encoding="utf-8")))
     told["lift_wing"]["url"] = set_up.lift_wing.url
     kept = of_wiki(set_up.configuration).models
     told["models"] = {name: {**model, "wikis": {WIKI: {"on": kept[name].endpoints[WIKI].on}}} for name, model in told["models"].items() if name in kept}
