@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
+from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic, ResourceType
 
 from pipeline.configuration import load
@@ -110,10 +111,18 @@ class LocalKafka(Server):
         change = ConfigEntry(setting, value, incremental_operation=AlterConfigOpType.SET)
         resource = ConfigResource(ResourceType.TOPIC, name, incremental_configs=[change])
         admin = AdminClient({"bootstrap.servers": self.address, "log_level": 0})
-        for changed in admin.incremental_alter_configs([resource]).values():
-            changed.result(20)
         asked, end = ConfigResource(ResourceType.TOPIC, name), time.monotonic() + 20
-        while admin.describe_configs([asked])[asked].result(20)[setting].value != value and time.monotonic() < end:
+        while True:
+            try:
+                for changed in admin.incremental_alter_configs([resource]).values():
+                    changed.result(20)
+                if admin.describe_configs([asked])[asked].result(20)[setting].value == value:
+                    return
+            except KafkaException:  # a topic that was just created is not known everywhere
+                if time.monotonic() > end:
+                    raise
+            if time.monotonic() > end:
+                return
             time.sleep(0.05)
         time.sleep(0.1)  # it is told before it is done
 
