@@ -157,7 +157,7 @@ def test_each_selected_score_comes_once_and_each_bad_event_fails_with_its_reason
         schemas.validator(event["$schema"])(event)
         assert message.key() is None
         assert message.timestamp()[1] == milliseconds(event["meta"]["dt"])
-    assert (code, program.lines[1:]) == (0, ["stopping with a savepoint\n", "stopped with a savepoint; a new run goes on from it\n"])
+    assert (code, program.lines[2:]) == (0, ["stopping with a savepoint\n", "stopped with a savepoint; a new run goes on from it\n"])
     assert java_children(tmp_path) == []
     place = tmp_path / "revision-scores"
     line = f"revision-scores stream: --state: another stream works in {place}; stop it, or name another --group or --state\n"
