@@ -4,6 +4,7 @@ alerts ask for; and what the live page finds at its JobManager."""
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 import requests
 from conftest import ROOT, edit
 from test_monitoring import expressions, selectors, selects
-from test_on_flink import Topics, models_file, stream, wait_until
+from test_on_flink import PATIENCE_S, Topics, models_file, stream, wait_until
 
 from pipeline.configuration import load
 from pipeline.servers import free_port
@@ -45,6 +46,14 @@ def scraped(port: int) -> Mapping[str, float]:
     return {name[1]: float(value) for name, value in ours if name}
 
 
+def wait_for_counts(port: int, expected: Mapping[str, float]) -> None:
+    """Returns when Prometheus would find these; fails with what it finds in their place."""
+    deadline = time.monotonic() + PATIENCE_S
+    while (found := {name: value for name, value in scraped(port).items() if name in expected}) != expected:
+        assert time.monotonic() < deadline, f"expected {expected}, found {found}"
+        time.sleep(0.1)
+
+
 def series(port: int) -> list[dict[str, str]]:
     """The labels of each, its `__name__` and its `value` among them; none before there is a reporter."""
     try:
@@ -74,7 +83,7 @@ def test_prometheus_finds_the_metrics_of_the_readme_and_of_the_dashboard_and_the
     small = "eqiad.mediawiki.revision-score-goodfaith"
     kafka.configure_topic(small, "max.message.bytes", "2000")
     kafka.create_topics(*(f"{datacenter}.mediawiki.revision-score" for datacenter in load(models).datacenters))
-    options = ["--models", str(models), "--metrics-port", str(port), "--each-event-once", "--combined", "1"]
+    options = ["--models", str(models), "--metrics-port", str(port), "--each-event-once", "--combined", "5"]
     with SimulatedLiftWing(latency=0.2) as lift_wing:
         lift_wing.control(mode="hang", model="damaging", rev_id=4)
         lift_wing.control(mode="status", status=503, model="damaging", rev_id=1, times=1)
@@ -84,7 +93,7 @@ def test_prometheus_finds_the_metrics_of_the_readme_and_of_the_dashboard_and_the
             # goodfaith of 1 to 4, damaging of 1, 3 and 6; of the failures two are of the dt that is none
             topics.wait_for(lambda topics: (len(topics.of_model("goodfaith")), len(topics.of_model("damaging")), len(topics.failures())) == (4, 3, 5))
             before = {"ScoreWithLiftWing_dropped_repeated": 2, "CombineScores_events": 5, "CombineScores_dropped_invalid": 1}
-            wait_until(lambda: before.items() <= scraped(port).items())
+            wait_for_counts(port, before)
             address = program.wait_for(r"^reading .*; Flink at (\S+),")[1]
             gauges = Looks(lambda: address, "revision-scores", ["damaging", "goodfaith"])
             wait_until(lambda: gauges.by_model.get("damaging", {}).get("in_flight") == 1)
@@ -99,7 +108,7 @@ def test_prometheus_finds_the_metrics_of_the_readme_and_of_the_dashboard_and_the
                 **{"WritePerModel_events_damaging": 4, "WritePerModel_events_goodfaith": 4},
                 **{"ScoreWithLiftWing_in_flight_damaging": 0, "ScoreWithLiftWing_broken_goodfaith": 0},
             }
-            wait_until(lambda: counts.items() <= scraped(port).items())
+            wait_for_counts(port, counts)
             wait_until(lambda: "CombineScores_dropped_late" in scraped(port))
             found, told = scraped(port), series(port)
             assert program.stop() == 0
