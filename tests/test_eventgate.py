@@ -28,14 +28,15 @@ STREAMS = {model: f"mediawiki.revision-score-{model}" for model in ("damaging", 
 NOW = "2026-01-01T00:00:00.000000Z"
 
 
-def scored(rev_id: int, model: str = "damaging", datacenter: str = "eqiad", **wrong: Any) -> OutputEvent:
-    raw = edit(rev_id=rev_id)
+def scored(rev_id: int, model: str = "damaging", datacenter: str = "eqiad", raw: dict[str, Any] | None = None, **wrong: Any) -> OutputEvent:
+    raw = raw or edit(rev_id=rev_id)
     body = revision_score(raw, model, STREAMS[model], Score("1", True, {"true": 0.75, "false": 0.25}), NOW)
     return OutputEvent(STREAMS[model], {**body, **wrong}, datacenter, None, request(model, raw))
 
 
-def failure(rev_id: int) -> OutputEvent:
-    return failed(Failure("ScoreWithLiftWing", "404: gone", orjson.dumps(edit(rev_id=rev_id)).decode(), "eqiad", "damaging"), ERRORS, NOW)
+def failure(rev_id: int, **changes: Any) -> OutputEvent:
+    original = orjson.dumps(edit(rev_id=rev_id, **changes)).decode()
+    return failed(Failure("ScoreWithLiftWing", "404: gone", original, "eqiad", "damaging"), ERRORS, NOW)
 
 
 def send(urls: dict[str, str], *events: OutputEvent, timeout_s: float = 5.0) -> None:

@@ -22,6 +22,7 @@ from transforms.lift_wing import ClientFault, LiftWing, SharedLiftWing
 from transforms.models import Configuration, Endpoint
 from transforms.recent import Recent
 from transforms.source_events import key_of
+from transforms.tracing import trace_headers
 from transforms.unforeseen import Fuse, is_of_an_element, reason_of
 
 _LOGGER = logging.getLogger(__name__)
@@ -135,7 +136,8 @@ class AskFn(beam.DoFn):
             return True
         if isinstance(fault, ClientFault) or not is_of_an_element(fault):
             raise fault
-        _LOGGER.error("%s of %s: %s", pending.request.model, pending.request.wiki, reason_of(fault), exc_info=fault)
+        of = trace_headers(pending.request.event.raw).get("x-request-id", "unknown")
+        _LOGGER.error("%s of %s, request %s: %s", pending.request.model, pending.request.wiki, of, reason_of(fault), exc_info=fault)
         return self._fuse.admits(f"{pending.request.model}/{key_of(pending.request.event.raw)}", fault)
 
     def tell(self, pending: Pending) -> None:

@@ -11,6 +11,7 @@ from transforms.elements import OutputEvent
 from transforms.environment import REAL, Environment
 from transforms.eventgate_answers import verdict
 from transforms.http_calls import HttpAnswer
+from transforms.tracing import as_lines, output_headers
 
 ALL = "*"  # datacenters
 _LARGEST_BODY, _MOST_EVENTS = 1_000_000, 100  # of a POST, which is to be answered well within a second; EventGate takes 4 MB by default, Wikimedia's 10 MB
@@ -42,11 +43,11 @@ class EventGatePosts:
                 somebody.set()
 
         for url in dict.fromkeys(self._urls.values()):
-            self.post(url, b"[]", hear)
+            self.post(url, [], b"[]", hear)
         return somebody.wait(_ANSWER_S)
 
-    def post(self, url: str, body: bytes, done: Callable[[HttpAnswer], None]) -> None:
-        self._connection.run_soon(partial(self._connection.post, url, _HEADERS, body, done))
+    def post(self, url: str, headers: list[str], body: bytes, done: Callable[[HttpAnswer], None]) -> None:
+        self._connection.run_soon(partial(self._connection.post, url, _HEADERS + headers, body, done))
 
     def largest_body(self, url: str) -> int:
         return self._largest.get(url, _LARGEST_BODY)
@@ -121,7 +122,8 @@ class EventGateOutbox:
 
     def _post(self, together: list[Delivery]) -> None:
         body = b"[" + b",".join(delivery.value for delivery in together) + b"]"
-        self._posts.post(self._url, body, partial(self._answered, together, len(body)))
+        trace = as_lines(output_headers(together[0].event))
+        self._posts.post(self._url, trace, body, partial(self._answered, together, len(body)))
 
     def _answered(self, together: list[Delivery], size: int, answer: HttpAnswer) -> None:
         """On the connection's thread. Halves what was refused as a whole, to find whose fault it is."""

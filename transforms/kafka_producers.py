@@ -15,6 +15,7 @@ from confluent_kafka import KafkaError, KafkaException
 from transforms.deliveries import Delivery, Refusal
 from transforms.elements import OutputEvent
 from transforms.environment import REAL, Environment
+from transforms.tracing import output_headers
 from transforms.written import timestamp_ms
 
 _SAFE = {
@@ -116,8 +117,12 @@ class KafkaOutbox:
             producer = self._producers.of_topic(self._topic, alone=delivery.alone)
             try:
                 producer.produce(
-                    self._topic, delivery.value, timestamp=timestamp_ms(delivery.event.body["meta"]["dt"]), on_delivery=partial(self._decide, delivery)
-                )  # with the time that EventGate sets
+                    self._topic,
+                    delivery.value,
+                    headers=output_headers(delivery.event),
+                    timestamp=timestamp_ms(delivery.event.body["meta"]["dt"]),  # that EventGate sets, too
+                    on_delivery=partial(self._decide, delivery),
+                )
                 return
             except BufferError:
                 if self._clock() > end:

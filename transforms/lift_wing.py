@@ -24,6 +24,7 @@ from transforms.http_calls import HttpAnswer, user_agent
 from transforms.kinds import KINDS, CannotAsk, question
 from transforms.lanes import Answer, Call, Lane
 from transforms.models import Endpoint, LiftWingSettings
+from transforms.tracing import as_lines, trace_headers
 from transforms.waiting_deliveries import waiting_deliveries
 
 _QUEUED_AT_MOST = 64  # in each queue of a lane, beyond those in flight: enough that it never runs dry while others are on their way out of Flink's state
@@ -47,7 +48,7 @@ class Counts(NamedTuple):
 
 
 def headers_for(endpoint: Endpoint, settings: LiftWingSettings) -> list[str]:
-    """The headers of all calls to an endpoint, but for `authorization`, which may change."""
+    """The headers of all calls to an endpoint, but for `authorization`, which may change, and those of a call's trace."""
     headers = ["Content-Type: application/json", "Accept: application/json", "Expect:", f"User-Agent: {user_agent(settings.contact)}"]
     if settings.by_host:
         headers.append(f"Host: {endpoint.host}")
@@ -215,7 +216,8 @@ class LiftWing:
         lane.limit.started(now)
         lane.in_flight += 1
         self._in_flight += 1
-        self._connection.post(lane.url, lane.headers + authorization(self._settings), body, partial(self._answered, calls, lane, now))
+        trace = as_lines(trace_headers(calls[0].request.event.raw))
+        self._connection.post(lane.url, [*lane.headers, *trace, *authorization(self._settings)], body, partial(self._answered, calls, lane, now))
 
     def _may_call(self) -> bool:
         """Whether the rate allows another call now; if not, `_start` comes again when it does."""

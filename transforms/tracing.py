@@ -1,0 +1,59 @@
+"""What calls and messages say of the request that an event goes back to, so that one edit can be followed through logs and traces."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from transforms.elements import OutputEvent
+
+_IN_A_HEADER = "".join(map(chr, range(0x21, 0x7F)))  # characters that it can hold as they are
+_ID = re.compile(r"[\x21-\x7e]{1,200}")
+_UUID = re.compile("[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
+_LONGEST = 2_000  # characters of what triggered a call
+
+
+def trace_headers(event: Mapping[str, Any]) -> dict[str, str]:
+    """Returns the headers of a call or a message that an event causes; none where its `meta` has no `request_id` that a header can hold.
+
+    `x-request-id` and `x-triggered-by` are those of ChangeProp (lib/base_executor.js and lib/utils.js of
+    wikimedia/mediawiki-services-change-propagation). `traceparent` is of https://www.w3.org/TR/trace-context/: the trace is the
+    request, the parent a new number for each call, and nothing is recorded here.
+    """
+    meta = event.get("meta")
+    if not isinstance(meta, Mapping):
+        return {}
+    request_id = meta.get("request_id")
+    if not (isinstance(request_id, str) and _ID.fullmatch(request_id)):
+        return {}
+    headers = {"x-request-id": request_id, "traceparent": f"00-{_trace_id(request_id)}-{random.getrandbits(64) or 1:016x}-00"}
+    stream, uri = meta.get("stream"), meta.get("uri")
+    if isinstance(stream, str) and isinstance(uri, str):
+        headers["x-triggered-by"] = _in_a_header(f"req:{request_id},{stream}:{uri}"[:_LONGEST])
+    return headers
+
+
+def output_headers(event: OutputEvent) -> dict[str, str]:
+    """Returns the headers of a message with an output event: those of the event that it was made of, which is kept with a score alone."""
+    if event.request:
+        return trace_headers(event.request.event.raw)
+    return trace_headers({"meta": {"request_id": event.body["meta"].get("request_id")}})
+
+
+def as_lines(headers: Mapping[str, str]) -> list[str]:
+    """Returns headers as lines of an HTTP request."""
+    return [f"{name}: {value}" for name, value in headers.items()]
+
+
+def _in_a_header(text: str) -> str:
+    """The text, percent-encoded where it has to be."""
+    return text if text.isascii() and text.isprintable() and " " not in text else quote(text, safe=_IN_A_HEADER, errors="replace")
+
+
+def _trace_id(request_id: str) -> str:
+    """The request's own 32 digits where it is a UUID, as MediaWiki's are; else 32 that follow from it."""
+    return request_id.replace("-", "") if _UUID.fullmatch(request_id) else hashlib.sha256(request_id.encode()).hexdigest()[:32]
