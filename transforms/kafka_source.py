@@ -127,7 +127,10 @@ class ReadFn(beam.DoFn):
     """Reads partitions, each under its own key.
 
     The state has the place. The timer's tag names it, so that a reader that stands there need not ask the state, and an older timer is known as such.
+    Nothing is read before `Discover` told which topic is there: after a restart the place may be one in a topic that is gone.
     """
+
+    _told: ClassVar[dict[str, str]] = {}  # by group and partition, the id of the topic that is there, in this process
 
     PLACE = BagStateSpec("place", coders.BytesCoder())
     POLL = TimerSpec("poll", TimeDomain.REAL_TIME)
@@ -146,8 +149,10 @@ class ReadFn(beam.DoFn):
 
     def process(self, element: tuple[str, bytes], place: Any = beam.DoFn.StateParam(PLACE), poll: Any = beam.DoFn.TimerParam(POLL)) -> Iterator[TaggedOutput]:
         key, there = element[0], Place.decode(element[1])
+        self._anew.inc(0)  # for others to find
         before = _read(place)
         now = self._placed(key, before, there)
+        self._told[self._name(key)] = there.topic_id
         if now != before:
             _write(place, now)
         poll.set(Timestamp.of(time.time()), dynamic_timer_tag=now.name)
@@ -185,17 +190,21 @@ class ReadFn(beam.DoFn):
         yield from map(raw_of_message, messages)
 
     def _reader(self, key: str, tag: str, place: Any) -> PartitionReader | None:
-        """The reader that stands at the place that the timer names; None when the timer is an older one, or the topic is not read any more."""
-        reader = self._readers.get(key)
-        if reader is not None and reader.place.name == tag:
+        """The reader that stands at the place that the timer names; None when the timer is an older one, or its topic is not the
+        one that is there, or not read any more."""
+        there, reader = self._told.get(self._name(key)), self._readers.get(key)
+        if reader is not None and reader.place.name == tag and reader.place.topic_id == there:
             return reader
         partition, stored = Partition.of(key), _read(place)
-        if stored is None or stored.name != tag or partition.topic not in self._source.topics:
+        if stored is None or stored.name != tag or stored.topic_id != there or partition.topic not in self._source.topics:
             return None
         self._close(key)
         _LOGGER.info("%s is read from %s", key, tag)
         reader = self._readers[key] = PartitionReader(self._source.settings(), self._source.group, partition, stored)
         return reader
+
+    def _name(self, key: str) -> str:
+        return f"{self._source.group} {key}"
 
     def _close(self, key: str) -> None:
         if reader := self._readers.pop(key, None):
