@@ -33,7 +33,7 @@ def score_revisions(
     built = scored.responses | "BuildRevisionScore" >> BuildRevisionScore(configuration.models, holds=holds)
     written = [built.scores | "WritePerModel" >> WritePerModel(sink)]
     if combine:
-        written += [(built.scores, (scored.failures, built.failures)) | "CombineScores" >> combine | "WriteCombined" >> WritePerModel(sink)]
+        written += [(built.scores, (scored.failures, built.failures, selected.failures)) | "CombineScores" >> combine | "WriteCombined" >> WritePerModel(sink)]
     # Not flattened: the DirectRunner would hold all that goes through a Flatten in memory.
     for step, failures in {"Read": read.failures, "Select": selected.failures, "Score": scored.failures, "Build": built.failures}.items():
         written += [failures | f"Write{step}Failures" >> WriteFailures(sink, configuration.failure_stream)]
