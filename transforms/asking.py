@@ -115,6 +115,7 @@ class AskFn(beam.DoFn):
             milliseconds = round(answer.seconds * 1000)
             self._milliseconds[model].update(milliseconds)
             self.recent_milliseconds.add(model, milliseconds)
+        _counter("unforeseen").inc(int(_fault_in(result) is not None))  # an alert on what grows needs the 0 before it
         if isinstance(result, Score):
             return ScoreResponse(pending.request, result)
         count("failures", model)
@@ -122,8 +123,6 @@ class AskFn(beam.DoFn):
             count("failures", model, result.cause)
         else:
             pending.reason = reason_of(result)
-        if _fault_in(result):
-            count("unforeseen")
         passing = isinstance(result, (Unavailable, NotCalled)) or (isinstance(result, Refused) and result.of_all)
         return TaggedOutput("failures", failure(pending, passing=passing))
 

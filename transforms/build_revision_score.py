@@ -49,6 +49,9 @@ class _BuildRevisionScoreFn(beam.DoFn):
     def setup(self) -> None:
         self._fused = Fused("BuildRevisionScore", holds=self._holds)
 
+    def start_bundle(self) -> None:
+        self._failures.inc(0)  # for others to find
+
     def process(self, response: ScoreResponse) -> Iterator[OutputEvent | TaggedOutput]:
         request = response.request
         yield from self._fused.outputs(partial(self._built, response), partial(_name, request), partial(self._failed, request))
