@@ -55,6 +55,7 @@ class EventStreamsServer(LoopbackServer):
         self._cut_after, self._refusals, self._with_offsets = cut_after, refusals or [], with_offsets
         self.chunked, self.compressed, self.parting = True, False, b""
         self.retry_after = "0"
+        self.slept: list[float] = []  # seconds, by readers that do not
         self._log: list[tuple[str, int, int, bytes]] = []  # topic, offset, timestamp, data
         self._more = threading.Condition()
         super().__init__()

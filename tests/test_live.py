@@ -61,7 +61,7 @@ def test_what_is_too_large_is_its_beginning_and_the_next_is_whole() -> None:
 
 
 def read(server: EventStreamsServer, count: int, position: Position) -> tuple[list[Any], EventStreams]:
-    reader = EventStreams(server.url, ["edits"], position)
+    reader = EventStreams(server.url, ["edits"], position, sleep=server.slept.append)
     events: Iterator[ServerSentEvent] = reader.events()
     return [next(events).data for _ in range(count)], reader
 
@@ -102,6 +102,7 @@ def test_too_many_connections_are_waited_for_and_a_refusal_is_told() -> None:
         server.add(*event(0))
         assert len(read(server, 1, Position(since="2026-01-01T00:00:00Z"))[0]) == 1
         assert len(server.requests) == 3
+        assert server.slept == [60, 60]  # as the server names no time
     for status in (400, 401, 403, 404):
         with EventStreamsServer(refusals=[status]) as server, pytest.raises(RefusedError, match=f"{status}: .*Invalid streams: nothing"):
             read(server, 1, Position())
@@ -123,10 +124,11 @@ def test_what_ends_a_stream_once_it_was_given_is_trouble_that_passes() -> None:
         server.retry_after = "Thu, 01 Jan 2026 00:00:00 GMT"
         for each in both(4):
             server.add(*each)
-        reader = EventStreams(server.url, ["edits"], Position(since="2026-01-01T00:00:00Z"), told=said.append)
+        reader = EventStreams(server.url, ["edits"], Position(since="2026-01-01T00:00:00Z"), told=said.append, sleep=server.slept.append)
         events = reader.events()
         assert [orjson.loads(next(events).data)["rev_id"] for _ in range(4)] == [1000, 1001, 1002, 1003]
     assert [text.split(": ")[2] for text in said if text.startswith("waiting")] == ["404", "408", "401", "503", "429", "403"]
+    assert server.slept == [0.2, 0.4, 0.8, 0.2, 0.4, 0.8, 0.2, 60, 0.8]
 
 
 def test_an_error_of_the_server_is_no_event() -> None:
@@ -135,7 +137,7 @@ def test_an_error_of_the_server_is_no_event() -> None:
         server.parting = b'event: error\nid: []\ndata: {"name": "KafkaSSEError", "message": "\x1b[2J"}\n\n'
         for each in both(6):
             server.add(*each)
-        reader = EventStreams(server.url, ["edits"], Position(since="2026-01-01T00:00:00Z"), told=said.append)
+        reader = EventStreams(server.url, ["edits"], Position(since="2026-01-01T00:00:00Z"), told=said.append, sleep=server.slept.append)
         events = reader.events()
         assert [orjson.loads(next(events).data)["rev_id"] for _ in range(6)] == [1000 + number for number in range(6)]
     assert said == ['waiting for the stream: the server says: {"name": "KafkaSSEError", "message": "\\u001b[2J"}']

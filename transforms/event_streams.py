@@ -135,6 +135,7 @@ class EventStreams:
     position: Position
     contact: str | None = None  # of whoever reads, for the User-Agent
     told: Callable[[str], None] = lambda text: None  # hears in one line why nothing comes, and when it does again
+    sleep: Callable[[float], None] = time.sleep
 
     def __post_init__(self) -> None:
         self._seen: OrderedDict[Any, None] = OrderedDict()
@@ -159,7 +160,7 @@ class EventStreams:
             except (requests.RequestException, HTTPError, OSError) as error:
                 trouble = in_one_line(re.sub(r"<[^<>]* object at 0x[0-9a-f]+>:? ?", "", str(error)), _LONGEST_TROUBLE)  # else no two are alike
             self._note_trouble("" if gave else trouble)  # a connection that gave something may end
-            time.sleep(max(pause, wait_s))
+            self.sleep(max(pause, wait_s))
             pause = min(_LONGEST_PAUSE_S, 2 * pause)
 
     def _of_a_connection(self) -> Iterator[ServerSentEvent]:
