@@ -13,7 +13,7 @@ demo: build
 	@$(BIN)/python -m pipeline demo
 
 test: build browser prometheus lint
-	$(BIN)/python -m pytest -n 3 --dist loadfile
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 build: first $(VENV)/.complete $(FLINK) $(KAFKA) $(KUBERNETES)
 

@@ -39,6 +39,7 @@ group.initial.rebalance.delay.ms=0
 num.partitions=1
 log.retention.ms=-1
 """
+_PATIENCE_S = 60
 
 
 class LocalKafka(Server):
@@ -103,31 +104,30 @@ class LocalKafka(Server):
 
     def create_topics(self, *names: str) -> None:
         admin = AdminClient({"bootstrap.servers": self.address, "log_level": 0})
-        for created in admin.create_topics([NewTopic(name, 1, 1) for name in names], operation_timeout=20).values():
-            created.result(20)
+        for created in admin.create_topics([NewTopic(name, 1, 1) for name in names], operation_timeout=_PATIENCE_S).values():
+            created.result(_PATIENCE_S)
 
     def configure_topic(self, name: str, setting: str, value: str) -> None:
-        """Returns when the broker goes by it."""
+        """Returns when the broker goes by it. Raises KafkaException, or TimeoutError."""
         change = ConfigEntry(setting, value, incremental_operation=AlterConfigOpType.SET)
         resource = ConfigResource(ResourceType.TOPIC, name, incremental_configs=[change])
-        admin = AdminClient({"bootstrap.servers": self.address, "log_level": 0})
-        asked, end = ConfigResource(ResourceType.TOPIC, name), time.monotonic() + 20
-        while True:
+        asked, end = ConfigResource(ResourceType.TOPIC, name), time.monotonic() + _PATIENCE_S
+        admin, found = AdminClient({"bootstrap.servers": self.address, "log_level": 0}), ""
+        while found != value:
+            if time.monotonic() > end:
+                raise TimeoutError(f"{name}: expected {setting} {value}, found {found}")
             try:
                 for changed in admin.incremental_alter_configs([resource]).values():
-                    changed.result(20)
-                if admin.describe_configs([asked])[asked].result(20)[setting].value == value:
-                    return
+                    changed.result(_PATIENCE_S)
+                found = admin.describe_configs([asked])[asked].result(_PATIENCE_S)[setting].value
             except KafkaException:  # a topic that was just created is not known everywhere
                 if time.monotonic() > end:
                     raise
-            if time.monotonic() > end:
-                return
-            time.sleep(0.05)
+                time.sleep(0.05)
         time.sleep(0.1)  # it is told before it is done
 
     def topics(self) -> set[str]:
-        return set(AdminClient({"bootstrap.servers": self.address, "log_level": 0}).list_topics(timeout=20).topics)
+        return set(AdminClient({"bootstrap.servers": self.address, "log_level": 0}).list_topics(timeout=_PATIENCE_S).topics)
 
 
 def main() -> int:

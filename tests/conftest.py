@@ -48,6 +48,11 @@ _EDIT = {
 }
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The slow ones first, so that no worker is left with one at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("flink") is None)
+
+
 def edit(**changes: Any) -> dict[str, Any]:
     """A revision-create event as EventStreams had it, with other values for some of its fields."""
     return {name: value for name, value in {**_EDIT, **changes}.items() if value is not ABSENT}
