@@ -122,8 +122,8 @@ def grown(first: Mapping[str, float], then: Mapping[str, float], seconds: float 
 
 def test_what_grows_within_a_minute_is_told() -> None:
     requests = "SelectModels_requests_damaging"
-    failures = {"ScoreWithLiftWing_failures_damaging": 30, "ScoreWithLiftWing_failures_damaging_401": 30}
-    text = "damaging fails: 30 requests of the last minute became failures (401)"
+    failures = {"ScoreWithLiftWing_failures_damaging": 30, "ScoreWithLiftWing_failures_damaging_no_score": 30}
+    text = "damaging fails: 30 requests of the last minute became failures (no_score)"
     assert grown({requests: 100}, {requests: 200, **failures}) == [text]
     assert grown({requests: 100, **failures}, {requests: 200, **failures}) == []
     assert grown({}, {"ReadEvents_lost_expired": 7}) == ["7 events are lost, as Kafka had removed them before they were read"]

@@ -197,11 +197,13 @@ class Diagnosis:
     def _cause(self, model: str, facts: Facts) -> str:
         """By what most tries of the last minute ended without a score; of a model that gets but probes, ever."""
         assert facts.flink
-        prefixes = tuple(f"ScoreWithLiftWing_{kind}_{model}_" for kind in ("retries", "failures"))
+        prefixes = [f"ScoreWithLiftWing_{kind}_{model}_" for kind in ("retries", "failures")]
         found: Counter[str] = Counter()
         ever: Counter[str] = Counter()
         for name in facts.flink.metrics:
-            if name.startswith(prefixes) and (cause := name.rpartition("_")[2]) and not self._is_of_longer_name(name, model):
+            prefix = next(filter(name.startswith, prefixes), "")
+            if prefix and not self._is_of_longer_name(name, model):
+                cause = name.removeprefix(prefix)
                 found[cause] += self._grown(name)
                 ever[cause] += facts.flink.count(name)
         most = (+found or +ever).most_common(1)
