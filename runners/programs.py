@@ -20,17 +20,17 @@ _PATIENCE_S = 120
 
 
 class Program:
-    """`python -m` something, from the checkout; all that it says is kept in `lines`. Stopped with SIGTERM at the latest with its context."""
+    """`python -m` something, from the checkout at `root`; all that it says is kept in `lines`. Stopped with SIGTERM at the latest with its context."""
 
-    def __init__(self, *arguments: str) -> None:
-        self._arguments = arguments
+    def __init__(self, *arguments: str, root: Path = ROOT) -> None:
+        self._arguments, self._root = arguments, root
         self.lines: list[str] = []
         self._said = threading.Condition()
 
     def __enter__(self) -> Self:
         self.process = subprocess.Popen(
             [sys.executable, "-u", "-m", *self._arguments],
-            cwd=ROOT,
+            cwd=self._root,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -63,6 +63,11 @@ class Load:
         self._producer.poll(0)
         return self.ledger.requests - before
 
+    def send_again(self, event: int) -> None:
+        """Sends an event that was sent before, with all that it said."""
+        self._producer.produce(self._inputs[event % len(self._inputs)], self._edits.message(event))
+        self._producer.flush(PATIENCE_S)
+
     def send_until_scored(self) -> None:
         """One event, until a score comes: then the system is up. Raises RuntimeError when none does."""
         done = self.ledger.done
