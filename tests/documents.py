@@ -63,7 +63,7 @@ class Shell:
             os.killpg(self._process.pid, signal.SIGKILL)
 
     def run(self, command: str) -> tuple[int, list[str]]:
-        """Its exit code and what was said meanwhile. One that goes to the background is waited for until it has said its first line."""
+        """Its exit code and what was said meanwhile. One that goes to the background is waited for until it says more than that it begins."""
         for word, other in self._other_words.items():
             command = command.replace(word, other)
         assert self._process.stdin
@@ -73,6 +73,8 @@ class Shell:
         code = int(said.pop().rpartition(" ")[2])
         if command.endswith("&"):
             said.append(self._said.get(timeout=PATIENCE_S))
+            while said[-1].startswith(("starting ", "handing the job to ")):
+                said.append(self._said.get(timeout=PATIENCE_S))
         return code, said
 
     def _until_ended(self) -> Iterator[str]:
