@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from tests.simulator.clock import EPOCH
 from tests.simulator.flink import Checkpoint, Task, TaskState
 from tests.simulator.ledger import Ledger, Name, Request, names_in
-from tests.simulator.lift_wing import LiftWing, Service, is_rejected
+from tests.simulator.lift_wing import LiftWing, Phase, Service, is_rejected
 from tests.simulator.scenario import PASSING, Scenario
 from transforms.at_rest import Tag
 
@@ -124,9 +124,21 @@ def _pressed(service: Service, scenario: Scenario) -> Iterator[str]:
     if service.most_at_once > scenario.deployment.concurrency:
         yield f"pressed: {service.most_at_once} calls at once of one process at {service.name}"
     for phase in service.phases:
-        begin, per_process = phase.begins + DOWN_S, Counter(name for at, name in service.called if phase.begins + DOWN_S <= at < phase.ends)
-        if phase.what in ("refused", "502", "503", "504") and per_process and max(per_process.values()) > 3 + (phase.ends - begin) / 2:
-            yield f"pressed: {max(per_process.values())} calls of one process at {service.name} while it is down"
+        if phase.what not in ("refused", "502", "503", "504") or _overlaps(phase, service.phases):
+            continue
+        by_process: dict[str, list[float]] = {}
+        for at, name in service.called:
+            if phase.begins <= at < phase.ends:
+                by_process.setdefault(name, []).append(at)
+        for times in by_process.values():  # a process that begins amid it has to learn of it, too
+            begin = times[0] + DOWN_S
+            calls = sum(at >= begin for at in times)
+            if calls > 3 + max(0.0, phase.ends - begin) / 2:
+                yield f"pressed: {calls} calls of one process at {service.name} while it is down"
+
+
+def _overlaps(phase: Phase, phases: Sequence[Phase]) -> bool:
+    return any(other is not phase and other.begins < phase.ends and phase.begins < other.ends for other in phases)
 
 
 def _late(service: Service, scenario: Scenario, ledger: Ledger) -> Iterator[str]:

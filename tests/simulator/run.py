@@ -131,6 +131,8 @@ class Run:
         self.trace: deque[str] = deque(maxlen=TRACED)
         self.clock = Clock()
         self._came: dict[Task, dict[Name, Request]] = {}  # to which task what came in its life, and had no end at its last snapshot
+        self._handed_on: set[Name] = set()
+        self._wanted: tuple[Layout, Deployment] | None = None
         random = Random(scenario.seed)
         self.ledger = Ledger(self.clock, scenario.messages, scenario.deployment.configuration())
         self.lift_wing = LiftWing(self.clock, Random(random.random()), scenario.services, self.told)
@@ -155,9 +157,10 @@ class Run:
         self.clock.run(ends, self._is_enough)
         self.clock.run(ends + PATIENCE_S, lambda: not self.ledger.open or self._is_enough())
         self.clock.run(self.clock.now + 15.0, self._is_enough)
-        self._count_waiting()
-        if not self.ledger.open:
+        if not self.ledger.open:  # what was asked again may still be out, or held
+            self.clock.run(self.clock.now + PATIENCE_S, lambda: self._is_enough() or not any(checks.left_over(self.job.attempt.tasks)))
             self.violations += checks.left_over(self.job.attempt.tasks)
+        self._count_waiting()
         self.violations += checks.after_all(self.scenario, self.ledger, self.lift_wing)
         self._clear()
         return self.violations
@@ -200,10 +203,19 @@ class Run:
 
     def _rescale(self, layout: Layout, deployment: Deployment) -> None:
         self.told(f"savepoint, then {layout}, stopped: {deployment.stopped or 'none'}")
-        self.job.attempt.savepoint(partial(self._go_on, layout, deployment))
+        self._wanted = layout, deployment
+        self._stop()
 
-    def _go_on(self, layout: Layout, deployment: Deployment) -> None:
-        self.job.layout = layout
+    def _stop(self) -> None:
+        """Asks for a savepoint until there is one, as `stream` does: a job that is just starting takes none."""
+        if self._wanted:
+            if self.job.attempt.is_running and self.job.attempt.stopped is None:
+                self.job.attempt.savepoint(self._go_on)
+            self.clock.after(1.0, self._stop)
+
+    def _go_on(self) -> None:
+        assert self._wanted
+        (self.job.layout, deployment), self._wanted = self._wanted, None
         self.job.take(stages(deployment))
         self.job.restart()
 
@@ -215,13 +227,13 @@ class Run:
     def shuffled(self, task: Task, _key: str, value: bytes) -> None:
         """What one task hands on is another's to hold."""
         if came := self._came.get(task):
-            for name in names_in(value):
-                came.pop(name, None)
+            self._handed_on.update(name for name in names_in(value) if came.pop(name, None))
 
     def processed(self, task: Task, element: Any) -> None:
+        """Notes what came to a task; not an event that comes again, and is dropped, while another task has its score."""
         came = self._came.setdefault(task, {})
         for name in names_in(element[1]):
-            if request := self.ledger.open.get(name):
+            if (request := self.ledger.open.get(name)) and not (self.scenario.deployment.each_event_once and name in self._handed_on):
                 came[name] = request
 
     def snapshotted(self, task: Task, state: TaskState) -> None:
