@@ -8,6 +8,7 @@ and a circuit breaker with a probe.
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable
 
 _SHRINK = 0.7  # for each round of calls in which one was refused or lost
@@ -49,8 +50,8 @@ class CallLimit:
 
     @property
     def per_second(self) -> float:
-        """What the endpoint can take while it is well, by Little's law; a stall hardly changes that."""
-        return self.most / self._pace.usual_s
+        """What the endpoint can take while it is well, by Little's law; a stall does not change that."""
+        return self.most / self._pace.quick_s
 
     def seconds_failing(self, now: float) -> float:
         """For how long there has been no sign of life from a broken endpoint; 0 while it is not broken."""
@@ -132,19 +133,24 @@ class _Pace:
 
     _RECENT, _USUAL = 0.05, 0.001  # weight of an answer
     _AFTER = 100  # answers
+    _KEPT, _ENOUGH = 64, 16  # answers
 
     def __init__(self) -> None:
         self._answers = 0
         self._recent = self._usual = 0.0
+        self._latest: deque[float] = deque(maxlen=self._KEPT)  # seconds
 
     @property
-    def usual_s(self) -> float:
-        """How long a call usually takes, which a stall hardly moves."""
-        return math.exp(self._usual) if self._answers else _USUAL_CALL_S
+    def quick_s(self) -> float:
+        """How long a call takes while the endpoint is well: less than three of four of the latest, most of which a stall may have made long, and of a
+        few first ones all."""
+        quick = sorted(self._latest)[len(self._latest) // 4] if self._latest else _USUAL_CALL_S
+        return quick if len(self._latest) >= self._ENOUGH else min(quick, _USUAL_CALL_S)
 
     def is_slow(self, seconds: float) -> bool:
         """Whether it is, with this answer."""
         self._answers += 1
+        self._latest.append(max(seconds, 0.001))
         took = math.log(max(seconds, 0.001))
         self._recent += max(1 / self._answers, self._RECENT) * (took - self._recent)
         self._usual += max(1 / self._answers, self._USUAL) * (took - self._usual)

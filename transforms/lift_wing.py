@@ -99,7 +99,7 @@ class LiftWing:
             if not self._is_parked(endpoint) and self._has_room(lane, entered_at, late, now):
                 return 0.0
             lane.waitlist.add(entered_at, count)
-            return self._sleep_s(lane, entered_at, now) * self._environment.uniform(0.8, 1.2)
+            return self._sleep_s(lane, entered_at, now, self._environment.uniform(0.8, 1.2))
 
     def forget(self, endpoint: Endpoint, entered_at: float) -> None:
         """Takes a request that was counted as waiting, and ends without a call, out of the count."""
@@ -125,13 +125,13 @@ class LiftWing:
         most = _QUEUED_AT_MOST * (lane.waitlist.share_behind(entered_at) if late else 1)  # the last in line take what the first leave
         return lane.in_flight + queued < lane.limit.now + most and len(self._open) < 2 * self._settings.in_flight
 
-    def _sleep_s(self, lane: Lane, entered_at: float, now: float) -> float:
+    def _sleep_s(self, lane: Lane, entered_at: float, now: float, jitter: float) -> float:
         if self._is_parked(lane.endpoint):
             parked = sum(each.waitlist.total for each in self._lanes.values() if self._is_parked(each.endpoint))
-            return max(_SHORTEST_PARKED_S, parked / _PARKED_LOOKS_PER_S)
+            return jitter * max(_SHORTEST_PARKED_S, parked / _PARKED_LOOKS_PER_S)
         waited_for = sum(1 for each in self._lanes.values() if each.waitlist.total and each.limit.most)
         expected_per_s = max(lane.throughput.per_s, min(lane.limit.per_second, _SPARE_LOOKS_PER_S / waited_for))
-        return lane.limit.seconds_to_probe(now) + lane.waitlist.sleep_s(entered_at, expected_per_s)
+        return lane.limit.seconds_to_probe(now) + jitter * lane.waitlist.sleep_s(entered_at, expected_per_s)
 
     def seconds_failing(self, endpoint: Endpoint) -> float:
         """For how long there has been no sign of life from it; 0 while it is not broken."""
