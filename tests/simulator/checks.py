@@ -163,6 +163,7 @@ def _unfair(service: Service, scenario: Scenario, ledger: Ledger, lift_wing: Lif
         if back is None or back > phase.ends + BACK_S:
             yield f"not called: {service.name} is back since {phase.ends - EPOCH:.1f} and answered first {_after(back, EPOCH)}"
             continue
+        back = max(back, _known_to_all(service, phase))
         bound = _bound_s(service, of_endpoint, len(waiting), back)
         for request in waiting:
             called = lift_wing.called_at.get((service.name, request.name.rev_id))
@@ -170,6 +171,13 @@ def _unfair(service: Service, scenario: Scenario, ledger: Ledger, lift_wing: Lif
                 yield f"never called: {shown(request)}"
             elif called is None or called - back > bound:
                 yield f"starved: {shown(request)} was called {_after(called, back)} after {service.name} was back; bound {bound:.1f} s, {len(waiting)} waiting"
+
+
+def _known_to_all(service: Service, phase: Phase) -> float:
+    """When each process that called in a trouble has called again, by itself: it knows of no other."""
+    called = {name for at, name in service.called if phase.begins <= at < phase.ends}
+    again = [min((at for at, name in service.called if name == each and at >= phase.ends), default=phase.ends) for each in called]
+    return min(phase.ends + BACK_S, max(again, default=phase.ends))
 
 
 def _after(at: float | None, begin: float) -> str:
