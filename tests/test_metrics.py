@@ -113,6 +113,7 @@ def test_prometheus_finds_the_metrics_of_the_readme_and_of_the_dashboard_and_the
                 **{"ScoreWithLiftWing_failures_damaging": 1, "ScoreWithLiftWing_failures_damaging_400": 1, "ScoreWithLiftWing_dropped_repeated": 2},
                 **{"BuildRevisionScore_scores_damaging": 4, "BuildRevisionScore_failures": 0, "WritePerModel_failures": 1},
                 **{"WritePerModel_events_damaging": 4, "WritePerModel_events_goodfaith": 4},
+                **{"WritePerModel_waiting_deliveries_eqiad_mediawiki_revision_score_goodfaith": 0},
                 **{"ScoreWithLiftWing_in_flight_damaging": 0, "ScoreWithLiftWing_broken_goodfaith": 0},
             }
             wait_for_counts(port, counts)

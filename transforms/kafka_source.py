@@ -33,7 +33,7 @@ from transforms.kafka_properties import client_settings
 from transforms.partition_reader import PartitionReader, wait_for_any
 
 _LOOK_S = 5.0
-_WAIT_S = 0.05  # for a message: each time that a timer fires costs Flink some milliseconds, and a barrier waits as long at most
+_WAIT_S = 0.2  # for a message: each time that a timer fires costs Flink some milliseconds, and a barrier waits as long at most
 _FORGOTTEN_S = 60.0  # a checkpoint that takes longer is not waited for
 _LOGGER = logging.getLogger(__name__)
 

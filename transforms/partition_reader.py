@@ -22,7 +22,7 @@ _OWN = {
 }
 _TIMEOUT_S = 2.0
 _TAKEN_AT_ONCE = 100
-_PEEK_S = 0.005
+_PEEK_S = 0.01
 _LOOK_AGAIN_S = 1.0
 _BEYOND_S = 10.0  # a topic made anew is told of within that time
 _LOGGER = logging.getLogger(__name__)

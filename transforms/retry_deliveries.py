@@ -121,7 +121,7 @@ class RetryFn(beam.DoFn):
             self._process.fruitless.pop(key, None)
 
     def finish_bundle(self) -> None:
-        if (now := self._environment.monotonic()) < self._gauges_due:
+        if (now := self._environment.monotonic()) < self._gauges_due and self._waiting.keys():  # the last bundle tells that nothing waits any more
             return
         self._gauges_due = now + _GAUGES_S
         for stream, count in self._waiting.counts().items():
