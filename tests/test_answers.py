@@ -256,7 +256,6 @@ def test_a_server_cannot_ask_for_hours_of_patience() -> None:
         (Unavailable("429: slow down", "429", retry_after_s=300), 1, 599, (1, 1)),
         (Unavailable("503: down", "503"), 100, 600, None),
         (Unexpected("500: KeyError", "500"), 2, 0, (0.5, 1)),
-        (Unexpected("500: KeyError", "500"), 3, 0, None),
         (Refused("401: no", "401"), 100, 3600, (30, 60)),
         (Refused("401: no", "401"), 100, LONGEST_REFUSED_S, None),
         (NotCalled("x"), 0, 599, (0, 0)),

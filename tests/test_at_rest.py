@@ -35,18 +35,19 @@ def pending(rev_id: int, model: str = "damaging", event: Event | None = None, **
 def test_what_rests_in_state_comes_back_as_it_was(partition: str | None) -> None:
     event = Event(edit(comment="\u00e9\U0001f600"), "codfw", partition)
     fresh = pending(0, event=event)
-    tried = pending(0, "goodfaith", event, tries=3, due=NOW + 9.5, reason="503: no healthy upstream")
+    tried = pending(0, "goodfaith", event, tries=3, strikes=2, due=NOW + 9.5, reason="503: no healthy upstream")
     assert decode_pending(encode_pending([fresh, pending(7), tried])) == [fresh, tried, pending(7)]
 
 
 def test_the_format_of_what_rests_in_state_is_frozen() -> None:
     """A change of it needs a new version, and a reader of this one."""
     event = Event(edit(), "eqiad")
-    encoded = encode_pending([pending(0, event=event, asked_at=1.5), pending(0, "goodfaith", event, asked_at=1.5, tries=2, due=9.0, reason="503: down")])
+    tried = pending(0, "goodfaith", event, asked_at=1.5, tries=2, strikes=1, due=9.0, reason="503: down")
+    encoded = encode_pending([pending(0, event=event, asked_at=1.5), tried])
     common = {"wiki": "enwiki", "rev_id": 1040920135, "entered_at": NOW, "asked_at": 1.5}
     requests = [
-        {"model": "damaging", **common, "tries": 0, "due": 0.0, "reason": ""},
-        {"model": "goodfaith", **common, "tries": 2, "due": 9.0, "reason": "503: down"},
+        {"model": "damaging", **common, "tries": 0, "strikes": 0, "due": 0.0, "reason": ""},
+        {"model": "goodfaith", **common, "tries": 2, "strikes": 1, "due": 9.0, "reason": "503: down"},
     ]
     assert orjson.loads(encoded) == {"v": 1, "events": [{"event": edit(), "datacenter": "eqiad", "partition": None, "requests": requests}]}
 

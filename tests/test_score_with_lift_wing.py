@@ -19,8 +19,11 @@ from apache_beam.testing.util import assert_that, equal_to
 from conftest import at, edit, request
 
 from runners.simulated_lift_wing import SimulatedLiftWing, score, version
-from transforms.asking import Pending, failure
+from transforms.answers import LiftWingError, NotCalled, Refused, Unavailable, Unexpected
+from transforms.asking import Limits, Pending, failure
 from transforms.elements import Event, Failure, Score, ScoreRequest, ScoreResponse, json_text
+from transforms.environment import REAL
+from transforms.lanes import Answer
 from transforms.models import Configuration
 from transforms.score_with_lift_wing import ScoreWithLiftWing
 from transforms.wait_in_bundle import InBundle
@@ -82,6 +85,21 @@ def test_a_model_that_fails_costs_the_others_of_the_revision_nothing(configurati
     failures = [failed(each, "422: no") for each in asked if each.model == "goodfaith"]
     counters = run(configuration, asked, responses, failures)
     assert counters == {"calls_damaging": 19, "calls_goodfaith": 19, "calls_drafttopic": 19, "failures_goodfaith": 19, "failures_goodfaith_422": 19}
+
+
+def refused(*, of_one: bool) -> Refused:
+    error = Refused("401: no", "401")
+    error.of_one, error.of_all = of_one, not of_one
+    return error
+
+
+@pytest.mark.parametrize("strike", [Unexpected("500: KeyError", "500"), refused(of_one=True)])
+@pytest.mark.parametrize("outage", [Unavailable("503: down", "503"), NotCalled("503: down"), refused(of_one=False)])
+def test_an_outage_counts_nothing_against_a_request(strike: LiftWingError, outage: LiftWingError) -> None:
+    now = time.time()
+    pending, limits = Pending(request(), now, now), Limits(600, REAL)
+    ends = [pending.record(Answer(error, 0.1), limits) for error in (outage, outage, outage, strike, outage, strike, outage, strike)]
+    assert ends == [False] * 7 + [True]
 
 
 def test_a_failure_says_how_often_it_was_tried(configuration: Configuration, lift_wing: SimulatedLiftWing) -> None:

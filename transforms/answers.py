@@ -5,7 +5,7 @@
     ├── Refused       the endpoint refuses whoever asks: 401, 403, 421, no such model or route, a gateway's other 3xx and 4xx, 501
     ├── Unavailable   worth another try: 408, 425, 429, 502, 503, 504, connection, timeout, an HTML page in place of an answer,
     │                 a 500 that tells of an outage of the wiki behind
-    ├── Unexpected    any other 5xx, or a 200 that is no JSON: three tries
+    ├── Unexpected    any other 5xx, or a 200 that is no JSON: given up at the third, whatever outages are between
     └── NotCalled     no call went out, because of what the endpoint answered to others
 
 The contract is that of wikimedia/machinelearning-liftwing-inference-services, kserve/kserve and the gateways before them.
@@ -23,7 +23,6 @@ from transforms.http_calls import HttpAnswer
 from transforms.kinds import Kind
 from transforms.printable import in_one_line
 
-_TRIES_OF_UNEXPECTED = 3
 _FIRST_BACKOFF_S, _LONGEST_BACKOFF_S = 0.5, 60.0
 LONGEST_RETRY_AFTER_S = 300.0  # what a server asks for beyond that is not kept to
 LONGEST_REFUSED_S = 24 * 3600.0  # that a request waits for an endpoint that refuses whoever asks
@@ -154,7 +153,7 @@ def seconds_to_next_try(error: LiftWingError, tries: int, age_s: float, max_age_
     """
     if isinstance(error, NotCalled):
         return 0.0 if age_s < max_age_s else None
-    if isinstance(error, Rejected) or (isinstance(error, Unexpected) and tries >= _TRIES_OF_UNEXPECTED):
+    if isinstance(error, Rejected):
         return None
     left_s = (max(max_age_s, LONGEST_REFUSED_S) if isinstance(error, Refused) else max_age_s) - age_s
     backoff = min(_LONGEST_BACKOFF_S, _FIRST_BACKOFF_S * 2 ** min(tries - 1, 10)) * uniform(0.5, 1.0)

@@ -14,7 +14,7 @@ from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.timestamp import MIN_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
 
-from transforms.answers import LONGEST_REFUSED_S, LiftWingError, NotCalled, Refused, Unavailable, seconds_to_next_try
+from transforms.answers import LONGEST_REFUSED_S, LiftWingError, NotCalled, Refused, Unavailable, Unexpected, seconds_to_next_try
 from transforms.elements import Failure, Score, ScoreRequest, ScoreResponse, json_text
 from transforms.environment import REAL, Environment
 from transforms.lanes import Answer
@@ -27,7 +27,7 @@ from transforms.unforeseen import Fuse, is_of_an_element, reason_of
 
 _LOGGER = logging.getLogger(__name__)
 
-_TRIES_OF_REFUSED = 3  # while the endpoint answers others
+_STRIKES = 3  # answers that speak against a request itself, until it is given up; an outage between them is none
 
 Batch = tuple[ScoreRequest, ...]
 Output = Any  # ScoreResponse or TaggedOutput of "failures"; Beam has no name for that at run time
@@ -41,6 +41,7 @@ class Pending:
     entered_at: float  # when it came
     asked_at: float  # since when it ages: when it came, or when its endpoint took calls again
     tries: int = 0
+    strikes: int = 0
     due: float = 0.0  # not to be asked before
     reason: str = ""  # what the last try gave in place of a score
     untold: list[str] = field(default_factory=list)  # causes of tries that the metrics do not know yet
@@ -57,11 +58,14 @@ class Pending:
             self.reason = str(error)
         now = limits.environment.time()
         if isinstance(error, Refused):
-            self.tries -= not error.of_one  # else it says nothing of this request
+            self.tries -= not error.of_one  # it says nothing of this request
             if error.of_all:  # which does not age meanwhile
                 self.asked_at = now
-            if self.tries >= _TRIES_OF_REFUSED or now >= self.entered_at + limits.max_refused_s:
+            if now >= self.entered_at + limits.max_refused_s:
                 return True
+        self.strikes += isinstance(error, Unexpected) or (isinstance(error, Refused) and error.of_one)
+        if self.strikes >= _STRIKES:
+            return True
         wait = seconds_to_next_try(error, self.tries, now - self.asked_at, limits.max_age_s, limits.environment.uniform)
         if wait is None:
             return True

@@ -41,6 +41,7 @@ def encode_pending(pending: Iterable[Pending]) -> bytes:
                 "entered_at": each.entered_at,
                 "asked_at": each.asked_at,
                 "tries": each.tries,
+                "strikes": each.strikes,
                 "due": each.due,
                 "reason": each.reason,
             }
@@ -62,7 +63,7 @@ def decode_pending(encoded: bytes) -> list[Pending]:
         event = Event(of_event["event"], of_event["datacenter"], of_event["partition"])
         for told in of_event["requests"]:
             request = ScoreRequest(event, told["model"], told["wiki"], told["rev_id"])
-            pending.append(Pending(request, told["entered_at"], told["asked_at"], told["tries"], told["due"], told["reason"]))
+            pending.append(Pending(request, told["entered_at"], told["asked_at"], told["tries"], told["strikes"], told["due"], told["reason"]))
     return pending
 
 
