@@ -13,7 +13,9 @@ _UNSAFE_IN_LINES = re.compile(_UNSAFE.pattern.replace("\x00-\x1f", "\x00-\x08\x0
 def in_one_line(text: str, longest: int, *, keep_spaces: bool = False) -> str:
     """The text with each run of white space as one space and what is unsafe as \\uXXXX, of at most `longest` characters."""
     begun = text[: 4 * longest]
-    return _UNSAFE.sub(_escaped, begun if keep_spaces else " ".join(begun.split()))[:longest]
+    if keep_spaces:
+        return _UNSAFE.sub(_escaped, begun)[:longest]
+    return _UNSAFE.sub(_escaped, " ".join(begun.split()))[:longest].rstrip()
 
 
 def in_lines(text: str) -> str:
