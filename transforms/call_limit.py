@@ -133,7 +133,7 @@ class _Pace:
 
     _RECENT, _USUAL = 0.05, 0.001  # weight of an answer
     _AFTER = 100  # answers
-    _KEPT, _ENOUGH = 64, 16  # answers
+    _KEPT = 64  # answers
 
     def __init__(self) -> None:
         self._answers = 0
@@ -142,10 +142,9 @@ class _Pace:
 
     @property
     def quick_s(self) -> float:
-        """How long a call takes while the endpoint is well: less than three of four of the latest, most of which a stall may have made long, and of a
-        few first ones all."""
-        quick = sorted(self._latest)[len(self._latest) // 4] if self._latest else _USUAL_CALL_S
-        return quick if len(self._latest) >= self._ENOUGH else min(quick, _USUAL_CALL_S)
+        """How long the quickest of the latest calls took, as a stall makes many long; while there are few, no longer than is usual for any endpoint."""
+        quickest = min(self._latest, default=_USUAL_CALL_S)
+        return quickest if len(self._latest) == self._KEPT else min(quickest, _USUAL_CALL_S)
 
     def is_slow(self, seconds: float) -> bool:
         """Whether it is, with this answer."""
