@@ -3,7 +3,7 @@
     python -m tests.benchmarks.slots [--parallelism 1,2,4] [--slots 1,2] [--python-workers 1,2] [--kills 9] [--rate 50]
 
 Each combination has a cluster and a broker of its own. Scores pass a proxy that holds produce requests. TaskManagers and Python workers are killed
-in turn (kill -9), as soon as scores come again after the kill before.
+in turn (kill -9), as soon as scores come again after the kill before. Flink itself waits for up to a minute between two starts of a job that fails so often.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def main() -> None:
     options.add_argument("--python-workers", default="1,2", help="of a TaskManager (default: 1,2)")
     options.add_argument("--kills", type=int, default=9, help="for each combination (default: 9)")
     options.add_argument("--hold", type=float, default=0.5, help="seconds that a produce request is held at most (default: 0.5)")
-    options.add_argument("--patience", type=float, default=90, help="seconds without any new score after which the rest is missing (default: 90)")
+    options.add_argument("--patience", type=float, default=240, help="seconds without any new score after which the rest is missing (default: 240)")
     arguments = options.parse_args()
     processes.mark()
     rows = []
