@@ -155,14 +155,14 @@ class _Demo:
         different = [key for key in wanted & set(streamed.bodies) & set(regenerated) if streamed.bodies[key] != regenerated[key]]
         if different:
             problems.append(f"{len(different)} scores differ, the first: {different[0]}")
-        if repeated := streamed.scores.total() - len(streamed.bodies):
-            problems.append(f"{repeated} scores came twice in the stream")
         if set(called) != wanted or set(called.values()) != {2}:
             problems.append(f"Lift Wing was not asked exactly once by each way: {Counter(called.values())} calls a score")
         self._say("\ncompared, stream and files, score by score, all fields but meta.dt:")
         for model, count in streamed.edits.by_model.items():
             if count:
                 print(f"  {model:<16}{count:>6} scores")
+        if streamed.repeated:  # which at least once allows
+            print(f"  {streamed.repeated} of them came again in the stream, with the same meta.id, as the broker was slow to acknowledge them")
         for problem in problems:
             print(f"  NOT EQUAL: {problem}")
         if not problems:
@@ -206,7 +206,8 @@ class _Streamed:
         self.edits = edits
         self.bodies: dict[Key, bytes] = {}
         self.seconds: dict[str, list[float]] = {model: [] for model in edits.by_model}
-        self.scores: Counter[str] = Counter()
+        self.scores: Counter[str] = Counter()  # each once
+        self.repeated = 0
         self.failures: Counter[str] = Counter()
         self._failure_stream = failure_stream
         self._consumer = Consumer({"bootstrap.servers": kafka, "group.id": "demo", "auto.offset.reset": "earliest", "fetch.wait.max.ms": 20, "log_level": 0})
@@ -244,6 +245,9 @@ class _Streamed:
             self.failures[event["error_type"].rpartition("/")[2]] += 1
             return
         for key, body in _comparable(event):
+            if self.bodies.get(key) == body:
+                self.repeated += 1
+                continue
             self.bodies[key] = body
             self.scores[key[0]] += 1
             self.seconds[key[0]].append(now - self.edits.sent[key])
