@@ -12,7 +12,9 @@ from test_eventgate import failure, scored, send
 from test_kafka import in_topic, write
 
 from runners.local_kafka import LocalKafka
+from runners.simulated_lift_wing import SimulatedLiftWing
 from tests.loopback import Handler, LoopbackServer
+from transforms.elements import Score
 from transforms.lanes import Answer
 from transforms.lift_wing import LiftWing
 from transforms.models import Configuration, LiftWingSettings
@@ -53,6 +55,16 @@ def without_number(headers: dict[str, str]) -> dict[str, str]:
 )
 def test_headers_of_an_event(meta: dict[str, Any], expected: dict[str, str]) -> None:
     assert without_number(trace_headers(traced(**meta))) == expected
+
+
+@pytest.mark.parametrize("letter", ["a", "\u8a9e", "\U0001f600", "\ud800"])
+def test_no_header_is_longer_than_a_server_takes(letter: str, lift_wing: SimulatedLiftWing, shipped: Configuration) -> None:
+    raw = traced(uri=f"https://ja.wikipedia.org/wiki/{letter * 3_000}")
+    assert max(map(len, trace_headers(raw).values())) == 2_000
+    client, answered = LiftWing(LiftWingSettings(lift_wing.url, timeout_s=5)), Future[Answer]()
+    client.ask(shipped.models["damaging"].endpoint("enwiki"), request(raw=raw), answered.set_result)
+    assert isinstance(answered.result(30).result, Score)
+    client.close()
 
 
 def test_a_request_that_is_no_uuid_has_a_trace_of_its_own() -> None:

@@ -14,7 +14,7 @@ from transforms.elements import OutputEvent
 _IN_A_HEADER = "".join(map(chr, range(0x21, 0x7F)))  # characters that it can hold as they are
 _ID = re.compile(r"[\x21-\x7e]{1,200}")
 _UUID = re.compile("[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
-_LONGEST = 2_000  # characters of what triggered a call
+_LONGEST = 2_000  # characters of what triggered a call, as they are sent: servers take lines of some 8,000
 
 
 def trace_headers(event: Mapping[str, Any]) -> dict[str, str]:
@@ -33,7 +33,7 @@ def trace_headers(event: Mapping[str, Any]) -> dict[str, str]:
     headers = {"x-request-id": request_id, "traceparent": f"00-{_trace_id(request_id)}-{random.getrandbits(64) or 1:016x}-00"}
     stream, uri = meta.get("stream"), meta.get("uri")
     if isinstance(stream, str) and isinstance(uri, str):
-        headers["x-triggered-by"] = _in_a_header(f"req:{request_id},{stream}:{uri}"[:_LONGEST])
+        headers["x-triggered-by"] = _in_a_header(f"req:{request_id},{stream}:{uri}"[:_LONGEST])[:_LONGEST]
     return headers
 
 
