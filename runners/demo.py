@@ -161,8 +161,8 @@ class _Demo:
         for model, count in streamed.edits.by_model.items():
             if count:
                 print(f"  {model:<16}{count:>6} scores")
-        if streamed.repeated:  # which at least once allows
-            print(f"  {streamed.repeated} of them came again in the stream, with the same meta.id, as the broker was slow to acknowledge them")
+        if streamed.repeated:
+            print(f"  {streamed.repeated} of them came again in the stream, with the same meta.id, as delivery at least once allows")
         for problem in problems:
             print(f"  NOT EQUAL: {problem}")
         if not problems:
