@@ -108,22 +108,21 @@ class LocalKafka(Server):
             created.result(_PATIENCE_S)
 
     def configure_topic(self, name: str, setting: str, value: str) -> None:
-        """Returns when the broker goes by it. Raises KafkaException, or TimeoutError."""
+        """Returns when the broker goes by it. Raises TimeoutError."""
         change = ConfigEntry(setting, value, incremental_operation=AlterConfigOpType.SET)
         resource = ConfigResource(ResourceType.TOPIC, name, incremental_configs=[change])
         asked, end = ConfigResource(ResourceType.TOPIC, name), time.monotonic() + _PATIENCE_S
-        admin, found = AdminClient({"bootstrap.servers": self.address, "log_level": 0}), ""
+        admin = AdminClient({"bootstrap.servers": self.address, "log_level": 0})
+        found: object = None
         while found != value:
             if time.monotonic() > end:
                 raise TimeoutError(f"{name}: expected {setting} {value}, found {found}")
+            time.sleep(0.05)
             try:
-                for changed in admin.incremental_alter_configs([resource]).values():
-                    changed.result(_PATIENCE_S)
+                admin.incremental_alter_configs([resource])[resource].result(_PATIENCE_S)
                 found = admin.describe_configs([asked])[asked].result(_PATIENCE_S)[setting].value
-            except KafkaException:  # a topic that was just created is not known everywhere
-                if time.monotonic() > end:
-                    raise
-                time.sleep(0.05)
+            except KafkaException as error:  # a topic that was just created is not known everywhere
+                found = error
         time.sleep(0.1)  # it is told before it is done
 
     def topics(self) -> set[str]:
