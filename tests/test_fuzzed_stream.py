@@ -12,7 +12,6 @@ from pathlib import Path
 
 import orjson
 import pytest
-import requests
 from confluent_kafka import Consumer, Producer
 from conftest import ROOT
 from fuzzed_events import Fuzzer
@@ -21,6 +20,7 @@ from pipeline.configuration import load
 from runners.local_kafka import LocalKafka
 from runners.programs import Program
 from runners.simulated_lift_wing import SimulatedLiftWing
+from tests.benchmarks.stage import restarts_of
 from transforms.elements import Raw
 from transforms.failures import origin_of
 from transforms.models import Configuration
@@ -89,7 +89,7 @@ def test_each_message_ends_once_in_a_stream_that_never_restarts(tmp_path: Path) 
             flink = re.search(r"Flink at (\S+),", program.wait_for("^reading").string)
             assert flink
             read(kafka, outputs, ended, expected.total(), configuration)
-            assert restarts(flink[1]) == 0
+            assert restarts_of(flink[1]) == 0
             program.stop(signal.SIGTERM)
     assert ended - expected == Ended()
     assert expected - ended == Ended()
@@ -105,10 +105,3 @@ def read(kafka: LocalKafka, topics: Sequence[str], ended: Ended, count: int, con
         ended.update(found_in(message.value(), configuration) for message in consumer.consume(500, 0.5) if not message.error())
     ended.update(found_in(message.value(), configuration) for message in consumer.consume(500, 3.0) if not message.error())
     consumer.close()
-
-
-def restarts(flink: str) -> int:
-    jobs = requests.get(f"http://{flink}/jobs", timeout=10).json()["jobs"]
-    (running,) = [job["id"] for job in jobs if job["status"] == "RUNNING"]
-    (metric,) = requests.get(f"http://{flink}/jobs/{running}/metrics?get=numRestarts", timeout=10).json()
-    return int(metric["value"])

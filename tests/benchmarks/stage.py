@@ -125,6 +125,14 @@ def _cluster(folder: Path, task_managers: int) -> Iterator[Sequence[str]]:
         yield "--flink", flink.address, "--workers", flink.workers, f"--parallelism={task_managers}"
 
 
+def restarts_of(flink: str) -> int:
+    """How often the job that runs on a Flink, HOST:PORT, was started again."""
+    jobs = requests.get(f"http://{flink}/jobs", timeout=10).json()["jobs"]
+    (running,) = [job["id"] for job in jobs if job["status"] == "RUNNING"]
+    (metric,) = requests.get(f"http://{flink}/jobs/{running}/metrics?get=numRestarts", timeout=10).json()
+    return int(metric["value"])
+
+
 def quantiles(values: Collection[float], shares: tuple[float, ...] = (0.5, 0.9, 0.99)) -> list[float]:
     """Of values that rise."""
     rising = list(values)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import re
-import shutil
 import signal
 import time
 from collections import Counter
@@ -19,19 +18,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import requests
 import yaml
 
 from runners.programs import Program
 from tests.benchmarks.inputs import ROOT
 from tests.benchmarks.measuring import table
 from tests.benchmarks.nine_models import write_nine_models
-from tests.benchmarks.stage import Stage, parser, stage
+from tests.benchmarks.stage import Stage, parser, restarts_of, stage
+from tests.copied_code import copy_code
 from transforms.combined_scores import STREAM
 from transforms.failures_again import messages, spans_of
 
 _CALLED, _PARKED, _REFUSED = "damaging", "goodfaith", "articletopic"
-_COPIED = ("pipeline", "schemas", "transforms", "runners", "revision_scores.egg-info")
 _ANOTHER_GRAPH = {
     '    selected = read.events | "SelectModels"': """\
     from apache_beam.io.flink.flink_streaming_impulse_source import FlinkStreamingImpulseSource
@@ -92,7 +90,7 @@ def _upgraded(set_up: Stage, arguments: argparse.Namespace, parallelism: int, ki
         last = time.time()
         events = ledger.events
         load.wait(lambda: len(_combined(set_up, combined)) >= events, arguments.patience)
-        restarts = _restarts(program)
+        restarts = restarts_of(program.wait_for(r"^reading .*; Flink at (\S+?)[,;\s]")[1])
     found = _combined(set_up, combined)
     fate = [in_it, ledger.scored_of.total(), ledger.failed_of.total(), ledger.requests - ledger.done, ledger.repeats]
     return [f"{ledger.requests}", *map(str, fate), f"{len(found)}", f"{events - len(found)}", f"{restarts}", f"{last - began:.1f}"]
@@ -107,16 +105,8 @@ def _parking(file: Path) -> Path:
 
 def _with_another_graph(folder: Path) -> Path:
     """A copy of this checkout whose graph is another one."""
-    for name in _COPIED:
-        if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("target", "__pycache__"))
+    copy_code(folder, "pipeline/graph.py", _ANOTHER_GRAPH)
     (folder / "runners" / "flink" / "target").symlink_to(ROOT / "runners" / "flink" / "target")
-    graph = folder / "pipeline" / "graph.py"
-    code = graph.read_text(encoding="utf-8")
-    for text, becomes in _ANOTHER_GRAPH.items():
-        assert code.count(text) == 1, f"graph.py has {text!r} {code.count(text)} times"
-        code = code.replace(text, becomes)
-    graph.write_text(code, encoding="utf-8")
     return folder
 
 
@@ -140,13 +130,6 @@ def _combined(set_up: Stage, topics: list[str]) -> Counter[str]:
     """How often each combined event is there, by its `meta.id`."""
     settings = {"bootstrap.servers": set_up.kafka.address}
     return Counter(re.findall(rb'"id":"([^"]+)"', message.value() or b"")[0].decode() for message in messages(settings, spans_of(settings, topics)))
-
-
-def _restarts(program: Program) -> int:
-    flink = program.wait_for(r"^reading .*; Flink at (\S+?)[,;\s]")[1]
-    jobs = requests.get(f"http://{flink}/jobs", timeout=10).json()["jobs"]
-    metrics = [requests.get(f"http://{flink}/jobs/{job['id']}/metrics?get=numRestarts", timeout=10).json() for job in jobs]
-    return sum(int(metric["value"]) for found in metrics for metric in found)
 
 
 if __name__ == "__main__":

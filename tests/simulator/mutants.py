@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,8 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-ROOT = Path(__file__).parents[2]
-COPIED = ("pipeline", "schemas", "transforms", "runners", "tests/simulator", "tests/__init__.py", "revision_scores.egg-info")
+from tests.copied_code import DoesNotApply, copy_code
 
 
 class Mutant(NamedTuple):
@@ -144,14 +142,10 @@ MUTANTS = (
 def seed_that_finds(mutant: Mutant, seeds: int) -> str:
     """Returns what the first seed that fails says; empty when none does."""
     with tempfile.TemporaryDirectory() as folder:
-        for name in COPIED:
-            if (source := ROOT / name).is_dir():
-                shutil.copytree(source, Path(folder, name), ignore=shutil.ignore_patterns("target", "__pycache__"))
-        file = Path(folder, "transforms", f"{mutant.file}.py")
-        code = file.read_text()
-        if code.count(mutant.text) != 1:
-            return f"does not apply: {mutant.file}.py has its text {code.count(mutant.text)} times"
-        file.write_text(code.replace(mutant.text, mutant.becomes))
+        try:
+            copy_code(Path(folder), f"transforms/{mutant.file}.py", {mutant.text: mutant.becomes})
+        except DoesNotApply as error:
+            return f"does not apply: {error}"
         command = [sys.executable, "-m", "tests.simulator", "--seeds", str(seeds), "--stop"]
         done = subprocess.run(command, cwd=folder, env={**os.environ, "PYTHONPATH": folder}, capture_output=True, text=True)
         return next((line for line in done.stdout.splitlines() if line.startswith("seed ")), "" if done.returncode == 0 else done.stderr[-300:])
