@@ -54,7 +54,7 @@ def main() -> None:
 def killed(arguments: argparse.Namespace, parallelism: int, slots: int, workers: int) -> list[str]:
     task_managers = ceil(parallelism / slots)
     with ExitStack() as stack:
-        folder = Path(tempfile.mkdtemp(prefix="slots"))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
         lift_wing = LiftWing(arguments.latency)
         lift_wing.start()
         stack.callback(lift_wing.stop)
