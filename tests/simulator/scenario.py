@@ -120,16 +120,23 @@ def _endpoint_in_trouble(scenario: Scenario, random: Random, lasts: float) -> No
     ends = begins + random.choice((4.0, 8.0, 20.0, 40.0))
     what = random.choice((*PASSING, STALLED, HANGING, *LASTING))
     service.phases = [*service.phases, Phase(what, begins, ends, random.choice((0.0, 0.0, 3.0)) if what in ("429", "503") else 0.0)]
+    if random.random() < 0.3:  # so many that a model is asked for several at once
+        scenario.bursts.append((begins, min(begins + 2.0, ends), random.randint(30, 80), ""))
 
 
 def _stall(scenario: Scenario, random: Random, lasts: float) -> None:
-    """One endpoint says nothing for less than a call may take, so that no call fails, while much comes for it."""
+    """One endpoint says nothing for less than a call may take, so that no call fails, while much comes for it; at times as much as it can take
+    goes on coming once it is back."""
     scenario.deployment = replace(scenario.deployment, timeout_s=30.0, max_age_s=3600.0)
     service = random.choice(scenario.services[:2])
     begins = EPOCH + random.uniform(5, 12)
     service.seconds = 0.3
-    service.phases = [Phase(STALLED, begins, begins + random.choice((8.0, 15.0, 25.0)))]
+    ends = begins + random.choice((8.0, 15.0, 25.0))
+    service.phases = [Phase(STALLED, begins, ends)]
     scenario.bursts = [(begins + 2.0, begins + 7.0, random.randint(150, 250), service.name[:6])]
+    if random.random() < 0.3:
+        lasting = 1000 * service.seconds / scenario.deployment.concurrency
+        scenario.bursts.append((ends, ends + lasting, 1000, service.name[:6]))
 
 
 def _kills(scenario: Scenario, random: Random, lasts: float) -> None:
