@@ -15,6 +15,7 @@ setup(
         "apache-beam==2.70.0",  # the newest for which a Flink job server can be built from Maven's repository
         "certifi",
         "confluent-kafka>=2.5",
+        "cryptography>=42",  # when certificates expire
         "crcmod",  # Beam warns at every start without it
         "cramjam>=2.8",  # snappy
         "ecs-logging>=2.1",
@@ -37,7 +38,6 @@ setup(
     extras_require={
         "dev": [
             "aiohttp>=3.10",  # the simulated Lift Wing, and the scripts the benchmarks compare with
-            "cryptography>=42",  # certificates for the local broker
             "duckdb>=1.0",
             "flask>=3",
             "flask-cors>=5",

@@ -155,12 +155,18 @@ def eventgate(configuration: Configuration | None, arguments: argparse.Namespace
 
 
 def certificates(configuration: Configuration | None, arguments: argparse.Namespace) -> Iterator[Finding]:
-    """Of the servers over TLS, those of Kafka excepted, whose clients tell."""
+    """Of all servers over TLS, and ours."""
     try:
         gates = addresses(arguments.output, configuration).values() if configuration and arguments.output != "kafka" else ()
     except WrongUse:  # another line tells
         gates = ()
-    yield from check_certificates.look(check_certificates.servers(configuration, gates))
+    asked = check_certificates.servers(configuration, gates)
+    try:
+        broker = Kafka(arguments.kafka, arguments.kafka_properties)
+    except WrongUse:  # another line tells
+        yield from check_certificates.look(asked)
+    else:
+        yield from check_certificates.look([*asked, *check_certificates.brokers(broker.addresses(), broker.client)], broker.client)
 
 
 def event_schemas(configuration: Configuration | None, arguments: argparse.Namespace) -> list[Finding]:

@@ -63,6 +63,14 @@ class Kafka:
         """Settings of a client of this process, secrets among them."""
         return client_settings(self.address, self.properties)
 
+    def addresses(self) -> list[str]:
+        """Of the brokers, each as HOST:PORT: those that were named, and if one lets us in all that it tells of."""
+        try:
+            told = [f"[{broker.host}]:{broker.port}" if ":" in broker.host else f"{broker.host}:{broker.port}" for broker in self._enter()[1].brokers.values()]
+        except WrongUse:
+            told = []
+        return [*self.address.split(","), *told]
+
     def topic_ids(self, topics: Sequence[str]) -> tuple[str, dict[str, str]]:
         """The id of the cluster, and those of the topics that are there. Raises WrongUse."""
         with self._looking("say which topics it has"):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,12 +17,13 @@ from confluent_kafka.admin import AclOperation
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import pkcs12
 
 import schemas
 from pipeline import check_certificates, check_eventgate
 from pipeline.check_certificates import TlsServer
 from pipeline.check_topics import _of_description, _of_settings
-from pipeline.findings import UNSEEN
+from pipeline.findings import UNSEEN, Finding
 from tests.eventgate import EventGateServer
 from tests.loopback import Handler, LoopbackServer
 
@@ -124,28 +126,59 @@ def certificate(tmp_path: Path) -> Callable[[float], Path]:
     return make
 
 
-@pytest.mark.parametrize(
-    ("days", "state", "text"), [(100, "ok", "expires in 100 days"), (5, "wrong", "expected to be valid for 14 days, expires in 5.0; renew it")]
-)
-def test_a_certificate_that_expires_soon_is_wrong(certificate: Callable[[float], Path], days: int, state: str, text: str) -> None:
-    file = certificate(days)
+@contextmanager
+def tls_server(certificate: Path) -> Iterator[int]:
+    """A port at which one client is let in."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(file)
+    context.load_cert_chain(certificate)
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
 
         def serve() -> None:
             raw, _ = listener.accept()
-            with context.wrap_socket(raw, server_side=True) as wrapped:
+            with suppress(OSError), context.wrap_socket(raw, server_side=True) as wrapped:
                 wrapped.recv(1)
 
         threading.Thread(target=serve, daemon=True).start()
+        yield listener.getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    ("days", "state", "text"),
+    [
+        (100, "ok", " expires in 100 days"),
+        (5, "wrong", ": expected to be valid for 14 days, expires in 5.0; renew it"),
+        (-0.5, "wrong", ": expected to be valid for 14 days, has expired; renew it"),
+    ],
+)
+def test_a_certificate_that_expires_soon_is_wrong(certificate: Callable[[float], Path], days: float, state: str, text: str) -> None:
+    file = certificate(days)
+    with tls_server(file) as port:
         (finding,) = check_certificates.look([TlsServer("localhost", port, file), TlsServer("localhost", 1, None)])
-    assert (finding.state, finding.thing, finding.text.partition(": ")[2] or finding.text) == (
-        state,
-        "certificates",
-        text if state == "wrong" else f"that of localhost:{port} {text}",
-    )
+    assert finding == Finding(state, "certificates", f"that of localhost:{port}{text}")
+
+
+@pytest.mark.parametrize("trust", ["ssl.ca.location", "ssl.ca.pem"])
+def test_brokers_are_trusted_as_the_properties_say(certificate: Callable[[float], Path], trust: str) -> None:
+    file = certificate(5)
+    client = {"security.protocol": "SASL_SSL", trust: str(file) if trust == "ssl.ca.location" else file.read_text()}
+    with tls_server(file) as port:
+        (finding,) = check_certificates.look(check_certificates.brokers([f"localhost:{port}"], client), client)
+    assert finding == Finding("wrong", "certificates", f"that of localhost:{port}: expected to be valid for 14 days, expires in 5.0; renew it")
+    assert check_certificates.brokers(["localhost:9092"], {"security.protocol": "SASL_PLAINTEXT"}) == []
+
+
+@pytest.mark.parametrize("form", ["file", "text", "PKCS12"])
+def test_our_own_certificate_for_kafka_expires_too(certificate: Callable[[float], Path], form: str, tmp_path: Path) -> None:
+    file = certificate(3)
+    client = {"ssl.certificate.location": str(file)} if form == "file" else {"ssl.certificate.pem": file.read_text()}
+    if form == "PKCS12":
+        key, its = serialization.load_pem_private_key(file.read_bytes(), None), x509.load_pem_x509_certificate(file.read_bytes())
+        assert isinstance(key, ec.EllipticCurvePrivateKey)
+        store = tmp_path / "client.p12"
+        store.write_bytes(pkcs12.serialize_key_and_certificates(b"client", key, its, None, serialization.BestAvailableEncryption(b"secret")))
+        client = {"ssl.keystore.location": str(store), "ssl.keystore.password": "secret"}
+    (finding,) = check_certificates.look([], client)
+    assert finding == Finding("wrong", "certificates", "ours for Kafka: expected to be valid for 14 days, expires in 3.0; renew it")
 
 
 def test_the_probe_of_a_stream_is_no_event_that_could_be_produced() -> None:
