@@ -13,6 +13,7 @@ import orjson
 from apache_beam.metrics import Metrics
 from apache_beam.pvalue import TaggedOutput
 
+import schemas
 from transforms.elements import Event, Failure, Raw
 from transforms.json_text import loads
 from transforms.source_events import PAGE_CHANGE, REVISION_CREATE, is_of_history, rev_id_of, source_with, stream_of
@@ -110,9 +111,18 @@ def _parsed(data: bytes, origin: str) -> Mapping[str, Any]:
     try:
         if len(data) > _LARGEST_EVENT:
             raise NotAnEvent(f"expected an event of at most {_LARGEST_EVENT} bytes, got {len(data)}")
-        return parse(data)
+        raw = parse(data)
+        return _event_of_row(raw) if "_schema" in raw and "$schema" not in raw else raw
     except NotAnEvent as error:
         raise NotAnEvent(f"{origin}: {error}" if origin else str(error)) from error
+
+
+def _event_of_row(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The event of a row of a table that was written as JSON. Raises NotAnEvent."""
+    event = schemas.event_of_record(row)
+    if isinstance(event, schemas.BadRow):
+        raise NotAnEvent(event.reason)
+    return event
 
 
 class Read(NamedTuple):

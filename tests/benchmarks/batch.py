@@ -30,7 +30,7 @@ PEERS = {
     "script": ["batch_asyncio"],
     "uvloop": ["batch_asyncio", "--uvloop"],
     "threads": ["batch_threads"],
-    "pyspark": ["run_pyspark"],
+    "pyspark": ["run_pyspark", "batch_pyspark.py"],
 }
 
 
@@ -57,7 +57,7 @@ class Batch:
             used = measured("pipeline", "regenerate", "--models", str(self._models), *where)
         else:
             module, *more = PEERS[name]
-            used = measured(f"tests.benchmarks.peers.{module}", "--rules", str(self._rules), "--in-flight", self._in_flight, *where, *more)
+            used = measured(f"tests.benchmarks.peers.{module}", *more, "--rules", str(self._rules), "--in-flight", self._in_flight, *where)
         shutil.rmtree(output)
         with urllib.request.urlopen(f"{lift_wing}/stats") as answer:
             calls = sum(of_model["total"] for of_model in json.load(answer)["calls"].values())

@@ -1,6 +1,6 @@
-"""Starts the PySpark job in an environment of its own; makes that environment the first time.
+"""Starts a PySpark script of this folder in an environment of its own; makes that environment the first time.
 
-python -m tests.benchmarks.peers.run_pyspark --rules ... (see batch_by_hand.py)
+python -m tests.benchmarks.peers.run_pyspark batch_pyspark.py --rules ... (see batch_by_hand.py)
 """
 
 from __future__ import annotations
@@ -33,4 +33,4 @@ def run(script: Path, arguments: list[str]) -> None:
 
 if __name__ == "__main__":
     build()
-    run(HERE / "batch_pyspark.py", sys.argv[1:])
+    run(HERE / sys.argv[1], sys.argv[2:])
