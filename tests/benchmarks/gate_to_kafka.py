@@ -13,7 +13,6 @@ from confluent_kafka import Producer
 from tests.loopback import Handler, LoopbackServer
 
 FAULTS = ("unknown", "unwritable", "hangs", "413", "404", "401", "429", "503", "redirect", "page", "cut", "some")
-_SMALL_BODY = 6_000  # bytes; two or three scores
 
 
 class _Handler(Handler):
@@ -36,6 +35,7 @@ class GateToKafka(LoopbackServer):
 
     def __init__(self, kafka: str, ill: str, datacenter: str = "eqiad") -> None:
         self.fault = ""
+        self.most_bytes = 6_000  # of a body, where larger ones are refused; two or three scores
         self.taken: Counter[str] = Counter()  # by `meta.id`
         self.posts: Counter[int] = Counter()  # by status
         self._ill, self._datacenter = ill, datacenter
@@ -54,7 +54,7 @@ class GateToKafka(LoopbackServer):
 
     def _fail(self, handler: _Handler, body: bytes, events: list[Any], ill: list[Any]) -> None:
         fault = self.fault
-        if fault == "413" and len(body) <= _SMALL_BODY:
+        if fault == "413" and len(body) <= self.most_bytes:
             self._take(events)
             self._say(handler, 201)
         elif fault in ("unknown", "unwritable", "some"):
