@@ -45,7 +45,7 @@ def explanation(event: bytes | Mapping[str, Any] | BadRow, configuration: Config
     except NotAnEvent as error:
         return {"id": None, "database": None, "rev_id": None, "matched": [], "calls": [], "skipped": str(error), "refused": {}}
     endpoints = selection.endpoints(raw)
-    skipped = _why_skipped(raw, {configuration.models[endpoint.model].schema for endpoint in endpoints})
+    skipped = _why_skipped(event if isinstance(event, bytes) else raw, raw, {configuration.models[endpoint.model].schema for endpoint in endpoints})
     return {
         "id": id_of(raw),
         "database": wiki_of(raw),
@@ -73,10 +73,10 @@ def _raw(event: bytes | Mapping[str, Any] | BadRow) -> Mapping[str, Any]:
     return parse(event) if isinstance(event, bytes) else event
 
 
-def _why_skipped(raw: Mapping[str, Any], schemas: set[str]) -> str | None:
-    """`schemas`: of the models whose rule matches."""
+def _why_skipped(found: bytes | Mapping[str, Any], raw: Mapping[str, Any], schemas: set[str]) -> str | None:
+    """`found`: what was read as this event; `schemas`: of the models whose rule matches."""
     try:
-        event_in(Raw(raw, datacenter=""))
+        event_in(Raw(found, datacenter=""))
     except NotAnEvent as error:
         return str(error)
     if dropped := why_dropped(raw):

@@ -110,6 +110,8 @@ def test_models_narrowed(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> 
 
 # explain
 
+LARGE = orjson.dumps(edit(comment="x" * 400_000))
+
 
 def test_explain_says_which_calls_follow(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["explain", str(events_file(tmp_path / "in.jsonl", edit(page_namespace=1)))]) == 0
@@ -152,6 +154,16 @@ def test_explain_says_which_calls_follow(capsys: pytest.CaptureFixture[str], tmp
         (
             orjson.dumps(edit(meta={"id": "i", "stream": "s"}, database="nowiki2")),
             ("i", "nowiki2", 1040920135, [], "no model wants it"),
+        ),
+        (
+            LARGE,
+            (
+                "040c4b69-317a-43e2-8c9c-474446e23df7",
+                "enwiki",
+                1040920135,
+                ["damaging", "goodfaith", "articletopic"],
+                f"expected an event of at most 400000 bytes, got {len(LARGE)}",
+            ),
         ),
     ],
 )

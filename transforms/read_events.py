@@ -31,7 +31,7 @@ class NotAnEvent(ValueError):
 
 
 def parse(text: bytes | str) -> Mapping[str, Any]:
-    """The JSON object in `text`. Raises NotAnEvent."""
+    """The JSON object in `text`, and of a row of a table the event. Raises NotAnEvent."""
     try:
         raw = loads(text)
     except orjson.JSONDecodeError as error:
@@ -41,7 +41,15 @@ def parse(text: bytes | str) -> Mapping[str, Any]:
     brackets = text.count(b"[") + text.count(b"{") if isinstance(text, bytes) else text.count("[") + text.count("{")
     if brackets > _DEEPEST and _is_deeper(raw, _DEEPEST):
         raise NotAnEvent(f"expected JSON of at most {_DEEPEST} levels")
-    return raw
+    return _event_of_row(raw) if "_schema" in raw and "$schema" not in raw else raw
+
+
+def _event_of_row(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The event of a row of a table that was written as JSON. Raises NotAnEvent."""
+    event = schemas.event_of_record(row)
+    if isinstance(event, schemas.BadRow):
+        raise NotAnEvent(event.reason)
+    return event
 
 
 def _is_deeper(value: Any, levels: int) -> bool:
@@ -111,18 +119,9 @@ def _parsed(data: bytes, origin: str) -> Mapping[str, Any]:
     try:
         if len(data) > _LARGEST_EVENT:
             raise NotAnEvent(f"expected an event of at most {_LARGEST_EVENT} bytes, got {len(data)}")
-        raw = parse(data)
-        return _event_of_row(raw) if "_schema" in raw and "$schema" not in raw else raw
+        return parse(data)
     except NotAnEvent as error:
         raise NotAnEvent(f"{origin}: {error}" if origin else str(error)) from error
-
-
-def _event_of_row(row: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The event of a row of a table that was written as JSON. Raises NotAnEvent."""
-    event = schemas.event_of_record(row)
-    if isinstance(event, schemas.BadRow):
-        raise NotAnEvent(event.reason)
-    return event
 
 
 class Read(NamedTuple):
