@@ -23,7 +23,7 @@ _PROPERTIES = schemas.load(schemas.REVISION_SCORE)["properties"]
 _COPIED = [name for name in _PROPERTIES if name.startswith(("page_", "rev_")) or name == "database"]
 _COPIED_OF_META = [name for name in _PROPERTIES["meta"]["properties"] if name in ("request_id", "domain", "uri")]
 _COPIED_OF_PERFORMER = list(_PROPERTIES["performer"]["properties"])
-_OF_CHANGE = [name for name in schemas.load(schemas.PREDICTION_CHANGE)["properties"] if name not in ("$schema", "meta", "predicted_classification")]
+_OF_CHANGE = [name for name in schemas.load(schemas.PREDICTION_CHANGE)["properties"] if name not in ("$schema", "meta", "dt", "predicted_classification")]
 
 # Fields of an event that a score is made of, by the kind of event.
 NEEDED = {
