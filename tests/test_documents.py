@@ -18,7 +18,7 @@ DOCUMENTS = sorted((ROOT / "docs").glob("*.md"))
 PAGES = [ROOT / "README.md", *DOCUMENTS]
 OPERATE, MODELS, DATASETS = (ROOT / "docs" / f"{name}.md" for name in ("operate", "models", "datasets"))
 RUN = {OPERATE, MODELS, DATASETS}  # by the tests below
-SHOWN = re.compile(r"(?:^|[`\s(])((?:revision-scores|python -m (?:pipeline|runners\.\w+|tests\.benchmarks\.\w+))(?: [^`\n#|&;>]+)?)")
+SHOWN = re.compile(r"(?:^|[`\s(])((?:revision-scores|python -m (?:pipeline|runners\.\w+|tests(?:\.[\w…]+)+))(?: [^`\n#|&;>]+)?)")
 
 
 def names_of(page: Path) -> str:
@@ -48,7 +48,8 @@ def test_every_command_that_is_shown_is_one(page: Path) -> None:
             if len(arguments) > 1 and not any("…" in word or word.isupper() for word in arguments):  # else a name, or a pattern
                 takes(arguments)
         elif not program.endswith(("…", "NAME")):
-            assert (ROOT / f"{program.replace('.', '/')}.py").is_file(), shown
+            module = ROOT / program.replace(".", "/")
+            assert module.with_suffix(".py").is_file() or (module / "__main__.py").is_file(), shown
 
 
 def takes(arguments: list[str]) -> None:
@@ -57,6 +58,12 @@ def takes(arguments: list[str]) -> None:
     except SystemExit as error:
         raise AssertionError(f"revision-scores does not take {arguments}") from error
     assert [word for word in unknown if word.startswith("--") and not word.startswith(("--runner", "--flink_master", "--parallelism"))] == []
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CHANGELOG.md"], ids=names_of)
+def test_every_target_of_make_that_is_named_is_one(page: Path) -> None:
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    assert set(re.findall(r"(?:`|^|&& )make ([\w-]+)", page.read_text(encoding="utf-8"), re.MULTILINE)) <= targets
 
 
 def test_every_block_of_commands_is_run() -> None:
