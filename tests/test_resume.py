@@ -170,12 +170,6 @@ def change_nothing(export: Export) -> set[Call]:
     return set()
 
 
-def change_version(export: Export) -> set[Call]:
-    """That a model has another version is not known before it is asked: `audit` finds what is older, once something is newer."""
-    export.lift_wing.control(mode="version", version="9.9.9")
-    return set()
-
-
 @pytest.mark.parametrize(
     ("change", "before"),
     [
@@ -209,6 +203,23 @@ def test_resume_asks_for_exactly_what_is_missing(export: Export, change: Callabl
     assert export.scores() == set(first.asked) | missing
     assert export.audit()[0] == 0
     assert code == (1 if missing or "manifest" in change.__name__ and "before" not in change.__name__ else 0), said
+    assert export.regenerate("--resume").asked == Counter()
+
+
+def test_a_new_version_of_a_model_asks_for_nothing_until_an_audit_finds_what_is_older(export: Export) -> None:
+    assert export.regenerate().code == 0
+    for rev_id in (*range(1, 7), 11, 12, 13):
+        scored = {str(rev_id): {"damaging": {"score": {"prediction": False, "probability": {"true": 0.25, "false": 0.75}}}}}
+        body = {"enwiki": {"models": {"damaging": {"version": "9.9.9"}}, "scores": scored}}
+        export.lift_wing.control(mode="status", status=200, model="damaging", rev_id=rev_id, body=body)
+    assert export.regenerate("--resume").asked == Counter()
+    export.write(0, 6, name="part-1.jsonl")
+    assert export.regenerate("--resume").asked == Counter(calls_of("enwiki", 6))
+    holes = str(export.folder / "holes.jsonl")
+    code, said = export.audit("--list", holes)
+    assert (code, [line.split()[2:6] for line in said.splitlines() if line.split()[:2] == ["damaging", "enwiki"]]) == (1, [["9", "0", "0", "8"]]), said
+    assert export.regenerate("--missing", holes).asked == Counter(calls_of("enwiki", 1, 2, 3, 4, 5, 11, 12, 13, models=("damaging",)))
+    assert export.audit()[0] == 0
     assert export.regenerate("--resume").asked == Counter()
 
 
