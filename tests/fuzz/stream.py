@@ -20,10 +20,11 @@ from runners.local_kafka import LocalKafka
 from runners.programs import Program
 from tests.conftest import edit
 from tests.fuzz.odd_lift_wing import OddLiftWing
+from transforms.answers import LONGEST_RETRY_AFTER_S
 
 _SHIPPED = Path(__file__).parent.parent.parent / "pipeline" / "models.yaml"
 _TOPIC, _MODEL = "eqiad.mediawiki.revision-create", "damaging"
-_SILENCE_S = 300  # without an end, after which no more are waited for
+_SILENCE_S = LONGEST_RETRY_AFTER_S + 60  # without an end, after which no more are waited for
 
 
 def run(count: int, seed: int, odd: int, folder: Path) -> tuple[Counter[str], list[str]]:
