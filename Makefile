@@ -60,7 +60,7 @@ bench-batch: build
 	$(BIN)/python -m tests.benchmarks.batch_kills
 	$(BIN)/python -m tests.benchmarks.readers
 
-# All that a stream has to bear, on a Flink cluster of processes of its own: some two hours, of which the last two take one.
+# All that a stream has to bear: some seven hours, of which what one output stream's faults do to the others takes two, and kills in all layouts one.
 bench-stream: build
 	$(BIN)/python -m tests.benchmarks.beside_peers
 	$(BIN)/python -m tests.benchmarks.highest_rate
@@ -68,6 +68,12 @@ bench-stream: build
 	$(BIN)/python -m tests.benchmarks.savepoint --cluster
 	$(BIN)/python -m tests.benchmarks.chaos --cluster
 	$(BIN)/python -m tests.benchmarks.pending --cluster
+	$(BIN)/python -m tests.benchmarks.stall
+	$(BIN)/python -m tests.benchmarks.slots
+	$(BIN)/python -m tests.benchmarks.upgrade
+	$(BIN)/python -m tests.benchmarks.told
+	$(BIN)/python -m tests.benchmarks.stream_isolation
+	$(BIN)/python -m tests.benchmarks.stream_isolation --eventgate
 	$(BIN)/python -m tests.benchmarks.to_eventgate
 	$(BIN)/python -m tests.benchmarks.soak --cluster
 
