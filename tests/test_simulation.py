@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 
+import pytest
 from conftest import ROOT
 
 from tests.simulator.__main__ import result_of
@@ -18,9 +19,10 @@ def test_no_seed_violates_anything() -> None:
     assert violations == []
 
 
-def test_a_seed_is_the_same_run_in_another_process() -> None:
+@pytest.mark.parametrize("seed", [9, 232])  # 232: with --each-event-once, where requests wait
+def test_a_seed_is_the_same_run_in_another_process(seed: int) -> None:
     def output(hashes: str) -> str:
-        command = [sys.executable, "-m", "tests.simulator", "--seed", "9"]
+        command = [sys.executable, "-m", "tests.simulator", "--seed", str(seed)]
         return subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHONHASHSEED": hashes}, stdout=subprocess.PIPE, text=True).stdout
 
     assert output("1") == output("2") != ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import apache_beam as beam
@@ -23,11 +23,17 @@ class KeyByEvent(beam.PTransform):
     environment: Environment = REAL
 
     def expand(self, batches: beam.PCollection[Batch]) -> beam.PCollection[tuple[str, bytes]]:
-        return batches | "Key" >> beam.Map(_keyed_by_event, self.environment.time).with_output_types(tuple[str, bytes])
+        return batches | "Key" >> beam.ParDo(KeyByEventFn(self.environment)).with_output_types(tuple[str, bytes])
 
 
-def _keyed_by_event(batch: Batch, clock: Callable[[], float]) -> tuple[str, bytes]:
-    return key_of(batch[0].event.raw), encode_pending(_asked_at(clock(), batch))
+class KeyByEventFn(beam.DoFn):
+    """See KeyByEvent."""
+
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+
+    def process(self, batch: Batch) -> Iterator[tuple[str, bytes]]:
+        yield key_of(batch[0].event.raw), encode_pending(_asked_at(self._environment.time(), batch))
 
 
 @dataclass
