@@ -13,7 +13,7 @@ from pathlib import Path
 import orjson
 
 from pipeline.batch_plan import OF_SCORES, input_entry, made_of, program_of
-from pipeline.columns import counted
+from pipeline.columns import counted, print_columns
 from pipeline.holes import Hole, Place, UnitKey, Wanted, WantedScores
 from pipeline.input_files import input_files, print_left_out
 from pipeline.narrowing import names_in
@@ -193,7 +193,7 @@ def _print_json(expected: Counter[Place], holes: Counter[tuple[Place, str]]) -> 
 
 def _print_table(expected: Counter[Place], holes: Counter[tuple[Place, str]]) -> None:
     """A line for each model and wiki with holes, and one for all of each model."""
-    print(f"{'model':<16}{'wiki':<18}{'expected':>10}" + "".join(f"{why:>10}" for why in _WHY) + "  partitions with holes")
+    rows: list[Sequence[object]] = []
     for model in sorted({place.model for place in expected}):
         of_model = {place: count for place, count in expected.items() if place.model == model}
         wikis = sorted({place.wiki for place, _ in holes if place.model == model})
@@ -201,4 +201,5 @@ def _print_table(expected: Counter[Place], holes: Counter[tuple[Place, str]]) ->
             places = [place for place in of_model if wiki in ("all", place.wiki)]
             counts = [sum(holes[place, why] for place in places) for why in _WHY]
             with_holes = len({place.partition for place in places if any(holes[place, why] for why in _WHY)})
-            print(f"{model:<16}{wiki:<18}{sum(of_model[place] for place in places):>10}" + "".join(f"{count:>10}" for count in counts) + f"  {with_holes}")
+            rows.append([model, wiki, sum(of_model[place] for place in places), *counts, with_holes])
+    print_columns(["model", "wiki", "expected", *_WHY, "partitions with holes"], rows, right=["expected", *_WHY])

@@ -27,8 +27,7 @@ from transforms.failures import alike
 from transforms.journals import DoneBefore, Journals, drop_failures, entries, journals
 from transforms.models import Configuration, Model
 from transforms.read_events import NotAnEvent
-from transforms.rules import fields_of
-from transforms.score_events import NEEDED
+from transforms.scorable import fields_to_read
 from transforms.tables import DatasetWriter
 from transforms.units import UnitIncomplete, add_failures, commit_unit
 from transforms.wait_in_bundle import InBundle
@@ -99,7 +98,7 @@ class BatchRun:
     def _run(self, configuration: Configuration, chunk: Sequence[InputFile], done: DoneBefore, options: Sequence[str], outcome: Outcome) -> Counter[str]:
         pipeline = bounded_run.new_pipeline(options)
         models = configuration.models.values()
-        fields = frozenset().union(*(NEEDED[model.source] | fields_of(model.match, model.match_not) for model in models))
+        fields = fields_to_read(models)
         score_revisions(pipeline, configuration, Files(chunk, fields), Journals(self.planner.journals), InBundle(), done)
         counters, call_ms = bounded_run.run(pipeline)
         outcome.counters += counters

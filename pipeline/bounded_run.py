@@ -12,6 +12,7 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
+from pipeline.columns import print_columns
 from transforms.models import Configuration, Model
 from transforms.unforeseen import blown_fuse_in
 
@@ -62,11 +63,13 @@ def run(pipeline: beam.Pipeline) -> tuple[Counter[str], dict[str, tuple[int, int
 
 def print_models(configuration: Configuration, counters: Mapping[str, int], destination: str, of: Callable[[Model], object]) -> None:
     """A line for each model that had requests, with where its scores are."""
-    print(f"{'model':<16}{'requests':>10}{'scores':>10}{'failures':>10}  {destination}")
+    rows: list[Sequence[object]] = []
     for model in configuration.models.values():
         requests, scores = counters.get(f"SelectModels/requests_{model.name}", 0), counters.get(f"BuildRevisionScore/scores_{model.name}", 0)
         if requests:
-            print(f"{model.name:<16}{requests:>10}{scores:>10}{requests - scores:>10}  {of(model)}")
+            rows.append([model.name, requests, scores, requests - scores, of(model)])
+    header = ["model", "requests", "scores", "failures", destination]
+    print_columns(header, rows, right=header[1:4])
 
 
 def print_reasons(reasons: Counter[str], most: int) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 
-def print_columns(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    lines = [header, *rows]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+def print_columns(header: Sequence[str], rows: Sequence[Sequence[object]], right: Collection[str] = ()) -> None:
+    """`right`: headers of columns that are aligned there, as numbers are."""
+    lines = [list(map(str, line)) for line in (header, *rows)]
+    columns = [(max(len(line[place]) for line in lines), name in right) for place, name in enumerate(header)]
     for line in lines:
-        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+        print("  ".join(cell.rjust(width) if is_right else cell.ljust(width) for cell, (width, is_right) in zip(line, columns, strict=True)).rstrip())
 
 
 def counted(count: int, noun: str) -> str:

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from pipeline.batch_plan import Planner
 from pipeline.batch_run import chunks
+from pipeline.columns import print_columns
 from transforms.elements import Event
 from transforms.event_files import InputFile, read_file
 from transforms.models import Configuration, Endpoint
@@ -35,13 +36,16 @@ def run(configuration: Configuration, files: Sequence[InputFile], planner: Plann
     if unreadable:
         one = unreadable == 1
         print(f"{unreadable} {'row or file is no event' if one else 'rows or files are no events'}, and will be {'a failure' if one else 'failures'}")
-    print(f"\n{'model':<16}{'calls':>12}{'wikis':>7}{'to MediaWiki':>14}{'at the limits':>15}{'output':>12}")
+    rows: list[Sequence[object]] = []
     for model in configuration.models.values():
         of_model = {endpoint: count for endpoint, count in calls.items() if endpoint.model == model.name}
         if of_model:
             total = sum(of_model.values())
             to_mediawiki, size = total * model.mediawiki_calls, total * _BYTES_A_SCORE[form]
-            print(f"{model.name:<16}{total:>12}{len(of_model):>7}{to_mediawiki:>14}{_time(_seconds(configuration, of_model)):>15}{_size(size):>12}")
+            rows.append([model.name, total, len(of_model), to_mediawiki, _time(_seconds(configuration, of_model)), _size(size)])
+    print()
+    header = ["model", "calls", "wikis", "to MediaWiki", "at the limits", "output"]
+    print_columns(header, rows, right=header[1:])
     if calls:
         _print_what_takes_longest(configuration, calls)
     print("nothing was called")

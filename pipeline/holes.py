@@ -16,8 +16,8 @@ from transforms.event_files import InputFile, read_file
 from transforms.filesystem import printable
 from transforms.models import Configuration
 from transforms.read_events import NotAnEvent, event_in, why_dropped
-from transforms.rules import fields_of
-from transforms.score_events import NEEDED, score_id
+from transforms.scorable import fields_to_read
+from transforms.score_events import score_id
 from transforms.select_models import Selection
 from transforms.source_events import partition_of_event, rev_id_of, wiki_of
 
@@ -69,7 +69,7 @@ class WantedScores:
     def __post_init__(self) -> None:
         models = self.configuration.models.values()
         self._selection = Selection(self.configuration.models, self.configuration.wikis)
-        self._fields = frozenset().union(*(NEEDED[model.source] | fields_of(model.match, model.match_not) for model in models))
+        self._fields = fields_to_read(models)
         self._streams = {model.name: model.stream for model in models}
 
     def of(self, files: Sequence[InputFile]) -> Iterator[Wanted]:

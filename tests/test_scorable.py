@@ -19,7 +19,7 @@ from transforms.elements import Failure, Score
 from transforms.event_files import Files, InputFile
 from transforms.models import Configuration
 from transforms.read_events import ReadEvents
-from transforms.scorable import why_no_score
+from transforms.scorable import fields_to_read, why_no_score
 from transforms.score_events import revision_score, utc_now
 from transforms.select_models import SelectModels
 
@@ -68,3 +68,21 @@ def test_a_column_of_a_wrong_type_costs_no_call(tmp_path: Path, shipped: Configu
 
 def _named(failure: Failure) -> tuple[str, str | None]:
     return failure.step, failure.model
+
+
+def test_a_table_of_another_kind_of_event_is_one_that_no_model_wants(tmp_path: Path, shipped: Configuration) -> None:
+    """Though of a file only those columns are read that the models need."""
+    change = {
+        "$schema": "/mediawiki/page/change/1.2.0",
+        "meta": {"stream": "mediawiki.page_change.v1", "id": "a"},
+        "wiki_id": "enwiki",
+        "revision": {"rev_id": 7},
+    }
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.Table.from_pylist([schemas.table_row(change)], schemas.arrow_schema("/mediawiki/page/change/1.2.0")), path)
+    with TestPipeline(FnApiRunner()) as p:
+        read = p | ReadEvents(Files([InputFile(str(path), "eqiad", None)], fields_to_read(shipped.models.values())))
+        selected = read.events | SelectModels(shipped.models)
+        assert_that(read.failures, equal_to([]), label="no failures")
+        assert_that(selected.requests, equal_to([]), label="no requests")
+        assert_that(read.events | "Wiki" >> beam.Map(lambda event: event.raw["wiki_id"]), equal_to(["enwiki"]), label="read")

@@ -1,8 +1,9 @@
-"""Whether an event can become a score, before anybody is asked for one: what a score takes over of it, held against the score's own schema."""
+"""Whether an event can become a score, before anybody is asked for one: what a score takes over of it, held against the score's own schema; and which
+fields of it that takes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import Any
 
@@ -10,8 +11,15 @@ import fastjsonschema
 
 import schemas
 from transforms.hive_layout import partition_at
-from transforms.score_events import as_revision, fields_taken_over
-from transforms.source_events import PAGE_CHANGE, edit_time, source_of
+from transforms.models import Model
+from transforms.rules import fields_of
+from transforms.score_events import as_revision, fields_needed, fields_taken_over
+from transforms.source_events import IDENTITY, PAGE_CHANGE, edit_time, source_of
+
+
+def fields_to_read(models: Iterable[Model]) -> frozenset[str]:
+    """Returns the fields of events, of whatever kind, that these models and their rules look at."""
+    return IDENTITY.union(*(fields_needed(model.source) | fields_of(model.match, model.match_not) for model in models))
 
 
 def why_no_score(raw: Mapping[str, Any], schema: str) -> str | None:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import schemas
 from transforms.elements import Score
-from transforms.source_events import PAGE_CHANGE, REVISION_CREATE, edit_time, id_of, rev_id_of, source_of, wiki_of
+from transforms.source_events import REVISION_CREATE, edit_time, id_of, rev_id_of, source_of, wiki_of
 
 _IDS = uuid.uuid5(uuid.NAMESPACE_URL, "https://github.com/wikimedia/schemas-event-primary" + schemas.REVISION_SCORE)
 
@@ -24,12 +24,6 @@ _COPIED = [name for name in _PROPERTIES if name.startswith(("page_", "rev_")) or
 _COPIED_OF_META = [name for name in _PROPERTIES["meta"]["properties"] if name in ("request_id", "domain", "uri")]
 _COPIED_OF_PERFORMER = list(_PROPERTIES["performer"]["properties"])
 _OF_CHANGE = [name for name in schemas.load(schemas.PREDICTION_CHANGE)["properties"] if name not in ("$schema", "meta", "dt", "predicted_classification")]
-
-# Fields of an event that a score is made of, by the kind of event.
-NEEDED = {
-    REVISION_CREATE: frozenset([*_COPIED, "$schema", "meta", "dt", "performer", "rev_timestamp"]),
-    PAGE_CHANGE: frozenset([*_OF_CHANGE, "$schema", "meta", "dt"]),
-}
 
 
 def revision_score(raw: Mapping[str, Any], model: str, stream: str, score: Score, now: str, schema: str = schemas.REVISION_SCORE) -> dict[str, Any]:
@@ -69,6 +63,12 @@ def prediction_change(raw: Mapping[str, Any], model: str, stream: str, score: Sc
         "probabilities": score.probability,
     }
     return event
+
+
+def fields_needed(source: str) -> frozenset[str]:
+    """Returns the fields of a kind of event that a score is made of."""
+    of_source = [*_COPIED, "performer", "rev_timestamp"] if source == REVISION_CREATE else _OF_CHANGE
+    return frozenset([*of_source, "$schema", "meta", "dt"])
 
 
 def fields_taken_over(schema: str) -> tuple[list[str], list[str]]:
