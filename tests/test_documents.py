@@ -140,6 +140,6 @@ def test_operate_leads_from_nothing_to_a_cluster_an_upgrade_and_a_replay(tmp_pat
         (stopped,) = [said for command, said in said_of.items() if command.startswith("kill")]
         assert "stopped with a savepoint; a new run goes on from it" in stopped
         tried, replayed = (said for command, said in said_of.items() if command.startswith("revision-scores replay"))
-        assert re.match(r"[1-9]\d* failures in .*, [1-9]\d* to try again$", tried[0]), tried
-        assert replayed[-1] == "none failed again"
+        assert any(re.match(r"[1-9]\d* failures in .*, [1-9]\d* to try again$", line) for line in tried), tried  # the stream says things meanwhile
+        assert "none failed again" in replayed
     assert_git_ignores_what_is_left(tmp_path)
