@@ -31,7 +31,7 @@ pictures: build browser
 	$(BIN)/python -m runners.graph_picture > docs/graph.svg
 	$(BIN)/python -m runners.page_pictures docs/pictures
 
-# The stream on a virtual clock, ten thousand times: some 20 minutes on two cores; and faults planted in our own code, each of which a seed has to find.
+# The stream on a virtual clock, ten thousand times: some half an hour on two cores; and faults planted in our own code, each of which a seed has to find.
 simulate: build
 	$(BIN)/python -m tests.simulator --seeds 10000 --processes 2
 

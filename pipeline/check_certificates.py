@@ -67,10 +67,9 @@ def look(asked: Iterable[TlsServer], client: Mapping[str, str] | None = None) ->
     that does not answer or cannot be trusted for another reason, and of a certificate that cannot be read, other lines tell."""
     well = []
     for whose, days in _days_left(asked, client or {}):
-        if days <= 0:
-            yield wrong(_THING, f"{whose}: expected to be valid for {_SOON_DAYS} days, has expired; renew it")
-        elif days < _SOON_DAYS:
-            yield wrong(_THING, f"{whose}: expected to be valid for {_SOON_DAYS} days, expires in {days:.1f}; renew it")
+        if days < _SOON_DAYS:
+            found = f"expires in {days:.1f}" if days > 0 else "has expired"
+            yield wrong(_THING, f"{whose}: expected to be valid for {_SOON_DAYS} days, {found}; renew it")
         else:
             well.append((days, whose))
     if well:

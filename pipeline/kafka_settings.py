@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -63,13 +63,12 @@ class Kafka:
         """Settings of a client of this process, secrets among them."""
         return client_settings(self.address, self.properties)
 
-    def addresses(self) -> list[str]:
+    def addresses(self) -> Iterator[str]:
         """Of the brokers, each as HOST:PORT: those that were named, and if one lets us in all that it tells of."""
-        try:
-            told = [f"[{broker.host}]:{broker.port}" if ":" in broker.host else f"{broker.host}:{broker.port}" for broker in self._enter()[1].brokers.values()]
-        except WrongUse:
-            told = []
-        return [*self.address.split(","), *told]
+        yield from self.address.split(",")
+        with suppress(WrongUse):  # `absent` tells
+            for broker in self._enter()[1].brokers.values():
+                yield f"[{broker.host}]:{broker.port}" if ":" in broker.host else f"{broker.host}:{broker.port}"
 
     def topic_ids(self, topics: Sequence[str]) -> tuple[str, dict[str, str]]:
         """The id of the cluster, and those of the topics that are there. Raises WrongUse."""

@@ -21,6 +21,7 @@ _IDS = uuid.uuid5(uuid.NAMESPACE_URL, "https://github.com/wikimedia/schemas-even
 # All that the schema lets an event take over (additionalProperties: false).
 _PROPERTIES = schemas.load(schemas.REVISION_SCORE)["properties"]
 _COPIED = [name for name in _PROPERTIES if name.startswith(("page_", "rev_")) or name == "database"]
+_OF_REVISION = [*_COPIED, "performer"]
 _COPIED_OF_META = [name for name in _PROPERTIES["meta"]["properties"] if name in ("request_id", "domain", "uri")]
 _COPIED_OF_PERFORMER = list(_PROPERTIES["performer"]["properties"])
 _OF_CHANGE = [name for name in schemas.load(schemas.PREDICTION_CHANGE)["properties"] if name not in ("$schema", "meta", "dt", "predicted_classification")]
@@ -66,14 +67,13 @@ def prediction_change(raw: Mapping[str, Any], model: str, stream: str, score: Sc
 
 
 def fields_needed(source: str) -> frozenset[str]:
-    """Returns the fields of a kind of event that a score is made of."""
-    of_source = [*_COPIED, "performer", "rev_timestamp"] if source == REVISION_CREATE else _OF_CHANGE
-    return frozenset([*of_source, "$schema", "meta", "dt"])
+    """Returns the fields of a kind of event that a score is made of, beside those that tell who the event is."""
+    return frozenset(_OF_REVISION if source == REVISION_CREATE else _OF_CHANGE)
 
 
 def fields_taken_over(schema: str) -> tuple[list[str], list[str]]:
     """Returns the fields of an event, and those of its `meta`, that an event with this schema takes over from it."""
-    return ([*_COPIED, "performer"] if schema == schemas.REVISION_SCORE else _OF_CHANGE), _COPIED_OF_META
+    return (_OF_REVISION if schema == schemas.REVISION_SCORE else _OF_CHANGE), _COPIED_OF_META
 
 
 def score_id(raw: Mapping[str, Any], stream: str) -> str:

@@ -20,9 +20,8 @@ _SCHEMAS = {  # newer minor versions only add fields
     REVISION_CREATE: re.compile(r"/mediawiki/revision/create/[12]\.\d+\.\d+"),
     PAGE_CHANGE: re.compile(r"/mediawiki/page/change/1\.\d+\.\d+"),
 }
-IDENTITY = frozenset(
-    ["$schema", "meta", "dt", "rev_timestamp", "database", "rev_id", "wiki_id", "revision"]
-)  # fields that tell who an event is, of either kind
+# Fields that tell who an event is, of either kind.
+IDENTITY = frozenset(["$schema", "meta", "dt", "rev_timestamp", "database", "rev_id", "wiki_id", "revision"])
 _OF_PAGE_CHANGES, _OF_REVISIONS = "/mediawiki/page/", "/mediawiki/revision/"  # how `$schema` of a source event begins, and of what is made of it
 _SCHEMA_OF_HISTORY = re.compile(r"mediawiki/revision/create/\d+")
 _STREAM_OF_HISTORY = re.compile(r"((eqiad|codfw)\.)?mediawiki\.revision[-_]create")
