@@ -42,8 +42,9 @@ class EventGateServer(LoopbackServer):
     `ill`: what is wrong with single streams, by name: one of these faults, "unknown", "redirect" (to a place that takes nothing), "page" (200 with HTML),
     "torn" (201 whose body ends early), or a status.
 
-    hang (no answer until the client leaves), cut (takes all, and the connection goes away), lost (goes away before it takes any), broker (500, no
-    event could be produced), some (207, every other event could not be produced), empty (400, as if no JSON came), gone (503 of a proxy).
+    slow (takes all, after a second and a half), hang (no answer until the client leaves), cut (takes all, and the connection goes away), lost (goes
+    away before it takes any), broker (500, no event could be produced), some (207, every other event could not be produced), empty (400, as if no JSON
+    came), gone (503 of a proxy).
     """
 
     handler, path = _Handler, "/v1/events"
@@ -67,6 +68,8 @@ class EventGateServer(LoopbackServer):
             fault = self._faults.pop(0) if self._faults else None
         events = orjson.loads(body)
         fault = fault or next((self.ill[stream] for event in events if (stream := event["meta"]["stream"]) in self.ill), None)
+        if fault == "slow":
+            self.over.wait(1.5)
         if fault == "hang":
             self.over.wait(30)
             return None

@@ -136,6 +136,15 @@ def test_a_stream_that_is_not_taken_leaves_the_sink_and_the_others_are_taken_onc
         assert len(taken) == 11
 
 
+def test_the_first_events_of_a_stream_may_take_longer_and_go_out_once() -> None:
+    """A producer that begins has to connect, which on a busy machine takes more than the second that a stream has otherwise."""
+    with EventGateServer(STREAMS.values(), ["slow"]) as gate:
+        assert left_by(gate.url, scored(1), scored(1, "goodfaith")) == set()
+        assert (gate.posts, len(gate.taken), set(gate.taken.values())) == (2, 2, {1})
+        gate.ill = {STREAMS["damaging"]: "slow"}
+        assert left_by(gate.url, scored(2), scored(2, "goodfaith")) == {(STREAMS["damaging"], 2)}
+
+
 def test_a_body_that_is_too_large_is_halved_and_smaller_ever_after() -> None:
     with EventGateServer([*STREAMS.values(), ERRORS], ill={STREAMS["damaging"]: "413"}) as gate:
         assert left_by(gate.url, *(scored(rev_id) for rev_id in range(20))) == set()

@@ -15,6 +15,7 @@ from transforms.environment import REAL, Environment
 from transforms.stream_health import StreamHealth
 
 _AWAY_PAUSE_S = 1.0
+_BEGINNING_S = 1.0  # that the first events to a stream may take longer: who writes there has to connect, and be let in
 _SETTLING_S = 5.0  # how long who was away and answers again is left to acknowledge
 _LOGGER = logging.getLogger(__name__)
 
@@ -117,10 +118,12 @@ class Streams:
 
     def hold(self, outboxes: Mapping[str, Outbox], seconds: float) -> None:
         """Waits for what was sent to several streams. Returns when all is delivered, or when some of it is not after so many seconds though other
-        streams take events, or somebody is there at least. As long as nobody is, it waits."""
+        streams take events, or somebody is there at least; the first events to a stream have a moment more. As long as nobody is there, it waits."""
         for outbox in outboxes.values():
             outbox.send()
+        new = [outbox for stream, outbox in outboxes.items() if self.health(stream).is_new]
         self._wait(outboxes.values(), seconds)
+        self._wait(new, _BEGINNING_S)
         for stream, outbox in outboxes.items():
             self.note_acknowledged(stream, outbox)
         late = {stream: outbox for stream, outbox in outboxes.items() if _failed(outbox)}

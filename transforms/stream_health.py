@@ -25,6 +25,11 @@ class StreamHealth:
         self._pause_s = _SHORTEST_PAUSE_S
         self._trial_s = _SHORTEST_TRIAL_S
 
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing has become of any event yet."""
+        return self.failing_since is None and self.acknowledged_at == float("-inf")
+
     def is_failing(self, now: float) -> bool:
         """Whether the stream has failed and has not stood its trial yet."""
         return self.failing_since is not None and (self._prompt_since is None or now - self._prompt_since < self._trial_s)
