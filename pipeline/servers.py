@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -23,6 +24,8 @@ from pipeline.signals import end_if_told_to_stop
 
 _SUPPORTED = (11, 17)
 _PATIENCE_S = 60
+
+_claims: deque[socket.socket] = deque(maxlen=100)  # older ones have their servers by now
 
 
 class ServerError(RuntimeError):
@@ -42,14 +45,34 @@ def find_java() -> str:
 
 
 def free_port(wished: int = 0) -> int:
-    """A TCP port that nobody listens on now, the one that is wished for if it is one. Below what Linux gives connections as their near end, so that it
-    stays free for a while."""
-    for port in [*([wished] if wished else []), *random.sample(range(20_000, 32_000), 100)]:
-        with socket.socket() as listener, suppress(OSError):
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # what a server that is gone has left there is nobody who listens
-            listener.bind(("127.0.0.1", port))
+    """A TCP port that nobody listens on now, the one that is wished for if it is one. Below what Linux gives connections as their near end, and given to no
+    other process that asks here, so that it stays free until a server listens."""
+    if wished and _is_free(wished):
+        return wished
+    for port in random.sample(range(20_000, 32_000), 100):
+        if _is_free(port) and _claim(port):
             return port
     raise ServerError("of 100 ports between 20000 and 32000 none is free")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as listener, suppress(OSError):
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # what a server that is gone has left there is nobody who listens
+        listener.bind(("127.0.0.1", port))
+        return True
+    return False
+
+
+def _claim(port: int) -> bool:
+    """Whether this process is the first to hold the UDP port of that number, which ends with the process."""
+    token = socket.socket(type=socket.SOCK_DGRAM)
+    try:
+        token.bind(("127.0.0.1", port))
+    except OSError:
+        token.close()
+        return False
+    _claims.append(token)
+    return True
 
 
 class Server:
@@ -87,9 +110,14 @@ class Server:
                 return
             except OSError:
                 time.sleep(0.05)
-        last = self.log.read_text(errors="replace").strip().splitlines()[-1:] or ["nothing"]
         self.stop()
-        raise ServerError(f"{self.name} did not start; it said last: {last[0]} (all of it: {self.log})")
+        raise ServerError(f"{self.name} did not start; {self.said_last}")
+
+    @property
+    def said_last(self) -> str:
+        """The end of its log, and where the log is."""
+        last = self.log.read_text(errors="replace").strip().splitlines()[-1:] or ["nothing"]
+        return f"it said last: {last[0]} (all of it: {self.log})"
 
     @property
     def is_running(self) -> bool:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import argparse
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from pipeline import flink_settings
@@ -95,33 +96,47 @@ class _TaskManager(OfTheJar):
         super().start()
 
 
-def wait_for_task_managers(rest: FlinkRest, wanted: int, servers: list[Server], stop: threading.Event) -> None:
-    """Returns when a job would find their slots; or when a process has died, or it is told to stop."""
-    while not stop.wait(_LOOK_S) and all(server.is_running for server in servers):
-        with suppress(Unreachable):
-            if rest.task_managers() >= wanted:
-                return
-
-
-def keep_up(servers: list[Server], stop: threading.Event) -> None:
-    """Replaces each server that dies, until it is told to stop."""
+def keep_up(servers: list[Server], stop: threading.Event, is_up: Callable[[], bool], ready: str) -> None:
+    """Replaces each server that dies, until it is told to stop, and prints `ready` the first time that the cluster is up."""
+    told = False
     while not stop.wait(_LOOK_S):
         for server in servers:
             if not server.is_running:
-                print(f"{server.name} died; starting another", flush=True)
+                print(f"{server.name} died; starting another; {server.said_last}", flush=True)
                 server.start()
+        if not told and (told := is_up()):
+            print(ready, flush=True)
+
+
+def has_task_managers(rest: FlinkRest, wanted: int) -> bool:
+    """Whether a job would find their slots."""
+    with suppress(Unreachable):
+        return rest.task_managers() >= wanted
+    return False
+
+
+def port_in_use(arguments: argparse.Namespace) -> str:
+    """What is wrong with the ports that are asked for, or nothing."""
+    metrics = range(arguments.metrics_port, arguments.metrics_port + arguments.task_managers + 1) if arguments.metrics_port else ()
+    for option, port in [("--port", arguments.port), ("--workers-port", arguments.workers_port), *(("--metrics-port", port) for port in metrics)]:
+        if port and free_port(port) != port:
+            return f"{option}: somebody listens on {port} already; name another one"
+    return ""
 
 
 def main() -> int:
     arguments = _arguments()
+    if wrong := port_in_use(arguments):
+        print(f"local_flink: {wrong}", file=sys.stderr)
+        return 2
     stop = stop_on_signals()
     port, workers_port = arguments.port or free_port(), arguments.workers_port or free_port()
     try:
         servers = cluster(arguments.folder.resolve(), port, workers_port, arguments.task_managers, arguments.slots, arguments.metrics_port or None)
         with started(*servers):
-            wait_for_task_managers(FlinkRest(f"127.0.0.1:{port}"), arguments.task_managers, servers, stop)
-            print(f"Flink at 127.0.0.1:{port}, Python workers at 127.0.0.1:{workers_port}; logs in {arguments.folder.resolve()}", flush=True)
-            keep_up(servers, stop)
+            is_up = partial(has_task_managers, FlinkRest(f"127.0.0.1:{port}"), arguments.task_managers)
+            ready = f"Flink at 127.0.0.1:{port}, Python workers at 127.0.0.1:{workers_port}; logs in {arguments.folder.resolve()}"
+            keep_up(servers, stop, is_up, ready)
     except (ServerError, FileNotFoundError) as error:
         print(f"local_flink: {error}", file=sys.stderr)
         return 2
