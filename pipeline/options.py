@@ -83,10 +83,17 @@ def _of_clients() -> Parser:
     return options
 
 
-def _of_some() -> Parser:
-    """Common to what can be done for a part."""
+def _of_some_models() -> Parser:
+    """Common to what can be done for some models."""
     options = Parser(add_help=False, allow_abbrev=False)
     options.add_argument("--only", metavar="MODELS", help="only these models, with commas between")
+    options.set_defaults(wikis=None)
+    return options
+
+
+def _of_some() -> Parser:
+    """Common to what can be done for some models and wikis."""
+    options = Parser(add_help=False, allow_abbrev=False, parents=[_of_some_models()])
     options.add_argument("--wikis", metavar="WIKIS", help="only these wikis, with commas between")
     return options
 
@@ -234,7 +241,10 @@ def _files(command: _Command) -> None:
 
 def _tables(command: _Command) -> None:
     found = command(
-        "scores", [_of_models(), _of_some()], "all models' scores of one revision, out of the datasets", "scores scores --wiki enwiki --rev-id 1136001000"
+        "scores",
+        [_of_models(), _of_some_models()],
+        "all models' scores of one revision, out of the datasets",
+        "scores scores --wiki enwiki --rev-id 1136001000",
     )
     found.add_argument("root", type=local_directory, metavar="ROOT", help="the --output of regenerate, in Parquet")
     found.add_argument("--wiki", required=True, metavar="WIKI", help="database name, such as enwiki")
@@ -242,13 +252,16 @@ def _tables(command: _Command) -> None:
     found.add_argument("--json", action="store_true", help="the score events, a line each")
 
     statements = command(
-        "tables", [_of_models(), _of_some()], "statements that make tables of the datasets", "tables hdfs:///wmf/data/event | hive -f /dev/stdin"
+        "tables", [_of_models(), _of_some_models()], "statements that make tables of the datasets", "tables hdfs:///wmf/data/event | hive -f /dev/stdin"
     )
     statements.add_argument("root", metavar="ROOT", help="the --output of regenerate, as the engine finds it")
     statements.add_argument("--dialect", choices=["hive", "duckdb"], default="hive", help="hive is for Spark too (default: hive)")
 
     kept = command(
-        "sanitize", [_of_models(), _of_some()], "of the datasets, what may be kept for good, in tables beside them", "sanitize event --output event_sanitized"
+        "sanitize",
+        [_of_models(), _of_some_models()],
+        "of the datasets, what may be kept for good, in tables beside them",
+        "sanitize event --output event_sanitized",
     )
     kept.add_argument("root", type=local_directory, metavar="ROOT", help="the --output of regenerate")
     kept.add_argument("--output", type=local_directory, required=True, metavar="DIR", help="where the tables go; what is there already stays")
@@ -259,7 +272,7 @@ def _tables(command: _Command) -> None:
 
     combined = command(
         "combine",
-        [_of_models(), _of_some()],
+        [_of_models(), _of_some_models()],
         "what all models said of a revision as one row, in a table beside the datasets (mediawiki_revision_score)",
         "combine scores",
     )
@@ -294,7 +307,7 @@ def _models_files(command: _Command) -> None:
     explained = command(
         "explain", [_of_models(), _of_some()], "say for each event which models are called and why not; calls nothing", "explain events.jsonl.gz"
     )
-    explained.add_argument("events", metavar="EVENTS", help="JSON lines, gzip or not; - for standard input")
+    explained.add_argument("events", metavar="EVENTS", help="a file of JSON lines, Parquet or Avro, compressed or not; - for standard input")
 
     listed = command("models", [_of_models(), _of_some()], "list all models, endpoints and streams; checks the models file", "models enwiki")
     listed.add_argument("wiki", nargs="?", metavar="WIKI", help="only this wiki's")

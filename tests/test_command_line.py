@@ -244,6 +244,10 @@ def test_explain_ends_quietly_when_its_reader_has_enough() -> None:
         ("explain {none}", "cannot read {none}: No such file or directory"),
         ("explain {empty}", "cannot read {empty}: Is a directory"),
         ("explain {file} --runner=DirectRunner", "unknown option --runner=DirectRunner; see revision-scores explain --help"),
+        *(
+            (f"{command} --wikis enwiki", f"unknown option --wikis; see revision-scores {command.split()[0]} --help")
+            for command in ("tables {out}", "combine {out}", "sanitize {out} --output {none}", "scores {out} --wiki enwiki --rev-id 1")
+        ),
         ("models enwki", "no model serves 'enwki'; did you mean enwiki?"),
         ("models --models {none}", "{none}: expected a file that can be read, got: No such file or directory; check the path"),
         ("stream --kafka {nobody}", "--kafka: no broker answers at {nobody} ("),
