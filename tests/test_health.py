@@ -134,11 +134,31 @@ def test_what_grows_within_a_minute_is_told() -> None:
 
 
 def test_a_model_that_hangs_is_silent_long_before_its_calls_time_out() -> None:
-    out = {"ScoreWithLiftWing_in_flight_damaging": 12, "ScoreWithLiftWing_calls_damaging": 100}
+    out = {"ScoreWithLiftWing_in_flight_damaging": 12, "BuildRevisionScore_scores_damaging": 100}
     looks = [Facts(NOW + 3 * number, with_metrics(**out)) for number in range(6)]
     assert said(*looks) == ["damaging is silent: no answer for 15 s, 12 calls are out"]
     assert said(*looks[:4]) == []
-    assert said(*looks, Facts(NOW + 18, with_metrics(**{**out, "ScoreWithLiftWing_calls_damaging": 101}))) == []
+    assert said(*looks, Facts(NOW + 18, with_metrics(**{**out, "BuildRevisionScore_scores_damaging": 101}))) == []
+    assert said(*looks, Facts(NOW + 18, with_metrics(**out, ScoreWithLiftWing_retries_damaging_503=1))) == []
+
+
+def test_a_silent_model_is_not_well_again_when_its_calls_time_out() -> None:
+    """Its breaker opens, and the cause is known, some seconds later."""
+    told: list[str] = []
+    diagnosis, changes = Diagnosis(MODELS), Changes(told.append)
+    out = {"ScoreWithLiftWing_in_flight_damaging": 12}
+    ended = {**out, "ScoreWithLiftWing_calls_damaging": 12}
+    opened = {**ended, "ScoreWithLiftWing_retries_damaging_timeout": 12}
+    broken = {**opened, "ScoreWithLiftWing_broken_damaging": 1}
+    well = {**broken, "ScoreWithLiftWing_broken_damaging": 0}
+    looks = [out] * 9 + [ended] * 5 + [opened] * 5 + [broken] * 9 + [well] * 4
+    for number, metrics in enumerate(looks):
+        changes.note(diagnosis.of(Facts(NOW + 3 * number, with_metrics(**metrics))), NOW + 3 * number)
+    assert told == [
+        "damaging is silent: no answer for 15 s, 12 calls are out",
+        "damaging is broken: an endpoint times out, and gets a probe now and then; 0 requests wait, none is lost",
+        "damaging is well again, after 24 s",
+    ]
 
 
 def test_a_stream_that_falls_behind_is_told_until_it_catches_up() -> None:

@@ -22,6 +22,7 @@ _FAILING, _FAILURES = 0.05, 2
 _FAR_BEHIND, _CAUGHT_UP = 1_000, 500
 _GRACE_S = 60.0  # of a job that has just been started, for its processes
 _STEPS_THAT_FAIL = ("ReadEvents", "SelectModels", "BuildRevisionScore", "WritePerModel")
+_NO_ANSWER = ("timeout", "connection")
 _CAUSES = {"timeout": "time out", "connection": "do not answer", "401": "answer 401: they do not let us in", "403": "answer 403: they do not let us in"}
 
 
@@ -55,7 +56,7 @@ class Diagnosis:
     def __init__(self, models: Collection[str]) -> None:
         self._models = sorted(models)
         self._history: deque[Facts] = deque()
-        self._returned: dict[str, float] = {}  # by model, when a call last came back
+        self._answered: dict[str, float] = {}  # by model, when it last did
         self._broken_since: dict[str, float] = {}  # by model
         self._together: set[tuple[str, ...]] = set()  # kinds and causes that several models had at once, until none has
         self._is_behind = False
@@ -64,13 +65,13 @@ class Diagnosis:
         """The gravest first."""
         if facts.flink and self._history and self._history[-1].flink and self._history[-1].flink.job_id != facts.flink.job_id:
             self._history.clear()  # another job counts from nothing
-            self._returned.clear()
+            self._answered.clear()
         self._history.append(facts)
         while self._history[0].at < facts.at - _MINUTE_S:
             self._history.popleft()
         found = [*self._of_kafka(facts), *self._of_flink(facts), *self._of_room(facts)]
         if facts.kafka and facts.kafka.trouble:
-            self._returned.clear()  # what waits for Kafka is no fault of a model
+            self._answered.clear()  # what waits for Kafka is no fault of a model
         else:
             found += [*self._of_models(facts), *self._of_sink(facts)]
         return sorted(found, key=lambda condition: condition.severity != STOPPED)
@@ -139,7 +140,7 @@ class Diagnosis:
     def _of_models(self, facts: Facts) -> Iterator[Condition]:
         """What several models have in common is one condition, until none has it any more."""
         if facts.flink is None or facts.flink.state != "RUNNING":
-            self._returned.clear()  # no call comes back to a job that does not run
+            self._answered.clear()  # none comes back to a job that does not run
             return
         ill = {model: found for model in self._models if (found := self._of_model(model, facts))}
         alike = Counter(found[:2] for found in ill.values())
@@ -164,14 +165,15 @@ class Diagnosis:
         flink = facts.flink
         assert flink
         waiting, in_flight = (flink.count(f"ScoreWithLiftWing_{name}_{model}") for name in ("waiting", "in_flight"))
-        cause = self._cause(model, facts)
+        cause = self._cause(model, flink)
         broken = flink.count(f"ScoreWithLiftWing_broken_{model}")
         self._note_broken(model, broken > 0, facts.at)
         if broken and (cause or facts.at - self._broken_since[model] > _CAUSE_S):
+            self._answered[model] = facts.at  # a silence after this is another
             endpoints, get = ("an endpoint", "gets") if broken == 1 else (f"{broken} endpoints", "get")
             return "broken", cause, f"is broken: {endpoints} {_verb(cause, broken)}, and {get} a probe now and then; {waiting:,} requests wait, none is lost"
-        self._note_returned(model, facts)
-        silent = facts.at - self._returned.get(model, facts.at)
+        self._note_answered(model, facts)
+        silent = facts.at - self._answered.get(model, facts.at)
         if in_flight >= _SILENT_CALLS and silent > _SILENT_S:
             return "silent", "timeout", f"is silent: no answer for {duration(silent)}, {in_flight} calls are out"
         failed, requests = self._grown(f"ScoreWithLiftWing_failures_{model}"), self._grown(f"SelectModels_requests_{model}")
@@ -185,29 +187,36 @@ class Diagnosis:
         else:
             self._broken_since.setdefault(model, now)
 
-    def _note_returned(self, model: str, facts: Facts) -> None:
-        name = f"ScoreWithLiftWing_calls_{model}"
+    def _note_answered(self, model: str, facts: Facts) -> None:
         before = self._history[-2].flink if len(self._history) > 1 else None
         flink = facts.flink
         assert flink
         idle = not flink.count(f"ScoreWithLiftWing_in_flight_{model}")
-        if before is None or idle or flink.count(name) != before.count(name) or model not in self._returned:
-            self._returned[model] = facts.at
+        if before is None or idle or self._answers(model, flink) != self._answers(model, before) or model not in self._answered:
+            self._answered[model] = facts.at
 
-    def _cause(self, model: str, facts: Facts) -> str:
+    def _answers(self, model: str, flink: FlinkFacts) -> int:
+        """Calls that timed out, or found nobody, are none."""
+        refusals = (flink.count(name) for name, cause in self._without_score(model, flink) if cause not in _NO_ANSWER)
+        return flink.count(f"BuildRevisionScore_scores_{model}") + sum(refusals)
+
+    def _cause(self, model: str, flink: FlinkFacts) -> str:
         """By what most tries of the last minute ended without a score; of a model that gets but probes, ever."""
-        assert facts.flink
-        prefixes = [f"ScoreWithLiftWing_{kind}_{model}_" for kind in ("retries", "failures")]
         found: Counter[str] = Counter()
         ever: Counter[str] = Counter()
-        for name in facts.flink.metrics:
-            prefix = next(filter(name.startswith, prefixes), "")
-            if prefix and not self._is_of_longer_name(name, model):
-                cause = name.removeprefix(prefix)
-                found[cause] += self._grown(name)
-                ever[cause] += facts.flink.count(name)
+        for name, cause in self._without_score(model, flink):
+            found[cause] += self._grown(name)
+            ever[cause] += flink.count(name)
         most = (+found or +ever).most_common(1)
         return most[0][0] if most else ""
+
+    def _without_score(self, model: str, flink: FlinkFacts) -> Iterator[tuple[str, str]]:
+        """The counters of tries that ended so, each with its cause."""
+        prefixes = [f"ScoreWithLiftWing_{kind}_{model}_" for kind in ("retries", "failures")]
+        for name in flink.metrics:
+            prefix = next(filter(name.startswith, prefixes), "")
+            if prefix and not self._is_of_longer_name(name, model):
+                yield name, name.removeprefix(prefix)
 
     def _is_of_longer_name(self, name: str, model: str) -> bool:
         return any(other != model and other.startswith(f"{model}_") and f"_{other}_" in name for other in self._models)

@@ -75,7 +75,7 @@ class BoardMaker:
     def note_calls(self, now: float) -> None:
         """Keeps what Flink tells of Lift Wing's answers for the lines."""
         for name, gauges in (self._looks.by_model if self._looks else {}).items():
-            if "call_ms_p50" in gauges and name in self._tally.models:
+            if gauges.get("call_ms_p50") and name in self._tally.models:
                 self._tally.models[name].note_calls(gauges["call_ms_p50"] / 1000, gauges.get("call_ms_p99", 0) / 1000, now)
 
     def _verdict(self, name: str, gauges: Gauges, conditions: Sequence[Condition], now: float) -> Verdict:
@@ -105,7 +105,7 @@ class BoardMaker:
         model = self._tally.models[name]
         recent, minute = model.last(_RATE_SLICES, now), model.last(_MINUTE, now)
         p50, p99 = quantiles_of(minute)
-        call_p50, call_p99 = (gauges[kind] / 1000 if kind in gauges else None for kind in ("call_ms_p50", "call_ms_p99"))
+        call_p50, call_p99 = (gauges[kind] / 1000 if gauges.get(kind) else None for kind in ("call_ms_p50", "call_ms_p99"))
         answered = any(each.scored for each in model.last(_RATE_SLICES + 1, now))
         return {
             "name": name,
