@@ -153,7 +153,7 @@ def main() -> None:
 @contextmanager
 def _scene(arguments: argparse.Namespace, fault: str) -> Iterator[Scene]:
     with ExitStack() as stack:
-        set_up = stack.enter_context(stage(arguments))
+        set_up = stack.enter_context(stage(arguments, broker_settings="auto.create.topics.enable=false\n"))  # what is deleted stays away
         gate = stack.enter_context(GateToKafka(set_up.kafka.address, set_up.configuration.models[_MODEL].stream))
         if fault == "413":
             set_up.output = ["--output", f"eventgate={gate.url}"]
