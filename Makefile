@@ -74,6 +74,7 @@ bench-stream: build
 	$(BIN)/python -m tests.benchmarks.told
 	$(BIN)/python -m tests.benchmarks.stream_isolation
 	$(BIN)/python -m tests.benchmarks.stream_isolation --eventgate
+	$(BIN)/python -m tests.benchmarks.dead_stream
 	$(BIN)/python -m tests.benchmarks.to_eventgate
 	$(BIN)/python -m tests.benchmarks.soak --cluster
 

@@ -22,8 +22,8 @@ from tests.benchmarks.sampling import COLUMNS, sample
 from tests.benchmarks.stage import Stage, parser, quantiles, stage
 from transforms.models import Configuration
 
-_DEAD = "damaging"
-_WITHOUT = "goodfaith"  # every edit that asks for one of the two asks for both
+DEAD = "damaging"
+WITHOUT = "goodfaith"  # every edit that asks for one of the two asks for both
 _STEPS = 10
 
 
@@ -33,36 +33,36 @@ def main() -> None:
     options.add_argument("--fault", choices=list(FAULTS), default="status", help="of the dead model (default: status, 503)")
     options.add_argument("--ahead", type=int, default=500, help="open requests of the other models up to which events are sent (default: 500)")
     arguments = options.parse_args()
-    with stage(arguments, _edits) as set_up:
-        addresses = {_DEAD: set_up.lift_wing.other_url} if arguments.fault == "refuse" else {}
-        with set_up.streaming(write_nine_models(set_up.folder / "models.yaml", set_up.lift_wing.url, {_WITHOUT}, addresses)):
+    with stage(arguments, edits) as set_up:
+        addresses = {DEAD: set_up.lift_wing.other_url} if arguments.fault == "refuse" else {}
+        with set_up.streaming(write_nine_models(set_up.folder / "models.yaml", set_up.lift_wing.url, {WITHOUT}, addresses)):
             rows = _fill(set_up, arguments)
     title = f"pending requests of a dead model ({arguments.fault}); the other models at {arguments.rate:.0f} calls/s of {arguments.latency}"
     print(table(title, ["pending", "second", "fills/s", *COLUMNS, "others/s", "p50 s", "p99 s"], rows), flush=True)
 
 
-def _edits(configuration: Configuration) -> Edits:
-    models = {name: model for name, model in configuration.models.items() if name != _WITHOUT}
-    return Edits(replace(configuration, models=models), lambda wanted: _DEAD in wanted)
+def edits(configuration: Configuration) -> Edits:
+    models = {name: model for name, model in configuration.models.items() if name != WITHOUT}
+    return Edits(replace(configuration, models=models), lambda wanted: DEAD in wanted)
 
 
 def _fill(set_up: Stage, arguments: argparse.Namespace) -> list[list[str | float]]:
     load, ledger = set_up.load, set_up.load.ledger
-    others = [name for name in set_up.configuration.models if name != _DEAD]
+    others = [name for name in set_up.configuration.models if name != DEAD]
     load.send_for(arguments.rate, WARM_UP_S)
     rows = [_row(set_up, arguments, others, 0.0, 0.0)]
     print("  ".join(cells_of(rows[-1])), flush=True)
-    set_up.lift_wing.control(**FAULTS[arguments.fault], **({} if arguments.fault == "refuse" else {"model": _DEAD}))
+    set_up.lift_wing.control(**FAULTS[arguments.fault], **({} if arguments.fault == "refuse" else {"model": DEAD}))
     began = time.time()
     for step in range(1, _STEPS + 1):
-        wanted, before, start = arguments.requests * step // _STEPS, ledger.open_of([_DEAD]), time.time()
-        while ledger.open_of([_DEAD]) < wanted:
+        wanted, before, start = arguments.requests * step // _STEPS, ledger.open_of([DEAD]), time.time()
+        while ledger.open_of([DEAD]) < wanted:
             if ledger.open_of(others) < arguments.ahead:
                 load.send_one()
             else:
                 time.sleep(0.001)
         load.wait(lambda: ledger.open_of(others) == 0)
-        fills = (ledger.open_of([_DEAD]) - before) / (time.time() - start)
+        fills = (ledger.open_of([DEAD]) - before) / (time.time() - start)
         rows.append(_row(set_up, arguments, others, time.time() - began, fills))
         print("  ".join(cells_of(rows[-1])), flush=True)
     return rows
@@ -75,7 +75,7 @@ def _row(set_up: Stage, arguments: argparse.Namespace, others: list[str], second
     rate = (sum(ledger.scored_of[name] for name in others) - before) / (time.time() - began)
     load.wait(lambda: ledger.open_of(others) == 0)
     middle, _, most = quantiles(ledger.overheads(set_up.lift_wing.draw, others, began))
-    return [f"{ledger.open_of([_DEAD])}", f"{second:.0f}", fills, *sample(set_up.folder / "state"), rate, middle, most]
+    return [f"{ledger.open_of([DEAD])}", f"{second:.0f}", fills, *sample(set_up.folder / "state"), rate, middle, most]
 
 
 if __name__ == "__main__":
