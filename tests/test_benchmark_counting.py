@@ -24,9 +24,9 @@ def edits(shipped: Configuration) -> Edits:
 def test_requests_are_numbered_as_the_rules_select_them(shipped: Configuration, edits: Edits) -> None:
     selection, number = Selection(shipped.models), 0
     for event in range(len(edits.edits) + 50):
-        message = orjson.loads(edits.message(event))
+        message = orjson.loads(edits.message(event, 1_700_000_000.5))
         endpoints = selection.endpoints(message)
-        assert message["rev_id"] == FIRST_REVISION + event
+        assert (message["rev_id"], message["meta"]["dt"]) == (FIRST_REVISION + event, "2023-11-14T22:13:20.500Z")
         assert list(edits.requests_of(event)) == [(number + index, endpoint.model) for index, endpoint in enumerate(endpoints)]
         assert [edits.request(endpoint.model, endpoint.wiki, message["rev_id"]) for endpoint in endpoints] == list(range(number, number + len(endpoints)))
         number += len(endpoints)

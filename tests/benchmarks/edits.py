@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from typing import Any
 
 import orjson
@@ -15,14 +16,14 @@ from transforms.select_models import Selection
 
 FIRST_REVISION = 3_000_000_000  # above every revision of the capture
 _PLACE = 1_234_567_890_123_456_789
+_TIME = "when it is sent"
 
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """An event of the capture without its revision, and the models that want it."""
+    """An event of the capture without its revision and time, and the models that want it."""
 
-    before: bytes
-    after: bytes
+    text: bytes
     wiki: str
     models: tuple[str, ...]
     first_request: int  # how many requests the edits before it in the capture make
@@ -44,16 +45,17 @@ class Edits:
                     self._add(event, models)
 
     def _add(self, event: dict[str, Any], models: tuple[str, ...]) -> None:
-        before, after = orjson.dumps({**event, "rev_id": _PLACE}).split(b"%d" % _PLACE)
-        self.edits.append(Edit(before, after, event["database"], models, self.requests, {model: index for index, model in enumerate(models)}))
+        text = orjson.dumps({**event, "rev_id": _PLACE, "meta": {**event["meta"], "dt": _TIME}})
+        self.edits.append(Edit(text, event["database"], models, self.requests, {model: index for index, model in enumerate(models)}))
         self.requests += len(models)
 
     def edit(self, event: int) -> Edit:
         return self.edits[event % len(self.edits)]
 
-    def message(self, event: int) -> bytes:
-        edit = self.edit(event)
-        return edit.before + b"%d" % (FIRST_REVISION + event) + edit.after
+    def message(self, event: int, sent: float) -> bytes:
+        """`sent`: seconds since the epoch, the event's time."""
+        time = datetime.fromtimestamp(sent, timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return self.edit(event).text.replace(b"%d" % _PLACE, b"%d" % (FIRST_REVISION + event)).replace(_TIME.encode(), time.encode())
 
     def request(self, model: str, wiki: str, rev_id: int) -> int | None:
         """The number of the request for this score; None: nobody asked for it."""

@@ -56,7 +56,7 @@ class Load:
         self.ledger.send(time.time())
         while True:
             try:
-                self._producer.produce(self._inputs[event % len(self._inputs)], self._edits.message(event))
+                self._producer.produce(self._inputs[event % len(self._inputs)], self._edits.message(event, self.ledger.sent[event]))
                 break
             except BufferError:
                 self._producer.poll(0.1)
@@ -65,7 +65,7 @@ class Load:
 
     def send_again(self, event: int) -> None:
         """Sends an event that was sent before, with all that it said."""
-        self._producer.produce(self._inputs[event % len(self._inputs)], self._edits.message(event))
+        self._producer.produce(self._inputs[event % len(self._inputs)], self._edits.message(event, self.ledger.sent[event]))
         self._producer.flush(PATIENCE_S)
 
     def send_until_scored(self) -> None:

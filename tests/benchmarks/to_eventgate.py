@@ -72,7 +72,7 @@ def _send(broker: str, topic: str, edits: Edits, count: int, rate: float) -> Non
     for event in range(count):
         if (early := calls / rate - (time.monotonic() - began)) > 0:
             time.sleep(early)
-        producer.produce(topic, edits.message(event))
+        producer.produce(topic, edits.message(event, time.time()))
         producer.poll(0)
         calls += len(edits.edit(event).models)
     producer.flush()
@@ -112,7 +112,7 @@ def _tell(gate: EventGateServer, expected: set[tuple[str, int]], revisions: int)
 def _in_batch(folder: Path, models: Path, lift_wing: str, edits: Edits, count: int) -> dict[int, Any]:
     """The combined events by revision."""
     source = folder / "in.jsonl"
-    source.write_bytes(b"\n".join(edits.message(event) for event in range(count)))
+    source.write_bytes(b"\n".join(edits.message(event, time.time()) for event in range(count)))
     for command in (
         ["regenerate", "--models", models, "--lift-wing", lift_wing, "--input", source, "--output", folder / "scores"],
         ["combine", folder / "scores"],
