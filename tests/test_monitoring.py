@@ -38,7 +38,7 @@ def expressions() -> Iterator[str]:
     yield from (filled(target["expr"]) for panel in PANELS for target in panel["targets"])
     for variable in DASHBOARD["templating"]["list"]:
         if variable["type"] == "query":
-            found = re.fullmatch(r"label_values\((.+), \w+\)", variable["definition"])
+            found = re.fullmatch(r"label_values\((.+), \w+\)", variable["query"]["query"])
             assert found
             yield filled(found[1])
     yield from (alert["expr"] for alert in ALERTS)
