@@ -18,6 +18,7 @@ from pipeline.eventgates import eventgates
 from pipeline.findings import Finding
 from pipeline.flink_jobs import FlinkRest
 from pipeline.graph import score_revisions
+from pipeline.health.conditions import Diagnosis
 from pipeline.health.kafka_facts import KafkaLook
 from pipeline.health.observer import Observer
 from pipeline.kafka_settings import Kafka, input_topics, output_topics
@@ -78,7 +79,8 @@ def run(configuration: Configuration, arguments: argparse.Namespace, options: li
         ready = f"reading {', '.join(topics)} of {arguments.kafka}, asking {configuration.lift_wing.url}; {where}"
         say(f"{'handing the job to' if arguments.flink else 'starting'} {where}")
         ask_sink = partial(asked_of_sink, kafka, written, gates, written_streams(configuration, arguments))
-        Observer(state, arguments.group, configuration.models, KafkaLook(kafka, arguments.group, topics, written), ask_sink).start(stop)
+        diagnosis = Diagnosis(configuration.models, _written(configuration, topics, arguments))
+        Observer(state, arguments.group, diagnosis, KafkaLook(kafka, arguments.group, topics, written), ask_sink).start(stop)
         return keep_running(partial(flink.running, arguments.group, build, options), stop, snapshots, ready)
 
 
@@ -116,7 +118,12 @@ def start_of(given: str) -> str | int:
 def topics_of(configuration: Configuration, arguments: argparse.Namespace) -> tuple[list[str], list[str]]:
     """What a stream reads of Kafka and writes there; it writes nothing when EventGate does. Raises WrongUse."""
     read = input_topics(configuration, arguments.input_topics)
-    return read, output_topics(configuration, read, [STREAM] if arguments.combined else []) if arguments.output == "kafka" else []
+    return read, _written(configuration, read, arguments) if arguments.output == "kafka" else []
+
+
+def _written(configuration: Configuration, read: Sequence[str], arguments: argparse.Namespace) -> list[str]:
+    """The topics of what is written, whether by Kafka or by EventGate."""
+    return output_topics(configuration, read, [STREAM] if arguments.combined else [])
 
 
 def _streams(configuration: Configuration, combine: CombineInState | None) -> frozenset[str]:

@@ -28,9 +28,9 @@ def with_metrics(**metrics: float) -> FlinkFacts:
     return replace(WELL, metrics={name: Metric(value, value) for name, value in metrics.items()})
 
 
-def said(*looks: Facts, models: tuple[str, ...] = MODELS) -> list[str]:
+def said(*looks: Facts, models: tuple[str, ...] = MODELS, topics: tuple[str, ...] = ()) -> list[str]:
     """Of the last of several looks."""
-    diagnosis = Diagnosis(models)
+    diagnosis = Diagnosis(models, topics)
     return [condition.text for condition in [diagnosis.of(facts) for facts in looks][-1]]
 
 
@@ -190,6 +190,7 @@ def test_a_stream_is_not_taken_when_events_wait_for_ten_seconds() -> None:
     assert said(*looks) == ["the output stream a_b is not taken: 9 events wait for it, none is lost"]
     delivered = [replace(look, flink=with_metrics(WritePerModel_waiting_deliveries_a_b=12, WritePerModel_failing_a_b=0)) for look in looks]
     assert said(*delivered) == []
+    assert said(*looks, topics=("a.b", "a-c")) == ["the output stream a.b is not taken: 9 events wait for it, none is lost"]
     for_a_moment = Facts(NOW + 6, with_metrics(WritePerModel_waiting_deliveries_a_b=0))
     assert said(*looks[:2], for_a_moment, looks[3]) == []
 

@@ -17,6 +17,7 @@ from test_monitoring import expressions, selectors, selects
 from test_on_flink import PATIENCE_S, Topics, models_file, stream, wait_until
 
 from pipeline.configuration import load
+from pipeline.health.conditions import Diagnosis
 from pipeline.servers import free_port
 from pipeline.watch.looks import Looks
 from runners.local_kafka import LocalKafka
@@ -102,7 +103,7 @@ def test_prometheus_finds_the_metrics_of_the_readme_and_of_the_dashboard_and_the
             before = {"ScoreWithLiftWing_dropped_repeated": 2, "CombineScores_events": 5, "CombineScores_dropped_invalid": 1}
             wait_for_counts(port, before)
             address = program.wait_for(r"^reading .*; Flink at (\S+),")[1]
-            gauges = Looks(lambda: address, "revision-scores", ["damaging", "goodfaith"])
+            gauges = Looks(lambda: address, "revision-scores", Diagnosis(["damaging", "goodfaith"]))
             wait_until(lambda: gauges.by_model.get("damaging", {}).get("in_flight") == 1)
             assert (gauges.by_model["goodfaith"]["broken"], gauges.by_model["damaging"]["call_ms_p50"] >= 200, gauges.trouble) == (0, True, "")
             lift_wing.clear()

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pipeline.disk import Room
 from pipeline.health.flink_facts import FlinkFacts
 from pipeline.health.kafka_facts import KafkaFacts
+from transforms.waiting_deliveries import gauge_name
 
 STOPPED, ILL = "stopped", "ill"  # nothing goes on; a part of it
 
@@ -51,10 +52,11 @@ class Condition:
 
 
 class Diagnosis:
-    """Finds the conditions of a stream with these models, out of its facts over a minute."""
+    """Finds the conditions of a stream with these models, which writes to these topics, out of its facts over a minute."""
 
-    def __init__(self, models: Collection[str]) -> None:
-        self._models = sorted(models)
+    def __init__(self, models: Collection[str], topics: Collection[str] = ()) -> None:
+        self.models = sorted(models)
+        self._topics = {gauge_name("", topic): topic for topic in topics}
         self._history: deque[Facts] = deque()
         self._answered: dict[str, float] = {}  # by model, when it last did
         self._broken_since: dict[str, float] = {}  # by model
@@ -142,9 +144,9 @@ class Diagnosis:
         if facts.flink is None or facts.flink.state != "RUNNING":
             self._answered.clear()  # none comes back to a job that does not run
             return
-        ill = {model: found for model in self._models if (found := self._of_model(model, facts))}
+        ill = {model: found for model in self.models if (found := self._of_model(model, facts))}
         alike = Counter(found[:2] for found in ill.values())
-        busy = [model for model in self._models if self._grown(f"SelectModels_requests_{model}") or facts.flink.count(f"ScoreWithLiftWing_waiting_{model}")]
+        busy = [model for model in self.models if self._grown(f"SelectModels_requests_{model}") or facts.flink.count(f"ScoreWithLiftWing_waiting_{model}")]
         self._together &= set(alike)
         for (kind, cause), count in alike.items():
             names = [model for model, found in ill.items() if found[:2] == (kind, cause)]
@@ -219,7 +221,7 @@ class Diagnosis:
                 yield name, name.removeprefix(prefix)
 
     def _is_of_longer_name(self, name: str, model: str) -> bool:
-        return any(other != model and other.startswith(f"{model}_") and f"_{other}_" in name for other in self._models)
+        return any(other != model and other.startswith(f"{model}_") and f"_{other}_" in name for other in self.models)
 
     def _of_sink(self, facts: Facts) -> Iterator[Condition]:
         flink = facts.flink
@@ -227,10 +229,11 @@ class Diagnosis:
             return
         for name, metric in flink.metrics.items():
             if name.startswith("WritePerModel_waiting_deliveries_") and metric.total and self._lasts(name, facts.at):
-                stream = name.removeprefix("WritePerModel_waiting_deliveries_")
-                failing = flink.metrics.get(f"WritePerModel_failing_{stream}")
+                of_gauge = name.removeprefix("WritePerModel_waiting_deliveries")
+                failing = flink.metrics.get(f"WritePerModel_failing{of_gauge}")
                 if failing and not failing.total:
                     continue  # it is taken, and what waited is being delivered
+                stream = self._topics.get(of_gauge, of_gauge[1:])
                 events = "1 event waits" if metric.total == 1 else f"{round(metric.total):,} events wait"
                 text = f"the output stream {stream} is not taken: {events} for it, none is lost"
                 yield Condition(("stream", stream), ILL, text, f"the output stream {stream} is taken again")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from pipeline import operator_log
@@ -27,12 +27,12 @@ class Observer:
     Nothing that happens to it ends the stream.
     """
 
-    def __init__(self, state: Path, group: str, models: Collection[str], kafka: KafkaLook, ask_sink: Callable[[], Iterable[Finding]]) -> None:
+    def __init__(self, state: Path, group: str, diagnosis: Diagnosis, kafka: KafkaLook, ask_sink: Callable[[], Iterable[Finding]]) -> None:
         """`ask_sink` looks at what is wrong with where scores go; it is asked when they are not taken, once a minute at most."""
-        self._state, self._group, self._models, self._kafka, self._ask_sink = state, group, models, kafka, ask_sink
+        self._state, self._group, self._kafka, self._ask_sink = state, group, kafka, ask_sink
         self._next_asking = 0.0
         self._look: FlinkLook | None = None
-        self._diagnosis, self._changes = Diagnosis(models), Changes(operator_log.warn)
+        self._diagnosis, self._changes = diagnosis, Changes(operator_log.warn)
         self._began = time.time()
         self._has_run = False
         self._next_report = 0.0
@@ -68,4 +68,4 @@ class Observer:
                     operator_log.warn(f"where scores go: {finding.text}")
         if facts.at >= self._next_report and facts.flink and not facts.flink.trouble:
             self._next_report = facts.at + _REPORT_S
-            operator_log.say(", ".join(f"{count} {what}" for what, count in counts(facts.flink, self._models).items()))
+            operator_log.say(", ".join(f"{count} {what}" for what, count in counts(facts.flink, self._diagnosis.models).items()))

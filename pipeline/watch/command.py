@@ -9,6 +9,7 @@ from typing import Any
 
 from pipeline import operator_log
 from pipeline.health import flink_address
+from pipeline.health.conditions import Diagnosis
 from pipeline.health.kafka_facts import KafkaLook
 from pipeline.kafka_settings import Kafka, input_topics
 from pipeline.signals import stop_on_signals
@@ -63,7 +64,7 @@ class _Watching:
         topics = input_topics(configuration, arguments.input_topics)
         self.tally = Tally(configuration, topics if arguments.input_topics else None)
         self.messages = Messages(kafka, self.tally.topics)
-        self.looks = Looks(_address(arguments), arguments.group, self.tally.models, KafkaLook(kafka, arguments.group, topics, ()), folder_of(arguments))
+        self.looks = Looks(_address(arguments), arguments.group, self._diagnosis, KafkaLook(kafka, arguments.group, topics, ()), folder_of(arguments))
         self.maker = BoardMaker(configuration, self.tally, self.messages, self.looks, Links(arguments.lift_wing, arguments.runbook, arguments.grafana))
         self.probes: dict[str, Probe] = {
             "/healthz": lambda: readiness.healthz(self._board, time.time()),
@@ -73,6 +74,10 @@ class _Watching:
         self._models_file = ModelsFile(arguments)
         self._board: dict[str, Any] = {}
         self._has_begun = False
+
+    @property
+    def _diagnosis(self) -> Diagnosis:
+        return Diagnosis(self.tally.models, self.tally.topics)
 
     def take(self) -> None:
         """Counts what comes within a moment."""
@@ -86,7 +91,7 @@ class _Watching:
         if changed := self._models_file.changed():
             self.tally.follow(changed)
             self.messages.follow(self.tally.topics)
-            self.looks.follow(self.tally.models)
+            self.looks.follow(self._diagnosis)
             self.maker.follow(changed)
         self.maker.trouble = self._models_file.trouble
         self.tally.forget(now, self.maker.parked)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from pipeline.disk import room_of
@@ -23,19 +23,19 @@ Gauges = Mapping[str, float]  # by name, such as in_flight
 class Looks:
     """Looks every two seconds, in a thread of its own; `address` tells where the JobManager is now, nothing where nobody knows."""
 
-    def __init__(self, address: Callable[[], str], job: str, models: Collection[str], kafka: KafkaLook | None = None, state: Path | None = None) -> None:
+    def __init__(self, address: Callable[[], str], job: str, diagnosis: Diagnosis, kafka: KafkaLook | None = None, state: Path | None = None) -> None:
         """`state`: the folder of the stream, whose disk is looked at where this machine has it."""
         self._address, self._job, self._kafka, self._state = address, job, kafka, state
         self._look: FlinkLook | None = None
         self.facts = Facts(time.time())
         self.conditions: Sequence[Condition] = ()
         self.by_model: Mapping[str, Gauges] = {}
-        self.follow(models)
+        self.follow(diagnosis)
         threading.Thread(target=self._keep_looking, name="looks", daemon=True).start()
 
-    def follow(self, models: Collection[str]) -> None:
-        """Tells of these models from now on."""
-        self._models, self._diagnosis = list(models), Diagnosis(models)
+    def follow(self, diagnosis: Diagnosis) -> None:
+        """Tells by this one, and of its models, from now on."""
+        self._diagnosis = diagnosis
 
     @property
     def address(self) -> str:
@@ -56,7 +56,7 @@ class Looks:
             room = room_of(self._state) if self._state and self._state.is_dir() else None
             facts = Facts(time.time(), flink, self._kafka.facts() if self._kafka else None, room)
             self.facts, self.conditions = facts, self._diagnosis.of(facts)
-            self.by_model = {model: gauges for model in self._models if flink and (gauges := _gauges(flink, model))}
+            self.by_model = {model: gauges for model in self._diagnosis.models if flink and (gauges := _gauges(flink, model))}
             time.sleep(_LOOK_S)
 
 
