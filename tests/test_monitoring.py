@@ -133,7 +133,9 @@ def test_each_alert_fires_when_it_should_and_is_quiet_before() -> None:
     tests = yaml.safe_load((MONITORING / "alerts_test.yaml").read_text(encoding="utf-8"))["tests"]
     for alert in ALERTS:
         checks = [check for test in tests for check in test["alert_rule_test"] if check["alertname"] == alert["alert"]]
-        assert [bool(check.get("exp_alerts")) for check in checks] == [False, True, False, False], alert["alert"]  # before, then, and twice on a good day
+        before, then, *quiet = [bool(check.get("exp_alerts")) for check in checks]
+        assert (before, then, set(quiet)) == (False, True, {False}), alert["alert"]
+        assert len(quiet) >= 2, alert["alert"]  # twice on a good day
 
 
 def test_what_only_the_page_tells_is_what_the_page_tells() -> None:
