@@ -29,7 +29,7 @@ from pipeline.watch.of_model import OfModel
 from pipeline.watch.recent import RecentCounts
 from pipeline.watch.server import Events, PageServer
 from pipeline.watch.tally import Tally
-from pipeline.watch.verdicts import Verdict, verdict
+from pipeline.watch.verdicts import Verdict, of_cause, verdict
 from runners.programs import run
 from transforms.elements import Failure, Score
 from transforms.failures import error_event
@@ -248,6 +248,17 @@ OK, SILENT = Verdict("ok", "Half of the scores come."), Verdict("silent", "No an
 JOB = Condition(("flink",), STOPPED, "no JobManager answers at a:1; nothing is scored until then", "Flink runs the job")
 BAD = Condition(("model", "damaging", "broken", "503"), ILL, "damaging is broken: an endpoint answers 503", "well", frozenset(["damaging"]))
 LAG = Condition(("lag",), ILL, "the stream is 2,000 events behind", "it catches up")
+
+
+REFUSED = Condition(("stream", "codfw.mediawiki.revision-score-damaging"), ILL, "the output stream x is not taken: 3 events wait", "it is taken again")
+
+
+def test_a_model_is_as_the_cause_says_or_as_its_stream_is_taken() -> None:
+    stream = "mediawiki.revision-score-damaging"
+    not_taken = Verdict("refused", "The output stream x is not taken: 3 events wait")
+    assert of_cause("damaging", stream, [LAG, REFUSED]) == not_taken
+    assert of_cause("damaging", stream, [REFUSED, BAD]) == Verdict("broken", "An endpoint answers 503")
+    assert of_cause("goodfaith", "mediawiki.revision-score-goodfaith", [LAG, REFUSED, BAD]) is None
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from pipeline.watch.messages import Messages
 from pipeline.watch.of_model import OfModel
 from pipeline.watch.recent import SLICE_S, RecentCounts, quantiles_of
 from pipeline.watch.tally import Tally
-from pipeline.watch.verdicts import Verdict, in_short, verdict
+from pipeline.watch.verdicts import Verdict, in_short, of_cause, verdict
 from transforms.models import Configuration
 
 _RATE_SLICES = 2  # a rate is of the last ten seconds that are over
@@ -24,7 +24,7 @@ _BUSIEST, _MOST_REASONS = 15, 5
 _QUIET_S = 60.0  # without an event; what all wikis of Wikimedia together are never
 _FAR_BEHIND = 5_000  # messages
 
-_ILL_FIRST = ("broken", "silent", "failing", "slow", "waiting", "ok", "parked", "idle")
+_ILL_FIRST = ("broken", "silent", "refused", "failing", "slow", "waiting", "ok", "parked", "idle")
 
 Board = dict[str, Any]
 
@@ -82,10 +82,10 @@ class BoardMaker:
         """By what is known of the cause, else by what the topics tell."""
         model, settings = self._tally.models[name], self._configuration.lift_wing
         found = verdict(model, len(self._configuration.models[name].active), name in self.parked, settings.timeout_s, gauges, now)
-        known = next((condition for condition in conditions if condition.of == {name}), None)
+        known = of_cause(name, self._configuration.models[name].stream, conditions)
         if known is None or name in self.parked:
             return found
-        return Verdict(known.key[2], f"{_capitalized(known.text.partition(': ')[2])}. {in_short(model, now)}.")
+        return Verdict(known.state, f"{known.text}. {in_short(model, now)}.")
 
     def _waits(self, name: str, found: Verdict, now: float) -> Verdict:
         """Of a model that is silent as all are: what it is waiting for is said above."""
@@ -156,10 +156,6 @@ class BoardMaker:
             yield f"Of {unanswered:,} requests neither a score nor a failure came within {most}: no stream ran then, or it has other models than --models here."
         for topic, count in tally.unreadable.items():
             yield f"{count:,} messages of {topic} are no such events." if count > 1 else f"A message of {topic} is no such event."
-
-
-def _capitalized(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def _reasons(counts: RecentCounts) -> list[tuple[str, int]]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.health.conditions import duration
+from pipeline.health.conditions import Condition, duration
 from pipeline.watch.looks import Gauges
 from pipeline.watch.of_model import OfModel
 from pipeline.watch.recent import SLICE_S, quantiles_of
@@ -17,7 +18,7 @@ _SLOWER, _SLOW_S = 3.0, 2.0  # times as long as in the last ten minutes, and no 
 
 @dataclass(frozen=True)
 class Verdict:
-    """`state`: ok, idle, slow, failing, silent, broken, parked, or waiting as the whole stream does."""
+    """`state`: ok, idle, slow, failing, refused where its scores go, silent, broken, parked, or waiting as the whole stream does."""
 
     state: str
     text: str
@@ -41,6 +42,21 @@ def verdict(model: OfModel, endpoints: int, is_parked: bool, timeout_s: float, g
         reason, _ = model.failures.total.most_common(1)[0]
         return Verdict("failing", f"{failed} of the {answers} answers of the last minute are failures, most of them: {reason}.")
     return _by_time(model, timeout_s, now)
+
+
+def of_cause(model: str, stream: str, conditions: Sequence[Condition]) -> Verdict | None:
+    """What is known to be wrong with a model alone, or else with its stream; the text has no full stop."""
+    for condition in conditions:
+        if condition.of == {model}:
+            return Verdict(condition.key[2], _capitalized(condition.text.partition(": ")[2]))
+    for condition in conditions:
+        if condition.key[0] == "stream" and condition.key[1].partition(".")[2] == stream:
+            return Verdict("refused", _capitalized(condition.text))
+    return None
+
+
+def _capitalized(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _is_silent(seconds: float, edits: int, timeout_s: float) -> bool:

@@ -2,8 +2,8 @@
 
 import { SECONDS, ago, draw, highest, newChart, pointedAt, upTo } from "./charts.js";
 
-const MARKS = { ok: "●", idle: "○", slow: "◐", failing: "▲", silent: "■", broken: "✕", parked: "❚❚", waiting: "…" };
-const WORDS = { ok: "well", idle: "idle", slow: "slow", failing: "failing", silent: "silent", broken: "broken", parked: "parked", waiting: "waiting" };
+const MARKS = { ok: "●", idle: "○", slow: "◐", failing: "▲", refused: "▲", silent: "■", broken: "✕", parked: "❚❚", waiting: "…" };
+const WORDS = { ok: "well", idle: "idle", slow: "slow", failing: "failing", refused: "not taken", silent: "silent", broken: "broken", parked: "parked", waiting: "waiting" };
 const TITLES = { well: "revision scores", ill: "(!) revision scores", stopped: "(✕) revision scores" };
 const NAMES = { p50: "half within", p99: "99 of 100 within", call: "Lift Wing half", call99: "Lift Wing 99 of 100", asked: "asked", scored: "scored" };
 const LOST_AFTER_MS = 5000;
