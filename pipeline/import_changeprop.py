@@ -25,7 +25,7 @@ from transforms.source_events import PAGE_CHANGE, REVISION_CREATE, STREAMS, sour
 _SHIPPED = [Path(__file__).parent / name for name in ("models.yaml", "page_change_models.yaml")]
 _KNOWN = {"concurrency", "match_config", "match_config_need_quotes", "namespace", "kafka_topic", "message_wiki_selector"}
 _HEAD = """# Made of {source} by `revision-scores import-changeprop`; check it with `revision-scores models --models FILE`.
-# ChangeProp tries a 502 or 503 again after 60 and 360 s, and gives up any other error; here see `lift_wing` and the README.
+# ChangeProp tries a 502 or 503 again after 60 and 360 s, and gives up any other error; here see `lift_wing` and docs/guarantees.md.
 """
 
 

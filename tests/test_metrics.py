@@ -1,4 +1,4 @@
-"""What Prometheus finds at a running stream: what the README's table of metrics says and no more, with the right counts, and what the dashboard and the
+"""What Prometheus finds at a running stream: what the table of docs/metrics.md says and no more, with the right counts, and what the dashboard and the
 alerts ask for; and what the live page finds at its JobManager."""
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ UNTOLD = {
 }
 
 
-def names_in_readme() -> set[str]:
+def documented_names() -> set[str]:
     """`Step_name`, with <model> and <cause> where they go; a row without a step belongs to the one above it."""
-    rows = re.findall(r"^\| ((?:`[^`]+`[:;,]? ?)+)\|", (ROOT / "README.md").read_text(encoding="utf-8").partition("Metrics of Beam")[2], re.MULTILINE)
+    rows = re.findall(r"^\| ((?:`[^`]+`[:;,]? ?)+)\|", (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8"), re.MULTILINE)
     names, step = set(), ""
     for row in rows:
         found = re.findall("`([^`]+)`(:?)", row)
@@ -72,7 +72,7 @@ def series(port: int) -> list[dict[str, str]]:
     return [{**dict(re.findall(r'(\w+)="([^"]*)"', labels)), "__name__": name, "value": value} for name, labels, value in found]
 
 
-def test_prometheus_finds_the_metrics_of_the_readme_and_of_the_dashboard_and_the_alerts(kafka: LocalKafka, tmp_path: Path) -> None:
+def test_prometheus_finds_the_metrics_of_the_documents_and_of_the_dashboard_and_the_alerts(kafka: LocalKafka, tmp_path: Path) -> None:
     entry = "  {0}: {{namespace: revscoring-editquality-{0}, wikis: [enwiki]}}\n".format
     models = models_file(tmp_path / "models.yaml", entry("damaging") + entry("goodfaith"))
     topics, port = Topics(kafka, "metrics", load(models)), free_port()
@@ -125,7 +125,7 @@ def test_prometheus_finds_the_metrics_of_the_readme_and_of_the_dashboard_and_the
     assert gauges.by_model == {}
     topics.close()
     kafka.configure_topic(small, "max.message.bytes", "1000000")
-    patterns = {name: re.sub("<(.+?)>", lambda place: PLACES[place[1]], name) for name in names_in_readme()}
+    patterns = {name: re.sub("<(.+?)>", lambda place: PLACES[place[1]], name) for name in documented_names()}
     assert len(patterns) > 20
     assert {name for name, pattern in patterns.items() if not any(re.fullmatch(pattern, metric) for metric in found)} <= UNTOLD
     assert [metric for metric in found if not any(re.fullmatch(pattern, metric) for pattern in patterns.values())] == []

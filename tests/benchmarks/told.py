@@ -131,7 +131,7 @@ FAULTS = {
     "task-manager": Fault(_task_manager_is_frozen, "no TaskManager", "NoTaskManager"),
     "worker": Fault(_kill_workers, "Python worker process died", "JobRestarts"),
     "disk": Fault(_fill_disk, "disk of --state is full", "DiskFull"),
-    "cancelled": Fault(_cancel, "(?i)cancel|has no job", "NoMetrics"),
+    "cancelled": Fault(_cancel, "(?i)cancel|runs no job", "NoMetrics"),
     "413": Fault(_take_small_bodies, "refused where they go", "ScoresRefused"),
 }
 COLUMNS = ["fault", "line after s", "headline after s", "alert pending after s", "other alerts"]
