@@ -131,6 +131,22 @@ def test_what_ends_a_stream_once_it_was_given_is_trouble_that_passes() -> None:
     assert server.slept == [0.2, 0.4, 0.8, 0.2, 0.4, 0.8, 0.2, 60, 0.8]
 
 
+def test_a_stream_that_says_nothing_is_told_and_read_again() -> None:
+    said: list[str] = []
+    with EventStreamsServer() as server:
+
+        def told(text: str) -> None:
+            said.append(text)
+            if len(said) == 1:
+                server.add(*event(1))
+
+        server.add(*event(0))
+        position = Position(since="2026-01-01T00:00:00Z")
+        events = EventStreams(server.url, ["edits"], position, told=told, sleep=server.slept.append, silence_s=0.3).events()
+        assert [orjson.loads(next(events).data)["rev_id"] for _ in range(2)] == [1000, 1001]
+    assert said == ["waiting for the stream: nothing came for 0.3 s"]
+
+
 def test_an_error_of_the_server_is_no_event() -> None:
     said: list[str] = []
     with EventStreamsServer(cut_after=2) as server:

@@ -19,7 +19,7 @@ from typing import Any, TypeGuard
 
 import orjson
 import requests
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from transforms.http_calls import user_agent
 from transforms.printable import in_one_line
@@ -29,7 +29,7 @@ from transforms.source_events import id_of
 _OVERLAP_S = 2.0  # what is read again where there is no offset
 _REMEMBERED = 100_000  # ids, so that what is read again is given once
 LARGEST_EVENT = 1_000_000  # bytes
-_CONNECT_S, _SILENCE_S = 10.0, 60.0
+_CONNECT_S = 10.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 60.0
 _LONGEST_ASKED_S = 300.0  # that a server can have us wait
 _LONGEST_TROUBLE = 500  # characters
@@ -136,6 +136,7 @@ class EventStreams:
     contact: str | None = None  # of whoever reads, for the User-Agent
     told: Callable[[str], None] = lambda text: None  # hears in one line why nothing comes, and when it does again
     sleep: Callable[[float], None] = time.sleep
+    silence_s: float = 60.0  # after which a connection is given up
 
     def __post_init__(self) -> None:
         self._seen: OrderedDict[Any, None] = OrderedDict()
@@ -157,6 +158,8 @@ class EventStreams:
                         yield event
             except _TroubleError as error:
                 wait_s, gave, trouble = error.wait_s, False, str(error)
+            except ReadTimeoutError:
+                gave, trouble = False, f"nothing came for {self.silence_s:g} s"
             except (requests.RequestException, HTTPError, OSError) as error:
                 trouble = in_one_line(re.sub(r"<[^<>]* object at 0x[0-9a-f]+>:? ?", "", str(error)), _LONGEST_TROUBLE)  # else no two are alike
             self._note_trouble("" if gave else trouble)  # a connection that gave something may end
@@ -167,7 +170,7 @@ class EventStreams:
         headers, query = self.position.resume(by_time=self._by_time)
         headers |= {"Accept": "text/event-stream", "User-Agent": user_agent(self.contact)}
         address = f"{self.url.rstrip('/')}/{','.join(self.streams)}"
-        with requests.get(address, params=query, headers=headers, stream=True, timeout=(_CONNECT_S, _SILENCE_S)) as answer:
+        with requests.get(address, params=query, headers=headers, stream=True, timeout=(_CONNECT_S, self.silence_s)) as answer:
             if answer.status_code != 200:
                 raise self._refusal(address, answer)
             kind = answer.headers.get("Content-Type", "nothing")
