@@ -18,7 +18,7 @@ from transforms.deliveries import stream_of
 from transforms.elements import OutputEvent
 from transforms.redelivery import Attempt, Redelivery
 from transforms.undelivered import counted, decode_events, decode_tag, encode_events, encode_tag
-from transforms.waiting_deliveries import gauge_name, waiting_deliveries
+from transforms.waiting_deliveries import WaitingDeliveries, gauge_name, waiting_deliveries
 from transforms.write_streams import Writing, streams_of
 from transforms.written import Written
 
@@ -68,6 +68,7 @@ class RetryFn(beam.DoFn):
     def setup(self) -> None:
         self._written = Written()
         self._waiting = waiting_deliveries(self._environment)
+        self._own = WaitingDeliveries()  # of the keys of this instance; Flink adds up what all of them tell
         self._process = _PROCESSES.setdefault(self._writing, _Process(self._writing))
         self._gauges_due = 0.0
 
@@ -85,7 +86,7 @@ class RetryFn(beam.DoFn):
                 self._waiting.note_model(event.request.model, event.datacenter, stream_of(event))
         waiting = counted(events)
         waiting.update(self._waiting.under(key))
-        self._waiting.note(key, waiting)
+        self._note(key, waiting)
         if self._environment.time() > self._process.due.get(key, 0.0) + _LATE_S:
             self._sleep(key, waiting, retry)
 
@@ -98,7 +99,7 @@ class RetryFn(beam.DoFn):
         retry: Any = beam.DoFn.TimerParam(RETRY),
     ) -> None:
         waiting = self._waiting.under(key) or decode_tag(tag)  # a process that has just begun knows what the timer says
-        self._waiting.note(key, waiting)
+        self._note(key, waiting)
         if self._known is not None and any(stream.partition(".")[2] not in self._known for stream in waiting):
             waiting = self._give_up_gone(key, self._known, undelivered)
         redelivery, attempt = self._process.redelivery, self._process.attempts.get(key)
@@ -113,7 +114,7 @@ class RetryFn(beam.DoFn):
             return
         del self._process.attempts[key]
         left = self._end(key, attempt, undelivered)
-        self._waiting.note(key, counted(left))
+        self._note(key, counted(left))
         if left:
             self._sleep(key, counted(left), retry)
         else:
@@ -121,13 +122,17 @@ class RetryFn(beam.DoFn):
             self._process.fruitless.pop(key, None)
 
     def finish_bundle(self) -> None:
-        if (now := self._environment.monotonic()) < self._gauges_due and self._waiting.keys():  # the last bundle tells that nothing waits any more
+        if (now := self._environment.monotonic()) < self._gauges_due and self._own.keys():  # the last bundle tells that nothing waits any more
             return
         self._gauges_due = now + _GAUGES_S
-        for stream, count in self._waiting.counts().items():
+        failing = self._process.redelivery.streams.failing()
+        for stream, count in self._own.counts().items():
             Metrics.gauge("WritePerModel", gauge_name("waiting_deliveries", stream)).set(count)
-        for stream, is_failing in self._process.redelivery.streams.failing().items():
-            Metrics.gauge("WritePerModel", gauge_name("failing", stream)).set(int(is_failing))
+            Metrics.gauge("WritePerModel", gauge_name("failing", stream)).set(int(count > 0 and failing.get(stream, False)))
+
+    def _note(self, key: str, waiting: Mapping[str, int]) -> None:
+        self._waiting.note(key, waiting)
+        self._own.note(key, waiting)
 
     def _end(self, key: str, attempt: Attempt, undelivered: Any) -> list[OutputEvent]:
         """Takes out of state what was delivered; gives what is left."""
@@ -151,7 +156,7 @@ class RetryFn(beam.DoFn):
         undelivered.clear()
         undelivered.add(encode_events(left))
         waiting = counted(left)
-        self._waiting.note(key, waiting)
+        self._note(key, waiting)
         return waiting
 
     def _sleep(self, key: str, waiting: Mapping[str, int], retry: Any) -> None:
