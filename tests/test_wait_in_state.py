@@ -8,7 +8,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from apache_beam.metrics.execution import MetricsContainer
 from apache_beam.pvalue import TaggedOutput
+from apache_beam.runners.worker import statesampler
+from apache_beam.utils.counters import CounterFactory
 from apache_beam.utils.timestamp import Timestamp
 from conftest import at, edit
 
@@ -120,6 +123,30 @@ def test_what_an_instance_had_that_is_gone_is_asked_again(instances: list[AskInS
     key.fn = instances[1]
     assert [output.request.rev_id for output in key.look_until(1)] == [1]
     assert lift_wing.calls() == {("damaging", "enwiki", 1): 2}
+
+
+def told(fn: AskInStateFn) -> dict[str, int]:
+    """The gauges that an instance sets as its bundle ends."""
+    container, sampler = MetricsContainer("ScoreWithLiftWing"), statesampler.StateSampler("test", CounterFactory())
+    before = statesampler.get_current_tracker()
+    statesampler.set_current_tracker(sampler)
+    with sampler.scoped_state("ScoreWithLiftWing", "finish", metrics_container=container):
+        fn.finish_bundle()
+    statesampler.set_current_tracker(before)
+    return {key.metric.name: gauge.value for key, gauge in container.get_cumulative().gauges.items()}
+
+
+def test_an_instance_that_has_nothing_open_tells_of_no_other_instances_calls(instances: list[AskInStateFn], lift_wing: SimulatedLiftWing) -> None:
+    """It would tell of them for ever: its next bundle may be an hour away, and theirs tell of their own gauges alone."""
+    lift_wing.control(mode="hang", model="damaging")
+    first, second = Key(instances[0], "a"), Key(instances[1], "b")
+    first.process(*asked(1, "damaging"))
+    second.process(*asked(2, "goodfaith"))
+    second.look_until(1)
+    busy, idle = map(told, instances)
+    assert (busy["in_flight_damaging"], idle["in_flight_damaging"]) == (1, 0)
+    assert busy["limit_damaging"] == idle["limit_damaging"] > 0
+    lift_wing.clear()
 
 
 def meet(key: Key, fault: Exception) -> None:

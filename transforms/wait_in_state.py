@@ -27,6 +27,7 @@ from transforms.models import Configuration
 _SHORTEST_LOOK_S, _LONGEST_LOOK_S = 0.1, 2.5
 _LOOKS_PER_S = 25  # each brings home all answers that are there, whoever they are for
 _REMEMBERED_S = 3600  # what ChangeProp remembers of an event
+_OPEN = ("in_flight", "queued")  # gauges of what an instance without keys has not, whatever the others of its process have
 _GAUGES_S = 1.0
 _FROZEN_S = 1.0  # not written to state more often
 _HELD_S = 30.0  # that a request waits while too many meet exceptions that nobody foresaw
@@ -133,7 +134,7 @@ class AskInStateFn(AskFn):
             self._gauges_due = now + _GAUGES_S
             counts = self.lift_wing.counts()
             for (model, name), gauge in self._gauges.items():
-                gauge.set(getattr(counts.get(model, Counts()), name))
+                gauge.set(getattr(counts.get(model, Counts()), name) if name not in _OPEN or self._in_flight.keys else 0)
         self.recent_milliseconds.tell()
 
     def _known(self, key: str, pending: Any) -> KeyState:
