@@ -129,6 +129,11 @@ def test_what_grows_within_a_minute_is_told() -> None:
     assert grown({}, {"ReadEvents_lost_expired": 7}) == ["7 events are lost, as Kafka had removed them before they were read"]
     unforeseen = "1 event ended as a failure by an exception that nobody foresaw; the log of the TaskManager has its traceback"
     assert grown({}, {"BuildRevisionScore_unforeseen": 1}) == [unforeseen]
+    refused = "7 scores of the last minute were refused by {}, for good, and became failures"
+    assert grown({}, {"WritePerModel_failures": 7}) == [refused.format("their topics")]
+    assert grown({}, {"WritePerModel_failures": 7, "WritePerModel_refused_a_b": 7}) == [refused.format("a_b")]
+    by_two = {"WritePerModel_failures": 7, "WritePerModel_refused_a_b": 3, "WritePerModel_refused_c": 4}
+    assert said(Facts(NOW, with_metrics()), Facts(NOW + 9, with_metrics(**by_two)), topics=("a.b",)) == [refused.format("a.b and 1 more")]
     stuck = "no score is written: 40 wait for Kafka or EventGate"
     assert grown({"BuildRevisionScore_scores_damaging": 1}, {"BuildRevisionScore_scores_damaging": 41}) == [stuck]
 

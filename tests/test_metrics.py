@@ -30,6 +30,7 @@ STEPS = "ReadEvents|SelectModels|ScoreWithLiftWing|BuildRevisionScore|WritePerMo
 UNTOLD = {
     "ScoreWithLiftWing_call_ms_<model>",  # a distribution, which Flink's reporter shows as 0, if at all
     "WritePerModel_failing_<topic>",  # of a topic that ever was
+    "WritePerModel_refused_<topic>",  # the same
 }
 
 

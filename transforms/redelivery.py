@@ -35,7 +35,7 @@ class Attempt:
 class Outcome:
     """What an attempt came to; what is in neither is still to be sent."""
 
-    failures: int = 0  # scores that have become one
+    refused: list[OutputEvent] = field(default_factory=list)  # scores that have become failures
     delivered: dict[str, OutputEvent] = field(default_factory=dict)  # by name
     instead: dict[str, OutputEvent] = field(default_factory=dict)  # what goes out in the stead of an event, by its name
     refusal: str = ""  # what was said of one that is still to be sent, and of its stream
@@ -106,7 +106,8 @@ class Redelivery:
             outcome.delivered[name] = delivery.event
         elif (fault := self._fault_of(stream, name, delivery)) and (instead := self.instead_of(delivery.event, fault)):
             outcome.instead[name] = instead
-            outcome.failures += not _is_failure(delivery.event)
+            if not _is_failure(delivery.event):
+                outcome.refused.append(delivery.event)
         elif fault:
             outcome.refusal = f"{stream} takes not even a failure without its original; raise its max.message.bytes ({fault})"
         elif delivery.refusal:

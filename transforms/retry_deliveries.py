@@ -63,7 +63,6 @@ class RetryFn(beam.DoFn):
 
     def __init__(self, writing: Writing, streams: frozenset[str] | None) -> None:
         self._writing, self._known, self._environment = writing, streams, writing.environment
-        self._failures = Metrics.counter("WritePerModel", "failures")
 
     def setup(self) -> None:
         self._written = Written()
@@ -138,7 +137,7 @@ class RetryFn(beam.DoFn):
         """Takes out of state what was delivered; gives what is left."""
         outcome = self._process.redelivery.end(attempt)
         self._written.count(event.request for event in outcome.delivered.values() if event.request)
-        self._failures.inc(outcome.failures)
+        self._written.count_refused(outcome.refused)
         left = outcome.left_of(_read(undelivered))
         self._process.fruitless[key] += 1
         if outcome.delivered or outcome.instead:
@@ -152,7 +151,7 @@ class RetryFn(beam.DoFn):
         """Has a failure wait in the stead of each event whose stream is gone; gives what waits now."""
         there = _read(undelivered)
         left = self._process.redelivery.without_gone(there, known)
-        self._failures.inc(sum(before.stream != after.stream for before, after in zip(there, left, strict=True)))
+        self._written.count_refused([before for before, after in zip(there, left, strict=True) if before.stream != after.stream])
         undelivered.clear()
         undelivered.add(encode_events(left))
         waiting = counted(left)

@@ -13,7 +13,6 @@ from typing import Protocol
 
 import apache_beam as beam
 import orjson
-from apache_beam.metrics import Metrics
 from apache_beam.utils.windowed_value import WindowedValue
 
 from transforms.asking import in_global_window
@@ -69,7 +68,6 @@ class WriteFn(beam.DoFn):
 
     def __init__(self, writing: Writing, *, waits_in_bundle: bool) -> None:
         self._writing, self._waits_in_bundle = writing, waits_in_bundle
-        self._failures = Metrics.counter("WritePerModel", "failures")
 
     def setup(self) -> None:
         self._written = Written()
@@ -95,7 +93,7 @@ class WriteFn(beam.DoFn):
         return ()
 
     def _send_failure(self, event: OutputEvent, reason: str) -> tuple[()]:
-        self._failures.inc()
+        self._written.count_refused([event])
         return self._send(failure_of(event, reason, self._writing.failure_stream, self._writing.clock()))
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
@@ -119,7 +117,7 @@ class WriteFn(beam.DoFn):
                 pass
             outcome = redelivery.end(attempt)
             self._written.count(_requests(outcome.delivered.values()))
-            self._failures.inc(outcome.failures)
+            self._written.count_refused(outcome.refused)
             self._left = outcome.left_of(self._left)
             fruitless = 0 if outcome.delivered or outcome.instead else fruitless + bool(outcome.refusal)
             if fruitless >= _FRUITLESS:

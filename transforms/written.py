@@ -1,15 +1,17 @@
-"""What every sink counts of the scores that are written."""
+"""What every sink counts of the scores that are written, and of those that are refused."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 
 from apache_beam.metrics import Metrics
 
-from transforms.elements import ScoreRequest
+from transforms.deliveries import stream_of
+from transforms.elements import OutputEvent, ScoreRequest
 from transforms.recent import Recent
+from transforms.waiting_deliveries import gauge_name
 
 
 def timestamp_ms(dt: str) -> int:
@@ -17,10 +19,11 @@ def timestamp_ms(dt: str) -> int:
 
 
 class Written:
-    """Counts scores by model, and how long after their edit's event they were written."""
+    """Counts scores by model, and how long after their edit's event they were written; scores that became failures, by topic."""
 
     def __init__(self) -> None:
         self._lag = Recent("WritePerModel", "lag_ms")
+        self._failures = Metrics.counter("WritePerModel", "failures")
 
     def count(self, requests: Iterable[ScoreRequest]) -> None:
         for request in requests:
@@ -28,6 +31,11 @@ class Written:
             if (lag := _lag_ms(request)) is not None:
                 self._lag.add(request.model, lag)
         self._lag.tell()
+
+    def count_refused(self, scores: Collection[OutputEvent]) -> None:
+        self._failures.inc(len(scores))
+        for score in scores:
+            Metrics.counter("WritePerModel", gauge_name("refused", stream_of(score))).inc()
 
 
 def _lag_ms(request: ScoreRequest) -> int | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pipeline.disk import Room
@@ -229,22 +229,27 @@ class Diagnosis:
             return
         for name, metric in flink.metrics.items():
             if name.startswith("WritePerModel_waiting_deliveries_") and metric.total and self._lasts(name, facts.at):
-                of_gauge = name.removeprefix("WritePerModel_waiting_deliveries")
-                failing = flink.metrics.get(f"WritePerModel_failing{of_gauge}")
+                failing = flink.metrics.get(name.replace("waiting_deliveries", "failing", 1))
                 if failing and not failing.total:
                     continue  # it is taken, and what waited is being delivered
-                stream = self._topics.get(of_gauge, of_gauge[1:])
+                stream = self._topic_of(name, "waiting_deliveries")
                 events = "1 event waits" if metric.total == 1 else f"{round(metric.total):,} events wait"
                 text = f"the output stream {stream} is not taken: {events} for it, none is lost"
                 yield Condition(("stream", stream), ILL, text, f"the output stream {stream} is taken again")
         if refused := self._grown("WritePerModel_failures"):
-            text = f"{refused:,} scores of the last minute were refused where they go, for good, and became failures"
+            where = [self._topic_of(name, "refused") for name in flink.metrics if name.startswith("WritePerModel_refused_") and self._grown(name)]
+            text = f"{refused:,} scores of the last minute were refused by {_some(where) or 'their topics'}, for good, and became failures"
             yield Condition(("refused",), ILL, text, "no more scores are refused where they go")
         scored, written = (
             sum(self._grown(name) for name in flink.metrics if name.startswith(kind)) for kind in ("BuildRevisionScore_scores_", "WritePerModel_events_")
         )
         if scored and not written and self._history[0].at < facts.at - _HALF_A_MINUTE_S:
             yield Condition(("written",), STOPPED, f"no score is written: {scored:,} wait for Kafka or EventGate", "scores are written again")
+
+    def _topic_of(self, name: str, kind: str) -> str:
+        """Of a metric; as the metric has it where the topic is not known."""
+        of_metric = name.removeprefix(f"WritePerModel_{kind}")
+        return self._topics.get(of_metric, of_metric[1:])
 
     def _of_room(self, facts: Facts) -> Iterator[Condition]:
         if facts.room and facts.room.is_nearly_full:
@@ -288,6 +293,11 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first, and how many more."""
+    return f"{names[0]} and {len(names) - 1} more" if len(names) > 1 else "".join(names)
 
 
 def _verb(cause: str, count: int) -> str:

@@ -132,7 +132,7 @@ FAULTS = {
     "worker": Fault(_kill_workers, "Python worker process died", "JobRestarts"),
     "disk": Fault(_fill_disk, "disk of --state is full", "DiskFull"),
     "cancelled": Fault(_cancel, "(?i)cancel|runs no job", "NoMetrics"),
-    "413": Fault(_take_small_bodies, "refused where they go", "ScoresRefused"),
+    "413": Fault(_take_small_bodies, "refused by eqiad.*revision.score.damaging", "ScoresRefused"),
 }
 COLUMNS = ["fault", "line after s", "headline after s", "alert pending after s", "other alerts"]
 
