@@ -30,7 +30,6 @@ setup(
         "regress>=2024.11.1",  # ECMAScript regular expressions, for ChangeProp's rules
         "requests>=2.31",
         "urllib3>=2.2",  # reads what is there of a body, and does not wait for more
-        "rich>=13",
         "s3fs>=2024.6",
         "uvloop>=0.19",
         "zstandard>=0.22",
@@ -50,6 +49,7 @@ setup(
             "psutil>=5.9",  # what the benchmarks measure with
             "pytest>=8",
             "pytest-xdist>=3.5",  # half of the tests wait for a broker or for Flink
+            "rich>=13",  # the demo
             "ruff>=0.6",
             "types-PyYAML",
             "types-psutil",
