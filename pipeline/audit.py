@@ -16,8 +16,8 @@ from pipeline.batch_plan import OF_SCORES, input_entry, made_of, program_of
 from pipeline.columns import counted, print_columns
 from pipeline.holes import Hole, Place, UnitKey, Wanted, WantedScores
 from pipeline.input_files import input_files, print_left_out
-from pipeline.narrowing import names_in
-from pipeline.wrong_use import WrongUse
+from pipeline.overrides import names_in
+from pipeline.usage_error import UsageError
 from transforms.event_files import InputFile
 from transforms.manifests import FoundPartition, find_partition, partitions_in
 from transforms.models import Configuration, Model
@@ -43,7 +43,7 @@ def run(configuration: Configuration, arguments: argparse.Namespace) -> int:
     found = input_files(configuration, arguments)
     print_left_out(found)
     if not arguments.scores.is_dir():
-        raise WrongUse(f"--scores: no such directory: {arguments.scores}")
+        raise UsageError(f"--scores: no such directory: {arguments.scores}")
     scope = frozenset(names_in(arguments.wikis)) if arguments.wikis is not None else None
     streams = {model.name: model.stream for model in configuration.models.values()}
     audit = Audit(configuration, DatasetWriter(arguments.scores, streams=streams, failure_stream=configuration.failure_stream), scope)
@@ -61,7 +61,7 @@ def _write_list(path: Path, holes: Sequence[Hole]) -> None:
     try:
         path.write_bytes(b"".join(orjson.dumps(hole.as_json(), option=orjson.OPT_APPEND_NEWLINE) for hole in holes))
     except OSError as error:
-        raise WrongUse(f"--list: {path} cannot be written: {error.strerror}") from error
+        raise UsageError(f"--list: {path} cannot be written: {error.strerror}") from error
 
 
 @dataclass

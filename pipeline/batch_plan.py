@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from pipeline.holes import BackfillList, UnitKey, WantedScores
-from pipeline.wrong_use import WrongUse
+from pipeline.usage_error import UsageError
 from transforms.event_files import InputFile
 from transforms.filesystem import is_remote, printable
 from transforms.journals import DoneBefore
@@ -82,12 +82,12 @@ class Planner:
         return self.writer.working / "journals"
 
     def plan(self, configuration: Configuration, files: Sequence[InputFile], partitions: Sequence[str]) -> Plan:
-        """Returns what is to be done. `partitions`: those of the files; none where their places do not tell. Raises WrongUse when the dataset cannot be
+        """Returns what is to be done. `partitions`: those of the files; none where their places do not tell. Raises UsageError when the dataset cannot be
         looked at."""
         try:
             return self._plan(configuration, files, partitions)
         except OSError as error:
-            raise WrongUse(f"--output: {error.filename or self.writer.root} cannot be read: {error.strerror}") from error
+            raise UsageError(f"--output: {error.filename or self.writer.root} cannot be read: {error.strerror}") from error
 
     def _plan(self, configuration: Configuration, files: Sequence[InputFile], partitions: Sequence[str]) -> Plan:
         plan, to_look = Plan(inputs=[(file.partition, input_entry(file)) for file in files]), dict[UnitKey, FoundPartition]()

@@ -220,7 +220,7 @@ def new_planner(
 
 @contextmanager
 def open_run(planner: Planner, *, resume: bool) -> Iterator[BatchRun]:
-    """A run of its own, or the one that broke off there. Raises WrongUse when another one works there."""
+    """A run of its own, or the one that broke off there. Raises UsageError when another one works there."""
     writer = planner.writer
     with alone_with(writer, "--output: "):
         _adopt(writer)

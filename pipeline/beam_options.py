@@ -10,11 +10,11 @@ import grpc
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.portability.api import beam_job_api_pb2, beam_job_api_pb2_grpc
 
-from pipeline.wrong_use import WrongUse
+from pipeline.usage_error import UsageError
 
 
 def check(options: Sequence[str], also_known: Collection[str] = ()) -> None:
-    """Raises WrongUse when an option is neither Beam's nor `also_known`, the runner's own."""
+    """Raises UsageError when an option is neither Beam's nor `also_known`, the runner's own."""
     parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False, argument_default=argparse.SUPPRESS, exit_on_error=False)
     for family in _families(PipelineOptions):
         if "_add_argparse_args" in vars(family):
@@ -22,7 +22,7 @@ def check(options: Sequence[str], also_known: Collection[str] = ()) -> None:
     try:
         _, unknown = parser.parse_known_args(list(options))
     except argparse.ArgumentError as error:
-        raise WrongUse(f"Beam option {error}") from error
+        raise UsageError(f"Beam option {error}") from error
     own = {option for action in parser._actions for option in action.option_strings}
     for option in unknown:
         name = option.partition("=")[0]
@@ -31,7 +31,7 @@ def check(options: Sequence[str], also_known: Collection[str] = ()) -> None:
         if not option.startswith("--") and _is_value(option, options, also_known):
             continue
         near = difflib.get_close_matches(name, [*own, *(f"--{known}" for known in also_known)], n=1)
-        raise WrongUse(f"unknown option {name}" + (f"; did you mean {near[0]}?" if near else "; neither this command nor Beam has it"))
+        raise UsageError(f"unknown option {name}" + (f"; did you mean {near[0]}?" if near else "; neither this command nor Beam has it"))
 
 
 def _is_value(word: str, options: Sequence[str], also_known: Collection[str]) -> bool:

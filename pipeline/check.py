@@ -20,10 +20,10 @@ from pipeline.eventgates import addresses, check_answers
 from pipeline.findings import WRONG, Finding, ok, tell, unseen, wrong
 from pipeline.flink import find_jar
 from pipeline.kafka_settings import Kafka
-from pipeline.narrowing import narrowed
+from pipeline.overrides import apply_overrides
 from pipeline.servers import ServerError, find_java
 from pipeline.stream import check_use, identity_of, topics_of, written_streams
-from pipeline.wrong_use import WrongUse
+from pipeline.usage_error import UsageError
 from transforms.models import Configuration
 
 _UNREADABLE = "the models file does not say"
@@ -62,8 +62,8 @@ def models(arguments: argparse.Namespace) -> tuple[Configuration | None, list[Fi
     if configuration is None:
         return None, findings
     try:
-        configuration = narrowed(configuration, arguments)
-    except WrongUse as error:
+        configuration = apply_overrides(configuration, arguments)
+    except UsageError as error:
         return None, [*findings, wrong("models", error)]
     return configuration, findings or [ok("models", _counts(configuration, arguments))]
 
@@ -77,11 +77,11 @@ def usage(arguments: argparse.Namespace, options: Sequence[str]) -> Iterator[Fin
     """Options that exclude each other, and Beam's."""
     try:
         check_use(arguments, options)
-    except WrongUse as error:
+    except UsageError as error:
         yield wrong("options", error)
     try:
         beam_options.check(options)
-    except WrongUse as error:
+    except UsageError as error:
         unknown = re.match(r"unknown option --\w+(?=;)", str(error))  # without a dash, as those of Flink's runner are
         yield unseen("options", f"{unknown[0]} to Beam, but Flink's runner may know it, and tells at the start") if unknown else wrong("options", error)
 
@@ -107,12 +107,12 @@ def kafka(configuration: Configuration | None, arguments: argparse.Namespace) ->
     hidden = None if configuration else unseen("topics", _UNREADABLE)
     try:
         read, written = topics_of(configuration, arguments) if configuration else ([], [])
-    except WrongUse as error:
+    except UsageError as error:
         hidden = wrong("topics", error)
     try:
         broker = Kafka(arguments.kafka, arguments.kafka_properties)
         absent = broker.absent(read, written)
-    except WrongUse as error:
+    except UsageError as error:
         yield wrong("kafka", error)
         yield hidden or unseen("topics", f"no broker tells of the {len(read)} to read and the {len(written)} to write")
         return
@@ -143,14 +143,14 @@ def eventgate(configuration: Configuration | None, arguments: argparse.Namespace
         return
     try:
         urls = dict.fromkeys(addresses(arguments.output, configuration).values())
-    except WrongUse as error:
+    except UsageError as error:
         yield wrong("eventgate", error)
         return
     for url in urls:
         try:
             check_answers(url)
             yield from check_eventgate.look(url, written_streams(configuration, arguments))
-        except WrongUse as error:
+        except UsageError as error:
             yield wrong("eventgate", error)
 
 
@@ -158,12 +158,12 @@ def certificates(configuration: Configuration | None, arguments: argparse.Namesp
     """Of all servers over TLS, and ours."""
     try:
         gates = addresses(arguments.output, configuration).values() if configuration and arguments.output != "kafka" else ()
-    except WrongUse:  # another line tells
+    except UsageError:  # another line tells
         gates = ()
     asked = check_certificates.servers(configuration, gates)
     try:
         broker = Kafka(arguments.kafka, arguments.kafka_properties)
-    except WrongUse:  # another line tells
+    except UsageError:  # another line tells
         yield from check_certificates.look(asked)
     else:
         yield from check_certificates.look([*asked, *check_certificates.brokers(broker.addresses(), broker.client)], broker.client)
@@ -200,7 +200,7 @@ def state(configuration: Configuration | None, arguments: argparse.Namespace) ->
     try:
         state_folder.check(folder)
         room = state_folder.check_room(folder)
-    except WrongUse as error:
+    except UsageError as error:
         yield wrong("state", error)
         return
     if room.is_nearly_full:
@@ -211,14 +211,14 @@ def state(configuration: Configuration | None, arguments: argparse.Namespace) ->
         return
     try:
         now = identity_of(arguments, Kafka(arguments.kafka, arguments.kafka_properties), topics_of(configuration, arguments)[0]) if configuration else None
-    except WrongUse:
+    except UsageError:
         now = None  # which is said of Kafka and its topics
     if now is None:
         yield unseen("state", f"{folder} can be written, and nothing tells whether what is there belongs to this stream")
         return
     try:
         before = state_identity.check(folder, now, arguments.adopt_state)
-    except WrongUse as error:
+    except UsageError as error:
         yield wrong("state", error)
         return
     yield ok("state", "; ".join([str(folder), *state_identity.changes(before, now)]))

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pipeline.findings import Finding, ok, unseen, wrong
 from pipeline.flink import flink_version
 from pipeline.flink_jobs import FlinkRest, Unreachable
-from pipeline.wrong_use import WrongUse
+from pipeline.usage_error import UsageError
 
 _PATIENCE_S = 5.0
 _THIS_MACHINE = ("127.0.0.1", "localhost")
@@ -22,7 +22,7 @@ def look(arguments: argparse.Namespace, options: Sequence[str]) -> Iterator[Find
         rest.check_answers()
         yield version(rest)
         yield slots(rest, arguments.group, options)
-    except WrongUse as error:
+    except UsageError as error:
         yield wrong("flink", error)
         yield unseen("slots", "no JobManager answers")
     yield workers(arguments.flink, arguments.workers)

@@ -14,7 +14,7 @@ from typing import Any
 import schemas
 from pipeline.alone import alone_with
 from pipeline.columns import counted
-from pipeline.wrong_use import WrongUse
+from pipeline.usage_error import UsageError
 from transforms.combined_scores import SCHEMAS, STREAM, Part, combined_score
 from transforms.failures import origin_of
 from transforms.manifests import MadeOf, find_partition, inputs_below, partitions_in
@@ -34,7 +34,7 @@ def run(configuration: Configuration, arguments: argparse.Namespace) -> int:
     root: Path = arguments.root.resolve()
     models = [model for model in configuration.models.values() if model.schema == schemas.REVISION_SCORE and (root / schemas.table_name(model.stream)).is_dir()]
     if not models:
-        raise WrongUse(f"no dataset of a model lies in {arguments.root}; name the --output of regenerate")
+        raise UsageError(f"no dataset of a model lies in {arguments.root}; name the --output of regenerate")
     tables_of = {model.name: root / schemas.table_name(model.stream) for model in models}
     streams = {model.name: model.stream for model in models}
     writer = DatasetWriter(root, "parquet", streams, configuration.failure_stream)

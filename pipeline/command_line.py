@@ -13,10 +13,10 @@ from collections.abc import Sequence
 
 from pipeline import import_changeprop
 from pipeline.configuration import ConfigurationError, load
-from pipeline.narrowing import narrowed
 from pipeline.options import CHECKOUT, parse
+from pipeline.overrides import apply_overrides
 from pipeline.terminal import print_plain_text
-from pipeline.wrong_use import WrongUse
+from pipeline.usage_error import UsageError
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _WITH_PIPELINE = ("stream", "replay", "regenerate", "live")
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print_plain_text()
     try:
         return _run(arguments, beam_options)
-    except (WrongUse, ConfigurationError) as error:
+    except (UsageError, ConfigurationError) as error:
         print(f"revision-scores {arguments.command}: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # whoever read our output has had enough: `... | head`
@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(arguments: argparse.Namespace, beam_options: list[str]) -> int:
     runs_a_pipeline = arguments.command in _WITH_PIPELINE
     if beam_options and arguments.command not in _WITH_BEAM_OPTIONS:
-        raise WrongUse(f"unknown option {beam_options[0]}; see revision-scores {arguments.command} --help")
+        raise UsageError(f"unknown option {beam_options[0]}; see revision-scores {arguments.command} --help")
     if arguments.command == "demo":
         return _demo(arguments)
     if arguments.command == "import-changeprop":
@@ -60,7 +60,7 @@ def _run(arguments: argparse.Namespace, beam_options: list[str]) -> int:
         return checked
     configuration = load(arguments.models)
     if "only" in arguments:
-        configuration = narrowed(configuration, arguments)
+        configuration = apply_overrides(configuration, arguments)
     command = importlib.import_module(f"pipeline.{_MODULES.get(arguments.command, arguments.command)}")  # what the others need not load
     if runs_a_pipeline:
         _allow_many_sockets()
@@ -74,7 +74,7 @@ def _demo(arguments: argparse.Namespace) -> int:
     try:
         demo = importlib.import_module("runners.demo")
     except ModuleNotFoundError as error:
-        raise WrongUse(f"the demo needs what `make build` installs in {CHECKOUT} ({error})") from error
+        raise UsageError(f"the demo needs what `make build` installs in {CHECKOUT} ({error})") from error
     code: int = demo.run(arguments.output, arguments.seconds)
     return code
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import orjson
 
-from pipeline.wrong_use import WrongUse
+from pipeline.usage_error import UsageError
 from transforms.elements import Raw
-from transforms.file_pieces import BadRow, Lost, pieces, pieces_of
+from transforms.file_pieces import BadRow, Unreadable, pieces, pieces_of
 from transforms.filesystem import printable
 from transforms.models import Configuration
 from transforms.read_events import NotAnEvent, event_in, parse, why_dropped
@@ -22,18 +22,18 @@ from transforms.source_events import id_of, rev_id_of, wiki_of
 
 
 def run(configuration: Configuration, arguments: argparse.Namespace) -> int:
-    """Prints a JSON line for each event of a file: who it is, which models' rules match, which calls follow, or why none. Raises WrongUse at the end
+    """Prints a JSON line for each event of a file: who it is, which models' rules match, which calls follow, or why none. Raises UsageError at the end
     when something of the file cannot be read."""
     selection, path = Selection(configuration.models, configuration.wikis), arguments.events
     lost = []
     for piece in pieces_of(sys.stdin.buffer, "-") if path == "-" else pieces(path):
-        if isinstance(piece, Lost):
+        if isinstance(piece, Unreadable):
             lost.append(re.sub(r"^\[Errno \d+\] ([^:]*).*", r"\1", piece.reason))
             continue
         sys.stdout.write(orjson.dumps(explanation(piece, configuration, selection), option=orjson.OPT_APPEND_NEWLINE).decode())
     sys.stdout.flush()
     if lost:
-        raise WrongUse(f"cannot read {printable(path)}: {'; '.join(lost)}")
+        raise UsageError(f"cannot read {printable(path)}: {'; '.join(lost)}")
     return 0
 
 

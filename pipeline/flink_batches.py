@@ -16,7 +16,7 @@ _WORKERS = "127.0.0.1:50000"
 
 
 def check(options: Sequence[str]) -> None:
-    """Raises WrongUse for an option that nobody knows; which ones Flink's runner knows is told by its job server alone."""
+    """Raises UsageError for an option that nobody knows; which ones Flink's runner knows is told by its job server alone."""
     if _asked(options).runner != "FlinkRunner":
         beam_options.check(options)
 
@@ -24,7 +24,7 @@ def check(options: Sequence[str]) -> None:
 @contextmanager
 def on_flink_if_asked(options: Sequence[str], folder: Path) -> Iterator[Sequence[str]]:
     """The options for the job server that runs while the context is open, with its logs in `folder`; the given ones where they ask for no Flink.
-    Raises WrongUse for an option that nobody knows, and what starting servers raises."""
+    Raises UsageError for an option that nobody knows, and what starting servers raises."""
     asked = _asked(options)
     if asked.runner != "FlinkRunner":
         yield options

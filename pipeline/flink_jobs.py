@@ -9,7 +9,7 @@ from typing import Any
 import requests
 
 from pipeline.health.causes import last_words
-from pipeline.wrong_use import WrongUse
+from pipeline.usage_error import UsageError
 
 _OVER = ("FINISHED", "CANCELED", "FAILED")
 _PAUSE_S = 0.2
@@ -31,11 +31,11 @@ class FlinkRest:
         self.address = address
 
     def check_answers(self) -> None:
-        """Raises WrongUse."""
+        """Raises UsageError."""
         try:
             self.jobs("")
         except Unreachable as error:
-            raise WrongUse(f"--flink: {error}; start one, for instance: python -m runners.local_flink") from error
+            raise UsageError(f"--flink: {error}; start one, for instance: python -m runners.local_flink") from error
 
     def jobs(self, name: str) -> list[FlinkJob]:
         """The jobs of that name that are not over. Raises Unreachable."""

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from pipeline.wrong_use import WrongUse
+from pipeline.usage_error import UsageError
 from transforms.elements import Raw
 from transforms.event_files import InputFile, read_file
 from transforms.filesystem import printable
@@ -105,13 +105,13 @@ class BackfillList:
 
     @classmethod
     def read(cls, path: Path) -> BackfillList:
-        """Raises WrongUse when the file is no list that an audit wrote."""
+        """Raises UsageError when the file is no list that an audit wrote."""
         ids: dict[UnitKey, set[str]] = {}
         try:
             for hole in map(orjson.loads, path.read_bytes().splitlines()):
                 ids.setdefault((hole["model"], hole["partition"]), set()).add(hole["id"])
         except OSError as error:
-            raise WrongUse(f"--missing: {path} cannot be read: {error.strerror}") from error
+            raise UsageError(f"--missing: {path} cannot be read: {error.strerror}") from error
         except (orjson.JSONDecodeError, TypeError, KeyError) as error:
-            raise WrongUse(f"--missing: expected the list that `audit --list` writes, got {path} ({error})") from error
+            raise UsageError(f"--missing: expected the list that `audit --list` writes, got {path} ({error})") from error
         return cls({unit: frozenset(names) for unit, names in ids.items()})

@@ -17,7 +17,7 @@ import yaml
 
 from pipeline import strict_yaml
 from pipeline.configuration import load
-from pipeline.wrong_use import WrongUse
+from pipeline.usage_error import UsageError
 from transforms.models import ANY_WIKI, Model
 from transforms.rules import RuleError, compile_rule
 from transforms.source_events import PAGE_CHANGE, REVISION_CREATE, STREAMS, source_of
@@ -35,11 +35,11 @@ def run(arguments: argparse.Namespace) -> int:
     imported = _Import()
     models = {name: told for name, entry in block["models"].items() if (told := imported.model(str(name), entry))}
     if imported.refused:
-        raise WrongUse(f"{arguments.values_file}: {path}.models: ChangeProp would not start with this:\n" + "\n".join(imported.refused))
+        raise UsageError(f"{arguments.values_file}: {path}.models: ChangeProp would not start with this:\n" + "\n".join(imported.refused))
     for note in imported.notes:
         print(note, file=sys.stderr)
     if not models:
-        raise WrongUse(f"{arguments.values_file}: {path}.models: none of them can be carried over")
+        raise UsageError(f"{arguments.values_file}: {path}.models: none of them can be carried over")
     streams = {"score": "mediawiki.revision-score-{model}", "failure": "mediawiki.revision-score.error"}
     document = {"lift_wing": {"url": block.get("uri", "https://inference.discovery.wmnet:30443")}, "streams": streams, "models": models}
     print(_HEAD.format(source=f"{path} in {arguments.values_file}"))
@@ -48,17 +48,17 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _block(file: Path, at: str | None) -> tuple[str, Mapping[str, Any]]:
-    """The block and its path. Raises WrongUse unless there is one, or one at the path that is asked for."""
+    """The block and its path. Raises UsageError unless there is one, or one at the path that is asked for."""
     problems: list[str] = []
     document = strict_yaml.read(file, problems)
     if problems:
-        raise WrongUse("\n".join(f"{file}: {problem}" for problem in problems))
+        raise UsageError("\n".join(f"{file}: {problem}" for problem in problems))
     found = dict(_blocks(document, ""))
     if at is not None:
         found = {path: block for path, block in found.items() if path == at or path.startswith(f"{at}.")}
     if len(found) != 1:
         there = f"got {', '.join(found)}; choose one with --at" if found else "got none"
-        raise WrongUse(f"{file}: expected one mapping `liftwing` with `models`" + (f" at {at}" if at else "") + f", {there}")
+        raise UsageError(f"{file}: expected one mapping `liftwing` with `models`" + (f" at {at}" if at else "") + f", {there}")
     return next(iter(found.items()))
 
 

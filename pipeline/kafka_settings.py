@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
-from pipeline.wrong_use import WrongUse
+from pipeline.usage_error import UsageError
 from transforms.kafka_places import KafkaLooks
 from transforms.kafka_properties import PropertiesError, client_settings
 from transforms.models import Configuration
@@ -48,15 +48,15 @@ class Kafka:
     properties: Path | None = None
 
     def __post_init__(self) -> None:
-        """Raises WrongUse unless the file can be used."""
+        """Raises UsageError unless the file can be used."""
         if self.properties is None:
             return
         try:
             _ = self.client
         except OSError as error:
-            raise WrongUse(f"--kafka-properties: {self.properties} cannot be read: {error.strerror}") from error
+            raise UsageError(f"--kafka-properties: {self.properties} cannot be read: {error.strerror}") from error
         except PropertiesError as error:
-            raise WrongUse(f"--kafka-properties: {self.properties}: {error}") from error
+            raise UsageError(f"--kafka-properties: {self.properties}: {error}") from error
 
     @property
     def client(self) -> Mapping[str, str]:
@@ -66,18 +66,18 @@ class Kafka:
     def addresses(self) -> Iterator[str]:
         """Of the brokers, each as HOST:PORT: those that were named, and if one lets us in all that it tells of."""
         yield from self.address.split(",")
-        with suppress(WrongUse):  # `absent` tells
+        with suppress(UsageError):  # `absent` tells
             for broker in self._enter()[1].brokers.values():
                 yield f"[{broker.host}]:{broker.port}" if ":" in broker.host else f"{broker.host}:{broker.port}"
 
     def topic_ids(self, topics: Sequence[str]) -> tuple[str, dict[str, str]]:
-        """The id of the cluster, and those of the topics that are there. Raises WrongUse."""
+        """The id of the cluster, and those of the topics that are there. Raises UsageError."""
         with self._looking("say which topics it has"):
             looks = KafkaLooks(self.client, "revision-scores")
             return looks.cluster_id(), {partition.topic: place.topic_id for partition, place in looks.oldest(topics).items()}
 
     def begin(self, group: str, topics: Sequence[str], start: str | int) -> None:
-        """Gives a group without a place one, so that it begins at what is there now, not at what is there when its job runs. Raises WrongUse."""
+        """Gives a group without a place one, so that it begins at what is there now, not at what is there when its job runs. Raises UsageError."""
         with self._looking(f"take places for --group {group}"):
             looks = KafkaLooks(self.client, group)
             deadline = time.monotonic() + _COORDINATOR_S
@@ -95,17 +95,17 @@ class Kafka:
         try:
             yield
         except KafkaException as error:
-            raise WrongUse(
+            raise UsageError(
                 f"--kafka: the broker at {self.address} does not {what}: {error.args[0].str()}; look at its log and at what we may do there"
             ) from error
 
     def check_topics(self, read: Sequence[str], written: Sequence[str]) -> None:
-        """Raises WrongUse when no broker lets us in, or topics are missing that it will not create by itself."""
+        """Raises UsageError when no broker lets us in, or topics are missing that it will not create by itself."""
         if missing := self.absent(read, written).missing:
-            raise WrongUse(self.lacks(missing))
+            raise UsageError(self.lacks(missing))
 
     def absent(self, read: Sequence[str], written: Sequence[str]) -> Absent:
-        """Which of these topics are not there. Raises WrongUse when no broker lets us in."""
+        """Which of these topics are not there. Raises UsageError when no broker lets us in."""
         admin, found = self._enter()
         missing, created = ([topic for topic in topics if topic not in found.topics] for topics in (read, written))
         return Absent(missing, created) if not created or _creates_topics(admin, found) else Absent(missing + created, [])
@@ -124,7 +124,7 @@ class Kafka:
             admin = AdminClient({**self.client, "log_level": 0, "error_cb": errors.append})
         except KafkaException as error:  # a key it cannot open, a certificate that is none
             where = f"--kafka-properties: {self.properties}" if self.properties else "--kafka"
-            raise WrongUse(f"{where}: {error.args[0].str()}") from error
+            raise UsageError(f"{where}: {error.args[0].str()}") from error
         deadline = time.monotonic() + _PATIENCE_S
         while True:
             try:
@@ -133,7 +133,7 @@ class Kafka:
                 admin.poll(0)
                 errors = [error for error in errors if error.code() != KafkaError._ALL_BROKERS_DOWN]
                 if time.monotonic() > deadline or (errors and _is_refusal(errors[-1])):
-                    raise WrongUse(self._locked_out(errors[-1] if errors else error.args[0])) from error
+                    raise UsageError(self._locked_out(errors[-1] if errors else error.args[0])) from error
 
     def _locked_out(self, error: KafkaError) -> str:
         why = error.str().rpartition(" (after ")[0] or error.str()
@@ -182,7 +182,7 @@ def _of_datacenters(option: str, configuration: Configuration, given: str) -> li
     topics = [topic.strip() for topic in given.split(",")]
     for topic in topics:
         if topic.partition(".")[0] not in configuration.datacenters:
-            raise WrongUse(f"{option}: expected topics that begin with {' or '.join(f'{name}.' for name in configuration.datacenters)}, got {topic!r}")
+            raise UsageError(f"{option}: expected topics that begin with {' or '.join(f'{name}.' for name in configuration.datacenters)}, got {topic!r}")
     return topics
 
 

@@ -6,8 +6,8 @@ import argparse
 from collections.abc import Iterator
 
 from pipeline.columns import counted, print_columns
-from pipeline.narrowing import did_you_mean
-from pipeline.wrong_use import WrongUse
+from pipeline.overrides import did_you_mean
+from pipeline.usage_error import UsageError
 from transforms.kinds import KINDS
 from transforms.models import ANY_WIKI, Configuration, Endpoint, Model
 from transforms.rules import compile_rule
@@ -17,14 +17,14 @@ _HEADER = ("wiki", "model", "active", "on", "calls at once", "stream", "endpoint
 
 
 def run(configuration: Configuration, arguments: argparse.Namespace) -> int:
-    """Prints one line per endpoint of all wikis or of one, and how many there are. Raises WrongUse for a wiki without endpoints."""
+    """Prints one line per endpoint of all wikis or of one, and how many there are. Raises UsageError for a wiki without endpoints."""
     wiki: str | None = arguments.wiki
     rows = sorted(_rows(configuration, wiki))
     if not rows:
         wikis = {wiki for model in configuration.models.values() for wiki in model.endpoints} - {ANY_WIKI}
         if wiki in configuration.wikis and not wikis:
-            raise WrongUse(f"no model serves {wiki!r}: all are for the wikis that their rules (match) let in")
-        raise WrongUse(f"no model serves {wiki!r}" + (did_you_mean(wiki or "", wikis) if wikis else "; expected a database name such as enwiki"))
+            raise UsageError(f"no model serves {wiki!r}: all are for the wikis that their rules (match) let in")
+        raise UsageError(f"no model serves {wiki!r}" + (did_you_mean(wiki or "", wikis) if wikis else "; expected a database name such as enwiki"))
     print_columns(_HEADER, rows)
     print(f"\n{counted(len(rows), 'endpoint')}, {sum(row[2] == 'yes' for row in rows)} active, called at {configuration.lift_wing.url}")
     return 0

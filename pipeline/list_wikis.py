@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from pipeline.wrong_use import WrongUse
+from pipeline.usage_error import UsageError
 from transforms.http_calls import USER_AGENT
 from transforms.models import Configuration
 from transforms.wikis import COLUMNS, Wiki, Wikis, wiki_in
@@ -22,7 +22,7 @@ _MOST_NAMED = 10
 
 
 def run(configuration: Configuration, arguments: argparse.Namespace) -> int:
-    """Prints the table; with `--sitematrix`, says on standard error what is new in it. Raises WrongUse."""
+    """Prints the table; with `--sitematrix`, says on standard error what is new in it. Raises UsageError."""
     known = configuration.wikis
     wikis = Wikis(_asked(arguments.sitematrix)) if arguments.sitematrix else known
     print("\t".join(COLUMNS))
@@ -44,9 +44,9 @@ def _asked(url: str) -> list[Wiki]:
         answer.raise_for_status()
         return wikis_in(answer.json())
     except requests.RequestException as error:
-        raise WrongUse(f"--sitematrix: {url}: {error}; expected the api.php of a wiki, such as https://meta.wikimedia.org/w/api.php") from error
+        raise UsageError(f"--sitematrix: {url}: {error}; expected the api.php of a wiki, such as https://meta.wikimedia.org/w/api.php") from error
     except ValueError as error:
-        raise WrongUse(f"--sitematrix: {url}: {error}") from error
+        raise UsageError(f"--sitematrix: {url}: {error}") from error
 
 
 def wikis_in(answer: Any) -> list[Wiki]:

@@ -19,10 +19,10 @@ import orjson
 from pipeline import beam_options, bounded_run
 from pipeline.alone import alone_in
 from pipeline.live_scoring import LiveScoring
-from pipeline.narrowing import paced, pointed_at
+from pipeline.overrides import with_lift_wing_url, with_rate_limit
 from pipeline.signals import stop_on_signals
 from pipeline.times import time_of
-from pipeline.wrong_use import WrongUse
+from pipeline.usage_error import UsageError
 from transforms.credentials import is_token
 from transforms.elements import Raw
 from transforms.event_streams import LARGEST_EVENT, EventStreams, Position, RefusedError
@@ -48,7 +48,7 @@ def run(configuration: Configuration, arguments: argparse.Namespace, options: li
     time_of("--since", arguments.since)
     for option in options:
         if option.startswith(("--runner", "--direct_running_mode")):
-            raise WrongUse(f"{option}: live runs in this process alone; use stream for other runners")
+            raise UsageError(f"{option}: live runs in this process alone; use stream for other runners")
     configuration = bounded_run.without_stopped(_public(configuration, arguments))
     folder: Path | None = arguments.output
     if folder is None:
@@ -57,18 +57,18 @@ def run(configuration: Configuration, arguments: argparse.Namespace, options: li
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise WrongUse(f"--output: {folder} cannot be made: {error.strerror}") from error
+        raise UsageError(f"--output: {folder} cannot be made: {error.strerror}") from error
     with alone_in(folder, f"--output: another run writes to {folder}; stop it, or name another directory"):
         _live(configuration, arguments, options, folder)
     return 0
 
 
 def _public(configuration: Configuration, arguments: argparse.Namespace) -> Configuration:
-    configuration = paced(pointed_at(configuration, arguments.lift_wing or PUBLIC_LIFT_WING), arguments.max_rate)
+    configuration = with_rate_limit(with_lift_wing_url(configuration, arguments.lift_wing or PUBLIC_LIFT_WING), arguments.max_rate)
     settings = configuration.lift_wing
     token = None if settings.token_file else arguments.token or None
     if token and not is_token(token):
-        raise WrongUse("--token: expected a token of printable ASCII without spaces; LIFT_WING_TOKEN may hold one too")
+        raise UsageError("--token: expected a token of printable ASCII without spaces; LIFT_WING_TOKEN may hold one too")
     max_age_s = min(settings.max_age_s, _MAX_AGE_S)
     return dataclasses.replace(configuration, lift_wing=dataclasses.replace(settings, by_host=False, token=token, max_age_s=max_age_s))
 
@@ -117,7 +117,7 @@ def _batches(items: queue.Queue[_Item], stop: threading.Event) -> Iterator[tuple
             except queue.Empty:
                 break
             if isinstance(item, RefusedError):
-                raise WrongUse(f"--streams: {item}") from item
+                raise UsageError(f"--streams: {item}") from item
             if isinstance(item, Exception):
                 raise item
             event, reached = item
@@ -141,7 +141,7 @@ def _position(folder: Path | None, since: str | None) -> Position:
         try:
             return Position(**orjson.loads((folder / _POSITION).read_bytes()))
         except (TypeError, ValueError) as error:
-            raise WrongUse(f"--output: {folder / _POSITION} does not tell a place; say --since TIME, or remove it to begin now") from error
+            raise UsageError(f"--output: {folder / _POSITION} does not tell a place; say --since TIME, or remove it to begin now") from error
     position = Position(since=since or now())
     if folder:
         _note(folder, position)

@@ -22,7 +22,7 @@ from pipeline.live_waiting import MOST, WaitingEdit, WaitingEdits
 from transforms.collected import collecting
 from transforms.elements import Failure, OutputEvent, Raw
 from transforms.models import Configuration
-from transforms.shown import show
+from transforms.print_scores import show
 from transforms.source_events import wiki_of
 from transforms.wait_in_bundle import InBundle
 

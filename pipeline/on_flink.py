@@ -27,11 +27,11 @@ _PAUSE_S, _PATIENCE_S = 0.2, 120
 Build = Callable[[PipelineOptions], beam.Pipeline]
 
 
-class Lost(Exception):
+class JobLost(Exception):
     """The job, or a process that it needs, is gone; another start may help. Says in one line what happened."""
 
 
-class BadSnapshot(Lost):
+class BadSnapshot(JobLost):
     """The job cannot go on from a snapshot; another one may do."""
 
     def __init__(self, snapshot: Path, why: str) -> None:
@@ -58,7 +58,7 @@ class EmbeddedFlink:
 
     @contextmanager
     def running(self, name: str, build: Build, options: Sequence[str]) -> Iterator[Run]:
-        """The job, gone on from the newest snapshot. Raises Lost, and what starting servers raises."""
+        """The job, gone on from the newest snapshot. Raises JobLost, and what starting servers raises."""
         snapshots = self.snapshots
         rest = FlinkRest(f"127.0.0.1:{free_port(self.port)}")
         settings = {**flink_settings.of_job(snapshots), **flink_settings.of_job_manager(rest.address), **flink_settings.of_metrics(self.metrics_port)}
@@ -87,7 +87,7 @@ class FlinkCluster:
 
     @contextmanager
     def running(self, name: str, build: Build, options: Sequence[str]) -> Iterator[Run]:
-        """The job, gone on from the newest snapshot; one of that name that is there already is stopped first. Raises Lost, Unreachable, and
+        """The job, gone on from the newest snapshot; one of that name that is there already is stopped first. Raises JobLost, Unreachable, and
         what starting servers raises."""
         snapshots, rest = self.snapshots, FlinkRest(self.address)
         for left in rest.jobs(name):
@@ -104,7 +104,7 @@ class FlinkCluster:
 
 
 def write_job(file: Path, state: Path, workers: str, name: str, build: Build, options: Sequence[str]) -> None:
-    """Writes the job as a jar for a cluster that runs nothing else, with org.apache.beam.runners.flink.FlinkPipelineRunner as its main class. Raises Lost,
+    """Writes the job as a jar for a cluster that runs nothing else, with org.apache.beam.runners.flink.FlinkPipelineRunner as its main class. Raises JobLost,
     and what starting servers raises."""
     server = JobServer(state, {}, master="[auto]")
     with started(server):
@@ -112,7 +112,7 @@ def write_job(file: Path, state: Path, workers: str, name: str, build: Build, op
         beam_options.check([*of_flink, *options], also_known=beam_options.of_job_server(server.address))
         result = build(PipelineOptions([*of_flink, *options])).run()
         if result.wait_until_finish() != PipelineState.DONE:
-            raise Lost(f"the Flink job server did not write the jar; why is at the end of {server.log}")
+            raise JobLost(f"the Flink job server did not write the jar; why is at the end of {server.log}")
 
 
 def _submit(name: str, build: Build, options: Sequence[str], server: JobServer, rest: FlinkRest, snapshot: Path | None) -> FlinkJob:
@@ -120,19 +120,19 @@ def _submit(name: str, build: Build, options: Sequence[str], server: JobServer, 
         beam_options.check(options, also_known=beam_options.of_job_server(server.address))
         result = build(PipelineOptions(list(options))).run()
     except (grpc.RpcError, RuntimeError) as error:
-        raise Lost(f"the Flink job server did not take the job: {_in_short(error)}; why is at the end of {server.log}") from error
+        raise JobLost(f"the Flink job server did not take the job: {_in_short(error)}; why is at the end of {server.log}") from error
     deadline = time.monotonic() + _PATIENCE_S
     while time.monotonic() < deadline:
         end_if_told_to_stop()
         if not server.is_running:
-            raise Lost(f"{server.name} died")
+            raise JobLost(f"{server.name} died")
         if PipelineState.is_terminal(result.state):
             why = _last_words(result)
-            raise BadSnapshot(snapshot, why) if snapshot else Lost(f"Flink did not take the job: {why}")
+            raise BadSnapshot(snapshot, why) if snapshot else JobLost(f"Flink did not take the job: {why}")
         if jobs := _jobs(rest, name):
             return jobs[0]
         time.sleep(_PAUSE_S)
-    raise Lost(f"Flink did not take the job within {_PATIENCE_S} s")
+    raise JobLost(f"Flink did not take the job within {_PATIENCE_S} s")
 
 
 def _jobs(rest: FlinkRest, name: str) -> Sequence[FlinkJob]:

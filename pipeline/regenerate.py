@@ -17,8 +17,8 @@ from pipeline.batch_run import Outcome, load_or_create, new_planner, open_run, w
 from pipeline.columns import counted
 from pipeline.holes import BackfillList
 from pipeline.input_files import input_files, print_left_out
-from pipeline.narrowing import names_in, paced
-from pipeline.wrong_use import WrongUse
+from pipeline.overrides import names_in, with_rate_limit
+from pipeline.usage_error import UsageError
 from transforms.answers import NOT_CALLED
 from transforms.filesystem import is_remote
 from transforms.models import Configuration
@@ -34,7 +34,7 @@ def run(configuration: Configuration, arguments: argparse.Namespace, options: li
     flink_batches.check(options)
     _check_places(arguments)
     found = input_files(configuration, arguments)
-    configuration = paced(configuration, arguments.max_rate)
+    configuration = with_rate_limit(configuration, arguments.max_rate)
     writer = _writer(configuration, arguments)
     _check_output(writer, arguments)
     configuration = bounded_run.without_stopped(configuration)
@@ -76,7 +76,7 @@ def _planner(writer: DatasetWriter, configuration: Configuration, arguments: arg
 
 
 def _writer(configuration: Configuration, arguments: argparse.Namespace) -> DatasetWriter:
-    """Raises WrongUse when tables are there in another format than `--format`, or where nothing can be written into them."""
+    """Raises UsageError when tables are there in another format than `--format`, or where nothing can be written into them."""
     root = arguments.output.resolve()
     streams = {model.name: model.stream for model in configuration.models.values()}
     writer = DatasetWriter(root, arguments.form or "parquet", streams, configuration.failure_stream)
@@ -84,9 +84,9 @@ def _writer(configuration: Configuration, arguments: argparse.Namespace) -> Data
         found = format_of(table)
         if arguments.form and found and found != arguments.form:
             ways = f"leave --format out to go on in {found}, or name another directory"
-            raise WrongUse(f"--format: {table} is in {found}, and one table in two formats can be read by nobody; {ways}")
+            raise UsageError(f"--format: {table} is in {found}, and one table in two formats can be read by nobody; {ways}")
         if writer.is_on_another_device(table):
-            raise WrongUse(f"--output: {table} is on another file system than {root}, where partitions are made ready; name a directory that holds all")
+            raise UsageError(f"--output: {table} is on another file system than {root}, where partitions are made ready; name a directory that holds all")
     return writer
 
 
@@ -96,22 +96,22 @@ def _check_places(arguments: argparse.Namespace) -> None:
         return
     given, root = Path(arguments.input).resolve(), output.resolve()
     if root == given:
-        raise WrongUse(f"--output: {output} is the input; name another directory")
+        raise UsageError(f"--output: {output} is the input; name another directory")
     if given in root.parents or root in given.parents:
         which = "lies in the input, which" if given in root.parents else "holds the input, which"
-        raise WrongUse(f"--output: {output} {which} would then have scores among its events; name another directory")
+        raise UsageError(f"--output: {output} {which} would then have scores among its events; name another directory")
 
 
 def _check_output(writer: DatasetWriter, arguments: argparse.Namespace) -> None:
     output = arguments.output
     if output.exists() and not output.is_dir():
-        raise WrongUse(f"--output: {output} is no directory")
+        raise UsageError(f"--output: {output} is no directory")
     if not (arguments.resume or arguments.overwrite):
         if writer.working.is_dir() or working_before(writer.root).is_dir():
-            raise WrongUse(f"--output: a run to {output} broke off; say --resume to go on with it, or --overwrite to begin anew")
+            raise UsageError(f"--output: a run to {output} broke off; say --resume to go on with it, or --overwrite to begin anew")
         if output.is_dir() and any(path.name != "lost+found" for path in output.iterdir()) and not arguments.missing:
             ways = "name another directory, or say --resume to add what is missing, or --overwrite to replace the partitions it has"
-            raise WrongUse(f"--output: {output} is not empty; {ways}")
+            raise UsageError(f"--output: {output} is not empty; {ways}")
 
 
 def _stop_on_signals() -> list[int]:

@@ -16,9 +16,9 @@ from pipeline import beam_options, bounded_run
 from pipeline.graph import score_revisions
 from pipeline.kafka_settings import Kafka, failure_topics, output_topics
 from pipeline.times import time_of
-from pipeline.wrong_use import WrongUse
-from transforms.failures_again import Choice, FailuresAgain, Span, Verdict, spans_of, verdicts
-from transforms.kafka_sink import KafkaStreams
+from pipeline.usage_error import UsageError
+from transforms.dead_letters import OffsetRange, ReadDeadLetters, ReplayDecision, ReplayFilter, decisions, offset_ranges
+from transforms.kafka_sink import WriteToKafka
 from transforms.models import Configuration
 from transforms.wait_in_bundle import InBundle
 
@@ -30,39 +30,41 @@ def run(configuration: Configuration, arguments: argparse.Namespace, options: li
     beam_options.check(options)
     topics = failure_topics(configuration, arguments.failures)
     configuration = bounded_run.without_stopped(configuration)
-    choice, since = _choice(configuration, arguments), time_of("--since", arguments.since)
+    chosen, since = _filter(configuration, arguments), time_of("--since", arguments.since)
     kafka = Kafka(arguments.kafka, arguments.kafka_properties)
     kafka.check_topics(topics, [] if arguments.dry_run else output_topics(configuration, topics))
     try:
-        spans = spans_of(kafka.client, topics, round(since.timestamp() * 1000) if since else None)
-        again, refused = _counted(verdicts(kafka.client, spans, choice))
+        ranges = offset_ranges(kafka.client, topics, round(since.timestamp() * 1000) if since else None)
+        again, refused = _counted(decisions(kafka.client, ranges, chosen))
     except KafkaException as error:
-        raise WrongUse(f"--failures: {', '.join(topics)} cannot be read: {error.args[0].str()}") from error
+        raise UsageError(f"--failures: {', '.join(topics)} cannot be read: {error.args[0].str()}") from error
     _print_plan(again, refused, topics)
     if arguments.dry_run or not again:
         return 0
     print(f"asking {configuration.lift_wing.url}", flush=True)
-    return _report(configuration, _score(configuration, kafka, spans, choice, options))
+    return _report(configuration, _score(configuration, kafka, ranges, chosen, options))
 
 
-def _choice(configuration: Configuration, arguments: argparse.Namespace) -> Choice:
+def _filter(configuration: Configuration, arguments: argparse.Namespace) -> ReplayFilter:
     try:
         re.compile(arguments.reason)
     except re.error as error:
-        raise WrongUse(f"--reason: expected a regular expression, got {arguments.reason!r} ({error}); put a backslash before what is meant as it is") from error
+        raise UsageError(
+            f"--reason: expected a regular expression, got {arguments.reason!r} ({error}); put a backslash before what is meant as it is"
+        ) from error
     only, wikis = (frozenset(name.strip() for name in given.split(",")) if given else frozenset() for given in (arguments.only, arguments.wikis))
-    return Choice(configuration.models, only, wikis, arguments.reason, configuration.wikis)
+    return ReplayFilter(configuration.models, only, wikis, arguments.reason, configuration.wikis)
 
 
-def _counted(all_verdicts: Iterable[Verdict]) -> tuple[Counter[str], Counter[str]]:
+def _counted(all_decisions: Iterable[ReplayDecision]) -> tuple[Counter[str], Counter[str]]:
     """How many go again, by model or step and reason, and how many do not, by why."""
     again: Counter[str] = Counter()
     refused: Counter[str] = Counter()
-    for verdict in all_verdicts:
-        if verdict.again:
-            again[f"{verdict.owner}: {verdict.reason}"] += 1
+    for decision in all_decisions:
+        if decision.again:
+            again[f"{decision.owner}: {decision.reason}"] += 1
         else:
-            refused[verdict.refusal] += 1
+            refused[decision.refusal] += 1
     return again, refused
 
 
@@ -75,12 +77,12 @@ def _print_plan(again: Counter[str], refused: Counter[str], topics: Sequence[str
         print(f"{count:>8}  {refusal}")
 
 
-def _score(configuration: Configuration, kafka: Kafka, spans: Sequence[Span], choice: Choice, options: list[str]) -> Counter[str]:
+def _score(configuration: Configuration, kafka: Kafka, ranges: Sequence[OffsetRange], chosen: ReplayFilter, options: list[str]) -> Counter[str]:
     """Runs the graph; gives its counters by step and name."""
     bounded_run.keep_what_is_there()
     pipeline = bounded_run.new_pipeline(options)
-    source = FailuresAgain(kafka.address, kafka.properties, spans, choice)
-    score_revisions(pipeline, configuration, source, KafkaStreams(kafka.address, configuration.failure_stream, kafka.properties), InBundle())
+    source = ReadDeadLetters(kafka.address, kafka.properties, ranges, chosen)
+    score_revisions(pipeline, configuration, source, WriteToKafka(kafka.address, configuration.failure_stream, kafka.properties), InBundle())
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     try:

@@ -13,7 +13,7 @@ import schemas
 from pipeline import strict_yaml
 from pipeline.alone import alone_with
 from pipeline.columns import counted
-from pipeline.wrong_use import WrongUse
+from pipeline.usage_error import UsageError
 from transforms.allowlist import Mask, mask_of_table, problems
 from transforms.combined_scores import SCHEMAS, STREAM
 from transforms.manifests import FoundPartition, MadeOf, find_partition, inputs_below, partitions_in
@@ -30,11 +30,11 @@ def run(configuration: Configuration, arguments: argparse.Namespace) -> int:
     output has what the list does not keep any more."""
     root, output = arguments.root.resolve(), arguments.output.resolve()
     if root == output:
-        raise WrongUse(f"--output: {arguments.output} is where the datasets are; name another directory")
+        raise UsageError(f"--output: {arguments.output} is where the datasets are; name another directory")
     tables = _tables(configuration, root, output, everything=arguments.only is None)
     allowlist = _allowlist(arguments, tables)
     if not any((root / table).is_dir() for table, schemas_of_table in tables.items() if schemas_of_table):
-        raise WrongUse(f"no dataset of a model lies in {arguments.root}; name the --output of regenerate")
+        raise UsageError(f"no dataset of a model lies in {arguments.root}; name the --output of regenerate")
     writer = DatasetWriter(output)
     wrong = 0
     with alone_with(writer, "--output: "):
@@ -69,7 +69,7 @@ class _Allowlist:
 
 
 def _allowlist(arguments: argparse.Namespace, tables: Mapping[str, tuple[str, ...]]) -> _Allowlist:
-    """Raises WrongUse with all that is wrong."""
+    """Raises UsageError with all that is wrong."""
     path: Path = arguments.allowlist
     wrong: list[str] = []
     told: Mapping[str, Any] = strict_yaml.read(path, wrong)
@@ -84,7 +84,7 @@ def _allowlist(arguments: argparse.Namespace, tables: Mapping[str, tuple[str, ..
                 except ValueError as error:
                     wrong.append(str(error))
     if wrong:
-        raise WrongUse(f"--allowlist: {path}: " + "\n".join(dict.fromkeys(wrong)))
+        raise UsageError(f"--allowlist: {path}: " + "\n".join(dict.fromkeys(wrong)))
     names = frozenset(schemas.column_name(name).lower() for name in told)
     return _Allowlist(hashlib.sha256(path.read_bytes()).hexdigest(), names, masks)
 
@@ -93,9 +93,9 @@ def _salt(path: Path) -> bytes:
     try:
         salt = path.read_bytes().strip()
     except OSError as error:
-        raise WrongUse(f"--salt: {path} cannot be read: {error.strerror}") from error
+        raise UsageError(f"--salt: {path} cannot be read: {error.strerror}") from error
     if not salt:
-        raise WrongUse(f"--salt: {path} is empty; expected the key of the hashes")
+        raise UsageError(f"--salt: {path} is empty; expected the key of the hashes")
     return bytes(salt)
 
 

@@ -16,7 +16,7 @@ import pyarrow.dataset as pads
 
 import schemas
 from pipeline.columns import counted
-from pipeline.wrong_use import WrongUse
+from pipeline.usage_error import UsageError
 from transforms.manifests import files_below
 from transforms.models import Configuration, Model
 from transforms.score_events import said_in
@@ -30,7 +30,7 @@ def run(configuration: Configuration, arguments: argparse.Namespace) -> int:
     tables = [(model, arguments.root / schemas.table_name(model.stream)) for model in configuration.models.values()]
     tables = [(model, table) for model, table in tables if table.is_dir()]
     if not tables:
-        raise WrongUse(f"no dataset of a model lies in {arguments.root}; name the --output of regenerate")
+        raise UsageError(f"no dataset of a model lies in {arguments.root}; name the --output of regenerate")
     with ThreadPoolExecutor() as pool:
         found = list(pool.map(lambda of_model: _found(of_model[0], of_model[1], arguments.wiki, arguments.rev_id), tables))
     problems = [problem for _, of_model in found for problem in of_model]
@@ -53,7 +53,7 @@ def _found(model: Model, table: Path, wiki: str, rev_id: int) -> tuple[Sequence[
         return [], [f"{error.filename or table}: cannot be read: {error.strerror}"]
     others = [file for file in files if not file.endswith(".parquet")]
     if others and len(others) == len(files):
-        raise WrongUse(f"{table} is not in Parquet, which alone can be searched")
+        raise UsageError(f"{table} is not in Parquet, which alone can be searched")
     if others:
         return _file_by_file(model, files, wiki, rev_id)
     try:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipeline.alone import alone_in
 from pipeline.disk import Room, room_at
-from pipeline.wrong_use import WrongUse
+from pipeline.usage_error import UsageError
 
 
 def folder_of(arguments: argparse.Namespace) -> Path:
@@ -18,7 +18,7 @@ def folder_of(arguments: argparse.Namespace) -> Path:
 
 
 def make(state: Path) -> None:
-    """Raises WrongUse."""
+    """Raises UsageError."""
     try:
         check_room(state)
         state.mkdir(parents=True, exist_ok=True)
@@ -27,7 +27,7 @@ def make(state: Path) -> None:
 
 
 def check(state: Path) -> None:
-    """Raises WrongUse unless a run could write there now. Leaves nothing behind."""
+    """Raises UsageError unless a run could write there now. Leaves nothing behind."""
     try:
         there = next(folder for folder in (state, *state.parents) if folder.exists())
         with tempfile.TemporaryFile(dir=there):
@@ -40,10 +40,10 @@ def check(state: Path) -> None:
 
 
 def check_room(state: Path) -> Room:
-    """Raises WrongUse when there is too little for a stream to begin, OSError when the disk does not tell."""
+    """Raises UsageError when there is too little for a stream to begin, OSError when the disk does not tell."""
     room = room_at(state)
     if room.is_too_small:
-        raise WrongUse(f"--state: only {room}; make room there, or name another folder")
+        raise UsageError(f"--state: only {room}; make room there, or name another folder")
     return room
 
 
@@ -52,5 +52,5 @@ def alone(state: Path) -> AbstractContextManager[None]:
     return alone_in(state, f"--state: another stream works in {state}; stop it, or name another --group or --state")
 
 
-def _cannot_be_made(state: Path, error: OSError) -> WrongUse:
-    return WrongUse(f"--state: nothing can be written in {state}: {error.strerror}; make that possible, or name another folder")
+def _cannot_be_made(state: Path, error: OSError) -> UsageError:
+    return UsageError(f"--state: nothing can be written in {state}: {error.strerror}; make that possible, or name another folder")

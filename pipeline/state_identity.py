@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pipeline.snapshots import Snapshots
-from pipeline.wrong_use import WrongUse
+from pipeline.usage_error import UsageError
 
 _FILE = "state.json"
 _FORMAT = 1
@@ -30,15 +30,15 @@ def is_there(state: Path) -> bool:
 
 
 def check(state: Path, now: Identity, adopt: bool) -> Identity | None:
-    """What the state there is of; None where there is none yet. Raises WrongUse unless a run with the identity `now` can go on with it."""
+    """What the state there is of; None where there is none yet. Raises UsageError unless a run with the identity `now` can go on with it."""
     before = _read(state)
     if before is None:
         if Snapshots(state).are_there():
-            raise WrongUse(f"--state: what is in {state} was left by a version without {_FILE}, with which this one cannot go on; {_ANEW}")
+            raise UsageError(f"--state: what is in {state} was left by a version without {_FILE}, with which this one cannot go on; {_ANEW}")
         return None
     if (before.kafka, before.group) != (now.kafka, now.group) and not adopt:
         whose = f"Kafka {before.kafka} and --group {before.group}, not of Kafka {now.kafka} and --group {now.group}"
-        raise WrongUse(f"--state: {state} is of {whose}; {_ANEW}, or say with --adopt-state that it is meant: what waits there then goes on in this one")
+        raise UsageError(f"--state: {state} is of {whose}; {_ANEW}, or say with --adopt-state that it is meant: what waits there then goes on in this one")
     return before
 
 
@@ -59,14 +59,14 @@ def changes(before: Identity | None, now: Identity) -> Iterator[str]:
 
 
 def write(state: Path, now: Identity) -> None:
-    """Raises WrongUse."""
+    """Raises UsageError."""
     file = state / _FILE
     try:
         beside = file.with_suffix(".new")
         beside.write_text(json.dumps({"format": _FORMAT, **asdict(now)}, indent=1) + "\n", encoding="utf-8")
         os.replace(beside, file)
     except OSError as error:
-        raise WrongUse(f"--state: {file} cannot be written: {error.strerror}; make that possible, or name another folder") from error
+        raise UsageError(f"--state: {file} cannot be written: {error.strerror}; make that possible, or name another folder") from error
 
 
 def _read(state: Path) -> Identity | None:
@@ -74,11 +74,11 @@ def _read(state: Path) -> Identity | None:
     try:
         told = json.loads(file.read_text(encoding="utf-8"))
         if told["format"] != _FORMAT:
-            raise WrongUse(f"--state: {file} has format {told['format']}, and this version knows {_FORMAT}; go on with the version that wrote it, or {_ANEW}")
+            raise UsageError(f"--state: {file} has format {told['format']}, and this version knows {_FORMAT}; go on with the version that wrote it, or {_ANEW}")
         return Identity(str(told["kafka"]), str(told["group"]), dict(told["topics"]), bool(told["combined"]))
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise WrongUse(f"--state: {file} cannot be read: {error.strerror}; make that possible, or name another folder") from error
+        raise UsageError(f"--state: {file} cannot be read: {error.strerror}; make that possible, or name another folder") from error
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise WrongUse(f"--state: {file} does not say what the state is of ({type(error).__name__}); put it back from a backup, or {_ANEW}") from error
+        raise UsageError(f"--state: {file} does not say what the state is of ({type(error).__name__}); put it back from a backup, or {_ANEW}") from error

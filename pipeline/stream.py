@@ -22,21 +22,21 @@ from pipeline.health.conditions import Diagnosis
 from pipeline.health.kafka_facts import KafkaLook
 from pipeline.health.observer import Observer
 from pipeline.kafka_settings import Kafka, input_topics, output_topics
-from pipeline.kept_running import keep_running
-from pipeline.on_flink import Build, EmbeddedFlink, FlinkCluster, Lost, write_job
+from pipeline.on_flink import Build, EmbeddedFlink, FlinkCluster, JobLost, write_job
 from pipeline.operator_log import formatter, say
 from pipeline.servers import ServerError, free_port
 from pipeline.signals import stop_on_signals
 from pipeline.snapshots import Snapshots
 from pipeline.state_identity import Identity
+from pipeline.supervisor import supervise
 from pipeline.times import time_of
-from pipeline.wrong_use import WrongUse
+from pipeline.usage_error import UsageError
 from schemas import ERROR
 from transforms.combine_in_state import CombineInState
 from transforms.combined_scores import SCHEMAS, STREAM
 from transforms.eventgate_sink import EventGate
 from transforms.kafka_places import EARLIEST, LATEST
-from transforms.kafka_sink import KafkaStreams
+from transforms.kafka_sink import WriteToKafka
 from transforms.kafka_source import KafkaTopics
 from transforms.models import Configuration
 from transforms.retry_deliveries import RetryDeliveries
@@ -81,17 +81,17 @@ def run(configuration: Configuration, arguments: argparse.Namespace, options: li
         ask_sink = partial(asked_of_sink, kafka, written, gates, written_streams(configuration, arguments))
         diagnosis = Diagnosis(configuration.models, _written(configuration, topics, arguments))
         Observer(state, arguments.group, diagnosis, KafkaLook(kafka, arguments.group, topics, written), ask_sink).start(stop)
-        return keep_running(partial(flink.running, arguments.group, build, options), stop, snapshots, ready)
+        return supervise(partial(flink.running, arguments.group, build, options), stop, snapshots, ready)
 
 
 def identity_of(arguments: argparse.Namespace, kafka: Kafka, topics: Sequence[str]) -> Identity:
-    """What the state of such a run belongs to. Raises WrongUse."""
+    """What the state of such a run belongs to. Raises UsageError."""
     cluster_id, topic_ids = kafka.topic_ids(topics)
     return Identity(cluster_id, arguments.group, topic_ids, arguments.combined is not None)
 
 
 def _take(state: Path, now: Identity, kafka: Kafka, arguments: argparse.Namespace) -> None:
-    """Takes the state for this run, and says what changes. Raises WrongUse for another's."""
+    """Takes the state for this run, and says what changes. Raises UsageError for another's."""
     before = state_identity.check(state, now, arguments.adopt_state)
     for line in state_identity.changes(before, now):
         say(line)
@@ -101,22 +101,22 @@ def _take(state: Path, now: Identity, kafka: Kafka, arguments: argparse.Namespac
 
 
 def check_use(arguments: argparse.Namespace, options: Sequence[str]) -> None:
-    """Raises WrongUse for what can be told without looking anywhere."""
+    """Raises UsageError for what can be told without looking anywhere."""
     if any(option.startswith("--runner") for option in options):
-        raise WrongUse("--runner: a stream runs on Flink; name a cluster with --flink HOST:PORT, or leave both out")
+        raise UsageError("--runner: a stream runs on Flink; name a cluster with --flink HOST:PORT, or leave both out")
     if arguments.combined is not None and not arguments.combined > 0:
-        raise WrongUse(f"--combined: expected a number of seconds above 0, got {arguments.combined:g}")
+        raise UsageError(f"--combined: expected a number of seconds above 0, got {arguments.combined:g}")
     start_of(arguments.start)
 
 
 def start_of(given: str) -> str | int:
-    """Where a group without a place begins: earliest, latest, or milliseconds since the epoch. Raises WrongUse."""
+    """Where a group without a place begins: earliest, latest, or milliseconds since the epoch. Raises UsageError."""
     time = None if given in (EARLIEST, LATEST) else time_of("--from", given)
     return round(time.timestamp() * 1000) if time else given
 
 
 def topics_of(configuration: Configuration, arguments: argparse.Namespace) -> tuple[list[str], list[str]]:
-    """What a stream reads of Kafka and writes there; it writes nothing when EventGate does. Raises WrongUse."""
+    """What a stream reads of Kafka and writes there; it writes nothing when EventGate does. Raises UsageError."""
     read = input_topics(configuration, arguments.input_topics)
     return read, _written(configuration, read, arguments) if arguments.output == "kafka" else []
 
@@ -131,10 +131,10 @@ def _streams(configuration: Configuration, combine: CombineInState | None) -> fr
     return frozenset([*(model.stream for model in configuration.models.values()), configuration.failure_stream, *([STREAM] if combine else [])])
 
 
-def _sink(configuration: Configuration, kafka: Kafka, gates: Mapping[str, str] | None) -> EventGate | KafkaStreams:
+def _sink(configuration: Configuration, kafka: Kafka, gates: Mapping[str, str] | None) -> EventGate | WriteToKafka:
     if gates:
         return EventGate(gates, configuration.failure_stream, waits_in_state=True)
-    return KafkaStreams(kafka.address, configuration.failure_stream, kafka.properties, waits_in_state=True)
+    return WriteToKafka(kafka.address, configuration.failure_stream, kafka.properties, waits_in_state=True)
 
 
 def written_streams(configuration: Configuration, arguments: argparse.Namespace) -> dict[str, str]:
@@ -154,8 +154,8 @@ def asked_of_sink(kafka: Kafka, topics: Sequence[str], gates: Mapping[str, str] 
 def _write_job(arguments: argparse.Namespace, state: Path, build: Build, options: Sequence[str]) -> int:
     try:
         write_job(arguments.job_jar.resolve(), state, arguments.workers, arguments.group, build, options)
-    except (ServerError, FileNotFoundError, Lost) as error:
-        raise WrongUse(str(error)) from error
+    except (ServerError, FileNotFoundError, JobLost) as error:
+        raise UsageError(str(error)) from error
     print(f"wrote {arguments.job_jar}")
     return 0
 
@@ -165,7 +165,7 @@ def _build(
     arguments: argparse.Namespace,
     kafka: Kafka,
     topics: Sequence[str],
-    sink: EventGate | KafkaStreams,
+    sink: EventGate | WriteToKafka,
     options: PipelineOptions,
 ) -> beam.Pipeline:
     pipeline = beam.Pipeline(options=options)

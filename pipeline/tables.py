@@ -12,7 +12,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 import schemas
-from pipeline.wrong_use import WrongUse
+from pipeline.usage_error import UsageError
 from transforms.combined_scores import SCHEMAS, STREAM
 from transforms.filesystem import is_remote, printable
 from transforms.manifests import files_below, find_partition, partitions_in
@@ -40,7 +40,7 @@ class _Table(NamedTuple):
 
 
 def run(configuration: Configuration, arguments: argparse.Namespace) -> int:
-    """Prints them for Hive and Spark, or for DuckDB. Gives 0. Raises WrongUse for a place where there is no dataset."""
+    """Prints them for Hive and Spark, or for DuckDB. Gives 0. Raises UsageError for a place where there is no dataset."""
     in_hive = arguments.dialect == "hive"
     root, tables = _located(arguments.root.rstrip("/") or "/", _tables(configuration))
     if not in_hive and not os.path.isdir(arguments.root):  # a view on files that are not there would end the script
@@ -64,31 +64,31 @@ def _tables(configuration: Configuration) -> list[_Table]:
 
 
 def _located(given: str, tables: list[_Table]) -> tuple[str, list[_Table]]:
-    """The root as an engine finds it, and those of the tables that are there: all, where they cannot be looked at. Raises WrongUse."""
+    """The root as an engine finds it, and those of the tables that are there: all, where they cannot be looked at. Raises UsageError."""
     if is_remote(given) or (os.path.isabs(given) and not os.path.isdir(given)):
         print(f"{printable(given)} cannot be looked at from here: the statements are for all models and for Parquet, whatever lies there", file=sys.stderr)
         return given, tables
     if not os.path.isdir(given):
-        raise WrongUse(f"no such directory: {printable(given)}; name the --output of regenerate, by its whole path or address where it is not here")
+        raise UsageError(f"no such directory: {printable(given)}; name the --output of regenerate, by its whole path or address where it is not here")
     if printable(given) != given:
-        raise WrongUse(f"{printable(given)}: expected a path in UTF-8, which statements are written in; rename it")
+        raise UsageError(f"{printable(given)}: expected a path in UTF-8, which statements are written in; rename it")
     root = Path(given)
     found = [table for listed in tables if (table := _as_found(root, listed))]
     if not found:
-        raise WrongUse(f"no dataset of a model lies in {given}; name the --output of regenerate")
+        raise UsageError(f"no dataset of a model lies in {given}; name the --output of regenerate")
     # An engine takes a relative path to be below its own warehouse, and one without a scheme to be in its own file system, such as HDFS.
     return (given if root.is_absolute() else f"file://{root.resolve()}"), found
 
 
 def _as_found(root: Path, table: _Table) -> _Table | None:
-    """The table with the format and schema that it has; None when it has no files. Raises WrongUse for one that is in two formats."""
+    """The table with the format and schema that it has; None when it has no files. Raises UsageError for one that is in two formats."""
     try:
         names = {path.name for path in files_below(root / table.name)}
     except OSError as error:
-        raise WrongUse(f"{root / table.name}: cannot be read: {error.strerror}") from error
+        raise UsageError(f"{root / table.name}: cannot be read: {error.strerror}") from error
     formats = [form for form, part in PART_FILES.items() if any(name.endswith(f".{part.suffix}") for name in names)]
     if len(formats) > 1:
-        raise WrongUse(f"{root / table.name} has files in {' and in '.join(formats)}, which no engine reads as one table; make its partitions anew in one")
+        raise UsageError(f"{root / table.name} has files in {' and in '.join(formats)}, which no engine reads as one table; make its partitions anew in one")
     if not formats:
         return None
     return table._replace(format=formats[0], schema=_combined_schema(root / table.name) if table.name == _COMBINED else table.schema)
@@ -111,9 +111,9 @@ def _hive_table(table: _Table, root: str) -> str:
 def _duckdb_view(table: _Table, root: str) -> str:
     place = root.removeprefix("file://")
     if table.format == "avro":
-        raise WrongUse(f"{place}/{table.name} is in Avro, which DuckDB reads by an extension alone; say --dialect hive, or regenerate in Parquet")
+        raise UsageError(f"{place}/{table.name} is in Avro, which DuckDB reads by an extension alone; say --dialect hive, or regenerate in Parquet")
     if "\\" in place:
-        raise WrongUse(f"{place}: expected a path without a backslash, which DuckDB takes for a separator; rename it")
+        raise UsageError(f"{place}: expected a path without a backslash, which DuckDB takes for a separator; rename it")
     files = "".join(f"[{letter}]" if letter in "[*?" else letter for letter in f"{place}/{table.name}")
     suffix = PART_FILES[table.format].suffix
     pattern = f"{files}/**/*.{suffix}".replace("'", "''")

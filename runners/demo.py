@@ -23,7 +23,7 @@ from rich.live import Live
 from rich.table import Table
 
 from pipeline.configuration import load
-from pipeline.wrong_use import WrongUse
+from pipeline.usage_error import UsageError
 from runners.local_kafka import LocalKafka
 from runners.played_edits import CAPTURE, Key, PlayedEdits
 from runners.programs import ROOT, Program, SimulatedLiftWingProgram
@@ -63,7 +63,7 @@ def _interrupted(number: int, frame: object) -> None:
 def _make_room(output: Path) -> None:
     if output.exists() and any(output.iterdir()):
         if not (output / _MARK).exists():
-            raise WrongUse(f"--output: {output} is not empty and not of an earlier demo; name another directory")
+            raise UsageError(f"--output: {output} is not empty and not of an earlier demo; name another directory")
         shutil.rmtree(output)
     output.mkdir(parents=True, exist_ok=True)
     (output / _MARK).touch()

@@ -8,25 +8,25 @@ from transforms.call_rate import CallRate
 
 
 def test_without_a_bound_nobody_waits() -> None:
-    assert [CallRate(None).seconds_to_wait(now) for now in (0.0, 0.0, 0.0)] == [0.0, 0.0, 0.0]
+    assert [CallRate(None).try_acquire(now) for now in (0.0, 0.0, 0.0)] == [0.0, 0.0, 0.0]
 
 
 def test_after_a_pause_no_more_may_be_called_at_once_than_a_tenth_of_a_second_brings() -> None:
     rate = CallRate(20)
-    assert [rate.seconds_to_wait(1000.0) for _ in range(4)] == [0.0, 0.0, 0.0, pytest.approx(0.05)]
+    assert [rate.try_acquire(1000.0) for _ in range(4)] == [0.0, 0.0, 0.0, pytest.approx(0.05)]
 
 
 def test_who_is_told_to_wait_may_call_then_and_was_not_counted_before() -> None:
     rate = CallRate(2)
-    assert rate.seconds_to_wait(1000.0) == 0.0
-    assert [rate.seconds_to_wait(1000.1) for _ in range(3)] == [pytest.approx(0.3)] * 3
-    assert rate.seconds_to_wait(1000.4) == 0.0
+    assert rate.try_acquire(1000.0) == 0.0
+    assert [rate.try_acquire(1000.1) for _ in range(3)] == [pytest.approx(0.3)] * 3
+    assert rate.try_acquire(1000.4) == 0.0
 
 
 def test_over_a_long_time_there_are_as_many_as_the_bound_says() -> None:
     rate, now, calls = CallRate(50), 0.0, 0
     while now < 100:
-        wait = rate.seconds_to_wait(now)
+        wait = rate.try_acquire(now)
         calls += not wait
         now += wait
     assert calls == pytest.approx(100 * 50, abs=6)

@@ -12,10 +12,10 @@ from conftest import edit, request
 
 from runners.local_kafka import LocalKafka
 from tests.benchmarks.stream_faults import BROKER_SETTINGS, OF_KAFKA, KafkaFaults
+from transforms.dead_letters import messages, offset_ranges
 from transforms.elements import OutputEvent
 from transforms.environment import Environment
-from transforms.failures_again import messages, spans_of
-from transforms.kafka_sink import KafkaStreams
+from transforms.kafka_sink import WriteToKafka
 from transforms.redelivery import Redelivery
 from transforms.undelivered import decode_events
 from transforms.write_streams import WriteFn, streams_of
@@ -49,7 +49,7 @@ class Sink:
     """The sink as a worker process has it."""
 
     def __init__(self, kafka: LocalKafka) -> None:
-        writing = KafkaStreams(kafka.address, ERRORS, clock=lambda: NOW, waits_in_state=True, environment=Environment(monotonic=clock)).writing
+        writing = WriteToKafka(kafka.address, ERRORS, clock=lambda: NOW, waits_in_state=True, environment=Environment(monotonic=clock)).writing
         self._write = WriteFn(writing, waits_in_bundle=False)
         self._write.setup()
         self._redelivery = Redelivery(streams_of(writing), ERRORS, lambda: NOW)
@@ -74,7 +74,7 @@ class Sink:
 
 def numbers(kafka: LocalKafka, topic: str) -> Counter[int]:
     settings = {"bootstrap.servers": kafka.address}
-    return Counter(orjson.loads(message.value())["number"] for message in messages(settings, spans_of(settings, [topic])))
+    return Counter(orjson.loads(message.value())["number"] for message in messages(settings, offset_ranges(settings, [topic])))
 
 
 @pytest.mark.parametrize("fault", OF_KAFKA)

@@ -19,14 +19,14 @@ from conftest import edit, request
 
 import schemas
 from pipeline.kafka_settings import Kafka, output_topics
-from pipeline.wrong_use import WrongUse
+from pipeline.usage_error import UsageError
 from runners.local_kafka import LocalKafka
 from runners.programs import run
 from runners.secure_kafka import SecureKafka
+from transforms.dead_letters import messages, offset_ranges
 from transforms.elements import OutputEvent
 from transforms.failures import CUT
-from transforms.failures_again import messages, spans_of
-from transforms.kafka_sink import KafkaStreams
+from transforms.kafka_sink import WriteToKafka
 from transforms.models import Configuration
 
 pytestmark = pytest.mark.kafka
@@ -50,7 +50,7 @@ def entry(file: Path, text: str) -> Path:
 
 
 def problem(kafka: Kafka, read: list[str], written: list[str]) -> str:
-    with pytest.raises(WrongUse) as error:
+    with pytest.raises(UsageError) as error:
         kafka.check_topics(read, written)
     assert "\n" not in str(error.value)
     return str(error.value)
@@ -88,7 +88,7 @@ def test_a_file_that_cannot_be_used_is_told_before_anything_is_asked(tmp_path: P
         (tmp_path / "none", f"--kafka-properties: {tmp_path / 'none'} cannot be read: No such file or directory"),
         (entry(tmp_path / "x", "acks=0"), f"--kafka-properties: {tmp_path / 'x'}: acks: expected only security.protocol, "),
     ]:
-        with pytest.raises(WrongUse) as error:
+        with pytest.raises(UsageError) as error:
             Kafka("127.0.0.1:9", path)
         assert str(error.value).startswith(text)
 
@@ -128,12 +128,12 @@ def event(number: int, stream: str = "small", padding: int = 0) -> OutputEvent:
 
 def write(address: str, *events: OutputEvent, properties: Path | None = None) -> None:
     with beam.Pipeline(runner=FnApiRunner()) as p:
-        _ = p | beam.Create(events, reshuffle=False) | KafkaStreams(address, ERRORS, properties, lambda: NOW)
+        _ = p | beam.Create(events, reshuffle=False) | WriteToKafka(address, ERRORS, properties, lambda: NOW)
 
 
 def in_topic(address: str, *topics: str) -> list[Message]:
     settings = {"bootstrap.servers": address}
-    return list(messages(settings, spans_of(settings, topics)))
+    return list(messages(settings, offset_ranges(settings, topics)))
 
 
 def numbers(address: str, topic: str) -> Counter[int]:

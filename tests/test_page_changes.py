@@ -288,9 +288,9 @@ models:
 def test_a_model_of_all_wikis_can_be_asked_for_some(page_models: Configuration) -> None:
     from argparse import Namespace
 
-    from pipeline.narrowing import narrowed
+    from pipeline.overrides import apply_overrides
 
-    chosen = narrowed(page_models, Namespace(only=RISK, wikis="frwiki", lift_wing=None))
+    chosen = apply_overrides(page_models, Namespace(only=RISK, wikis="frwiki", lift_wing=None))
     assert selected(chosen, change(1, "frwiki")) == [RISK]
     assert selected(chosen, change(1, "enwiki")) == []
     assert replace(chosen, models={}) == replace(page_models, models={})

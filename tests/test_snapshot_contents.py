@@ -16,7 +16,7 @@ from pipeline.graph import score_revisions
 from transforms.combine_in_state import CombineInState
 from transforms.combined_scores import SCHEMAS
 from transforms.elements import Raw
-from transforms.kafka_sink import KafkaStreams
+from transforms.kafka_sink import WriteToKafka
 from transforms.kafka_source import KafkaTopics
 from transforms.models import Configuration
 from transforms.retry_deliveries import RetryDeliveries
@@ -55,7 +55,7 @@ def remembered(configuration: Configuration, source: beam.PTransform, each_event
     pipeline = beam.Pipeline(runner=FnApiRunner())
     pipeline.component_id_map = LabelIds()
     combine = CombineInState(configuration.models, SCHEMAS["3.0.0"], 60) if combined else None
-    sink = KafkaStreams("localhost:9", configuration.failure_stream, waits_in_state=True)
+    sink = WriteToKafka("localhost:9", configuration.failure_stream, waits_in_state=True)
     score_revisions(pipeline, configuration, source, sink, InState(each_event_once), None, combine, RetryDeliveries(sink.writing))
     return sorted(_stages(pipeline.to_runner_api().components))
 

@@ -10,14 +10,14 @@ from test_snapshots import snapshot
 
 from pipeline import state_identity
 from pipeline.state_identity import Identity
-from pipeline.wrong_use import WrongUse
+from pipeline.usage_error import UsageError
 
 OURS = Identity("kafka-1", "scores", {"eqiad.a": "id-a", "eqiad.b": "id-b"}, combined=True)
 ANEW = "name another --state: a new one begins where --group stopped in Kafka, and what waits in this one is left there"
 
 
 def refusal(state: Path, now: Identity) -> str:
-    with pytest.raises(WrongUse) as error:
+    with pytest.raises(UsageError) as error:
         state_identity.check(state, now, adopt=False)
     assert "\n" not in str(error.value)
     return str(error.value)
@@ -61,7 +61,7 @@ def test_a_later_format_and_a_file_that_cannot_be_read_or_written(tmp_path: Path
     (tmp_path / "state.json").unlink()
     (tmp_path / "state.json").mkdir()
     assert "cannot be read: Is a directory" in refusal(tmp_path, OURS)
-    with pytest.raises(WrongUse, match="cannot be written: Is a directory"):
+    with pytest.raises(UsageError, match="cannot be written: Is a directory"):
         state_identity.write(tmp_path, OURS)
 
 

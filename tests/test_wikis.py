@@ -19,10 +19,10 @@ from pipeline import bounded_run
 from pipeline.command_line import main
 from pipeline.configuration import ConfigurationError, load
 from pipeline.graph import score_revisions
-from pipeline.narrowing import pointed_at
+from pipeline.overrides import with_lift_wing_url
 from transforms.models import Configuration
+from transforms.print_scores import show
 from transforms.select_models import Selection
-from transforms.shown import show
 from transforms.wait_in_bundle import InBundle
 from transforms.wikis import Wiki, Wikis, WikisError, read_wikis, shipped_wikis
 
@@ -88,7 +88,7 @@ def test_each_wikipedia_is_asked_for_at_its_own_address() -> None:
     wikis = dict(enumerate([*SUBDOMAINS, "testwiki"], 1))
     raws = [{**change(number, wiki), "page": {**CHANGE["page"], "page_title": str(number)}} for number, wiki in wikis.items()]
     with RecordingServer() as server:
-        configuration = pointed_at(load(PAGE_CHANGE_MODELS), server.url)
+        configuration = with_lift_wing_url(load(PAGE_CHANGE_MODELS), server.url)
         score(configuration, raws)
         asked = [(service, place) for service, body in server.asked for place in address_of(service, body)]
     right = {number: SUBDOMAINS.get(wiki, "test") for number, wiki in wikis.items()}
@@ -263,9 +263,9 @@ def test_an_answer_that_is_no_sitematrix_is_told(capsys: pytest.CaptureFixture[s
 
 
 def test_the_table_of_a_command_is_that_of_its_models_file(page_models: Configuration) -> None:
-    from pipeline.narrowing import narrowed
+    from pipeline.overrides import apply_overrides
 
     table = Wikis([Wiki("brandnewwiki", "brand-new.wikipedia.org", "bnw", "wikipedia", "open")])
     configuration = replace(page_models, lift_wing=replace(page_models.lift_wing, wikis=table))
-    chosen = narrowed(configuration, Namespace(only=None, wikis="brandnewwiki", lift_wing=None))
+    chosen = apply_overrides(configuration, Namespace(only=None, wikis="brandnewwiki", lift_wing=None))
     assert len(asked_for(chosen, change(1, "brandnewwiki"))) == 4

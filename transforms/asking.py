@@ -20,7 +20,7 @@ from transforms.environment import REAL, Environment
 from transforms.lanes import Answer
 from transforms.lift_wing import ClientFault, LiftWing, SharedLiftWing
 from transforms.models import Configuration, Endpoint
-from transforms.recent import Recent
+from transforms.rolling_quantiles import RollingQuantiles
 from transforms.source_events import key_of
 from transforms.tracing import trace_headers
 from transforms.unforeseen import Fuse, is_of_an_element, reason_of
@@ -98,7 +98,7 @@ class AskFn(beam.DoFn):
     def setup(self) -> None:
         self.lift_wing: LiftWing = SharedLiftWing.acquire(self.configuration.lift_wing, self.environment)
         self._fuse = Fuse("ScoreWithLiftWing", self.environment.monotonic)
-        self.recent_milliseconds = Recent("ScoreWithLiftWing", "call_ms")
+        self.call_milliseconds = RollingQuantiles("ScoreWithLiftWing", "call_ms")
         self.limits = Limits(self.configuration.lift_wing.max_age_s, self.environment)
 
     def teardown(self) -> None:
@@ -118,7 +118,7 @@ class AskFn(beam.DoFn):
             count("calls", model)
             milliseconds = round(answer.seconds * 1000)
             self._milliseconds[model].update(milliseconds)
-            self.recent_milliseconds.add(model, milliseconds)
+            self.call_milliseconds.add(model, milliseconds)
         _counter("unforeseen").inc(int(_fault_in(result) is not None))  # an alert on what grows needs the 0 before it
         if isinstance(result, Score):
             return ScoreResponse(pending.request, result)

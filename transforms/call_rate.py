@@ -12,8 +12,8 @@ class CallRate:
         self._per_s = per_s
         self._next_call = 0.0
 
-    def seconds_to_wait(self, now: float) -> float:
-        """How long until there may be a call; 0: there is one now, and it counts."""
+    def try_acquire(self, now: float) -> float:
+        """Takes a call and returns 0, or returns how many seconds later there may be one."""
         if self._per_s is None:
             return 0.0
         if now < self._next_call:

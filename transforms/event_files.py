@@ -15,7 +15,7 @@ import apache_beam as beam
 
 from transforms.elements import Raw
 from transforms.file_contents import UnknownContent, format_by_name, opened
-from transforms.file_pieces import BadRow, Lost, pieces
+from transforms.file_pieces import BadRow, Unreadable, pieces
 from transforms.filesystem import FoundFile, list_files, open_file, printable
 from transforms.folder_walk import LeftOut
 from transforms.hive_layout import datacenter_of, partition_of, wrong_key_in
@@ -95,7 +95,7 @@ def read_file(file: InputFile, fields: frozenset[str] | None = None) -> Iterator
     path, datacenter, partition = printable(file.path), file.datacenter, file.partition
     count = 0
     for piece in pieces(file.path, fields):
-        if type(piece) is Lost:
+        if type(piece) is Unreadable:
             yield Raw(path.encode(), datacenter, partition, f"{path}: cannot be read after {count} events: {piece.reason}", final=piece.final)
         elif type(piece) is BadRow:
             count += 1

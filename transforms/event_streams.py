@@ -154,7 +154,7 @@ class EventStreams:
                 for event in self._of_a_connection():
                     pause, gave = _FIRST_PAUSE_S, True
                     self._note_trouble("")
-                    if not self._is_repeated(event):
+                    if not self._mark_seen(event):
                         yield event
             except _TroubleError as error:
                 wait_s, gave, trouble = error.wait_s, False, str(error)
@@ -205,7 +205,8 @@ class EventStreams:
                 self.told("the stream goes on")
             self._since = None
 
-    def _is_repeated(self, event: ServerSentEvent) -> bool:
+    def _mark_seen(self, event: ServerSentEvent) -> bool:
+        """Moves the position past the event; returns whether it came before."""
         raw: Any = None
         with suppress(orjson.JSONDecodeError):
             raw = orjson.loads(event.data)

@@ -15,29 +15,29 @@ from transforms.decompression import TrailingBytes
 from transforms.file_contents import AVRO, BOM, JSON, PARQUET, opened
 from transforms.filesystem import open_file
 
-__all__ = ["BadRow", "Lost", "pieces"]
+__all__ = ["BadRow", "Unreadable", "pieces"]
 
 _ROWS_AT_ONCE = 1_000
 _LONGEST_LINE = 16 << 20  # bytes
 
 
-class Lost(NamedTuple):
+class Unreadable(NamedTuple):
     """A part of a file, or all of it, that cannot be read."""
 
     reason: str
     final: bool = False  # no event is lost, or none that a repaired file would have
 
 
-Piece: TypeAlias = "bytes | Mapping[str, Any] | BadRow | Lost"
+Piece: TypeAlias = "bytes | Mapping[str, Any] | BadRow | Unreadable"
 
 
 def pieces(path: str, fields: frozenset[str] | None = None) -> Iterator[Piece]:
-    """Yields what is in the file, and Lost for what cannot be read of it; raises nothing. `fields`: of an event, which alone are read of Parquet."""
+    """Yields what is in the file, and Unreadable for what cannot be read of it; raises nothing. `fields`: of an event, which alone are read of Parquet."""
     try:
         with open_file(path) as file:
             yield from pieces_of(file, path, fields)
     except Exception as error:  # of its file system
-        yield _lost(error)
+        yield _unreadable(error)
 
 
 def pieces_of(file: BinaryIO, path: str, fields: frozenset[str] | None = None) -> Iterator[Piece]:
@@ -46,12 +46,12 @@ def pieces_of(file: BinaryIO, path: str, fields: frozenset[str] | None = None) -
         found, content = opened(file, path)
         yield from _READERS[found](content, fields)
     except Exception as error:  # whatever a file system, a codec or a library makes of a file is a problem of the file
-        yield _lost(error)
+        yield _unreadable(error)
 
 
-def _lost(error: Exception, where: str = "") -> Lost:
+def _unreadable(error: Exception, where: str = "") -> Unreadable:
     reason = " ".join(str(error).split()) or type(error).__name__
-    return Lost(where + reason, final=isinstance(error, TrailingBytes))
+    return Unreadable(where + reason, final=isinstance(error, TrailingBytes))
 
 
 def _lines(content: BinaryIO, fields: frozenset[str] | None) -> Iterator[Piece]:
@@ -60,12 +60,12 @@ def _lines(content: BinaryIO, fields: frozenset[str] | None) -> Iterator[Piece]:
         if first:
             line = line.removeprefix(BOM)
             if whole := _why_no_lines(line):
-                yield Lost(whole)
+                yield Unreadable(whole)
                 return
         if len(line) == _LONGEST_LINE and not line.endswith(b"\n"):
             while line and not line.endswith(b"\n"):
                 line = content.readline(_LONGEST_LINE)
-            yield Lost(f"a line of more than {_LONGEST_LINE} bytes", final=True)
+            yield Unreadable(f"a line of more than {_LONGEST_LINE} bytes", final=True)
         elif not line.isspace():
             first = False
             yield line.rstrip(b"\r\n")
@@ -90,16 +90,16 @@ def _rows(content: BinaryIO, fields: frozenset[str] | None) -> Iterator[Piece]:
                 count += batch.num_rows
                 yield from schemas.events_of_batch(batch)
         except Exception as error:  # the other row groups may be whole
-            yield _lost(error, where)
+            yield _unreadable(error, where)
         else:
             if count != rows:  # of damaged columns pyarrow gives as many rows as the shortest has
-                yield Lost(f"{where}{count} rows where {rows} should be")
+                yield Unreadable(f"{where}{count} rows where {rows} should be")
 
 
 def _records(content: BinaryIO, fields: frozenset[str] | None) -> Iterator[Piece]:
     for block in blocks(content):
         if isinstance(block, Exception):
-            yield _lost(block)
+            yield _unreadable(block)
             continue
         for record in block:
             yield schemas.event_of_record(record) if isinstance(record, Mapping) else BadRow(f"expected a record, got {type(record).__name__}", {})

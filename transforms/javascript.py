@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 import regress
 
-from transforms.backtracking import text_without_end
 from transforms.json_text import well_formed
+from transforms.regex_safety import catastrophic_input
 
 _REGEX = re.compile(r"/[^\n\r\u2028\u2029]+/[gimuy]{0,5}")  # what ChangeProp takes for a regex; any other string is a literal
 _NAMED_GROUP = re.compile(r"\(\?<(\w+)>", re.ASCII)
@@ -65,7 +65,7 @@ def regex_test(text: str) -> Test:
         regex = regress.Regex(to_units(pattern), flags)
     except regress.RegressError as error:
         raise JavaScriptError(str(error)) from error
-    if slow := text_without_end(regex, pattern):
+    if slow := catastrophic_input(regex, pattern):
         raise SlowRegexError(slow)
 
     def matches(value: str) -> bool:

@@ -15,8 +15,8 @@ from confluent_kafka import KafkaError, KafkaException
 from transforms.deliveries import Delivery, Refusal
 from transforms.elements import OutputEvent
 from transforms.environment import REAL, Environment
+from transforms.sink_metrics import timestamp_ms
 from transforms.tracing import output_headers
-from transforms.written import timestamp_ms
 
 _SAFE = {
     "acks": "all",

@@ -29,7 +29,7 @@ class Brokers:
 
 
 @dataclass
-class KafkaStreams(beam.PTransform):
+class WriteToKafka(beam.PTransform):
     """A sink: writes each event to its topic, without a key, and ends a bundle only when all is acknowledged or among what it gives.
 
     With `waits_in_state` it gives what its topics did not take, for RetryDeliveries; without, it waits for them itself, and raises DeliveryError

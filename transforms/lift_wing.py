@@ -221,7 +221,7 @@ class LiftWing:
 
     def _may_call(self) -> bool:
         """Whether the rate allows another call now; if not, `_start` comes again when it does."""
-        wait = self._rate.seconds_to_wait(self._monotonic())
+        wait = self._rate.try_acquire(self._monotonic())
         if wait and not self._resting:
             self._resting = True
             self._connection.run_later(wait, self._go_on)

@@ -17,10 +17,10 @@ from apache_beam.utils.timestamp import Timestamp
 from transforms.deliveries import stream_of
 from transforms.elements import OutputEvent
 from transforms.redelivery import Attempt, Redelivery
+from transforms.sink_metrics import SinkMetrics
 from transforms.undelivered import counted, decode_events, decode_tag, encode_events, encode_tag
 from transforms.waiting_deliveries import WaitingDeliveries, gauge_name, waiting_deliveries
 from transforms.write_streams import Writing, streams_of
-from transforms.written import Written
 
 _LOOKS_PER_S = 20  # at keys that wait, in all: what trying in vain may cost
 _SHORTEST_SLEEP_S, _LONGEST_PAUSE_S, _LONGEST_SLEEP_S = 0.25, 10.0, 60.0
@@ -65,7 +65,7 @@ class RetryFn(beam.DoFn):
         self._writing, self._known, self._environment = writing, streams, writing.environment
 
     def setup(self) -> None:
-        self._written = Written()
+        self._metrics = SinkMetrics()
         self._waiting = waiting_deliveries(self._environment)
         self._own = WaitingDeliveries()  # of the keys of this instance; Flink adds up what all of them tell
         self._process = _PROCESSES.setdefault(self._writing, _Process(self._writing))
@@ -136,8 +136,8 @@ class RetryFn(beam.DoFn):
     def _end(self, key: str, attempt: Attempt, undelivered: Any) -> list[OutputEvent]:
         """Takes out of state what was delivered; gives what is left."""
         outcome = self._process.redelivery.end(attempt)
-        self._written.count(event.request for event in outcome.delivered.values() if event.request)
-        self._written.count_refused(outcome.refused)
+        self._metrics.count(event.request for event in outcome.delivered.values() if event.request)
+        self._metrics.count_refused(outcome.refused)
         left = outcome.left_of(_read(undelivered))
         self._process.fruitless[key] += 1
         if outcome.delivered or outcome.instead:
@@ -151,7 +151,7 @@ class RetryFn(beam.DoFn):
         """Has a failure wait in the stead of each event whose stream is gone; gives what waits now."""
         there = _read(undelivered)
         left = self._process.redelivery.without_gone(there, known)
-        self._written.count_refused([before for before, after in zip(there, left, strict=True) if before.stream != after.stream])
+        self._metrics.count_refused([before for before, after in zip(there, left, strict=True) if before.stream != after.stream])
         undelivered.clear()
         undelivered.add(encode_events(left))
         waiting = counted(left)

@@ -27,7 +27,7 @@ class RuleError(ValueError):
         self.problems = tuple(problems)
 
 
-def _is_edit(event: Mapping[str, Any]) -> bool:
+def _any_event(event: Mapping[str, Any]) -> bool:
     return True
 
 
@@ -49,7 +49,7 @@ def _is_creation(event: Mapping[str, Any]) -> bool:
 
 
 EVENT_KINDS: Mapping[str, Rule] = {
-    "edit": _is_edit,
+    "edit": _any_event,
     "main_edit": _is_in_main,
     "bot_edit": _is_by_bot,
     "nonbot_edit": lambda event: not _is_by_bot(event),
@@ -71,7 +71,7 @@ def compile_rule(match: Mapping[str, Any], match_not: Sequence[Mapping[str, Any]
     What comes back cannot be pickled (its regexes cannot): compile where the events are.
     """
     problems: list[str] = []
-    wanted = _mapping_test(match, "match", problems) if match else _is_edit
+    wanted = _mapping_test(match, "match", problems) if match else _any_event
     unwanted = [_mapping_test(alternative, f"match_not[{index}]", problems) for index, alternative in enumerate(match_not)]
     if problems:
         raise RuleError(problems)

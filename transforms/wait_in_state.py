@@ -135,7 +135,7 @@ class AskInStateFn(AskFn):
             counts = self.lift_wing.counts()
             for (model, name), gauge in self._gauges.items():
                 gauge.set(getattr(counts.get(model, Counts()), name) if name not in _OPEN or self._in_flight.keys else 0)
-        self.recent_milliseconds.tell()
+        self.call_milliseconds.publish()
 
     def _known(self, key: str, pending: Any) -> KeyState:
         """Returns what this instance knows of a key; reads it if need be."""

@@ -20,9 +20,9 @@ from transforms.deliveries import Outbox, Streams, Transport, stream_of, undeliv
 from transforms.elements import OutputEvent, ScoreRequest
 from transforms.environment import REAL, Environment
 from transforms.redelivery import Redelivery, failure_of, name_of
+from transforms.sink_metrics import SinkMetrics
 from transforms.undelivered import encode_events
 from transforms.unforeseen import Fused
-from transforms.written import Written
 
 _HOLD_S = 1.0  # that a bundle waits for a stream while others are acknowledged
 _HOLD_IN_BUNDLE_S = 20.0  # where there is nowhere else to wait
@@ -70,7 +70,7 @@ class WriteFn(beam.DoFn):
         self._writing, self._waits_in_bundle = writing, waits_in_bundle
 
     def setup(self) -> None:
-        self._written = Written()
+        self._metrics = SinkMetrics()
         self._streams = streams_of(self._writing)
         self._keys = _Keys(self._writing.environment)
         self._fused = Fused("WritePerModel", holds=not self._waits_in_bundle)
@@ -93,14 +93,14 @@ class WriteFn(beam.DoFn):
         return ()
 
     def _send_failure(self, event: OutputEvent, reason: str) -> tuple[()]:
-        self._written.count_refused([event])
+        self._metrics.count_refused([event])
         return self._send(failure_of(event, reason, self._writing.failure_stream, self._writing.clock()))
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         if self._outboxes:
             self._streams.hold(self._outboxes, _HOLD_IN_BUNDLE_S if self._waits_in_bundle else _HOLD_S)
         deliveries = [delivery for outbox in self._outboxes.values() for delivery in outbox.deliveries]
-        self._written.count(_requests(delivery.event for delivery in deliveries if delivery.is_delivered))
+        self._metrics.count(_requests(delivery.event for delivery in deliveries if delivery.is_delivered))
         self._left += [delivery.event for outbox in self._outboxes.values() for delivery in undelivered(outbox)]
         if self._left and self._waits_in_bundle:
             self._deliver_now()
@@ -116,8 +116,8 @@ class WriteFn(beam.DoFn):
             while not redelivery.is_over(attempt, _PAUSE_S):
                 pass
             outcome = redelivery.end(attempt)
-            self._written.count(_requests(outcome.delivered.values()))
-            self._written.count_refused(outcome.refused)
+            self._metrics.count(_requests(outcome.delivered.values()))
+            self._metrics.count_refused(outcome.refused)
             self._left = outcome.left_of(self._left)
             fruitless = 0 if outcome.delivered or outcome.instead else fruitless + bool(outcome.refusal)
             if fruitless >= _FRUITLESS:

@@ -14,6 +14,7 @@ from pipeline.health.kafka_facts import KafkaLook
 from pipeline.kafka_settings import Kafka, input_topics
 from pipeline.signals import stop_on_signals
 from pipeline.state_folder import folder_of
+from pipeline.usage_error import UsageError
 from pipeline.watch import readiness
 from pipeline.watch.board import BoardMaker
 from pipeline.watch.exposition import exposition
@@ -25,7 +26,6 @@ from pipeline.watch.models_file import ModelsFile
 from pipeline.watch.recent import slice_of
 from pipeline.watch.server import Events, PageServer, Probe
 from pipeline.watch.tally import Tally
-from pipeline.wrong_use import WrongUse
 from transforms.models import Configuration
 
 _TAKE_S, _PUBLISH_S = 0.2, 1.0
@@ -41,7 +41,7 @@ def run(configuration: Configuration, arguments: argparse.Namespace) -> int:
         hosts = Hosts(f"{arguments.address},{arguments.host_names or ''}")
         server = PageServer(arguments.address, arguments.port, events, watching.probes, hosts)
     except OSError as error:
-        raise WrongUse(f"--port: {arguments.address}:{arguments.port} cannot be listened on: {error.strerror}; name another one") from error
+        raise UsageError(f"--port: {arguments.address}:{arguments.port} cannot be listened on: {error.strerror}; name another one") from error
     operator_log.say(f"watching {kafka.address} at {server.url}; Ctrl-C stops")
     due, told = 0.0, 0
     while not stop.is_set():

@@ -6,8 +6,8 @@ import argparse
 import time
 
 from pipeline.configuration import ConfigurationError, load
-from pipeline.narrowing import narrowed
-from pipeline.wrong_use import WrongUse
+from pipeline.overrides import apply_overrides
+from pipeline.usage_error import UsageError
 from transforms.models import Configuration
 
 _LOOK_S = 2.0
@@ -32,8 +32,8 @@ class ModelsFile:
             return None
         self._seen = stamp
         try:
-            found = narrowed(load(self._arguments.models), self._arguments)
-        except (ConfigurationError, WrongUse) as error:
+            found = apply_overrides(load(self._arguments.models), self._arguments)
+        except (ConfigurationError, UsageError) as error:
             problems = str(error).splitlines()
             more = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
             self.trouble = f"The models file has been changed and cannot be used: {problems[0]}{more}; the page shows the models of before."

@@ -27,7 +27,7 @@ from tests.benchmarks.nine_models import write_nine_models
 from tests.benchmarks.stage import Stage, parser, restarts_of, stage
 from tests.copied_code import copy_code
 from transforms.combined_scores import STREAM
-from transforms.failures_again import messages, spans_of
+from transforms.dead_letters import messages, offset_ranges
 
 _CALLED, _PARKED, _REFUSED = "damaging", "goodfaith", "articletopic"
 _ANOTHER_GRAPH = {
@@ -129,7 +129,7 @@ def _wait_for_checkpoint(state: Path) -> None:
 def _combined(set_up: Stage, topics: list[str]) -> Counter[str]:
     """How often each combined event is there, by its `meta.id`."""
     settings = {"bootstrap.servers": set_up.kafka.address}
-    return Counter(re.findall(rb'"id":"([^"]+)"', message.value() or b"")[0].decode() for message in messages(settings, spans_of(settings, topics)))
+    return Counter(re.findall(rb'"id":"([^"]+)"', message.value() or b"")[0].decode() for message in messages(settings, offset_ranges(settings, topics)))
 
 
 if __name__ == "__main__":

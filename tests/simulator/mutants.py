@@ -87,18 +87,18 @@ MUTANTS = (
     ),
     Mutant("the limit is one too high", "call_limit", "        return in_flight < int(self._limit)\n", "        return in_flight <= int(self._limit)\n"),
     Mutant("a limit never grows again", "call_limit", "        elif self._limit < self.most:\n", "        elif self._limit > self.most:\n"),
-    Mutant("a breaker never opens", "call_limit", "        if self._in_a_row < _BREAKS_AFTER:\n", "        if self._in_a_row:\n"),
+    Mutant("a breaker never opens", "call_limit", "        if self._consecutive_failures < _BREAKS_AFTER:\n", "        if self._consecutive_failures:\n"),
     Mutant(
         "a breaker never closes",
         "call_limit",
-        "self._closed_until, self._probing, self._pauses, self.is_refusing = None, False, 0, False",
-        "self._probing, self._pauses, self.is_refusing = False, 0, False",
+        "self._open_until, self._half_open, self._times_opened, self.is_refusing = None, False, 0, False",
+        "self._half_open, self._times_opened, self.is_refusing = False, 0, False",
     ),
     Mutant(
         "a probe that is lost is the last",
         "call_limit",
         "                self._pause(now, retry_after_s)\n            return False",
-        "                self._pauses += 1\n            return False",
+        "                self._times_opened += 1\n            return False",
     ),
     Mutant(
         "sleeps grow with the square of who waits",

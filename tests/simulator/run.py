@@ -25,7 +25,7 @@ from tests.simulator.scenario import Deployment, Scenario
 from transforms import retry_deliveries, waiting_deliveries, write_streams
 from transforms.elements import Failure, Raw, ScoreResponse
 from transforms.environment import Environment
-from transforms.kafka_sink import KafkaStreams
+from transforms.kafka_sink import WriteToKafka
 from transforms.retry_deliveries import RetryDeliveries
 from transforms.wait_in_state import InState
 
@@ -51,7 +51,7 @@ class Source(beam.PTransform):
 def stages(deployment: Deployment) -> list[Stage]:
     """Of the graph as it runs on Flink."""
     p, environment, configuration = beam.Pipeline(), Environment(), deployment.configuration()
-    sink = KafkaStreams("kafka:9092", configuration.failure_stream, waits_in_state=True, new_producer=NewProducer(), environment=environment)
+    sink = WriteToKafka("kafka:9092", configuration.failure_stream, waits_in_state=True, new_producer=NewProducer(), environment=environment)
     waiting = InState(deployment.each_event_once, environment)
     score_revisions(p, configuration, Source(), sink, waiting, undelivered=RetryDeliveries(sink.writing))
     return stages_of(p)

@@ -10,7 +10,7 @@ from apache_beam.metrics import Metrics
 
 from transforms.deliveries import stream_of
 from transforms.elements import OutputEvent, ScoreRequest
-from transforms.recent import Recent
+from transforms.rolling_quantiles import RollingQuantiles
 from transforms.waiting_deliveries import gauge_name
 
 
@@ -18,11 +18,11 @@ def timestamp_ms(dt: str) -> int:
     return round(datetime.fromisoformat(dt.replace("Z", "+00:00")).timestamp() * 1000)
 
 
-class Written:
+class SinkMetrics:
     """Counts scores by model, and how long after their edit's event they were written; scores that became failures, by topic."""
 
     def __init__(self) -> None:
-        self._lag = Recent("WritePerModel", "lag_ms")
+        self._lag = RollingQuantiles("WritePerModel", "lag_ms")
         self._failures = Metrics.counter("WritePerModel", "failures")
 
     def count(self, requests: Iterable[ScoreRequest]) -> None:
@@ -30,7 +30,7 @@ class Written:
             Metrics.counter("WritePerModel", f"events_{request.model}").inc()
             if (lag := _lag_ms(request)) is not None:
                 self._lag.add(request.model, lag)
-        self._lag.tell()
+        self._lag.publish()
 
     def count_refused(self, scores: Collection[OutputEvent]) -> None:
         self._failures.inc(len(scores))

@@ -12,7 +12,7 @@ _KEPT, _KEPT_S = 500, 300.0
 _TOLD_S = 1.0
 
 
-class Recent:
+class RollingQuantiles:
     """The latest values of one kind by model, of five minutes, and the gauges `<kind>_p50_<model>` and `<kind>_p99_<model>` that tell of them; 0 when none
     came."""
 
@@ -24,7 +24,7 @@ class Recent:
     def add(self, model: str, value: int) -> None:
         self._values.setdefault(model, deque(maxlen=_KEPT)).append((self._monotonic(), value))
 
-    def tell(self) -> None:
+    def publish(self) -> None:
         """Sets the gauges, once a second: each bundle that sets one reports them all."""
         if (now := self._monotonic()) < self._due:
             return

@@ -25,7 +25,7 @@ _TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class OffsetRange:
     """The messages of one partition from offset `begin` to before `end`."""
 
     topic: str
@@ -34,7 +34,7 @@ class Span:
     end: int
 
 
-def spans_of(settings: Mapping[str, str], topics: Sequence[str], since_ms: int | None = None) -> list[Span]:
+def offset_ranges(settings: Mapping[str, str], topics: Sequence[str], since_ms: int | None = None) -> list[OffsetRange]:
     """What the topics hold now, or hold of messages that are not older than `since_ms`. Raises KafkaException."""
     consumer = _consumer(settings)
     try:
@@ -47,15 +47,15 @@ def spans_of(settings: Mapping[str, str], topics: Sequence[str], since_ms: int |
             begins = {place: offset if offset >= 0 else bounds[place][1] for place, offset in later.items()}
     finally:
         consumer.close()
-    return [Span(*place, begins[place], high) for place, (_, high) in bounds.items() if begins[place] < high]
+    return [OffsetRange(*place, begins[place], high) for place, (_, high) in bounds.items() if begins[place] < high]
 
 
-def messages(settings: Mapping[str, str], spans: Sequence[Span]) -> Iterator[Message]:
-    """The messages of the spans. Waits for a broker that is away."""
+def messages(settings: Mapping[str, str], ranges: Sequence[OffsetRange]) -> Iterator[Message]:
+    """The messages of the ranges. Waits for a broker that is away."""
     consumer = _consumer(settings)
     try:
-        ends = {(span.topic, span.partition): span.end for span in spans}
-        consumer.assign([TopicPartition(span.topic, span.partition, span.begin) for span in spans])
+        ends = {(each.topic, each.partition): each.end for each in ranges}
+        consumer.assign([TopicPartition(each.topic, each.partition, each.begin) for each in ranges])
         while ends:
             for message in consumer.consume(500, 1.0):
                 place = message.topic(), message.partition()
@@ -85,7 +85,7 @@ def _consumer(settings: Mapping[str, str]) -> Consumer:
 
 
 @dataclass(frozen=True)
-class Choice:
+class ReplayFilter:
     """Which failures are tried again: of these models and wikis only, where any are named, and with a reason like this."""
 
     models: Mapping[str, Model]
@@ -96,7 +96,7 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class ReplayDecision:
     """What becomes of a failure: `again` goes through the steps once more, or `refusal` says why it does not."""
 
     owner: str  # its model, or the step before there was one
@@ -105,81 +105,82 @@ class Verdict:
     refusal: str = ""
 
 
-class Judge:
+class ReplaySelector:
     """Says of each failure, in the order of its topic, whether and how it is tried again."""
 
-    def __init__(self, choice: Choice) -> None:
-        self._choice = choice
-        self._selection = Selection(choice.models, choice.table)
+    def __init__(self, chosen: ReplayFilter) -> None:
+        self._filter = chosen
+        self._selection = Selection(chosen.models, chosen.table)
         self._seen: set[int] = set()  # a hash of each id: about 60 bytes a failure
 
-    def verdict(self, value: bytes | None, datacenter: str) -> Verdict:
+    def decision(self, value: bytes | None, datacenter: str) -> ReplayDecision:
         try:
             error = parse(value or b"")
         except NotAnEvent:
             error = {}
         texts = [error.get(name) for name in ("error_type", "message", "raw_event")]
         if error.get("emitter_id") != EMITTER or not all(isinstance(text, str) for text in texts):
-            return Verdict("?", "no failure of this pipeline", refusal="not written by this pipeline")
+            return ReplayDecision("?", "no failure of this pipeline", refusal="not written by this pipeline")
         step, model = origin_of(error)
         refusal = self._refusal(error, model)
         if refusal:
-            return Verdict(model or step, alike(error), refusal=refusal)
-        return Verdict(model or step, alike(error), Raw(error["raw_event"].encode(), datacenter, only=model or None))
+            return ReplayDecision(model or step, alike(error), refusal=refusal)
+        return ReplayDecision(model or step, alike(error), Raw(error["raw_event"].encode(), datacenter, only=model or None))
 
     def _refusal(self, error: Mapping[str, Any], model: str) -> str:
         """Why a failure is not tried again; empty when it is."""
-        choice = self._choice
+        chosen = self._filter
         try:
             raw: Mapping[str, Any] = event_in(Raw(error["raw_event"].encode(), ""))
         except NotAnEvent:
             raw = {}
-        if (choice.only and model not in choice.only) or (choice.wikis and wiki_of(raw) not in choice.wikis) or not re.search(choice.reason, error["message"]):
+        if (chosen.only and model not in chosen.only) or (chosen.wikis and wiki_of(raw) not in chosen.wikis) or not re.search(chosen.reason, error["message"]):
             return "not asked for"
-        if self._is_repeated(error):
+        if self._mark_seen(error):
             return "the same failure again"
         if error["message"].endswith(CUT):
             return "its original was cut"
-        if model and model not in choice.models:
+        if model and model not in chosen.models:
             return f"no model {model} in the models file"
-        if model and (endpoint := choice.models[model].endpoint(wiki_of(raw) or "")) and not endpoint.concurrency:
+        if model and (endpoint := chosen.models[model].endpoint(wiki_of(raw) or "")) and not endpoint.concurrency:
             return f"{model} is stopped by its concurrency of 0"
         if model and model not in {endpoint.model for endpoint in self._selection.endpoints(raw)}:
             return f"{model} no longer wants its event"
         return ""
 
-    def _is_repeated(self, error: Mapping[str, Any]) -> bool:
+    def _mark_seen(self, error: Mapping[str, Any]) -> bool:
+        """Remembers the failure; returns whether it came before."""
         key = hash((error["meta"]["id"] if isinstance(error.get("meta"), dict) else None, error["error_type"]))
         repeated = key in self._seen
         self._seen.add(key)
         return repeated
 
 
-def verdicts(settings: Mapping[str, str], spans: Sequence[Span], choice: Choice) -> Iterator[Verdict]:
-    """One for each message of the spans."""
-    judge = Judge(choice)
-    for message in messages(settings, spans):
-        yield judge.verdict(message.value(), message.topic().partition(".")[0])
+def decisions(settings: Mapping[str, str], ranges: Sequence[OffsetRange], chosen: ReplayFilter) -> Iterator[ReplayDecision]:
+    """One for each message of the ranges."""
+    selector = ReplaySelector(chosen)
+    for message in messages(settings, ranges):
+        yield selector.decision(message.value(), message.topic().partition(".")[0])
 
 
 @dataclass
-class FailuresAgain(beam.PTransform):
+class ReadDeadLetters(beam.PTransform):
     """A bounded source: gives a Raw for each failure that is tried again, never more of them at once than the steps take."""
 
     brokers: str
     properties: Path | None
-    spans: Sequence[Span]
-    choice: Choice
+    ranges: Sequence[OffsetRange]
+    chosen: ReplayFilter
 
     def expand(self, pbegin: beam.pvalue.PBegin) -> beam.PCollection[Raw]:
-        return pbegin | "Once" >> beam.Create([None]) | "ReadFailures" >> beam.ParDo(_ReadFailuresFn(self.brokers, self.properties, self.spans, self.choice))
+        return pbegin | "Once" >> beam.Create([None]) | "ReadFailures" >> beam.ParDo(_ReadFailuresFn(self.brokers, self.properties, self.ranges, self.chosen))
 
 
 class _ReadFailuresFn(beam.DoFn):
-    def __init__(self, brokers: str, properties: Path | None, spans: Sequence[Span], choice: Choice) -> None:
-        self._brokers, self._properties, self._spans, self._choice = brokers, properties, spans, choice
+    def __init__(self, brokers: str, properties: Path | None, ranges: Sequence[OffsetRange], chosen: ReplayFilter) -> None:
+        self._brokers, self._properties, self._spans, self._filter = brokers, properties, ranges, chosen
 
     def process(self, _: None) -> Iterator[Raw]:
-        for verdict in verdicts(client_settings(self._brokers, self._properties), self._spans, self._choice):
-            if verdict.again:
-                yield verdict.again
+        for decision in decisions(client_settings(self._brokers, self._properties), self._spans, self._filter):
+            if decision.again:
+                yield decision.again

@@ -1,5 +1,5 @@
 """The one exception for what the person at the command line has to mend."""
 
 
-class WrongUse(Exception):
+class UsageError(Exception):
     """One line: what was given, what was expected, how to repair it."""

@@ -19,7 +19,7 @@ _MOST_WORDS = 6
 _END = "\0\n"
 
 
-def text_without_end(regex: Any, pattern: str) -> str | None:
+def catastrophic_input(regex: Any, pattern: str) -> str | None:
     """The beginning of a text on which it takes too long; None when none was found."""
     words = list(dict.fromkeys(re.findall(r"[A-Za-z0-9_ ]+", re.sub(r"\\.", " ", pattern))))[:_MOST_WORDS]
     letters = sorted({letter for word in words for letter in word} | {"a", "0", " ", "."})

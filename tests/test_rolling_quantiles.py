@@ -8,18 +8,18 @@ import apache_beam as beam
 import pytest
 from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner
 
-from transforms.recent import Recent
+from transforms.rolling_quantiles import RollingQuantiles
 
 Step = tuple[float, Sequence[int]]  # when, and what comes then
 
 
-class TellFn(beam.DoFn):
+class PublishFn(beam.DoFn):
     def process(self, steps: Sequence[Step]) -> None:
-        recent = Recent("Step", "lag_ms", lambda: self.now)
+        recent = RollingQuantiles("Step", "lag_ms", lambda: self.now)
         for self.now, values in steps:
             for value in values:
                 recent.add("damaging", value)
-            recent.tell()
+            recent.publish()
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ class TellFn(beam.DoFn):
 )
 def test_quantiles_are_of_the_latest_values(steps: Sequence[Step], p50: int, p99: int) -> None:
     pipeline = beam.Pipeline(BundleBasedDirectRunner())
-    pipeline | beam.Create([steps]) | beam.ParDo(TellFn())
+    pipeline | beam.Create([steps]) | beam.ParDo(PublishFn())
     result = pipeline.run()
     result.wait_until_finish()
     gauges = {gauge.key.metric.name: gauge.committed.value for gauge in result.metrics().query()["gauges"]}

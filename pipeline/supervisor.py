@@ -8,11 +8,11 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from pipeline.flink_jobs import Unreachable
-from pipeline.on_flink import BadSnapshot, Lost, Run
+from pipeline.on_flink import BadSnapshot, JobLost, Run
 from pipeline.operator_log import say, warn
 from pipeline.servers import ServerError
 from pipeline.snapshots import Snapshots
-from pipeline.wrong_use import WrongUse
+from pipeline.usage_error import UsageError
 
 _SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 60.0
 _RAN_WELL_S = 300  # a run of that length is no part of a series of failures
@@ -21,10 +21,10 @@ _RESTORES = 3  # that end at the state, until it is given up
 _STOPPING_S = 30  # what waits for a savepoint too long is killed by whoever told us to stop
 
 
-def keep_running(start: Callable[[], AbstractContextManager[Run]], stop: threading.Event, snapshots: Snapshots, ready: str) -> int:
+def supervise(start: Callable[[], AbstractContextManager[Run]], stop: threading.Event, snapshots: Snapshots, ready: str) -> int:
     """Starts the job again and again until it is told to stop, and then ends it with a savepoint. Says `ready` when the job runs for the first time.
 
-    Gives 0; 1 when Flink does not take the job the first time, or somebody else ends it. Raises WrongUse when a server does not start the first time.
+    Gives 0; 1 when Flink does not take the job the first time, or somebody else ends it. Raises UsageError when a server does not start the first time.
     """
     ran, pause = False, _SHORTEST_PAUSE_S
     while True:
@@ -37,7 +37,7 @@ def keep_running(start: Callable[[], AbstractContextManager[Run]], stop: threadi
                 return _watched(run, stop, snapshots)
         except (ServerError, OSError, Unreachable) as error:
             if not ran:
-                raise WrongUse(str(error)) from error
+                raise UsageError(str(error)) from error
             trouble: Exception = error
         except BadSnapshot as error:
             snapshots.fail(error.snapshot, error.why)
@@ -49,7 +49,7 @@ def keep_running(start: Callable[[], AbstractContextManager[Run]], stop: threadi
                 return 1
             snapshots.forget_failures()
             trouble = error
-        except Lost as error:
+        except JobLost as error:
             if not ran:
                 warn(str(error))
                 return 1
@@ -63,12 +63,12 @@ def keep_running(start: Callable[[], AbstractContextManager[Run]], stop: threadi
 
 
 def _watched(run: Run, stop: threading.Event, snapshots: Snapshots) -> int:
-    """Watches until it is told to stop. Raises Lost."""
+    """Watches until it is told to stop. Raises JobLost."""
     watch = Watch(run, snapshots)
     while not stop.wait(1):
         for server in run.needs:
             if not server.is_running:
-                raise Lost(f"{server.name} died")
+                raise JobLost(f"{server.name} died")
         if watch.sees_the_end():
             return 1
         watch.settle()
@@ -87,7 +87,7 @@ class Watch:
         self._said = ""
 
     def sees_the_end(self) -> bool:
-        """Whether somebody has ended the job at Flink. Raises Lost when it is gone otherwise."""
+        """Whether somebody has ended the job at Flink. Raises JobLost when it is gone otherwise."""
         try:
             state = self._run.job.state()
             why = self._run.job.why() if state in ("RESTARTING", "FAILED") else ""
@@ -99,19 +99,19 @@ class Watch:
             return False
         self._answered = time.monotonic()
         if state is None:
-            raise Lost(f"the JobManager at {self._run.job.rest.address} has lost the job")
+            raise JobLost(f"the JobManager at {self._run.job.rest.address} has lost the job")
         if state == "FAILED":
-            raise Lost(f"Flink gave the job up: {why}")
+            raise JobLost(f"Flink gave the job up: {why}")
         if state in ("FINISHED", "CANCELED"):
             warn(f"the job was ended at Flink, not here; it is {state}")
             return True
         self._say_once(f"Flink starts the job again: {why}" if why else "")
         return False
 
-    def _gone(self, error: Unreachable) -> Lost | BadSnapshot:
+    def _gone(self, error: Unreachable) -> JobLost | BadSnapshot:
         """What an embedded Flink that ended says: it ends with a job whose state it cannot restore."""
         if self._settled or self._run.snapshot is None:
-            return Lost(str(error))
+            return JobLost(str(error))
         return BadSnapshot(self._run.snapshot, f"Flink ended before it had a checkpoint of its own; why is at the end of {self._run.needs[0].log}")
 
     def settle(self) -> None:

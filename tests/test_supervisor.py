@@ -15,11 +15,11 @@ from test_snapshots import snapshot
 
 from pipeline.flink_jobs import FlinkJob, FlinkRest, Unreachable
 from pipeline.health.flink_facts import FlinkLook
-from pipeline.kept_running import Watch, keep_running
-from pipeline.on_flink import BadSnapshot, Lost, Run
+from pipeline.on_flink import BadSnapshot, JobLost, Run
 from pipeline.servers import ServerError
 from pipeline.snapshots import Snapshots
-from pipeline.wrong_use import WrongUse
+from pipeline.supervisor import Watch, supervise
+from pipeline.usage_error import UsageError
 
 READY = "reading"
 RESTORE = "a.B: x\n\tat org.apache.flink.streaming.api.operators.StreamTaskStateInitializerImpl.streamOperatorStateContext(X.java:1)\nCaused by: d.E: no file\n"
@@ -113,14 +113,14 @@ def job_manager() -> Iterator[Callable[..., JobManager]]:
 
 def test_a_job_is_stopped_with_a_savepoint(job_manager: Callable[..., JobManager], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     manager = job_manager("RUNNING", "RUNNING")
-    assert keep_running(starts(manager), manager.all_said, Snapshots(tmp_path), READY) == 0
+    assert supervise(starts(manager), manager.all_said, Snapshots(tmp_path), READY) == 0
     assert capsys.readouterr() == ("reading\nstopping with a savepoint\nstopped with a savepoint; a new run goes on from it\n", "")
     assert manager.asked == ["POST /jobs/7/savepoints"]
 
 
 def test_a_job_that_is_gone_is_started_again(job_manager: Callable[..., JobManager], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lost, failed, good = job_manager("RUNNING", None), job_manager("RESTARTING", "FAILED"), job_manager("RUNNING", "RUNNING")
-    assert keep_running(starts(lost, failed, good), good.all_said, Snapshots(tmp_path), READY) == 0
+    assert supervise(starts(lost, failed, good), good.all_said, Snapshots(tmp_path), READY) == 0
     out, err = capsys.readouterr()
     assert out.splitlines()[0] == READY
     assert out.count(READY) == 1
@@ -136,17 +136,17 @@ def test_a_job_that_is_gone_is_started_again(job_manager: Callable[..., JobManag
 
 def test_what_never_ran_is_not_tried_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     stop = threading.Event()
-    assert keep_running(starts(Lost("Flink did not take the job: no")), stop, Snapshots(tmp_path), READY) == 1
+    assert supervise(starts(JobLost("Flink did not take the job: no")), stop, Snapshots(tmp_path), READY) == 1
     assert capsys.readouterr() == ("", "revision-scores stream: Flink did not take the job: no\n")
-    with pytest.raises(WrongUse, match="java is not on the PATH"):
-        keep_running(starts(ServerError("java is not on the PATH")), stop, Snapshots(tmp_path), READY)
+    with pytest.raises(UsageError, match="java is not on the PATH"):
+        supervise(starts(ServerError("java is not on the PATH")), stop, Snapshots(tmp_path), READY)
 
 
 @pytest.mark.parametrize("state", ["FINISHED", "CANCELED"])
 def test_what_somebody_ended_at_flink_stays_ended(
     job_manager: Callable[..., JobManager], tmp_path: Path, capsys: pytest.CaptureFixture[str], state: str
 ) -> None:
-    assert keep_running(starts(job_manager("RUNNING", state)), threading.Event(), Snapshots(tmp_path), READY) == 1
+    assert supervise(starts(job_manager("RUNNING", state)), threading.Event(), Snapshots(tmp_path), READY) == 1
     assert capsys.readouterr().err == f"revision-scores stream: the job was ended at Flink, not here; it is {state}\n"
 
 
@@ -231,7 +231,7 @@ def test_a_snapshot_that_cannot_be_restored_is_named_and_the_one_before_it_serve
             raise BadSnapshot(third, "it is cut")
         yield Run(FlinkJob((manager if tried[-1] == second else good).rest, "7"), [], tried[-1])
 
-    assert keep_running(start, good.all_said, snapshots, READY) == 0
+    assert supervise(start, good.all_said, snapshots, READY) == 0
     assert tried == [third, second, first]
     assert [line for line in capsys.readouterr().err.splitlines() if "cannot" in line] == [
         f"revision-scores stream: {third} cannot be restored: it is cut; going on from the one before it",
@@ -243,6 +243,6 @@ def test_a_snapshot_that_cannot_be_restored_is_named_and_the_one_before_it_serve
 def test_where_no_snapshot_can_be_restored_nothing_begins_anew(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     snapshots = Snapshots(tmp_path)
     only = snapshot(snapshots.savepoints / "savepoint-1", 1)
-    assert keep_running(starts(BadSnapshot(only, "it is cut")), threading.Event(), snapshots, READY) == 1
+    assert supervise(starts(BadSnapshot(only, "it is cut")), threading.Event(), snapshots, READY) == 1
     said = f"revision-scores stream: {only} cannot be restored: it is cut; none is left to go on from, and all are where they were\n"
     assert capsys.readouterr().err == said

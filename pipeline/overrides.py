@@ -10,13 +10,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from pipeline.configuration import is_contact
-from pipeline.wrong_use import WrongUse
+from pipeline.usage_error import UsageError
 from transforms.credentials import TokenError, read_token
 from transforms.models import ANY_WIKI, Configuration, Model
 
 
-def narrowed(configuration: Configuration, arguments: argparse.Namespace) -> Configuration:
-    """The configuration with `--lift-wing`, `--only` and `--wikis` applied. Raises WrongUse for a name it does not have."""
+def apply_overrides(configuration: Configuration, arguments: argparse.Namespace) -> Configuration:
+    """The configuration with `--lift-wing`, `--only` and `--wikis` applied. Raises UsageError for a name it does not have."""
     wikis = {wiki for model in configuration.models.values() for wiki in model.endpoints}
     chosen = _chosen("--only", arguments.only, configuration.models, "model")
     models = {name: model for name, model in configuration.models.items() if name in chosen}
@@ -24,11 +24,11 @@ def narrowed(configuration: Configuration, arguments: argparse.Namespace) -> Con
         chosen_wikis = _chosen("--wikis", arguments.wikis, configuration.wikis.names if ANY_WIKI in wikis else wikis, "wiki")
         models = {name: _of_wikis(model, chosen_wikis) for name, model in models.items()}
     configuration = _introduced(replace(configuration, models=models), arguments)
-    return pointed_at(configuration, _url(arguments.lift_wing)) if arguments.lift_wing else configuration
+    return with_lift_wing_url(configuration, _url(arguments.lift_wing)) if arguments.lift_wing else configuration
 
 
 def _introduced(configuration: Configuration, arguments: argparse.Namespace) -> Configuration:
-    """With `--token-file` and `--contact` of commands that call Lift Wing. Raises WrongUse."""
+    """With `--token-file` and `--contact` of commands that call Lift Wing. Raises UsageError."""
     token_file: Path | None = getattr(arguments, "token_file", None)
     contact: str | None = getattr(arguments, "contact", None)
     if token_file is not None:
@@ -36,15 +36,15 @@ def _introduced(configuration: Configuration, arguments: argparse.Namespace) -> 
             read_token(token_file)
         except (OSError, TokenError) as error:
             what = error.strerror if isinstance(error, OSError) else error
-            raise WrongUse(f"--token-file: {token_file}: {what}") from error
+            raise UsageError(f"--token-file: {token_file}: {what}") from error
     if contact is not None and not is_contact(contact):
-        raise WrongUse(f"--contact: expected an address or page of whoever runs this, in ASCII without brackets, got {contact!r}")
+        raise UsageError(f"--contact: expected an address or page of whoever runs this, in ASCII without brackets, got {contact!r}")
     settings = configuration.lift_wing
     token_path = str(token_file.resolve()) if token_file else settings.token_file
     return replace(configuration, lift_wing=replace(settings, token_file=token_path, contact=contact or settings.contact))
 
 
-def pointed_at(configuration: Configuration, url: str) -> Configuration:
+def with_lift_wing_url(configuration: Configuration, url: str) -> Configuration:
     """With all models at one address."""
     models = {name: model.with_endpoints(lambda endpoint: replace(endpoint, url=None)) for name, model in configuration.models.items()}
     return replace(configuration, models=models, lift_wing=replace(configuration.lift_wing, url=url))
@@ -56,7 +56,7 @@ def _chosen(option: str, names: str | None, known: Collection[str], what: str) -
     chosen = names_in(names)
     for name in chosen:
         if name not in known:
-            raise WrongUse(f"{option}: no {what} is called {name!r} in the models file{did_you_mean(name, known)}")
+            raise UsageError(f"{option}: no {what} is called {name!r} in the models file{did_you_mean(name, known)}")
     return chosen
 
 
@@ -79,14 +79,14 @@ def _of_wikis(model: Model, wikis: Collection[str]) -> Model:
 def _url(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise WrongUse(f"--lift-wing: expected an address such as https://inference.discovery.wmnet:30443, got {url!r}")
+        raise UsageError(f"--lift-wing: expected an address such as https://inference.discovery.wmnet:30443, got {url!r}")
     return url
 
 
-def paced(configuration: Configuration, rate: float | None) -> Configuration:
-    """With `--max-rate`, if it is given. Raises WrongUse."""
+def with_rate_limit(configuration: Configuration, rate: float | None) -> Configuration:
+    """With `--max-rate`, if it is given. Raises UsageError."""
     if rate is None:
         return configuration
     if not rate > 0:
-        raise WrongUse(f"--max-rate: expected a number of calls a second above 0, got {rate:g}")
+        raise UsageError(f"--max-rate: expected a number of calls a second above 0, got {rate:g}")
     return replace(configuration, lift_wing=replace(configuration.lift_wing, calls_per_s=rate))
