@@ -8,8 +8,22 @@ setup(
     description="One Lift Wing score stream and one dataset per model, out of MediaWiki's revision events",
     license="Apache-2.0",
     python_requires=">=3.10,<3.13",
-    packages=["pipeline", "pipeline.health", "pipeline.watch", "transforms", "schemas"],  # by name: tests and runners are not part of it
-    package_data={"pipeline": ["*.yaml"], "pipeline.watch": ["page/*"], "transforms": ["*.tsv"], "schemas": ["jsonschema/**/*.yaml"]},
+    packages=[  # by name: tests and runners are not part of it
+        "pipeline",
+        "pipeline.health",
+        "pipeline.watch",
+        "schemas",
+        "transforms",
+        "transforms.async_io",
+        "transforms.connectors",
+        "transforms.datasets",
+        "transforms.delivery",
+        "transforms.events",
+        "transforms.http",
+        "transforms.lift_wing",
+        "transforms.models",
+    ],
+    package_data={"pipeline": ["*.yaml"], "pipeline.watch": ["page/*"], "transforms.models": ["*.tsv"], "schemas": ["jsonschema/**/*.yaml"]},
     entry_points={"console_scripts": ["revision-scores=pipeline.__main__:main"]},
     install_requires=[
         "apache-beam==2.70.0",  # the newest for which a Flink job server can be built from Maven's repository

@@ -18,14 +18,14 @@ from pipeline.holes import Hole, Place, UnitKey, Wanted, WantedScores
 from pipeline.input_files import input_files, print_left_out
 from pipeline.overrides import names_in
 from pipeline.usage_error import UsageError
-from transforms.event_files import InputFile
-from transforms.manifests import FoundPartition, find_partition, partitions_in
-from transforms.models import Configuration, Model
-from transforms.read_events import NotAnEvent
-from transforms.score_events import said_in
-from transforms.source_events import wiki_of
-from transforms.tables import DatasetWriter
-from transforms.units import failures_in, score_of, scores_in
+from transforms.datasets.event_files import InputFile
+from transforms.datasets.manifests import FoundPartition, find_partition, partitions_in
+from transforms.datasets.tables import DatasetWriter
+from transforms.datasets.units import failures_in, score_of, scores_in
+from transforms.events.parsing import NotAnEvent
+from transforms.events.score_events import said_in
+from transforms.events.source_events import wiki_of
+from transforms.models.model import Configuration, Model
 
 _PROBLEMS_SHOWN = 100
 _WHY = ("missing", "failed", "older")

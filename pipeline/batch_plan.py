@@ -16,15 +16,15 @@ import orjson
 
 from pipeline.holes import BackfillList, UnitKey, WantedScores
 from pipeline.usage_error import UsageError
-from transforms.event_files import InputFile
-from transforms.filesystem import is_remote, printable
-from transforms.journals import DoneBefore
-from transforms.manifests import FoundPartition, MadeOf, find_partition, partitions_in
-from transforms.models import ANY_WIKI, Configuration, Model
-from transforms.read_events import NotAnEvent
-from transforms.source_events import wiki_of
-from transforms.tables import DatasetWriter
-from transforms.units import Unit, score_of, scores_in, wiki_of_failure
+from transforms.datasets.event_files import InputFile
+from transforms.datasets.filesystem import is_remote, printable
+from transforms.datasets.journal import DoneBefore
+from transforms.datasets.manifests import FoundPartition, MadeOf, find_partition, partitions_in
+from transforms.datasets.tables import DatasetWriter
+from transforms.datasets.units import Unit, score_of, scores_in, wiki_of_failure
+from transforms.events.parsing import NotAnEvent
+from transforms.events.source_events import wiki_of
+from transforms.models.model import ANY_WIKI, Configuration, Model
 
 OF_SCORES = frozenset({"meta", "database", "wiki_id", "rev_id", "revision", "scores", "predicted_classification"})
 

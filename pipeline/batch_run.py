@@ -21,16 +21,16 @@ from pipeline.columns import counted
 from pipeline.graph import score_revisions
 from pipeline.holes import UNKNOWN, BackfillList, UnitKey
 from pipeline.progress import Progress
-from transforms.durable_files import replace_file
-from transforms.event_files import Files, InputFile
-from transforms.failures import alike
-from transforms.journals import DoneBefore, Journals, drop_failures, entries, journals
-from transforms.models import Configuration, Model
-from transforms.read_events import NotAnEvent
-from transforms.scorable import fields_to_read
-from transforms.tables import DatasetWriter
-from transforms.units import UnitIncomplete, add_failures, commit_unit
-from transforms.wait_in_bundle import InBundle
+from transforms.async_io.bounded import InBundle
+from transforms.datasets.durable_files import replace_file
+from transforms.datasets.event_files import Files, InputFile
+from transforms.datasets.journal import DoneBefore, Journals, drop_failures, entries, journals
+from transforms.datasets.tables import DatasetWriter
+from transforms.datasets.units import UnitIncomplete, add_failures, commit_unit
+from transforms.events.error_events import alike
+from transforms.events.parsing import NotAnEvent
+from transforms.models.model import Configuration, Model
+from transforms.models.scorable import fields_to_read
 
 _NOTE = "run.json"
 _CHUNK_BYTES = 64_000_000  # of input files that go through the steps together: some 200,000 events in Parquet

@@ -13,7 +13,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from pipeline.columns import print_columns
-from transforms.models import Configuration, Model
+from transforms.models.model import Configuration, Model
 from transforms.unforeseen import blown_fuse_in
 
 

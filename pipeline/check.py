@@ -24,7 +24,7 @@ from pipeline.overrides import apply_overrides
 from pipeline.servers import ServerError, find_java
 from pipeline.stream import check_use, identity_of, topics_of, written_streams
 from pipeline.usage_error import UsageError
-from transforms.models import Configuration
+from transforms.models.model import Configuration
 
 _UNREADABLE = "the models file does not say"
 

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509 import Certificate, load_pem_x509_certificate
 
 from pipeline.findings import Finding, ok, wrong
-from transforms.models import Configuration
+from transforms.models.model import Configuration
 
 _THING = "certificates"
 _PATIENCE_S = 5.0

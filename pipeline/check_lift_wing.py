@@ -11,10 +11,10 @@ from typing import NamedTuple
 import orjson
 
 from pipeline.findings import Finding, ok, unseen, wrong
-from transforms.credentials import authorization
-from transforms.http_calls import HttpAnswer, HttpCalls
-from transforms.lift_wing import headers_for
-from transforms.models import Configuration, Endpoint, LiftWingSettings
+from transforms.http.curl_client import HttpAnswer, HttpCalls
+from transforms.lift_wing.client import headers_for
+from transforms.lift_wing.credentials import authorization
+from transforms.models.model import Configuration, Endpoint, LiftWingSettings
 
 _THING = "lift wing"
 _PATIENCE_S = 5.0

@@ -15,16 +15,16 @@ import schemas
 from pipeline.alone import alone_with
 from pipeline.columns import counted
 from pipeline.usage_error import UsageError
-from transforms.combined_scores import SCHEMAS, STREAM, Part, combined_score
-from transforms.failures import origin_of
-from transforms.manifests import MadeOf, find_partition, inputs_below, partitions_in
-from transforms.models import Configuration, Model
-from transforms.part_files import format_of
-from transforms.read_events import NotAnEvent, parse
-from transforms.score_events import utc_now
-from transforms.source_events import rev_id_of, wiki_of
-from transforms.tables import DatasetWriter
-from transforms.units import failures_in, scores_in
+from transforms.datasets.manifests import MadeOf, find_partition, inputs_below, partitions_in
+from transforms.datasets.part_files import format_of
+from transforms.datasets.tables import DatasetWriter
+from transforms.datasets.units import failures_in, scores_in
+from transforms.events.combined_events import SCHEMAS, STREAM, Part, combined_score
+from transforms.events.error_events import origin_of
+from transforms.events.parsing import NotAnEvent, parse
+from transforms.events.score_events import utc_now
+from transforms.events.source_events import rev_id_of, wiki_of
+from transforms.models.model import Configuration, Model
 
 _Keyed = tuple[str, int, Part]
 

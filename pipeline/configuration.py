@@ -13,13 +13,13 @@ from urllib.parse import urlsplit
 import schemas
 from pipeline import strict_yaml
 from pipeline.strict_yaml import Kind, Section, joined, nearest, shown
-from transforms.credentials import read_token
-from transforms.kinds import KINDS
-from transforms.models import ANY_WIKI, Configuration, Endpoint, LiftWingSettings, Model
-from transforms.rules import EVENT_KINDS, RuleError, compile_rule
-from transforms.source_events import PAGE_CHANGE, REVISION_CREATE
-from transforms.source_events import STREAMS as SOURCES
-from transforms.wikis import Wikis, WikisError, read_wikis, shipped_wikis
+from transforms.events.source_events import PAGE_CHANGE, REVISION_CREATE
+from transforms.events.source_events import STREAMS as SOURCES
+from transforms.lift_wing.credentials import read_token
+from transforms.models.adapters import KINDS
+from transforms.models.model import ANY_WIKI, Configuration, Endpoint, LiftWingSettings, Model
+from transforms.models.rules import EVENT_KINDS, RuleError, compile_rule
+from transforms.models.wikis import Wikis, WikisError, read_wikis, shipped_wikis
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")  # safe in a host and in a URL as it is
 _STREAM = re.compile(r"[A-Za-z0-9._-]+")  # what Kafka allows in the name of a topic
@@ -281,7 +281,7 @@ def _wikis(model: Section, table: Wikis) -> Iterator[tuple[str, Section]]:
 def _check_wiki(wiki: Any, path: str, problems: list[str], table: Wikis) -> None:
     """Only a wiki that exists is let into a URL."""
     if not isinstance(wiki, str) or wiki not in table:
-        where = "transforms/wikis.tsv" if table is shipped_wikis() else "wikis_file"
+        where = "the table of wikis" if table is shipped_wikis() else "wikis_file"
         problems.append(f"{path}: expected a database name of {where}, got {shown(wiki)}; {nearest(str(wiki), table.names)}")
 
 

@@ -13,8 +13,8 @@ import orjson
 from pipeline import strict_yaml
 from pipeline.columns import print_columns
 from pipeline.configuration import ConfigurationError
-from transforms.models import Configuration, Model
-from transforms.source_events import REVISION_CREATE
+from transforms.events.source_events import REVISION_CREATE
+from transforms.models.model import Configuration, Model
 
 _PRECACHED = Path(__file__).parent / "ores_precache.yaml"
 _HEADER = ("wiki", "model", "ORES scored", "here", "")

@@ -9,12 +9,13 @@ from datetime import timedelta
 from pipeline.batch_plan import Planner
 from pipeline.batch_run import chunks
 from pipeline.columns import print_columns
+from transforms.datasets.event_files import InputFile, read_file
 from transforms.elements import Event
-from transforms.event_files import InputFile, read_file
-from transforms.models import Configuration, Endpoint
-from transforms.read_events import NotAnEvent, event_in, why_dropped
-from transforms.scorable import why_no_score
-from transforms.select_models import Done, Selection
+from transforms.events.parsing import NotAnEvent, event_in, why_dropped
+from transforms.models.model import Configuration, Endpoint
+from transforms.models.scorable import why_no_score
+from transforms.models.selection import Selection
+from transforms.select_models import Done
 
 _BYTES_A_SCORE = {"parquet": 330, "avro": 400, "jsonl": 250}  # measured on the edits of the demo; titles and names differ by wiki
 _SHOWN = 5

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 import requests
 
 from pipeline.usage_error import UsageError
-from transforms.eventgate_posts import ALL
-from transforms.models import Configuration
+from transforms.connectors.eventgate_posts import ALL
+from transforms.models.model import Configuration
 
 _PATIENCE_S = 5.0
 

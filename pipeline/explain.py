@@ -11,14 +11,14 @@ from typing import Any
 import orjson
 
 from pipeline.usage_error import UsageError
+from transforms.datasets.file_pieces import BadRow, Unreadable, pieces, pieces_of
+from transforms.datasets.filesystem import printable
 from transforms.elements import Raw
-from transforms.file_pieces import BadRow, Unreadable, pieces, pieces_of
-from transforms.filesystem import printable
-from transforms.models import Configuration
-from transforms.read_events import NotAnEvent, event_in, parse, why_dropped
-from transforms.scorable import why_no_score
-from transforms.select_models import Selection
-from transforms.source_events import id_of, rev_id_of, wiki_of
+from transforms.events.parsing import NotAnEvent, event_in, parse, why_dropped
+from transforms.events.source_events import id_of, rev_id_of, wiki_of
+from transforms.models.model import Configuration
+from transforms.models.scorable import why_no_score
+from transforms.models.selection import Selection
 
 
 def run(configuration: Configuration, arguments: argparse.Namespace) -> int:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import apache_beam as beam
 
+from transforms.async_io.bounded import InBundle
+from transforms.async_io.stateful import InState
 from transforms.build_revision_score import BuildRevisionScore
-from transforms.combine_in_state import CombineInState
-from transforms.models import Configuration
+from transforms.combine_scores import CombineInState
+from transforms.models.model import Configuration
 from transforms.read_events import ReadEvents
 from transforms.score_with_lift_wing import ScoreWithLiftWing
 from transforms.select_models import Done, SelectModels
-from transforms.wait_in_bundle import InBundle
-from transforms.wait_in_state import InState
 from transforms.write_per_model import WriteFailures, WritePerModel
 
 

@@ -11,15 +11,15 @@ from typing import Any, NamedTuple
 import orjson
 
 from pipeline.usage_error import UsageError
+from transforms.datasets.event_files import InputFile, read_file
+from transforms.datasets.filesystem import printable
 from transforms.elements import Raw
-from transforms.event_files import InputFile, read_file
-from transforms.filesystem import printable
-from transforms.models import Configuration
-from transforms.read_events import NotAnEvent, event_in, why_dropped
-from transforms.scorable import fields_to_read
-from transforms.score_events import score_id
-from transforms.select_models import Selection
-from transforms.source_events import partition_of_event, rev_id_of, wiki_of
+from transforms.events.parsing import NotAnEvent, event_in, why_dropped
+from transforms.events.score_events import score_id
+from transforms.events.source_events import partition_of_event, rev_id_of, wiki_of
+from transforms.models.model import Configuration
+from transforms.models.scorable import fields_to_read
+from transforms.models.selection import Selection
 
 UnitKey = tuple[str, str]  # model and partition
 UNKNOWN = "_"  # the partition of a file that cannot be read, where its path does not tell it

@@ -18,9 +18,9 @@ import yaml
 from pipeline import strict_yaml
 from pipeline.configuration import load
 from pipeline.usage_error import UsageError
-from transforms.models import ANY_WIKI, Model
-from transforms.rules import RuleError, compile_rule
-from transforms.source_events import PAGE_CHANGE, REVISION_CREATE, STREAMS, source_of
+from transforms.events.source_events import PAGE_CHANGE, REVISION_CREATE, STREAMS, source_of
+from transforms.models.model import ANY_WIKI, Model
+from transforms.models.rules import RuleError, compile_rule
 
 _SHIPPED = [Path(__file__).parent / name for name in ("models.yaml", "page_change_models.yaml")]
 _KNOWN = {"concurrency", "match_config", "match_config_need_quotes", "namespace", "kafka_topic", "message_wiki_selector"}
@@ -102,7 +102,7 @@ class _Import:
         known = _shipped().get(name)
         if known is None:
             self.left_out += 1
-            self.notes.append(f"{name}: left out, as no kind in transforms/kinds.py says how it is asked and what it answers")
+            self.notes.append(f"{name}: left out, as no kind of model says how it is asked and what it answers")
             return None
         source = self._source(name, entry, match)
         told: dict[str, Any] = {"namespace": entry.get("namespace", next(iter(known.endpoints.values())).namespace), "concurrency": entry.get("concurrency", 5)}

@@ -8,11 +8,11 @@ from datetime import datetime
 
 from pipeline.times import time_of
 from pipeline.usage_error import UsageError
-from transforms.event_files import EventFiles, find_files
-from transforms.filesystem import printable
-from transforms.folder_walk import LeftOut
-from transforms.hive_layout import hour_of
-from transforms.models import Configuration
+from schemas.hive_layout import hour_of
+from transforms.datasets.event_files import EventFiles, find_files
+from transforms.datasets.filesystem import printable
+from transforms.datasets.folder_walk import LeftOut
+from transforms.models.model import Configuration
 
 _KINDS_SHOWN = 5
 

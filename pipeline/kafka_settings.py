@@ -14,10 +14,10 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
 from pipeline.usage_error import UsageError
-from transforms.kafka_places import KafkaLooks
-from transforms.kafka_properties import PropertiesError, client_settings
-from transforms.models import Configuration
-from transforms.source_events import REVISION_CREATE, STREAMS
+from transforms.connectors.kafka_places import KafkaLooks
+from transforms.connectors.kafka_security import PropertiesError, client_settings
+from transforms.events.source_events import REVISION_CREATE, STREAMS
+from transforms.models.model import Configuration
 
 _PATIENCE_S, _TRY_S = 5.0, 0.5
 _COORDINATOR_S = 30.0  # that a broker may take to find who keeps the places of a group

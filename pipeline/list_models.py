@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pipeline.columns import counted, print_columns
 from pipeline.overrides import did_you_mean
 from pipeline.usage_error import UsageError
-from transforms.kinds import KINDS
-from transforms.models import ANY_WIKI, Configuration, Endpoint, Model
-from transforms.rules import compile_rule
-from transforms.wikis import Wikis
+from transforms.models.adapters import KINDS
+from transforms.models.model import ANY_WIKI, Configuration, Endpoint, Model
+from transforms.models.rules import compile_rule
+from transforms.models.wikis import Wikis
 
 _HEADER = ("wiki", "model", "active", "on", "calls at once", "stream", "endpoint")
 

@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 import requests
 
 from pipeline.usage_error import UsageError
-from transforms.http_calls import USER_AGENT
-from transforms.models import Configuration
-from transforms.wikis import COLUMNS, Wiki, Wikis, wiki_in
+from transforms.http.curl_client import USER_AGENT
+from transforms.models.model import Configuration
+from transforms.models.wikis import COLUMNS, Wiki, Wikis, wiki_in
 
 _QUERY = {"action": "sitematrix", "format": "json", "formatversion": "2", "smsiteprop": "url|dbname|code|lang", "smlangprop": "site|code", "smlimit": "5000"}
 _FAMILIES = {"wiki": "wikipedia"}  # the others are called as they are

@@ -23,14 +23,14 @@ from pipeline.overrides import with_lift_wing_url, with_rate_limit
 from pipeline.signals import stop_on_signals
 from pipeline.times import time_of
 from pipeline.usage_error import UsageError
-from transforms.credentials import is_token
+from transforms.connectors.eventstreams import LARGEST_EVENT, EventStreams, Position, RefusedError
+from transforms.datasets.units import now
 from transforms.elements import Raw
-from transforms.event_streams import LARGEST_EVENT, EventStreams, Position, RefusedError
-from transforms.lift_wing import SharedLiftWing
-from transforms.models import Configuration
-from transforms.server_sent_events import ServerSentEvent
-from transforms.source_events import STREAMS
-from transforms.units import now
+from transforms.events.source_events import STREAMS
+from transforms.http.server_sent_events import ServerSentEvent
+from transforms.lift_wing.client import SharedLiftWing
+from transforms.lift_wing.credentials import is_token
+from transforms.models.model import Configuration
 
 PUBLIC_LIFT_WING = "https://api.wikimedia.org/service/lw/inference"
 _TOGETHER_S, _MOST_TOGETHER = 1.0, 500

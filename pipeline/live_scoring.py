@@ -19,12 +19,12 @@ import orjson
 from pipeline import bounded_run
 from pipeline.graph import score_revisions
 from pipeline.live_waiting import MOST, WaitingEdit, WaitingEdits
-from transforms.collected import collecting
+from transforms.async_io.bounded import InBundle
+from transforms.connectors.collected import collecting
+from transforms.connectors.console_sink import show
 from transforms.elements import Failure, OutputEvent, Raw
-from transforms.models import Configuration
-from transforms.print_scores import show
-from transforms.source_events import wiki_of
-from transforms.wait_in_bundle import InBundle
+from transforms.events.source_events import wiki_of
+from transforms.models.model import Configuration
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 30.0
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import orjson
 
-from transforms.answers import LONGEST_REFUSED_S
 from transforms.elements import Raw
+from transforms.lift_wing.responses import LONGEST_REFUSED_S
 
 MOST = 20_000  # that wait; some 3 KB each
 _PROBES, _MOST_AT_ONCE = 1, 200

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 from pipeline.configuration import is_contact
 from pipeline.usage_error import UsageError
-from transforms.credentials import TokenError, read_token
-from transforms.models import ANY_WIKI, Configuration, Model
+from transforms.lift_wing.credentials import TokenError, read_token
+from transforms.models.model import ANY_WIKI, Configuration, Model
 
 
 def apply_overrides(configuration: Configuration, arguments: argparse.Namespace) -> Configuration:

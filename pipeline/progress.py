@@ -14,7 +14,7 @@ from typing import TextIO
 from typing_extensions import Self
 
 from pipeline.terminal import steering
-from transforms.journals import is_of_failure
+from transforms.datasets.journal import is_of_failure
 
 _ON_TERMINAL_S, _ELSEWHERE_S = 0.5, 60.0
 

@@ -19,11 +19,11 @@ from pipeline.holes import BackfillList
 from pipeline.input_files import input_files, print_left_out
 from pipeline.overrides import names_in, with_rate_limit
 from pipeline.usage_error import UsageError
-from transforms.answers import NOT_CALLED
-from transforms.filesystem import is_remote
-from transforms.models import Configuration
-from transforms.part_files import format_of
-from transforms.tables import DatasetWriter
+from transforms.datasets.filesystem import is_remote
+from transforms.datasets.part_files import format_of
+from transforms.datasets.tables import DatasetWriter
+from transforms.lift_wing.responses import NOT_CALLED
+from transforms.models.model import Configuration
 from transforms.unforeseen import FuseBlown
 
 _REASONS_SHOWN = 10

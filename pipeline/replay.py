@@ -17,10 +17,10 @@ from pipeline.graph import score_revisions
 from pipeline.kafka_settings import Kafka, failure_topics, output_topics
 from pipeline.times import time_of
 from pipeline.usage_error import UsageError
-from transforms.dead_letters import OffsetRange, ReadDeadLetters, ReplayDecision, ReplayFilter, decisions, offset_ranges
-from transforms.kafka_sink import WriteToKafka
-from transforms.models import Configuration
-from transforms.wait_in_bundle import InBundle
+from transforms.async_io.bounded import InBundle
+from transforms.connectors.dead_letter_source import OffsetRange, ReadDeadLetters, ReplayDecision, ReplayFilter, decisions, offset_ranges
+from transforms.connectors.kafka_sink import WriteToKafka
+from transforms.models.model import Configuration
 
 _REASONS_SHOWN = 20
 

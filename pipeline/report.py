@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.batch_run import Outcome
-from transforms.durable_files import replace_file
-from transforms.manifests import find_partition, partitions_in
-from transforms.models import Configuration
-from transforms.tables import DatasetWriter
-from transforms.units import now
+from transforms.datasets.durable_files import replace_file
+from transforms.datasets.manifests import find_partition, partitions_in
+from transforms.datasets.tables import DatasetWriter
+from transforms.datasets.units import now
+from transforms.models.model import Configuration
 
 NAME = "_report.html"  # readers of Hive tables pass over names that begin with _
 _MOST_BARS = 15

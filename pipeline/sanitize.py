@@ -14,13 +14,13 @@ from pipeline import strict_yaml
 from pipeline.alone import alone_with
 from pipeline.columns import counted
 from pipeline.usage_error import UsageError
-from transforms.allowlist import Mask, mask_of_table, problems
-from transforms.combined_scores import SCHEMAS, STREAM
-from transforms.manifests import FoundPartition, MadeOf, find_partition, inputs_below, partitions_in
-from transforms.models import Configuration
-from transforms.part_files import format_of
-from transforms.read_events import NotAnEvent
-from transforms.tables import DatasetWriter, rows_in
+from transforms.datasets.manifests import FoundPartition, MadeOf, find_partition, inputs_below, partitions_in
+from transforms.datasets.part_files import format_of
+from transforms.datasets.row_masks import Mask, mask_of_table, problems
+from transforms.datasets.tables import DatasetWriter, rows_in
+from transforms.events.combined_events import SCHEMAS, STREAM
+from transforms.events.parsing import NotAnEvent
+from transforms.models.model import Configuration
 
 _COMBINED = schemas.table_name(STREAM)
 

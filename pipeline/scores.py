@@ -17,9 +17,9 @@ import pyarrow.dataset as pads
 import schemas
 from pipeline.columns import counted
 from pipeline.usage_error import UsageError
-from transforms.manifests import files_below
-from transforms.models import Configuration, Model
-from transforms.score_events import said_in
+from transforms.datasets.manifests import files_below
+from transforms.events.score_events import said_in
+from transforms.models.model import Configuration, Model
 
 _SHOWN = 3
 _Row = Mapping[str, Any]

@@ -32,15 +32,15 @@ from pipeline.supervisor import supervise
 from pipeline.times import time_of
 from pipeline.usage_error import UsageError
 from schemas import ERROR
-from transforms.combine_in_state import CombineInState
-from transforms.combined_scores import SCHEMAS, STREAM
-from transforms.eventgate_sink import EventGate
-from transforms.kafka_places import EARLIEST, LATEST
-from transforms.kafka_sink import WriteToKafka
-from transforms.kafka_source import KafkaTopics
-from transforms.models import Configuration
-from transforms.retry_deliveries import RetryDeliveries
-from transforms.wait_in_state import InState
+from transforms.async_io.stateful import InState
+from transforms.combine_scores import CombineInState
+from transforms.connectors.eventgate_sink import EventGate
+from transforms.connectors.kafka_places import EARLIEST, LATEST
+from transforms.connectors.kafka_sink import WriteToKafka
+from transforms.connectors.kafka_source import KafkaTopics
+from transforms.delivery.retry_deliveries import RetryDeliveries
+from transforms.events.combined_events import SCHEMAS, STREAM
+from transforms.models.model import Configuration
 
 _FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 _CHATTER = (  # of Beam: how it reads our type hints, and that it passes over options which the job server takes

@@ -13,11 +13,11 @@ import pyarrow as pa
 
 import schemas
 from pipeline.usage_error import UsageError
-from transforms.combined_scores import SCHEMAS, STREAM
-from transforms.filesystem import is_remote, printable
-from transforms.manifests import files_below, find_partition, partitions_in
-from transforms.models import Configuration
-from transforms.part_files import PART_FILES
+from transforms.datasets.filesystem import is_remote, printable
+from transforms.datasets.manifests import files_below, find_partition, partitions_in
+from transforms.datasets.part_files import PART_FILES
+from transforms.events.combined_events import SCHEMAS, STREAM
+from transforms.models.model import Configuration
 
 ALL = "mediawiki_revision_score_all"
 _COMBINED = schemas.table_name(STREAM)

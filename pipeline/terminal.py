@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any, TextIO
 
-from transforms.printable import in_lines
+from transforms.events.printable import in_lines
 
 
 class PlainText:

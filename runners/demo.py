@@ -27,8 +27,8 @@ from pipeline.usage_error import UsageError
 from runners.local_kafka import LocalKafka
 from runners.played_edits import CAPTURE, Key, PlayedEdits
 from runners.programs import ROOT, Program, SimulatedLiftWingProgram
-from transforms.event_files import find_files, read_file
-from transforms.models import Configuration
+from transforms.datasets.event_files import find_files, read_file
+from transforms.models.model import Configuration
 
 _EVENTS_PER_SECOND = 20  # about what all wikis of Wikimedia make together
 _PATIENCE_S = 60

@@ -12,10 +12,10 @@ from apache_beam.pipeline import AppliedPTransform, PipelineVisitor
 
 from pipeline.configuration import load
 from pipeline.graph import score_revisions
-from transforms.collected import Collected
-from transforms.combine_in_state import CombineInState
-from transforms.combined_scores import SCHEMAS
-from transforms.wait_in_state import InState
+from transforms.async_io.stateful import InState
+from transforms.combine_scores import CombineInState
+from transforms.connectors.collected import Collected
+from transforms.events.combined_events import SCHEMAS
 
 _MODELS = Path(__file__).parent.parent / "pipeline" / "models.yaml"
 _ENDS = {"ReadEvents": ("events of Kafka topics,", "or of files"), "WritePerModel": ("a topic or dataset", "for each model")}

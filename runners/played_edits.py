@@ -17,8 +17,8 @@ import orjson
 from confluent_kafka import Producer
 
 from pipeline.configuration import load
-from transforms.models import Configuration
-from transforms.select_models import Selection
+from transforms.models.model import Configuration
+from transforms.models.selection import Selection
 
 CAPTURE = Path(__file__).parent / "data" / "edits_2023-01.jsonl.gz"
 _MODELS = Path(__file__).parent.parent / "pipeline" / "models.yaml"

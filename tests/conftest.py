@@ -14,7 +14,7 @@ from pipeline.configuration import load
 from runners.local_kafka import LocalKafka
 from runners.simulated_lift_wing import SimulatedLiftWing
 from transforms.elements import Event, ScoreRequest
-from transforms.models import Configuration
+from transforms.models.model import Configuration
 
 os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")  # processes that live for seconds: a third less CPU in all
 

@@ -33,9 +33,9 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
 from conftest import edit  # noqa: E402
 
 import schemas  # noqa: E402
-from transforms.event_files import find_files, read_file  # noqa: E402
-from transforms.filesystem import printable  # noqa: E402
-from transforms.read_events import NotAnEvent, event_in  # noqa: E402
+from transforms.datasets.event_files import find_files, read_file  # noqa: E402
+from transforms.datasets.filesystem import printable  # noqa: E402
+from transforms.events.parsing import NotAnEvent, event_in  # noqa: E402
 
 CREATE = "/mediawiki/revision/create/2.0.0"
 ROWS = 120

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import orjson
 
 from tests.loopback import Handler, LoopbackServer
-from transforms.sink_metrics import timestamp_ms
+from transforms.delivery.sink_metrics import timestamp_ms
 
 
 class _Handler(Handler):

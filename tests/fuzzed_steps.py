@@ -20,15 +20,16 @@ from fuzzed_events import Fuzzer
 import schemas
 from pipeline.configuration import load
 from transforms.build_revision_score import _BuildRevisionScoreFn
-from transforms.combine_in_state import _KeyFn, decode_outcome
-from transforms.combined_scores import SCHEMAS, combined_score
+from transforms.combine_scores import _KeyFn, decode_outcome
 from transforms.elements import Event, Failure, OutputEvent, Raw, Score, ScoreRequest, ScoreResponse, json_text
-from transforms.failures import failed
-from transforms.kinds import KINDS, CannotAsk, question
-from transforms.models import Configuration
-from transforms.read_events import _CheckEventFn, event_in, why_dropped
+from transforms.events.combined_events import SCHEMAS, combined_score
+from transforms.events.error_events import failed
+from transforms.events.parsing import event_in, why_dropped
+from transforms.models.adapters import KINDS, CannotAsk, question
+from transforms.models.model import Configuration
+from transforms.models.wikis import shipped_wikis
+from transforms.read_events import _CheckEventFn
 from transforms.select_models import SelectModels, _SelectModelsFn
-from transforms.wikis import shipped_wikis
 
 ROOT = Path(__file__).parent.parent
 NOW = "2024-02-15T00:00:00Z"

@@ -9,10 +9,20 @@ import orjson
 import pytest
 from conftest import edit
 
-from transforms.answers import LONGEST_REFUSED_S, LiftWingError, NotCalled, Refused, Rejected, Unavailable, Unexpected, read_answer, seconds_to_next_try
 from transforms.elements import Event, Score, ScoreRequest
-from transforms.http_calls import HttpAnswer
-from transforms.kinds import KINDS, Kind
+from transforms.http.curl_client import HttpAnswer
+from transforms.lift_wing.responses import (
+    LONGEST_REFUSED_S,
+    LiftWingError,
+    NotCalled,
+    Refused,
+    Rejected,
+    Unavailable,
+    Unexpected,
+    read_answer,
+    seconds_to_next_try,
+)
+from transforms.models.adapters import KINDS, Kind
 
 REVISION = 7
 EVENT = Event({**edit(rev_id=REVISION), "wiki_id": "enwiki"}, "eqiad")

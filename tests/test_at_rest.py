@@ -15,12 +15,12 @@ from apache_beam.testing.util import assert_that, equal_to
 from conftest import ABSENT, ROOT, edit, request
 
 from pipeline.configuration import load
-from transforms.asking import Pending
-from transforms.at_rest import Rest, Tag, UnknownFormatError, decode_pending, encode_pending, tag_of, wake
+from transforms.async_io.keying import KeyByEvent, KeyTogether
+from transforms.async_io.score_fn import Pending
+from transforms.async_io.state_codec import Rest, Tag, UnknownFormatError, decode_pending, encode_pending, tag_of, wake
 from transforms.elements import Event, ScoreRequest
-from transforms.keys_in_state import KeyByEvent, KeyTogether
-from transforms.models import Endpoint
-from transforms.source_events import key_of
+from transforms.events.source_events import key_of
+from transforms.models.model import Endpoint
 
 DAMAGING = load(ROOT / "pipeline" / "models.yaml").models["damaging"].endpoints["enwiki"]
 NOW = 1_700_000_000.0

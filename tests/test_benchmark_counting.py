@@ -10,8 +10,8 @@ import pytest
 
 from tests.benchmarks.edits import FIRST_REVISION, Edits
 from tests.benchmarks.ledger import Ledger, Request
-from transforms.models import Configuration
-from transforms.select_models import Selection
+from transforms.models.model import Configuration
+from transforms.models.selection import Selection
 
 ID, OTHER = str(uuid.UUID(int=1 << 100)), str(uuid.UUID(int=2 << 100))
 

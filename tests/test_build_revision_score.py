@@ -20,8 +20,8 @@ import schemas
 from runners import simulated_scores
 from transforms.build_revision_score import BuildRevisionScore
 from transforms.elements import Failure, OutputEvent, Score, ScoreResponse, json_text
-from transforms.models import Configuration
-from transforms.score_events import predictions, revision_score, utc_now
+from transforms.events.score_events import predictions, revision_score, utc_now
+from transforms.models.model import Configuration
 
 PAIRS = [json.loads(line) for line in (Path(__file__).parent / "data" / "real_pairs.jsonl").read_text(encoding="utf-8").splitlines()]
 STREAM = "mediawiki.revision-score-damaging"

@@ -9,12 +9,12 @@ from random import Random
 
 import pytest
 
-from transforms import call_limit
+from transforms.lift_wing import concurrency_limit
 
-CallLimit = partial(call_limit.CallLimit, uniform=random.uniform)
+CallLimit = partial(concurrency_limit.CallLimit, uniform=random.uniform)
 
 
-def fail(limit: call_limit.CallLimit, times: int, at: float) -> list[bool]:
+def fail(limit: concurrency_limit.CallLimit, times: int, at: float) -> list[bool]:
     """So many calls that go out at a time and fail at once, one after the other."""
     told = []
     for _ in range(times):
@@ -124,7 +124,7 @@ def test_when_it_is_back_it_begins_with_one_call_and_doubles() -> None:
     assert limit.seconds_to_probe(5.0) <= 1.0, "the next pause is short again"
 
 
-def answers(limit: call_limit.CallLimit, count: int, seconds: float, begin: float) -> None:
+def answers(limit: concurrency_limit.CallLimit, count: int, seconds: float, begin: float) -> None:
     """One a second."""
     for index in range(count):
         limit.answered(seconds, begin + index)

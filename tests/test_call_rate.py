@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from transforms.call_rate import CallRate
+from transforms.lift_wing.rate_limiter import CallRate
 
 
 def test_without_a_bound_nobody_waits() -> None:

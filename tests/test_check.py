@@ -31,7 +31,7 @@ from runners.secure_kafka import SecureKafka
 from runners.simulated_lift_wing import SimulatedLiftWing
 from tests.eventgate import EventGateServer
 from tests.loopback import Handler, LoopbackServer
-from transforms.http_calls import HttpAnswer
+from transforms.http.curl_client import HttpAnswer
 
 pytestmark = pytest.mark.kafka
 

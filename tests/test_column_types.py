@@ -16,12 +16,12 @@ from conftest import ROOT, edit
 import schemas
 from pipeline.configuration import load
 from transforms.elements import Raw, Score
-from transforms.kinds import KINDS
-from transforms.models import Configuration
-from transforms.read_events import NotAnEvent, event_in, why_dropped
-from transforms.scorable import why_no_score
-from transforms.score_events import utc_now
-from transforms.select_models import Selection
+from transforms.events.parsing import NotAnEvent, event_in, why_dropped
+from transforms.events.score_events import utc_now
+from transforms.models.adapters import KINDS
+from transforms.models.model import Configuration
+from transforms.models.scorable import why_no_score
+from transforms.models.selection import Selection
 
 CHANGE = {**orjson.loads((ROOT / "tests" / "data" / "page_change_1.3.0.json").read_bytes()), "$schema": "/mediawiki/page/change/1.2.0"}
 VALUES = {

@@ -20,12 +20,12 @@ from test_regenerate import rows
 import schemas
 from runners.local_kafka import LocalKafka
 from runners.simulated_lift_wing import SimulatedLiftWing
-from transforms.at_rest import UnknownFormatError
-from transforms.combine_in_state import CombineInState, Outcome, decode_outcome, encode_outcome
-from transforms.combined_scores import SCHEMAS, Part, combined_score
+from transforms.async_io.state_codec import UnknownFormatError
+from transforms.combine_scores import CombineInState, Outcome, decode_outcome, encode_outcome
 from transforms.elements import Failure, OutputEvent, Score
-from transforms.models import Configuration, Endpoint, Model
-from transforms.score_events import revision_score
+from transforms.events.combined_events import SCHEMAS, Part, combined_score
+from transforms.events.score_events import revision_score
+from transforms.models.model import Configuration, Endpoint, Model
 
 NOW = "2026-01-01T00:00:00Z"
 TABLE = "mediawiki_revision_score"
@@ -125,7 +125,7 @@ def test_both_modes_give_the_same_events(kafka: LocalKafka, configuration: Confi
 
 
 def wanted(configuration: Configuration, lines: list[bytes]) -> int:
-    from transforms.select_models import Selection
+    from transforms.models.selection import Selection
 
     selection = Selection(configuration.models)
     return len([line for line in lines if selection.endpoints(orjson.loads(line))])

@@ -17,7 +17,7 @@ from test_event_files import write
 import schemas
 from pipeline.command_line import main
 from pipeline.servers import free_port
-from transforms.event_files import InputFile, find_files, read_file
+from transforms.datasets.event_files import InputFile, find_files, read_file
 
 EDITS = ROOT / "runners" / "data" / "edits_2023-01.jsonl.gz"
 DAMAGING = "mediawiki_revision_score_damaging"
@@ -317,7 +317,7 @@ def test_all_errors_of_a_models_file_are_told_at_once(capsys: pytest.CaptureFixt
     assert told.splitlines() == [
         f"revision-scores models: {models}: lift_wing.url: expected an http or https address without user, query or fragment, got 'lift.wing'; "
         "write url: https://inference.discovery.wmnet:30443",
-        f"{models}: models.damaging.wikis[0]: expected a database name of transforms/wikis.tsv, got 'enwki'; did you mean enwiki?",
+        f"{models}: models.damaging.wikis[0]: expected a database name of the table of wikis, got 'enwki'; did you mean enwiki?",
     ]
 
 

@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from pipeline.configuration import ConfigurationError, load
-from transforms.models import Configuration, Endpoint, LiftWingSettings
-from transforms.wikis import shipped_wikis
+from transforms.models.model import Configuration, Endpoint, LiftWingSettings
+from transforms.models.wikis import shipped_wikis
 
 SHIPPED = Path(__file__).parent.parent / "pipeline" / "models.yaml"
 DATA = Path(__file__).parent / "data"
@@ -246,10 +246,10 @@ def test_a_wrong_line_of_a_model(problems, line, problem):
         ("7", "wikis: expected a mapping or a list of database names, got 7; write wikis: [enwiki]"),
         ("[]", "wikis: expected a mapping or a list of database names, got an empty list; write wikis: [enwiki]"),
         ("{}", "wikis: expected a mapping or a list of database names, got an empty mapping; write wikis: [enwiki]"),
-        ("[dewiki, enwki]", "wikis[1]: expected a database name of transforms/wikis.tsv, got 'enwki'; did you mean enwiki?"),
-        ("{enwki: {}}", "wikis.enwki: expected a database name of transforms/wikis.tsv, got 'enwki'; did you mean enwiki?"),
-        ("[../../etc]", "wikis[0]: expected a database name of transforms/wikis.tsv, got '../../etc'; remove it or correct it"),
-        ("[[enwiki]]", "wikis[0]: expected a database name of transforms/wikis.tsv, got a list; did you mean enwiki?"),
+        ("[dewiki, enwki]", "wikis[1]: expected a database name of the table of wikis, got 'enwki'; did you mean enwiki?"),
+        ("{enwki: {}}", "wikis.enwki: expected a database name of the table of wikis, got 'enwki'; did you mean enwiki?"),
+        ("[../../etc]", "wikis[0]: expected a database name of the table of wikis, got '../../etc'; remove it or correct it"),
+        ("[[enwiki]]", "wikis[0]: expected a database name of the table of wikis, got a list; did you mean enwiki?"),
         ("[enwiki, dewiki, enwiki]", "wikis[2]: expected each wiki once, got 'enwiki' again; remove it"),
         ("{enwiki: }", "wikis.enwiki: expected a mapping, got nothing; write enwiki: {}"),
         ("{enwiki: edit}", "wikis.enwiki: expected a mapping, got 'edit'; write enwiki: {}"),
@@ -422,7 +422,7 @@ models:
         f"models.yaml: lift_wing.{URL}, got 'lift.wing'; write url: https://inference.discovery.wmnet:30443",
         "models.yaml: lift_wing.in_flight: expected a whole number of at least 1, got 'no'; write in_flight: 5",
         f"models.yaml: streams.{TEMPLATE}, got 'scores'; write {REPAIRED_TEMPLATE}",
-        "models.yaml: models.damaging.wikis[0]: expected a database name of transforms/wikis.tsv, got 'enwki'; did you mean enwiki?",
+        "models.yaml: models.damaging.wikis[0]: expected a database name of the table of wikis, got 'enwki'; did you mean enwiki?",
         "models.yaml: models.goodfaith.match.database: expected a regular expression of JavaScript, got '/+/' (Invalid atom character); repair the pattern",
         f"models.yaml: models.goodfaith.wikis.enwiki.on: expected one of {KINDS}, got 'off'; write on: edit",
     ]

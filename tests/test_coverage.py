@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.command_line import main
 from pipeline.coverage import pairs
-from transforms.models import Configuration
+from transforms.models.model import Configuration
 
 GONE = [("eswikibooks", "reverted"), ("frwikisource", "pagelevel"), ("simplewiki", "articletopic"), ("testwiki", "articletopic")]
 

@@ -66,6 +66,12 @@ def test_every_target_of_make_that_is_named_is_one(page: Path) -> None:
     assert set(re.findall(r"(?:`|^|&& )make ([\w-]+)", page.read_text(encoding="utf-8"), re.MULTILINE)) <= targets
 
 
+@pytest.mark.parametrize("page", PAGES, ids=names_of)
+def test_every_path_that_is_named_is_there(page: Path) -> None:
+    named = re.findall(r"`((?:pipeline|transforms|schemas|runners|tests|docs)/[\w./-]+)`", page.read_text(encoding="utf-8"))
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
 def test_every_block_of_commands_is_run() -> None:
     assert {page for page in DOCUMENTS if commands(page)} == RUN
 

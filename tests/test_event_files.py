@@ -24,8 +24,8 @@ from conftest import ABSENT, edit
 from damaged_files import ROWS, check, whole_files
 
 import schemas
+from transforms.datasets.event_files import Files, InputFile, find_files, read_file
 from transforms.elements import Event, Failure, Raw
-from transforms.event_files import Files, InputFile, find_files, read_file
 from transforms.read_events import ReadEvents
 
 CREATE = "/mediawiki/revision/create/2.0.0"

@@ -14,14 +14,14 @@ from eventgate import EventGateServer
 from test_command_line import wrong_use
 
 from pipeline.eventgates import eventgates
+from transforms.connectors.eventgate_responses import Verdict, verdict
+from transforms.connectors.eventgate_sink import EventGate
+from transforms.delivery.undelivered import decode_events
+from transforms.delivery.write_streams import WriteFn
 from transforms.elements import Failure, OutputEvent, Score
-from transforms.eventgate_answers import Verdict, verdict
-from transforms.eventgate_sink import EventGate
-from transforms.failures import failed
-from transforms.models import Configuration
-from transforms.score_events import revision_score
-from transforms.undelivered import decode_events
-from transforms.write_streams import WriteFn
+from transforms.events.error_events import failed
+from transforms.events.score_events import revision_score
+from transforms.models.model import Configuration
 
 ERRORS = "mediawiki.revision-score.error"
 STREAMS = {model: f"mediawiki.revision-score-{model}" for model in ("damaging", "goodfaith")}

@@ -14,7 +14,7 @@ from conftest import edit
 
 import schemas
 from transforms.elements import Failure, OutputEvent
-from transforms.failures import error_event
+from transforms.events.error_events import error_event
 from transforms.write_per_model import WriteFailures
 
 STREAM = "mediawiki.revision-score.error"

@@ -17,9 +17,9 @@ from test_command_line import DAMAGING, command, scores_in, wrong_use
 from test_event_files import write
 
 from runners.simulated_lift_wing import SimulatedLiftWing
-from transforms.event_files import InputFile, find_files, read_file
-from transforms.filesystem import list_files, printable
-from transforms.folder_walk import LeftOut
+from transforms.datasets.event_files import InputFile, find_files, read_file
+from transforms.datasets.filesystem import list_files, printable
+from transforms.datasets.folder_walk import LeftOut
 
 ODD_KEYS = ["a b.jsonl", "a#b.jsonl", "a%20b.jsonl", "a+b.jsonl", "a?b.jsonl", "a?region=b/c.jsonl", "é.jsonl"]
 HOUR = "datacenter=eqiad/year=2024/month=2/day=5/hour={}"

@@ -22,11 +22,11 @@ from runners.programs import Program
 from runners.simulated_lift_wing import SimulatedLiftWing
 from tests.benchmarks.stage import restarts_of
 from transforms.elements import Raw
-from transforms.failures import origin_of
-from transforms.models import Configuration
-from transforms.read_events import NotAnEvent, event_in, parse, why_dropped
-from transforms.score_events import score_id
-from transforms.select_models import Selection
+from transforms.events.error_events import origin_of
+from transforms.events.parsing import NotAnEvent, event_in, parse, why_dropped
+from transforms.events.score_events import score_id
+from transforms.models.model import Configuration
+from transforms.models.selection import Selection
 
 pytestmark = [pytest.mark.flink, pytest.mark.skipif("FUZZED" not in os.environ, reason="`make fuzz` asks for it")]
 

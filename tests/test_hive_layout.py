@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from transforms.hive_layout import datacenter_of, partition_at, partition_of, wrong_key_in
+from schemas.hive_layout import datacenter_of, partition_at, partition_of, wrong_key_in
 
 PARTITION = "datacenter=eqiad/year=2024/month=2/day=5/hour=0"
 

@@ -12,13 +12,13 @@ from conftest import edit, request
 
 from runners.local_kafka import LocalKafka
 from tests.benchmarks.stream_faults import BROKER_SETTINGS, OF_KAFKA, KafkaFaults
-from transforms.dead_letters import messages, offset_ranges
+from transforms.connectors.dead_letter_source import messages, offset_ranges
+from transforms.connectors.kafka_sink import WriteToKafka
+from transforms.delivery.redelivery import Redelivery
+from transforms.delivery.undelivered import decode_events
+from transforms.delivery.write_streams import WriteFn, streams_of
 from transforms.elements import OutputEvent
 from transforms.environment import Environment
-from transforms.kafka_sink import WriteToKafka
-from transforms.redelivery import Redelivery
-from transforms.undelivered import decode_events
-from transforms.write_streams import WriteFn, streams_of
 
 pytestmark = pytest.mark.kafka
 

@@ -11,8 +11,8 @@ from test_command_line import command, wrong_use
 from test_page_changes import CHANGE
 
 from pipeline.configuration import load
-from transforms.models import Configuration
-from transforms.rules import compile_rule, mismatch
+from transforms.models.model import Configuration
+from transforms.models.rules import compile_rule, mismatch
 
 VALUES = ROOT / "tests" / "data" / "changeprop_liftwing_rules.yaml"
 TOPICS = ("outlink-topic-model", "article-country", "revertrisk-language-agnostic")
@@ -256,7 +256,7 @@ def test_a_model_of_no_known_kind_is_left_out_and_named(tmp_path: Path) -> None:
         [
             "goodfaith.colour: not carried over, as nothing is known of it",
             "goodfaith: 35 wikis, those that Lift Wing has it for and the rule lets through",
-            "other: left out, as no kind in transforms/kinds.py says how it is asked and what it answers",
+            "other: left out, as no kind of model says how it is asked and what it answers",
         ],
     )
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from transforms.rules import RuleError, compile_rule
+from transforms.models.rules import RuleError, compile_rule
 
 
 def matched(text: Any, *values: Any) -> list[bool]:

@@ -23,11 +23,11 @@ from pipeline.usage_error import UsageError
 from runners.local_kafka import LocalKafka
 from runners.programs import run
 from runners.secure_kafka import SecureKafka
-from transforms.dead_letters import messages, offset_ranges
+from transforms.connectors.dead_letter_source import messages, offset_ranges
+from transforms.connectors.kafka_sink import WriteToKafka
 from transforms.elements import OutputEvent
-from transforms.failures import CUT
-from transforms.kafka_sink import WriteToKafka
-from transforms.models import Configuration
+from transforms.events.error_events import CUT
+from transforms.models.model import Configuration
 
 pytestmark = pytest.mark.kafka
 

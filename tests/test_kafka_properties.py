@@ -7,7 +7,7 @@ from pathlib import Path
 import confluent_kafka
 import pytest
 
-from transforms.kafka_properties import PropertiesError, for_librdkafka, read_properties
+from transforms.connectors.kafka_security import PropertiesError, for_librdkafka, read_properties
 
 JAAS = 'org.apache.kafka.common.security.plain.PlainLoginModule required username="scores" password="p w";'
 SASL = f"security.protocol=SASL_SSL\nsasl.mechanism=PLAIN\nsasl.jaas.config={JAAS}\n"

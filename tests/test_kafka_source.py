@@ -13,8 +13,8 @@ from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions
 
 from runners.local_kafka import LocalKafka
-from transforms.kafka_places import KafkaLooks, Partition, Place
-from transforms.partition_reader import PartitionReader, wait_for_any
+from transforms.connectors.kafka_places import KafkaLooks, Partition, Place
+from transforms.connectors.partition_reader import PartitionReader, wait_for_any
 
 pytestmark = pytest.mark.kafka
 

@@ -23,12 +23,12 @@ from pipeline.configuration import load
 from pipeline.servers import free_port
 from runners.simulated_faults import GARBAGE, HTML, MEDIAWIKI_FAILED, UNKNOWN_REVISION
 from runners.simulated_lift_wing import SimulatedLiftWing, score, version
-from transforms.answers import NotCalled, Refused, Rejected, Unavailable, Unexpected
+from transforms.delivery.waiting_deliveries import MOST_WAITING, waiting_deliveries
 from transforms.elements import Event, Score, ScoreRequest
-from transforms.lanes import Answer
-from transforms.lift_wing import ClientFault, Counts, LiftWing, SharedLiftWing
-from transforms.models import Endpoint, LiftWingSettings
-from transforms.waiting_deliveries import MOST_WAITING, waiting_deliveries
+from transforms.lift_wing.bulkhead import Answer
+from transforms.lift_wing.client import ClientFault, Counts, LiftWing, SharedLiftWing
+from transforms.lift_wing.responses import NotCalled, Refused, Rejected, Unavailable, Unexpected
+from transforms.models.model import Endpoint, LiftWingSettings
 
 MODELS = load(ROOT / "pipeline" / "models.yaml").models
 DAMAGING = MODELS["damaging"].endpoints["enwiki"]

@@ -18,8 +18,8 @@ from test_command_line import wrong_use
 from runners.programs import Program
 from runners.simulated_gateway import PUBLIC
 from runners.simulated_lift_wing import SimulatedLiftWing
-from transforms.event_streams import EventStreams, Position, RefusedError
-from transforms.server_sent_events import ServerSentEvent, server_sent_events
+from transforms.connectors.eventstreams import EventStreams, Position, RefusedError
+from transforms.http.server_sent_events import ServerSentEvent, server_sent_events
 
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 
@@ -308,7 +308,7 @@ def test_the_public_gateway_is_asked_by_path_with_a_token(lift_wing: SimulatedLi
 
     from pipeline.configuration import load
     from transforms.elements import Score
-    from transforms.lift_wing import LiftWing
+    from transforms.lift_wing.client import LiftWing
 
     settings = replace(load(ROOT / "pipeline" / "models.yaml").lift_wing, url=lift_wing.url + PUBLIC, by_host=False, token="secret")
     assert "secret" not in repr(settings)

@@ -19,7 +19,7 @@ from pipeline.servers import free_port
 from runners.local_kafka import LocalKafka
 from runners.programs import LocalFlinkProgram, run
 from runners.simulated_lift_wing import SimulatedLiftWing
-from transforms.models import Configuration
+from transforms.models.model import Configuration
 
 pytestmark = pytest.mark.flink
 

@@ -23,8 +23,8 @@ from runners.local_kafka import LocalKafka
 from runners.played_edits import CAPTURE
 from runners.programs import Program, run
 from runners.simulated_lift_wing import SimulatedLiftWing
-from transforms.models import Configuration
-from transforms.select_models import Selection
+from transforms.models.model import Configuration
+from transforms.models.selection import Selection
 
 pytestmark = pytest.mark.flink
 

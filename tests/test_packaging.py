@@ -15,6 +15,19 @@ INSTALLED = ["pipeline", "schemas", "transforms"]
 MODULES = [file for package in LOW_TO_HIGH for file in sorted((ROOT / package).rglob("*.py"))]
 
 
+BELOW = {  # the parts of transforms, and what each may import of them
+    "http": [],
+    "events": [],
+    "models": ["events"],
+    "delivery": ["events"],
+    "lift_wing": ["delivery", "events", "http", "models"],
+    "async_io": ["events", "lift_wing", "models"],
+    "connectors": ["delivery", "events", "http", "models"],
+    "datasets": ["events", "models"],
+}
+FOR_ALL = ["elements", "environment", "global_window", "json_text", "rolling_quantiles", "unforeseen"]  # files that every part may import; the steps are none
+
+
 def imported(file: Path) -> Iterator[str]:
     """Every module that is imported anywhere in a file, also in functions, and by name."""
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
@@ -37,6 +50,14 @@ def against_the_arrow(file: Path) -> list[str]:
 def test_imports_go_one_way(file: Path) -> None:
     allowed = ["runners.demo"] if file == ROOT / "pipeline" / "command_line.py" else []
     assert against_the_arrow(file) == allowed
+
+
+def test_the_parts_of_transforms_import_each_other_one_way() -> None:
+    parts = {folder.name: sorted(folder.glob("*.py")) for folder in (ROOT / "transforms").iterdir() if (folder / "__init__.py").is_file()}
+    assert set(parts) == set(BELOW)
+    for part, files in parts.items():
+        of_part = {name.split(".")[1] for file in files for name in imported(file) if name.startswith("transforms.")}
+        assert of_part - {part, *FOR_ALL} <= set(BELOW[part]), part
 
 
 def test_the_test_of_imports_sees_them(tmp_path: Path) -> None:

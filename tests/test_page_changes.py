@@ -20,15 +20,15 @@ from pipeline.configuration import ConfigurationError, load
 from pipeline.kafka_settings import input_topics
 from runners.simulated_lift_wing import SimulatedLiftWing
 from runners.simulated_scores import truth_of
-from transforms.answers import Rejected, Unavailable
 from transforms.elements import Event, Score, ScoreRequest
-from transforms.kinds import KINDS
-from transforms.lanes import Answer
-from transforms.lift_wing import LiftWing
-from transforms.models import Configuration
-from transforms.score_events import prediction_change, revision_score, score_id
-from transforms.select_models import Selection
-from transforms.wikis import shipped_wikis
+from transforms.events.score_events import prediction_change, revision_score, score_id
+from transforms.lift_wing.bulkhead import Answer
+from transforms.lift_wing.client import LiftWing
+from transforms.lift_wing.responses import Rejected, Unavailable
+from transforms.models.adapters import KINDS
+from transforms.models.model import Configuration
+from transforms.models.selection import Selection
+from transforms.models.wikis import shipped_wikis
 
 RISK, OUTLINK, COUNTRY = "revertrisk-language-agnostic", "outlink-topic-model", "article-country"
 CHANGE: dict[str, Any] = orjson.loads((ROOT / "tests" / "data" / "page_change_1.3.0.json").read_bytes())
@@ -84,7 +84,7 @@ def test_a_stream_reads_what_its_models_want(shipped: Configuration, page_models
     ],
 )
 def test_each_kind_is_asked_in_its_words(page_models: Configuration, model: str, asked: dict[str, Any]) -> None:
-    from transforms.kinds import question
+    from transforms.models.adapters import question
 
     request = ScoreRequest(Event(change(7, "zh_yuewiki"), "eqiad"), model, "zh_yuewiki", 7)
     assert orjson.loads(question(KINDS[page_models.models[model].kind], [request], shipped_wikis())) == asked

@@ -13,7 +13,7 @@ import pytest
 from pipeline.command_line import main
 from pipeline.terminal import PlainText, print_plain_text, steering
 from runners.programs import ROOT
-from transforms.printable import in_lines, in_one_line
+from transforms.events.printable import in_lines, in_one_line
 
 STEERING = "\x1b]0;x\x07 \x9b2J \x7f \u202e \u2028 \r \x00 \ud800"
 

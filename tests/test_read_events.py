@@ -14,8 +14,9 @@ from apache_beam.testing.util import assert_that, equal_to
 from conftest import ABSENT, edit
 
 from transforms.elements import Event, Failure, Raw
-from transforms.read_events import NotAnEvent, ReadEvents, check, event_in, is_canary, parse, why_dropped
-from transforms.source_events import PAGE_CHANGE, REVISION_CREATE, rev_id_of, source_of, wiki_of
+from transforms.events.parsing import NotAnEvent, check, event_in, is_canary, parse, why_dropped
+from transforms.events.source_events import PAGE_CHANGE, REVISION_CREATE, rev_id_of, source_of, wiki_of
+from transforms.read_events import ReadEvents
 
 EXPECTED = "expected /mediawiki/revision/create/1.x or 2.x, or /mediawiki/page/change/1.x"
 PARTITION = "datacenter=codfw/year=2021/month=8/day=27/hour=13"

@@ -24,8 +24,8 @@ from conftest import ROOT, edit
 from test_command_line import DAMAGING, EDITS, ERRORS, command, events_file, everything_in, scores_in
 
 from runners.simulated_lift_wing import SimulatedLiftWing
-from transforms.event_files import InputFile, find_files, read_file
-from transforms.manifests import MANIFEST
+from transforms.datasets.event_files import InputFile, find_files, read_file
+from transforms.datasets.manifests import MANIFEST
 
 HOURS = [f"datacenter=eqiad/year=2023/month=1/day=24/hour={hour}" for hour in range(4)]
 

@@ -21,8 +21,8 @@ from runners.local_kafka import LocalKafka
 from runners.programs import run
 from runners.simulated_lift_wing import SimulatedLiftWing
 from transforms.elements import Failure, Score
-from transforms.failures import error_event
-from transforms.score_events import revision_score
+from transforms.events.error_events import error_event
+from transforms.events.score_events import revision_score
 
 pytestmark = pytest.mark.kafka
 

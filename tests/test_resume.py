@@ -16,7 +16,7 @@ from test_regenerate import rows
 
 from pipeline.command_line import main
 from runners.simulated_lift_wing import SimulatedLiftWing
-from transforms.manifests import MANIFEST
+from transforms.datasets.manifests import MANIFEST
 
 GOODFAITH = "mediawiki_revision_score_goodfaith"
 HOURS = [f"datacenter=eqiad/year=2024/month=2/day=5/hour={hour}" for hour in range(2)]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from transforms.rules import EVENT_KINDS, RuleError, compile_rule
+from transforms.models.rules import EVENT_KINDS, RuleError, compile_rule
 
 HUMAN_EDIT = {"page_namespace": 0, "rev_parent_id": 7, "performer": {"user_groups": ["*", "user"], "user_is_bot": False}}
 BOT_EDIT = {"page_namespace": 0, "rev_parent_id": 7, "performer": {"user_groups": ["bot", "*", "user"], "user_is_bot": True}}

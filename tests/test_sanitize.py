@@ -15,7 +15,7 @@ from test_command_line import DAMAGING, command, events_file, wrong_use
 import schemas
 from pipeline.command_line import main
 from runners.simulated_lift_wing import SimulatedLiftWing
-from transforms.allowlist import mask_of_table
+from transforms.datasets.row_masks import mask_of_table
 
 COLUMNS = schemas.arrow_schema(schemas.REVISION_SCORE)
 ROW: dict[str, Any] = {

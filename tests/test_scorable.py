@@ -15,12 +15,12 @@ from apache_beam.testing.util import assert_that, equal_to
 from conftest import ABSENT, edit
 
 import schemas
+from transforms.datasets.event_files import Files, InputFile
 from transforms.elements import Failure, Score
-from transforms.event_files import Files, InputFile
-from transforms.models import Configuration
+from transforms.events.score_events import revision_score, utc_now
+from transforms.models.model import Configuration
+from transforms.models.scorable import fields_to_read, why_no_score
 from transforms.read_events import ReadEvents
-from transforms.scorable import fields_to_read, why_no_score
-from transforms.score_events import revision_score, utc_now
 from transforms.select_models import SelectModels
 
 

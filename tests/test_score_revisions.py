@@ -21,11 +21,11 @@ import schemas
 from pipeline.graph import score_revisions
 from runners import simulated_scores
 from runners.simulated_lift_wing import SimulatedLiftWing
-from transforms.event_files import Files, find_files
-from transforms.journals import Journals, entries, journals
-from transforms.models import Configuration
-from transforms.select_models import Selection
-from transforms.wait_in_bundle import InBundle
+from transforms.async_io.bounded import InBundle
+from transforms.datasets.event_files import Files, find_files
+from transforms.datasets.journal import Journals, entries, journals
+from transforms.models.model import Configuration
+from transforms.models.selection import Selection
 
 PAIRS = ROOT / "tests" / "data" / "real_pairs.jsonl"
 EDITS = ROOT / "runners" / "data" / "edits_2023-01.jsonl.gz"

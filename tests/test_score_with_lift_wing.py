@@ -19,14 +19,14 @@ from apache_beam.testing.util import assert_that, equal_to
 from conftest import at, edit, request
 
 from runners.simulated_lift_wing import SimulatedLiftWing, score, version
-from transforms.answers import LiftWingError, NotCalled, Refused, Unavailable, Unexpected
-from transforms.asking import Limits, Pending, failure
+from transforms.async_io.bounded import InBundle
+from transforms.async_io.score_fn import Limits, Pending, failure
 from transforms.elements import Event, Failure, Score, ScoreRequest, ScoreResponse, json_text
 from transforms.environment import REAL
-from transforms.lanes import Answer
-from transforms.models import Configuration
+from transforms.lift_wing.bulkhead import Answer
+from transforms.lift_wing.responses import LiftWingError, NotCalled, Refused, Unavailable, Unexpected
+from transforms.models.model import Configuration
 from transforms.score_with_lift_wing import ScoreWithLiftWing
-from transforms.wait_in_bundle import InBundle
 
 UNKNOWN_REVISION = (
     "400: The MW API does not have any info related to the rev-id provided as input (7), therefore it is not possible to extract features properly. "

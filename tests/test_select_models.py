@@ -12,8 +12,9 @@ from apache_beam.testing.util import assert_that, equal_to
 from conftest import ABSENT, edit
 
 from transforms.elements import Event, ScoreRequest
-from transforms.models import Configuration, Endpoint, Model
-from transforms.select_models import Selection, SelectModels
+from transforms.models.model import Configuration, Endpoint, Model
+from transforms.models.selection import Selection
+from transforms.select_models import SelectModels
 
 BOT = {"user_text": "B", "user_groups": ["bot", "*"], "user_is_bot": True}
 

@@ -13,14 +13,14 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from pipeline.component_ids import LabelIds
 from pipeline.graph import score_revisions
-from transforms.combine_in_state import CombineInState
-from transforms.combined_scores import SCHEMAS
+from transforms.async_io.stateful import InState
+from transforms.combine_scores import CombineInState
+from transforms.connectors.kafka_sink import WriteToKafka
+from transforms.connectors.kafka_source import KafkaTopics
+from transforms.delivery.retry_deliveries import RetryDeliveries
 from transforms.elements import Raw
-from transforms.kafka_sink import WriteToKafka
-from transforms.kafka_source import KafkaTopics
-from transforms.models import Configuration
-from transforms.retry_deliveries import RetryDeliveries
-from transforms.wait_in_state import InState
+from transforms.events.combined_events import SCHEMAS
+from transforms.models.model import Configuration
 
 
 class Remembered(NamedTuple):

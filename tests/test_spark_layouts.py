@@ -9,9 +9,9 @@ import orjson
 import pytest
 from conftest import ROOT
 
+from transforms.datasets.event_files import find_files, read_file
 from transforms.elements import Raw
-from transforms.event_files import find_files, read_file
-from transforms.read_events import event_in
+from transforms.events.parsing import event_in
 
 DATA = ROOT / "tests" / "data"
 SPARK = DATA / "spark"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from transforms.stream_health import StreamHealth
+from transforms.delivery.stream_health import StreamHealth
 
 
 def test_a_stream_that_never_failed_is_healthy() -> None:

@@ -13,8 +13,8 @@ from test_page_changes import MODELS, change
 from pipeline.configuration import load
 from runners.local_kafka import LocalKafka
 from runners.simulated_lift_wing import SimulatedLiftWing
-from transforms.models import Configuration
-from transforms.select_models import Selection
+from transforms.models.model import Configuration
+from transforms.models.selection import Selection
 
 pytestmark = pytest.mark.flink
 

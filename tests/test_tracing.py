@@ -15,10 +15,10 @@ from runners.local_kafka import LocalKafka
 from runners.simulated_lift_wing import SimulatedLiftWing
 from tests.loopback import Handler, LoopbackServer
 from transforms.elements import Score
-from transforms.lanes import Answer
-from transforms.lift_wing import LiftWing
-from transforms.models import Configuration, LiftWingSettings
-from transforms.tracing import trace_headers
+from transforms.events.tracing import trace_headers
+from transforms.lift_wing.bulkhead import Answer
+from transforms.lift_wing.client import LiftWing
+from transforms.models.model import Configuration, LiftWingSettings
 
 REQUEST = "0c8b3c4e-3d4c-4f0a-9d5e-0f8f0b8e7a11"
 TRACE = REQUEST.replace("-", "")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from conftest import edit, request
 
+from transforms.delivery.undelivered import counted, decode_events, decode_tag, encode_events, encode_tag
+from transforms.delivery.waiting_deliveries import MOST_WAITING, gauge_name, waiting_deliveries
 from transforms.elements import Failure, OutputEvent
 from transforms.environment import Environment
-from transforms.failures import failed
-from transforms.undelivered import counted, decode_events, decode_tag, encode_events, encode_tag
-from transforms.waiting_deliveries import MOST_WAITING, gauge_name, waiting_deliveries
+from transforms.events.error_events import failed
 
 BODY = {"meta": {"id": "a", "dt": "2024-02-15T00:00:00Z"}, "rev_id": 7}
 

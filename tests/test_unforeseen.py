@@ -17,8 +17,8 @@ import schemas
 from pipeline import bounded_run
 from transforms.build_revision_score import BuildRevisionScore
 from transforms.elements import Event, Failure, Raw, Score, ScoreResponse, json_text
-from transforms.failures import failed
-from transforms.models import Configuration
+from transforms.events.error_events import failed
+from transforms.models.model import Configuration
 from transforms.read_events import ReadEvents
 from transforms.select_models import SelectModels
 from transforms.unforeseen import Fuse, FuseBlown, Fused, is_of_an_element, reason_of

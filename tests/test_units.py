@@ -16,15 +16,15 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from conftest import edit, request
 
 import schemas
+from transforms.datasets.event_files import InputFile, read_file
+from transforms.datasets.journal import DoneBefore, Journals, drop_failures, entries, journals, scores_in_order
+from transforms.datasets.manifests import MANIFEST, MadeOf, find_partition
+from transforms.datasets.part_files import PART_FILES
+from transforms.datasets.tables import DatasetWriter
+from transforms.datasets.units import Unit, UnitIncomplete, commit_unit
 from transforms.elements import Event, Failure, OutputEvent
-from transforms.event_files import InputFile, read_file
-from transforms.failures import failed
-from transforms.journals import DoneBefore, Journals, drop_failures, entries, journals, scores_in_order
-from transforms.manifests import MANIFEST, MadeOf, find_partition
-from transforms.models import Model
-from transforms.part_files import PART_FILES
-from transforms.tables import DatasetWriter
-from transforms.units import Unit, UnitIncomplete, commit_unit
+from transforms.events.error_events import failed
+from transforms.models.model import Model
 
 HOUR = "datacenter=codfw/year=2024/month=2/day=5/hour=0"
 STREAM = "mediawiki.revision-score-damaging"

@@ -16,13 +16,13 @@ from apache_beam.utils.timestamp import Timestamp
 from conftest import at, edit
 
 from runners.simulated_lift_wing import SimulatedLiftWing
-from transforms.asking import Pending
-from transforms.at_rest import decode_pending, encode_pending
+from transforms.async_io.score_fn import Pending
+from transforms.async_io.state_codec import decode_pending, encode_pending
+from transforms.async_io.stateful import AskInStateFn
 from transforms.elements import Event, ScoreRequest
-from transforms.lanes import Answer
-from transforms.lift_wing import ClientFault
-from transforms.models import Configuration
-from transforms.wait_in_state import AskInStateFn
+from transforms.lift_wing.bulkhead import Answer
+from transforms.lift_wing.client import ClientFault
+from transforms.models.model import Configuration
 
 PATIENCE_S = 20
 

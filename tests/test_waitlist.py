@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from transforms.waitlist import Throughput, Waitlist
+from transforms.lift_wing.waitlist import Throughput, Waitlist
 
 NOW = 1_700_000_000.0
 

@@ -32,9 +32,9 @@ from pipeline.watch.tally import Tally
 from pipeline.watch.verdicts import Verdict, of_cause, verdict
 from runners.programs import run
 from transforms.elements import Failure, Score
-from transforms.failures import error_event
-from transforms.models import Configuration
-from transforms.score_events import revision_score
+from transforms.events.error_events import error_event
+from transforms.events.score_events import revision_score
+from transforms.models.model import Configuration
 
 NOW = 1_700_000_004.0  # near the end of a slice of five seconds
 SOURCE, OF_DAMAGING, FAILED = "eqiad.mediawiki.revision-create", "eqiad.mediawiki.revision-score-damaging", "eqiad.mediawiki.revision-score.error"

@@ -19,7 +19,7 @@ from pipeline.servers import free_port
 from runners.browser import browser
 from runners.local_kafka import LocalKafka
 from runners.programs import Program
-from transforms.wikis import shipped_wikis
+from transforms.models.wikis import shipped_wikis
 
 pytestmark = pytest.mark.kafka
 

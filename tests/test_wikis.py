@@ -20,11 +20,11 @@ from pipeline.command_line import main
 from pipeline.configuration import ConfigurationError, load
 from pipeline.graph import score_revisions
 from pipeline.overrides import with_lift_wing_url
-from transforms.models import Configuration
-from transforms.print_scores import show
-from transforms.select_models import Selection
-from transforms.wait_in_bundle import InBundle
-from transforms.wikis import Wiki, Wikis, WikisError, read_wikis, shipped_wikis
+from transforms.async_io.bounded import InBundle
+from transforms.connectors.console_sink import show
+from transforms.models.model import Configuration
+from transforms.models.selection import Selection
+from transforms.models.wikis import Wiki, Wikis, WikisError, read_wikis, shipped_wikis
 
 # Which subdomain each Wikipedia is served at, as Lift Wing's outlink server has it from Wikimedia's sitematrix (661a981).
 SUBDOMAINS = dict(line.split("\t") for line in (ROOT / "tests" / "data" / "wikipedia_subdomains.tsv").read_text(encoding="utf-8").splitlines())

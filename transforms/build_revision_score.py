@@ -14,11 +14,11 @@ from apache_beam.metrics import Metrics
 from apache_beam.pvalue import TaggedOutput
 
 import schemas
+from schemas.hive_layout import partition_at
 from transforms.elements import Event, Failure, OutputEvent, Score, ScoreRequest, ScoreResponse, json_text
-from transforms.hive_layout import partition_at
-from transforms.kinds import KINDS
-from transforms.models import Model
-from transforms.score_events import utc_now
+from transforms.events.score_events import utc_now
+from transforms.models.adapters import KINDS
+from transforms.models.model import Model
 from transforms.unforeseen import Fused
 
 

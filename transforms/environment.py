@@ -15,7 +15,7 @@ from uuid import uuid4
 
 import uvloop
 
-from transforms.http_calls import HttpAnswer, HttpCalls
+from transforms.http.curl_client import HttpAnswer, HttpCalls
 
 OnFault = Callable[[BaseException], None]
 

@@ -14,11 +14,12 @@ from typing import NamedTuple
 import apache_beam as beam
 from apache_beam.utils.windowed_value import WindowedValue
 
-from transforms.asking import Batch, in_global_window
+from transforms.async_io.bounded import InBundle
+from transforms.async_io.score_fn import Batch
+from transforms.async_io.stateful import InState
 from transforms.elements import Failure, ScoreRequest, ScoreResponse
-from transforms.models import Configuration
-from transforms.wait_in_bundle import InBundle
-from transforms.wait_in_state import InState
+from transforms.global_window import in_global_window
+from transforms.models.model import Configuration
 
 
 class Scored(NamedTuple):

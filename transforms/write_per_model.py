@@ -9,8 +9,8 @@ from typing import Any
 import apache_beam as beam
 
 from transforms.elements import Failure, OutputEvent
-from transforms.failures import failed
-from transforms.score_events import utc_now
+from transforms.events.error_events import failed
+from transforms.events.score_events import utc_now
 
 
 @dataclass

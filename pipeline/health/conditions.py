@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pipeline.disk import Room
 from pipeline.health.flink_facts import FlinkFacts
 from pipeline.health.kafka_facts import KafkaFacts
-from transforms.waiting_deliveries import gauge_name
+from transforms.delivery.waiting_deliveries import gauge_name
 
 STOPPED, ILL = "stopped", "ill"  # nothing goes on; a part of it
 

@@ -16,7 +16,7 @@ from pipeline.watch.of_model import OfModel
 from pipeline.watch.recent import SLICE_S, RecentCounts, quantiles_of
 from pipeline.watch.tally import Tally
 from pipeline.watch.verdicts import Verdict, in_short, of_cause, verdict
-from transforms.models import Configuration
+from transforms.models.model import Configuration
 
 _RATE_SLICES = 2  # a rate is of the last ten seconds that are over
 _MINUTE = 60 // SLICE_S

@@ -26,7 +26,7 @@ from pipeline.watch.models_file import ModelsFile
 from pipeline.watch.recent import slice_of
 from pipeline.watch.server import Events, PageServer, Probe
 from pipeline.watch.tally import Tally
-from transforms.models import Configuration
+from transforms.models.model import Configuration
 
 _TAKE_S, _PUBLISH_S = 0.2, 1.0
 

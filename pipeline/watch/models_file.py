@@ -8,7 +8,7 @@ import time
 from pipeline.configuration import ConfigurationError, load
 from pipeline.overrides import apply_overrides
 from pipeline.usage_error import UsageError
-from transforms.models import Configuration
+from transforms.models.model import Configuration
 
 _LOOK_S = 2.0
 

@@ -13,12 +13,12 @@ import orjson
 from pipeline.kafka_settings import failure_topics, input_topics
 from pipeline.watch.of_model import Key, OfModel
 from pipeline.watch.recent import RecentCounts
-from transforms.failures import alike, origin_of
-from transforms.models import Configuration
-from transforms.read_events import NotAnEvent, check, parse, why_dropped
-from transforms.score_events import in_words, said_in
-from transforms.select_models import Selection
-from transforms.source_events import rev_id_of, wiki_of
+from transforms.events.error_events import alike, origin_of
+from transforms.events.parsing import NotAnEvent, check, parse, why_dropped
+from transforms.events.score_events import in_words, said_in
+from transforms.events.source_events import rev_id_of, wiki_of
+from transforms.models.model import Configuration
+from transforms.models.selection import Selection
 
 _LATEST = 12
 _LONGEST_TITLE, _LONGEST_REASON = 200, 300

@@ -18,7 +18,7 @@ import schemas
 from tests.benchmarks.inputs import events
 from tests.benchmarks.measuring import table
 from transforms.elements import Score
-from transforms.score_events import revision_score, utc_now
+from transforms.events.score_events import revision_score, utc_now
 
 _SCORE = Score("0.5.1", False, {"true": 0.25, "false": 0.75})
 

@@ -11,8 +11,8 @@ from typing import Any
 import orjson
 
 from tests.benchmarks.inputs import CAPTURE
-from transforms.models import Configuration
-from transforms.select_models import Selection
+from transforms.models.model import Configuration
+from transforms.models.selection import Selection
 
 FIRST_REVISION = 3_000_000_000  # above every revision of the capture
 _PLACE = 1_234_567_890_123_456_789

@@ -42,9 +42,9 @@ def check(status: int) -> None:
 
 def engine(url: str, calls: int, in_flight: int) -> None:
     from transforms.elements import Event, Score, ScoreRequest
-    from transforms.lanes import Answer
-    from transforms.lift_wing import LiftWing
-    from transforms.models import Endpoint, LiftWingSettings
+    from transforms.lift_wing.bulkhead import Answer
+    from transforms.lift_wing.client import LiftWing
+    from transforms.models.model import Endpoint, LiftWingSettings
 
     endpoint = Endpoint(WIKI, MODEL, NAMESPACE, "edit", concurrency=in_flight)
     lift_wing = LiftWing(LiftWingSettings(url, in_flight=in_flight))
@@ -65,7 +65,7 @@ def engine(url: str, calls: int, in_flight: int) -> None:
 def libcurl(url: str, calls: int, in_flight: int) -> None:
     import uvloop
 
-    from transforms.http_calls import HttpAnswer, HttpCalls
+    from transforms.http.curl_client import HttpAnswer, HttpCalls
 
     loop = uvloop.new_event_loop()
     http = HttpCalls(loop, 30.0, None)

@@ -16,7 +16,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, Producer, Topic
 from pipeline.kafka_settings import failure_topics, input_topics
 from tests.benchmarks.edits import Edits
 from tests.benchmarks.ledger import Ledger
-from transforms.models import Configuration
+from transforms.models.model import Configuration
 
 _SAFE = {"enable.idempotence": True, "linger.ms": 1, "message.timeout.ms": 0, "log_level": 0}  # a broker that is away is waited for
 PATIENCE_S = 120

@@ -20,7 +20,7 @@ from tests.benchmarks.nine_models import write_nine_models
 from tests.benchmarks.overhead import WARM_UP_S
 from tests.benchmarks.sampling import COLUMNS, sample
 from tests.benchmarks.stage import Stage, parser, quantiles, stage
-from transforms.models import Configuration
+from transforms.models.model import Configuration
 
 DEAD = "damaging"
 WITHOUT = "goodfaith"  # every edit that asks for one of the two asks for both

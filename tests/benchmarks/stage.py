@@ -23,7 +23,7 @@ from tests.benchmarks import processes
 from tests.benchmarks.edits import Edits
 from tests.benchmarks.load import Load
 from tests.benchmarks.nine_models import write_nine_models
-from transforms.models import Configuration
+from transforms.models.model import Configuration
 
 STAGING = "lognormal:0.48:6.5"  # seconds at p50 and p99; what Lift Wing's staging takes for most models
 

@@ -22,7 +22,7 @@ from tests.benchmarks.ledger import Ledger
 from tests.benchmarks.measuring import cells_of, table
 from tests.benchmarks.overhead import WARM_UP_S
 from tests.benchmarks.stage import Stage, parser, stage
-from transforms.models import Configuration
+from transforms.models.model import Configuration
 
 WIKI = "enwiki"
 COLUMNS = ["requests of the stall", "scored", "their median wait s", "p90", "longest", "new ones' p99 after it s", "others' longest before s", "in it"]

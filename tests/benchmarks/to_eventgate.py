@@ -31,7 +31,7 @@ from tests.benchmarks.measuring import table
 from tests.benchmarks.nine_models import write_nine_models
 from tests.benchmarks.stage import quantiles
 from tests.eventgate import EventGateServer
-from transforms.combined_scores import STREAM
+from transforms.events.combined_events import STREAM
 
 _FAULTS = ("some", "cut", "lost", "broker", "gone", "empty")
 _GOOD_BETWEEN, _HANGS = 40, 2

@@ -26,8 +26,8 @@ from tests.benchmarks.measuring import table
 from tests.benchmarks.nine_models import write_nine_models
 from tests.benchmarks.stage import Stage, parser, restarts_of, stage
 from tests.copied_code import copy_code
-from transforms.combined_scores import STREAM
-from transforms.dead_letters import messages, offset_ranges
+from transforms.connectors.dead_letter_source import messages, offset_ranges
+from transforms.events.combined_events import STREAM
 
 _CALLED, _PARKED, _REFUSED = "damaging", "goodfaith", "articletopic"
 _ANOTHER_GRAPH = {

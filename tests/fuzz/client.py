@@ -14,13 +14,13 @@ import schemas
 from pipeline.configuration import load
 from tests.conftest import edit
 from tests.fuzz.odd_lift_wing import OddLiftWing
-from transforms.answers import LiftWingError, NotCalled
 from transforms.elements import Event, Score, ScoreRequest
-from transforms.lanes import Answer
-from transforms.lift_wing import LiftWing
-from transforms.models import LiftWingSettings
-from transforms.printable import in_one_line
-from transforms.score_events import revision_score, utc_now
+from transforms.events.printable import in_one_line
+from transforms.events.score_events import revision_score, utc_now
+from transforms.lift_wing.bulkhead import Answer
+from transforms.lift_wing.client import LiftWing
+from transforms.lift_wing.responses import LiftWingError, NotCalled
+from transforms.models.model import LiftWingSettings
 
 _SHIPPED = Path(__file__).parent.parent.parent / "pipeline" / "models.yaml"
 _OPEN = 400  # calls at once

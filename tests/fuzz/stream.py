@@ -20,7 +20,7 @@ from runners.local_kafka import LocalKafka
 from runners.programs import Program
 from tests.conftest import edit
 from tests.fuzz.odd_lift_wing import OddLiftWing
-from transforms.answers import LONGEST_RETRY_AFTER_S
+from transforms.lift_wing.responses import LONGEST_RETRY_AFTER_S
 
 _SHIPPED = Path(__file__).parent.parent.parent / "pipeline" / "models.yaml"
 _TOPIC, _MODEL = "eqiad.mediawiki.revision-create", "damaging"

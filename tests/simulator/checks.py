@@ -10,7 +10,7 @@ from tests.simulator.flink import Checkpoint, Task, TaskState
 from tests.simulator.ledger import Ledger, Name, Request, names_in
 from tests.simulator.lift_wing import LiftWing, Phase, Service, is_rejected
 from tests.simulator.scenario import PASSING, Scenario
-from transforms.at_rest import Tag
+from transforms.async_io.state_codec import Tag
 
 HOME_S = 8.0  # in which a call that is answered is written, and one for which there is room goes out: looks of 2.5 s, bundles, checkpoints
 BACK_S = 36.0  # after the end of a trouble its endpoint is called again: the longest pause of a breaker, and some

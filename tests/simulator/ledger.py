@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 import orjson
 
 from tests.simulator.clock import Clock
-from transforms.at_rest import decode_pending
-from transforms.models import Configuration
-from transforms.select_models import Selection
-from transforms.source_events import rev_id_of, wiki_of
-from transforms.undelivered import decode_events
+from transforms.async_io.state_codec import decode_pending
+from transforms.delivery.undelivered import decode_events
+from transforms.events.source_events import rev_id_of, wiki_of
+from transforms.models.model import Configuration
+from transforms.models.selection import Selection
 
 
 class Name(NamedTuple):

@@ -13,7 +13,7 @@ from zlib import crc32
 import orjson
 
 from tests.simulator.clock import Clock
-from transforms.http_calls import HttpAnswer
+from transforms.http.curl_client import HttpAnswer
 
 Done = Callable[[HttpAnswer], None]
 OnFault = Callable[[BaseException], None]

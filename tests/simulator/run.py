@@ -22,12 +22,12 @@ from tests.simulator.kafka import Broker, Producer
 from tests.simulator.ledger import Ledger, Name, Request, names_in
 from tests.simulator.lift_wing import Connection, LiftWing
 from tests.simulator.scenario import Deployment, Scenario
-from transforms import retry_deliveries, waiting_deliveries, write_streams
+from transforms.async_io.stateful import InState
+from transforms.connectors.kafka_sink import WriteToKafka
+from transforms.delivery import retry_deliveries, waiting_deliveries, write_streams
+from transforms.delivery.retry_deliveries import RetryDeliveries
 from transforms.elements import Failure, Raw, ScoreResponse
 from transforms.environment import Environment
-from transforms.kafka_sink import WriteToKafka
-from transforms.retry_deliveries import RetryDeliveries
-from transforms.wait_in_state import InState
 
 PATIENCE_S = 900.0  # after the last trouble, until everything has ended
 TRACED = 60

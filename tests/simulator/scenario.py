@@ -12,8 +12,8 @@ from tests.simulator.clock import EPOCH
 from tests.simulator.flink import Layout
 from tests.simulator.kafka import Trouble
 from tests.simulator.lift_wing import HANGING, STALLED, Phase, Service
-from transforms.models import ANY_WIKI, Configuration, Endpoint, LiftWingSettings, Model
-from transforms.source_events import PAGE_CHANGE
+from transforms.events.source_events import PAGE_CHANGE
+from transforms.models.model import ANY_WIKI, Configuration, Endpoint, LiftWingSettings, Model
 
 PASSING = (STALLED, HANGING, "refused", "502", "503", "504", "429", "401", "403")  # after which a request is tried again until it is too old
 LASTING = ("garbage", "nested", "500", "404")

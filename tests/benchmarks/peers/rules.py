@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from transforms.models import Configuration
+from transforms.models.model import Configuration
 
 
 def rules_of(configuration: Configuration) -> dict[str, list[list[str]]]:

@@ -1,0 +1,67 @@
+"""What one DoFn instance knows of the requests that it has with Lift Wing.
+
+Each instance has a registry of its own: an instance belongs to one subtask of Flink, and what another subtask took out of it would pass
+outside of Flink's barriers. What belongs to an instance that is gone is asked again by the one that finds it in state.
+"""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from transforms.async_io.score_fn import Pending
+from transforms.events.source_events import key_of
+from transforms.lift_wing.bulkhead import Answer
+
+
+@dataclass(slots=True)
+class KeyState:
+    """The requests of one key while any of them is with Lift Wing."""
+
+    open: dict[str, Pending] = field(default_factory=dict)  # by name, what has not ended
+    seen: set[str] = field(default_factory=set)  # names of all requests of the key, ended or not
+    called: set[str] = field(default_factory=set)  # names of what is with Lift Wing
+    dirty: bool = False  # Flink's state says something else
+
+    def add(self, pending: Iterable[Pending]) -> int:
+        """Adds what is new, and returns how many were not."""
+        repeated = 0
+        for each in pending:
+            name = name_of(each)
+            if name in self.seen:
+                repeated += 1
+            else:
+                self.seen.add(name)
+                self.open[name] = each
+        self.dirty |= repeated > 0
+        return repeated
+
+    def end(self, name: str) -> None:
+        del self.open[name]
+        self.dirty = True
+
+
+def name_of(pending: Pending) -> str:
+    return f"{key_of(pending.request.event.raw)}/{pending.request.model}"
+
+
+class InFlight:
+    """The keys that have requests with Lift Wing, and the answers that have come and are not taken yet."""
+
+    def __init__(self) -> None:
+        self.keys: dict[str, KeyState] = {}
+        self._answered: queue.SimpleQueue[tuple[str, Pending, Answer]] = queue.SimpleQueue()
+
+    def put(self, key: str, pending: Pending, answer: Answer) -> None:
+        """Leaves an answer for the next bundle. May be called from any thread."""
+        self._answered.put((key, pending, answer))
+
+    def take(self) -> Iterator[tuple[KeyState, Pending, Answer]]:
+        """Yields every answer that has come, whatever its key."""
+        while True:
+            try:
+                key, pending, answer = self._answered.get_nowait()
+            except queue.Empty:
+                return
+            yield self.keys[key], pending, answer

@@ -1,0 +1,75 @@
+"""Under which keys requests go into Flink's state: all that is done with state is done by key, and costs a round trip to Flink each time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import apache_beam as beam
+from apache_beam.utils.windowed_value import WindowedValue
+
+from transforms.async_io.score_fn import Batch, Pending
+from transforms.async_io.state_codec import encode_pending
+from transforms.environment import REAL, Environment
+from transforms.events.source_events import key_of
+from transforms.global_window import in_global_window
+
+_TOGETHER_AT_MOST = 10  # events of a key: what a process holds in memory to ask one request of one of them
+
+
+@dataclass
+class KeyByEvent(beam.PTransform):
+    """Gives each event a key that it has when it comes again, too."""
+
+    environment: Environment = REAL
+
+    def expand(self, batches: beam.PCollection[Batch]) -> beam.PCollection[tuple[str, bytes]]:
+        return batches | "Key" >> beam.ParDo(KeyByEventFn(self.environment)).with_output_types(tuple[str, bytes])
+
+
+class KeyByEventFn(beam.DoFn):
+    """See KeyByEvent."""
+
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+
+    def process(self, batch: Batch) -> Iterator[tuple[str, bytes]]:
+        yield key_of(batch[0].event.raw), encode_pending(_asked_at(self._environment.time(), batch))
+
+
+@dataclass
+class KeyTogether(beam.PTransform):
+    """Gives what comes in one bundle a key of its own: one event when little comes, several when much does."""
+
+    environment: Environment = REAL
+
+    def expand(self, batches: beam.PCollection[Batch]) -> beam.PCollection[tuple[str, bytes]]:
+        return batches | "Key" >> beam.ParDo(KeyTogetherFn(self.environment)).with_output_types(tuple[str, bytes])
+
+
+class KeyTogetherFn(beam.DoFn):
+    """See KeyTogether."""
+
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+
+    def start_bundle(self) -> None:
+        self._together: list[Batch] = []
+
+    def process(self, batch: Batch) -> Iterator[tuple[str, bytes]]:
+        self._together.append(batch)
+        if len(self._together) == _TOGETHER_AT_MOST:
+            yield self._keyed()
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        if self._together:
+            yield in_global_window(self._keyed())
+
+    def _keyed(self) -> tuple[str, bytes]:
+        together, self._together = self._together, []
+        now = self._environment.time()
+        return self._environment.new_id(), encode_pending(pending for batch in together for pending in _asked_at(now, batch))
+
+
+def _asked_at(now: float, batch: Batch) -> list[Pending]:
+    return [Pending(request, now, now) for request in batch]

@@ -1,0 +1,172 @@
+"""What both ways of waiting for Lift Wing share: a worker process's connection to it, and what an answer makes of a request."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.metrics import Metrics
+from apache_beam.pvalue import TaggedOutput
+
+from transforms.elements import Failure, Score, ScoreRequest, ScoreResponse, json_text
+from transforms.environment import REAL, Environment
+from transforms.events.source_events import key_of
+from transforms.events.tracing import trace_headers
+from transforms.lift_wing.bulkhead import Answer
+from transforms.lift_wing.client import ClientFault, LiftWing, SharedLiftWing
+from transforms.lift_wing.responses import LONGEST_REFUSED_S, LiftWingError, NotCalled, Refused, Unavailable, Unexpected, seconds_to_next_try
+from transforms.models.model import Configuration, Endpoint
+from transforms.rolling_quantiles import RollingQuantiles
+from transforms.unforeseen import Fuse, is_of_an_element, reason_of
+
+_LOGGER = logging.getLogger(__name__)
+
+_STRIKES = 3  # answers that speak against a request itself, until it is given up; an outage between them is none
+
+Batch = tuple[ScoreRequest, ...]
+Output = Any  # ScoreResponse or TaggedOutput of "failures"; Beam has no name for that at run time
+
+
+@dataclass(slots=True)
+class Pending:
+    """A request that has not come to its end. Times are seconds since the epoch."""
+
+    request: ScoreRequest
+    entered_at: float  # when it came
+    asked_at: float  # since when it ages: when it came, or when its endpoint took calls again
+    tries: int = 0
+    strikes: int = 0
+    due: float = 0.0  # not to be asked before
+    reason: str = ""  # what the last try gave in place of a score
+    untold: list[str] = field(default_factory=list)  # causes of tries that the metrics do not know yet
+    counted: bool = False  # the client counts it among those that wait for room
+    late: bool = False  # it has waited for room, or for another try
+
+    def record(self, answer: Answer, limits: Limits) -> bool:
+        """Notes how a call ended. Returns whether that is the end of the request; if not, `due` says when to try again."""
+        error, called = answer.result, not isinstance(answer.result, NotCalled)
+        self.tries += called
+        if not isinstance(error, LiftWingError):
+            return True
+        if called or not self.reason:
+            self.reason = str(error)
+        now = limits.environment.time()
+        if isinstance(error, Refused):
+            self.tries -= not error.of_one  # it says nothing of this request
+            if error.of_all:  # which does not age meanwhile
+                self.asked_at = now
+            if now >= self.entered_at + limits.max_refused_s:
+                return True
+        self.strikes += isinstance(error, Unexpected) or (isinstance(error, Refused) and error.of_one)
+        if self.strikes >= _STRIKES:
+            return True
+        wait = seconds_to_next_try(error, self.tries, now - self.asked_at, limits.max_age_s, limits.environment.uniform)
+        if wait is None:
+            return True
+        if called:
+            self.untold.append(error.cause)
+        self.due, self.late = now + wait, True
+        return False
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long requests wait at most, in seconds, and on whose clock."""
+
+    max_age_s: float
+    environment: Environment
+
+    @property
+    def max_refused_s(self) -> float:
+        """While their endpoint refuses everybody."""
+        return max(LONGEST_REFUSED_S, self.max_age_s)
+
+
+class AskFn(beam.DoFn):
+    """The base of a DoFn that asks; it counts what is asked and how that ends."""
+
+    def __init__(self, configuration: Configuration, environment: Environment = REAL) -> None:
+        self.configuration, self.environment = configuration, environment
+        self._milliseconds = {model: Metrics.distribution("ScoreWithLiftWing", f"call_ms_{model}") for model in configuration.models}
+
+    def setup(self) -> None:
+        self.lift_wing: LiftWing = SharedLiftWing.acquire(self.configuration.lift_wing, self.environment)
+        self._fuse = Fuse("ScoreWithLiftWing", self.environment.monotonic)
+        self.call_milliseconds = RollingQuantiles("ScoreWithLiftWing", "call_ms")
+        self.limits = Limits(self.configuration.lift_wing.max_age_s, self.environment)
+
+    def teardown(self) -> None:
+        SharedLiftWing.release(self.configuration.lift_wing, self.environment)
+
+    def endpoint(self, model: str, wiki: str) -> Endpoint | None:
+        """Where to ask; None when the models file has no such endpoint any more."""
+        known = self.configuration.models.get(model)
+        endpoint = known.endpoint(wiki) if known else None
+        return endpoint if endpoint and endpoint.enabled else None
+
+    def end(self, pending: Pending, answer: Answer) -> Output:
+        """What comes out of a request with its last answer."""
+        self.tell(pending)
+        model, result = pending.request.model, answer.result
+        if not isinstance(result, NotCalled):
+            count("calls", model)
+            milliseconds = round(answer.seconds * 1000)
+            self._milliseconds[model].update(milliseconds)
+            self.call_milliseconds.add(model, milliseconds)
+        _counter("unforeseen").inc(int(_fault_in(result) is not None))  # an alert on what grows needs the 0 before it
+        if isinstance(result, Score):
+            return ScoreResponse(pending.request, result)
+        count("failures", model)
+        if isinstance(result, LiftWingError):
+            count("failures", model, result.cause)
+        else:
+            pending.reason = reason_of(result)
+        passing = isinstance(result, (Unavailable, NotCalled)) or (isinstance(result, Refused) and result.of_all)
+        return TaggedOutput("failures", failure(pending, passing=passing))
+
+    def may_end(self, pending: Pending, answer: Answer) -> bool:
+        """Whether a request may end with its last answer: not where too many met exceptions that nobody foresaw. Raises what is no fault of a request."""
+        fault = _fault_in(answer.result)
+        if fault is None:
+            if not isinstance(answer.result, NotCalled):
+                self._fuse.passed()
+            return True
+        if isinstance(fault, ClientFault) or not is_of_an_element(fault):
+            raise fault
+        of = trace_headers(pending.request.event.raw).get("x-request-id", "unknown")
+        _LOGGER.error("%s of %s, request %s: %s", pending.request.model, pending.request.wiki, of, reason_of(fault), exc_info=fault)
+        return self._fuse.admits(f"{pending.request.model}/{key_of(pending.request.event.raw)}", fault)
+
+    def tell(self, pending: Pending) -> None:
+        """Counts the tries that were not the last."""
+        for cause in pending.untold:
+            count("calls", pending.request.model)
+            count("retries", pending.request.model, cause)
+        pending.untold.clear()
+
+
+def _fault_in(result: Score | Exception) -> Exception | None:
+    """The exception that nobody foresaw, in the client or in reading an answer; None where there is none."""
+    if isinstance(result, LiftWingError):
+        return result.__cause__ if result.cause == "unforeseen" and isinstance(result.__cause__, Exception) else None
+    return None if isinstance(result, Score) else result
+
+
+def failure(pending: Pending, *, passing: bool) -> Failure:
+    """The failure of a request, with how often it was tried where that was more than once."""
+    reason = f"{pending.reason} ({pending.tries} tries)" if pending.tries > 1 else pending.reason
+    event = pending.request.event
+    return Failure("ScoreWithLiftWing", reason, json_text(event.raw), event.datacenter, pending.request.model, event.partition, passing)
+
+
+def count(*name: str) -> None:
+    _counter("_".join(name)).inc()
+
+
+@cache
+def _counter(name: str) -> Any:
+    """Made when first counted: what can go wrong with a model is known only then, and a removed one may still have requests."""
+    return Metrics.counter("ScoreWithLiftWing", name)

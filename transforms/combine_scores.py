@@ -1,0 +1,166 @@
+"""The combined event in a stream: what comes of the requests of a revision waits in Flink's state until all of it is there, or for a time at most."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+import orjson
+from apache_beam import coders
+from apache_beam.metrics import Metrics
+from apache_beam.transforms.timeutil import TimeDomain
+from apache_beam.transforms.userstate import BagStateSpec, TimerSpec, on_timer
+from apache_beam.utils.timestamp import Timestamp
+
+import schemas
+from transforms.async_io.state_codec import UnknownFormatError
+from transforms.elements import Failure, OutputEvent
+from transforms.events.combined_events import STREAM, Part, combined_score
+from transforms.events.parsing import NotAnEvent, parse
+from transforms.events.score_events import utc_now
+from transforms.events.source_events import rev_id_of, wiki_of
+from transforms.models.model import Model
+from transforms.models.selection import Selection
+from transforms.unforeseen import Fused
+
+_VERSION = 1  # of what waits in state; each version of this code reads the one before, too
+_REMEMBERED_S = 3600.0  # that a revision is done, so that what comes late makes no second event
+
+
+class Outcome(NamedTuple):
+    """What became of one request, and whose outcomes are expected for its revision."""
+
+    datacenter: str
+    expected: Sequence[str]  # models
+    part: Part
+
+
+def encode_outcome(outcome: Outcome) -> bytes:
+    """An outcome as it waits in state: JSON with a version, so that a savepoint outlives a change of this code."""
+    return orjson.dumps({"v": _VERSION, "datacenter": outcome.datacenter, "expected": outcome.expected, "part": outcome.part._asdict()})
+
+
+def decode_outcome(encoded: bytes) -> Outcome:
+    """Returns what `encode_outcome` wrote. Raises UnknownFormatError for what another version wrote."""
+    value = orjson.loads(encoded)
+    if not isinstance(value, dict) or value.get("v") != _VERSION:
+        raise UnknownFormatError(f"expected outcomes in format {_VERSION}, got {encoded[:20]!r}; go on with the version that wrote this state")
+    return Outcome(value["datacenter"], value["expected"], Part(**value["part"]))
+
+
+@dataclass
+class CombineInState(beam.PTransform):
+    """Gives an event for each revision of the scores and failures that it is given. What is not there after `limit_s` is an error of type timeout;
+    what comes later is counted and dropped, as is a revision of whose failures no event can be made."""
+
+    models: Mapping[str, Model]
+    schema: str
+    limit_s: float
+    clock: Callable[[], str] = utc_now
+
+    def expand(self, outcomes: tuple[beam.PCollection[OutputEvent], Sequence[beam.PCollection[Failure]]]) -> beam.PCollection[OutputEvent]:
+        scores, failures = outcomes
+        keyed = [scores | "KeyScores" >> beam.ParDo(_KeyFn(self.models)).with_output_types(tuple[str, bytes])]
+        keyed += [each | f"KeyFailures{index}" >> beam.ParDo(_KeyFn(self.models)).with_output_types(tuple[str, bytes]) for index, each in enumerate(failures)]
+        return keyed | "AllOutcomes" >> beam.Flatten() | "Combine" >> beam.ParDo(_CombineFn(self.schema, self.limit_s, self.clock))
+
+
+class _KeyFn(beam.DoFn):
+    """To each outcome its revision, and which models are expected to say something of it."""
+
+    def __init__(self, models: Mapping[str, Model]) -> None:
+        self._models = {name: model for name, model in models.items() if model.schema == schemas.REVISION_SCORE}
+
+    def setup(self) -> None:
+        self._selection = Selection(self._models)
+        self._fused = Fused("CombineScores", holds=True)
+
+    def process(self, outcome: OutputEvent | Failure) -> Iterator[tuple[str, bytes]]:
+        """What meets an unforeseen exception is missing in its combined event; it went to its own stream."""
+        yield from self._fused.outputs(partial(self._keyed, outcome), lambda: str(outcome), lambda reason: ())
+
+    def _keyed(self, outcome: OutputEvent | Failure) -> Iterator[tuple[str, bytes]]:
+        if isinstance(outcome, Failure):
+            try:
+                raw = parse(outcome.original)
+            except NotAnEvent:
+                return
+            model, part = outcome.model, Part(str(outcome.model), raw, outcome.step, outcome.reason)
+        else:
+            assert outcome.request
+            raw, model, part = outcome.request.event.raw, outcome.request.model, Part(outcome.request.model, outcome.body)
+        if model in self._models:
+            expected = [endpoint.model for endpoint in self._selection.endpoints(raw)]
+            yield f"{wiki_of(raw)}/{rev_id_of(raw)}", encode_outcome(Outcome(outcome.datacenter, expected, part))
+
+
+class _CombineFn(beam.DoFn):
+    PARTS = BagStateSpec("parts", coders.BytesCoder())
+    DONE = BagStateSpec("done", coders.BytesCoder())
+    LIMIT = TimerSpec("limit", TimeDomain.REAL_TIME)
+    FORGET = TimerSpec("forget", TimeDomain.REAL_TIME)
+
+    def __init__(self, schema: str, limit_s: float, clock: Callable[[], str]) -> None:
+        self._schema, self._limit_s, self._clock = schema, limit_s, clock
+        self._combined = Metrics.counter("CombineScores", "events")
+        self._invalid = Metrics.counter("CombineScores", "dropped_invalid")
+        self._late = Metrics.counter("CombineScores", "dropped_late")
+
+    def setup(self) -> None:
+        self._fused = Fused("CombineScores", holds=True)
+
+    def process(
+        self,
+        element: tuple[str, bytes],
+        parts: Any = beam.DoFn.StateParam(PARTS),
+        done: Any = beam.DoFn.StateParam(DONE),
+        limit: Any = beam.DoFn.TimerParam(LIMIT),
+        forget: Any = beam.DoFn.TimerParam(FORGET),
+    ) -> Iterator[OutputEvent]:
+        if any(True for _ in done.read()):
+            self._late.inc()
+            return
+        _, encoded = element
+        there = [*parts.read(), encoded]
+        outcomes = [decode_outcome(each) for each in there]
+        if {outcome.part.model for outcome in outcomes} >= set(outcomes[-1].expected):
+            limit.clear()
+            yield from self._whole(outcomes, parts, done, forget)
+        else:
+            parts.add(encoded)
+            if len(there) == 1:
+                limit.set(Timestamp.of(time.time() + self._limit_s))
+
+    @on_timer(LIMIT)
+    def limit(
+        self, parts: Any = beam.DoFn.StateParam(PARTS), done: Any = beam.DoFn.StateParam(DONE), forget: Any = beam.DoFn.TimerParam(FORGET)
+    ) -> Iterator[OutputEvent]:
+        if outcomes := [decode_outcome(each) for each in parts.read()]:
+            yield from self._whole(outcomes, parts, done, forget)
+
+    @on_timer(FORGET)
+    def forget(self, done: Any = beam.DoFn.StateParam(DONE)) -> None:
+        done.clear()
+
+    def _whole(self, outcomes: list[Outcome], parts: Any, done: Any, forget: Any) -> Iterator[OutputEvent]:
+        """None of a revision of which all failed and no event can be made; its failures are in the failure stream."""
+        parts.clear()
+        done.add(b"")
+        forget.set(Timestamp.of(time.time() + _REMEMBERED_S))
+        there, last = [outcome.part for outcome in outcomes], outcomes[-1]
+        late = f"no score within {self._limit_s:g} s"
+        missing = [Part(model, last.part.event, "timeout", late) for model in last.expected if model not in {part.model for part in there}]
+        yield from self._fused.outputs(partial(self._event, [*there, *missing], last.datacenter), lambda: str(last.part.event), lambda reason: ())
+
+    def _event(self, parts: Sequence[Part], datacenter: str) -> Iterator[OutputEvent]:
+        try:
+            body = combined_score(parts, self._schema, self._clock())
+        except schemas.InvalidEvent:
+            self._invalid.inc()
+        else:
+            self._combined.inc()
+            yield OutputEvent(STREAM, body, datacenter)

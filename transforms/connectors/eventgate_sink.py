@@ -1,0 +1,47 @@
+"""Events to EventGate, which writes them to Kafka, with the same `meta.id` at every try."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import apache_beam as beam
+
+from transforms.connectors.eventgate_posts import EventGatePosts
+from transforms.delivery.write_streams import WriteFn, Writing
+from transforms.elements import OutputEvent
+from transforms.environment import REAL, Environment
+from transforms.events.score_events import utc_now
+
+
+@dataclass(frozen=True)
+class Gates:
+    """A Destination: the EventGate of each datacenter, or one for all."""
+
+    urls: tuple[tuple[str, str], ...]
+    timeout_s: float
+
+    def open(self, environment: Environment) -> EventGatePosts:
+        return EventGatePosts(dict(self.urls), self.timeout_s, environment)
+
+
+@dataclass
+class EventGate(beam.PTransform):
+    """A sink: sends each event to the EventGate of its datacenter, and ends a bundle only when all are taken or among what it gives.
+
+    With `waits_in_state` it gives what EventGate did not take, for RetryDeliveries; without, it waits for that itself. What is invalid becomes a failure.
+    """
+
+    urls: Mapping[str, str]  # of /v1/events, by datacenter or for ALL
+    failure_stream: str
+    timeout_s: float = 15.0  # while its broker is frozen it says nothing
+    clock: Callable[[], str] = utc_now
+    waits_in_state: bool = False
+    environment: Environment = REAL
+
+    @property
+    def writing(self) -> Writing:
+        return Writing(Gates(tuple(sorted(self.urls.items())), self.timeout_s), self.failure_stream, self.clock, self.environment)
+
+    def expand(self, events: beam.PCollection[OutputEvent]) -> beam.PCollection[tuple[str, bytes]]:
+        return events | "Post" >> beam.ParDo(WriteFn(self.writing, waits_in_bundle=not self.waits_in_state)).with_output_types(tuple[str, bytes])

@@ -1,0 +1,52 @@
+"""Events to Kafka: each to the topic of its datacenter and stream, so that a new model changes nothing in the graph or its state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import apache_beam as beam
+
+from transforms.connectors.kafka_producers import KafkaProducers, NewProducer
+from transforms.connectors.kafka_security import client_settings
+from transforms.delivery.write_streams import WriteFn, Writing
+from transforms.elements import OutputEvent
+from transforms.environment import REAL, Environment
+from transforms.events.score_events import utc_now
+
+
+@dataclass(frozen=True)
+class Brokers:
+    """A Destination: brokers, HOST:PORT with commas between, and Kafka's client properties, which each worker reads for itself."""
+
+    address: str
+    properties: Path | None = None
+    new_producer: NewProducer | None = None  # None: confluent_kafka.Producer
+
+    def open(self, environment: Environment) -> KafkaProducers:
+        return KafkaProducers(client_settings(self.address, self.properties), self.new_producer, environment)
+
+
+@dataclass
+class WriteToKafka(beam.PTransform):
+    """A sink: writes each event to its topic, without a key, and ends a bundle only when all is acknowledged or among what it gives.
+
+    With `waits_in_state` it gives what its topics did not take, for RetryDeliveries; without, it waits for them itself, and raises DeliveryError
+    when one refuses. A score too large for its topic becomes a failure; a failure that is too large loses the end of its original.
+    """
+
+    brokers: str
+    failure_stream: str
+    properties: Path | None = None
+    clock: Callable[[], str] = utc_now
+    waits_in_state: bool = False
+    new_producer: NewProducer | None = None
+    environment: Environment = REAL
+
+    @property
+    def writing(self) -> Writing:
+        return Writing(Brokers(self.brokers, self.properties, self.new_producer), self.failure_stream, self.clock, self.environment)
+
+    def expand(self, events: beam.PCollection[OutputEvent]) -> beam.PCollection[tuple[str, bytes]]:
+        return events | "Produce" >> beam.ParDo(WriteFn(self.writing, waits_in_bundle=not self.waits_in_state)).with_output_types(tuple[str, bytes])

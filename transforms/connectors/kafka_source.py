@@ -1,0 +1,254 @@
+"""Events from Kafka: a source whose places lie in Flink's state, and which follows its topics as they are.
+
+Every few seconds `Discover` looks which partitions the topics have and tells each of them in `Read`, under a key of its own. There a place is kept, and a
+timer takes what Kafka has from then on. `Commit` writes places to the consumer group when a checkpoint has them: others see there how far the
+stream is, and a run without a snapshot begins there.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+import apache_beam as beam
+import orjson
+from apache_beam import coders
+from apache_beam.io.flink.flink_streaming_impulse_source import FlinkStreamingImpulseSource
+from apache_beam.metrics import Metrics
+from apache_beam.pvalue import TaggedOutput
+from apache_beam.transforms.timeutil import TimeDomain
+from apache_beam.transforms.userstate import BagStateSpec, TimerSpec, on_timer
+from apache_beam.utils.shared import Shared
+from apache_beam.utils.timestamp import Timestamp
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+
+from transforms.connectors.kafka_places import KafkaLooks, Partition, Place
+from transforms.connectors.kafka_security import client_settings
+from transforms.connectors.partition_reader import PartitionReader, wait_for_any
+from transforms.elements import Raw
+
+_LOOK_S = 5.0
+_WAIT_S = 0.2  # for a message: each time that a timer fires costs Flink some milliseconds, and a barrier waits as long at most
+_FORGOTTEN_S = 60.0  # a checkpoint that takes longer is not waited for
+_LOGGER = logging.getLogger(__name__)
+
+
+@dataclass
+class KafkaTopics(beam.PTransform):
+    """An unbounded source on Flink: gives a Raw for each message, with the prefix of its topic (`eqiad.`) as its datacenter.
+
+    A new partition is read from its oldest message, as is a topic made anew; `start` is for a group without any place.
+    """
+
+    topics: Sequence[str]
+    brokers: str
+    group: str
+    start: str | int  # earliest, latest, or milliseconds since the epoch
+    properties: Path | None = None  # Kafka's client properties, which each worker reads for itself
+    adopt: bool = False  # go on with the state of another Kafka
+
+    def expand(self, pbegin: beam.pvalue.PBegin) -> beam.PCollection[Raw]:
+        beats = pbegin | "Beat" >> FlinkStreamingImpulseSource().set_interval_ms(int(_LOOK_S * 1000)).set_message_count(0)
+        seeds = beats | "Seed" >> beam.Map(lambda _: ("topics", b"")).with_output_types(tuple[str, bytes])
+        partitions = seeds | "Discover" >> beam.ParDo(DiscoverFn(self)).with_output_types(tuple[str, bytes])
+        reading = beam.ParDo(ReadFn(self))
+        reading.label = "Read"
+        read = partitions | reading.with_outputs("places", main="messages")
+        _ = read.places | "OnTheirOwn" >> beam.Reshuffle() | "Commit" >> beam.ParDo(CommitFn(self))
+        return read.messages
+
+    def settings(self) -> Mapping[str, str]:
+        """Raises what client_settings raises."""
+        return client_settings(self.brokers, self.properties)
+
+
+def raw_of_message(message: Message) -> Raw:
+    """A message as a Raw; one without a value is an empty one."""
+    return Raw(message.value() or b"", message.topic().partition(".")[0])
+
+
+class DiscoverFn(beam.DoFn):
+    """Tells each partition of the topics where a reader that has no place begins."""
+
+    BEGUN = BagStateSpec("begun", coders.BytesCoder())
+
+    def __init__(self, source: KafkaTopics) -> None:
+        self._source = source
+
+    def setup(self) -> None:
+        self._looks: KafkaLooks | None = None
+        self._looked, self._said = 0.0, ""
+
+    def process(self, _: tuple[str, bytes], begun: Any = beam.DoFn.StateParam(BEGUN)) -> Iterator[tuple[str, bytes]]:
+        if time.monotonic() - self._looked < _LOOK_S / 2:  # another subtask's beat
+            return
+        try:
+            self._looks = self._looks or KafkaLooks(self._source.settings(), self._source.group)
+            places = self._places(self._looks, begun)
+        except KafkaException as error:
+            self._say_once(f"Kafka does not say which partitions there are: {error.args[0].str()}; looking again in {_LOOK_S:g} s")
+            return
+        self._looked = time.monotonic()
+        absent = sorted(set(self._source.topics) - {partition.topic for partition in places})
+        self._say_once(f"no topic {', '.join(absent)} is there to be read" if absent else "")
+        for partition, place in places.items():
+            yield str(partition), place.encode()
+
+    def _places(self, looks: KafkaLooks, begun: Any) -> Mapping[Partition, Place]:
+        places = looks.oldest(self._source.topics)
+        if not places:
+            return {}
+        (cluster_id,) = {place.cluster_id for place in places.values()}
+        known = [orjson.loads(each)["cluster_id"] for each in begun.read()]
+        if known == [cluster_id]:
+            return places
+        if known and not self._source.adopt:
+            raise RuntimeError(
+                f"the state is of Kafka {known[0]}, and at {self._source.brokers} is Kafka {cluster_id}; name the one it is of, or another --state"
+            )
+        places = looks.first(places, self._source.start)
+        looks.commit(places)
+        begun.clear()
+        begun.add(orjson.dumps({"cluster_id": cluster_id}))
+        return places
+
+    def _say_once(self, text: str) -> None:
+        if text and text != self._said:
+            _LOGGER.warning("%s", text)
+        self._said = text
+
+
+class ReadFn(beam.DoFn):
+    """Reads partitions, each under its own key.
+
+    The state has the place. The timer's tag names it, so that a reader that stands there need not ask the state, and an older timer is known as such.
+    Nothing is read before `Discover` told which topic is there: after a restart the place may be one in a topic that is gone.
+    """
+
+    _told: ClassVar[dict[str, str]] = {}  # by group and partition, the id of the topic that is there, in this process
+
+    PLACE = BagStateSpec("place", coders.BytesCoder())
+    POLL = TimerSpec("poll", TimeDomain.REAL_TIME)
+
+    def __init__(self, source: KafkaTopics) -> None:
+        self._source = source
+        self._lost = Metrics.counter("ReadEvents", "lost_expired")
+        self._anew = Metrics.counter("ReadEvents", "topics_made_anew")
+
+    def setup(self) -> None:
+        self._readers: dict[str, PartitionReader] = {}
+
+    def teardown(self) -> None:
+        for reader in self._readers.values():
+            reader.close()
+
+    def process(self, element: tuple[str, bytes], place: Any = beam.DoFn.StateParam(PLACE), poll: Any = beam.DoFn.TimerParam(POLL)) -> Iterator[TaggedOutput]:
+        key, there = element[0], Place.decode(element[1])
+        self._anew.inc(0)  # for others to find
+        before = _read(place)
+        now = self._placed(key, before, there)
+        self._told[self._name(key)] = there.topic_id
+        if now != before:
+            _write(place, now)
+        poll.set(Timestamp.of(time.time()), dynamic_timer_tag=now.name)
+        if now.offset is not None:
+            yield TaggedOutput("places", orjson.dumps([*Partition.of(key), now.offset]))
+
+    def _placed(self, key: str, before: Place | None, there: Place) -> Place:
+        """The place of a partition, now that it is known which one is there."""
+        if before is None:
+            return there
+        if before.is_in_another_topic(there):
+            self._anew.inc()
+            _LOGGER.warning("%s was made anew; reading it from %s", key, "its oldest message" if there.offset is None else there.offset)
+            return there
+        return before if before.topic_id == there.topic_id else replace(before, topic_id=there.topic_id)
+
+    @on_timer(POLL)
+    def poll(
+        self,
+        key: str = beam.DoFn.KeyParam,
+        tag: str = beam.DoFn.DynamicTimerTagParam,
+        place: Any = beam.DoFn.StateParam(PLACE),
+        poll: Any = beam.DoFn.TimerParam(POLL),
+    ) -> Iterator[Raw]:
+        reader = self._reader(key, tag, place)
+        if reader is None:
+            return
+        wait_for_any(self._readers.values(), _WAIT_S)
+        messages = reader.take()
+        self._lost.inc(reader.lost)
+        reader.lost = 0
+        if reader.place.name != tag:
+            _write(place, reader.place)
+        poll.set(Timestamp.of(time.time()), dynamic_timer_tag=reader.place.name)
+        yield from map(raw_of_message, messages)
+
+    def _reader(self, key: str, tag: str, place: Any) -> PartitionReader | None:
+        """The reader that stands at the place that the timer names; None when the timer is an older one, or its topic is not the
+        one that is there, or not read any more."""
+        there, reader = self._told.get(self._name(key)), self._readers.get(key)
+        if reader is not None and reader.place.name == tag and reader.place.topic_id == there:
+            return reader
+        partition, stored = Partition.of(key), _read(place)
+        if stored is None or stored.name != tag or stored.topic_id != there or partition.topic not in self._source.topics:
+            return None
+        self._close(key)
+        _LOGGER.info("%s is read from %s", key, tag)
+        reader = self._readers[key] = PartitionReader(self._source.settings(), self._source.group, partition, stored)
+        return reader
+
+    def _name(self, key: str) -> str:
+        return f"{self._source.group} {key}"
+
+    def _close(self, key: str) -> None:
+        if reader := self._readers.pop(key, None):
+            reader.close()
+
+
+def _read(place: Any) -> Place | None:
+    stored = [Place.decode(each) for each in place.read()]
+    return stored[-1] if stored else None
+
+
+def _write(place: Any, value: Place) -> None:
+    place.clear()
+    place.add(value.encode())
+
+
+class CommitFn(beam.DoFn):
+    """Writes a place to the group when a checkpoint is complete that has it. In a stage of its own, as a bundle that waits for that keeps its DoFns."""
+
+    _waiting: ClassVar[dict[str, float]] = {}  # since when a place of a partition waits for a checkpoint, in this process
+
+    def __init__(self, source: KafkaTopics) -> None:
+        self._source, self._shared = source, Shared()
+
+    def process(self, element: bytes, finalizer: Any = beam.DoFn.BundleFinalizerParam) -> None:
+        topic, number, offset = orjson.loads(element)
+        key = f"{self._source.group} {topic}/{number}"
+        if time.monotonic() - self._waiting.get(key, -_FORGOTTEN_S) >= _FORGOTTEN_S:
+            self._waiting[key] = time.monotonic()
+            finalizer.register(partial(self._commit, key, TopicPartition(topic, number, offset)))
+
+    def _commit(self, key: str, place: TopicPartition) -> None:
+        self._waiting.pop(key, None)
+        self._shared.acquire(lambda: Committer(self._source)).commit(place)
+
+
+class Committer:
+    """A client that only writes places; one for all DoFns of a process."""
+
+    def __init__(self, source: KafkaTopics) -> None:
+        self._consumer = Consumer({**source.settings(), "group.id": source.group, "enable.auto.commit": False, "log_level": 0})
+
+    def commit(self, place: TopicPartition) -> None:
+        try:
+            self._consumer.commit(offsets=[place], asynchronous=True)
+        except KafkaException as error:
+            _LOGGER.warning("the group's place in %s/%d cannot be written: %s", place.topic, place.partition, error.args[0].str())

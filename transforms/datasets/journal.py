@@ -1,0 +1,216 @@
+"""Events to journals, a line each as it comes: what is in them is not asked for again when a run was killed, and becomes a dataset when it is whole."""
+
+from __future__ import annotations
+
+import errno
+import os
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import lru_cache
+from heapq import merge
+from io import FileIO
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+import orjson
+
+from schemas.hive_layout import partition_at
+from transforms.elements import Event, OutputEvent
+from transforms.events.parsing import NotAnEvent, parse
+from transforms.events.score_events import score_id
+from transforms.events.source_events import partition_of_event, rev_id_of, wiki_of
+
+_MOST_FILES_OPEN = 64
+_NO_MODEL = "_"
+_UNKNOWN_PLACE = "_"  # of a file that cannot be read: it may be of any
+_UNITS_KNOWN = 256
+_SORTED_AT_ONCE = 4_000  # in memory, of some 1,500 bytes each as JSON
+
+
+class Entry(NamedTuple):
+    """A line of a journal."""
+
+    body: Mapping[str, Any]
+    failure: bool
+    passing: bool  # a failure that another try may mend
+
+
+@dataclass
+class Journals(beam.PTransform):
+    """A sink: appends each event to a journal of its partition and model below `folder`."""
+
+    folder: Path
+
+    def expand(self, events: beam.PCollection[OutputEvent]) -> beam.PCollection[None]:
+        return events | "WriteJournals" >> beam.ParDo(_WriteJournalsFn(self.folder))
+
+
+class _WriteJournalsFn(beam.DoFn):
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def start_bundle(self) -> None:
+        self._name = f"{uuid.uuid4()}.jsonl"
+        self._open: dict[str, FileIO] = {}  # by place, least recently used first
+
+    def process(self, event: OutputEvent) -> None:
+        line = Entry(event.body, event.failure is not None, bool(event.failure and event.failure.passing))
+        encoded = orjson.dumps(line, default=tuple, option=orjson.OPT_APPEND_NEWLINE)
+        if self._file(place_of(event)).write(encoded) < len(encoded):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def finish_bundle(self) -> None:
+        for file in self._open.values():
+            file.close()
+
+    def _file(self, place: str) -> FileIO:
+        file = self._open.pop(place, None)
+        if file is None:
+            folder = self._folder / place
+            folder.mkdir(parents=True, exist_ok=True)
+            file = (folder / self._name).open("ab", buffering=0)  # what is written is there when the process is killed
+            if len(self._open) >= _MOST_FILES_OPEN:
+                self._open.pop(next(iter(self._open))).close()
+        self._open[place] = file
+        return file
+
+
+def place_of(event: OutputEvent) -> str:
+    """The journal of an event: its partition, and below that its model."""
+    model = event.request.model if event.request else event.failure.model if event.failure else None
+    partition = event.partition
+    if partition is None and event.request:
+        partition = partition_of_event(event.request.event.raw, event.datacenter)
+    if partition is None and event.failure:
+        partition = _partition_of_original(event.failure.original, event.datacenter) or (_UNKNOWN_PLACE if event.failure.passing else None)
+    return f"{partition or partition_at(event.datacenter, event.body['dt'])}/{model or _NO_MODEL}"
+
+
+def _partition_of_original(text: str, datacenter: str) -> str | None:
+    try:
+        return partition_of_event(parse(text), datacenter)
+    except NotAnEvent:
+        return None
+
+
+def entries(journal: Path) -> Iterator[Entry]:
+    """The lines of a journal; what a process that was killed or a machine that stopped wrote to its half, or as zeros, is none."""
+    for path in sorted(journal.glob("*.jsonl")):
+        yield from (entry for entry in map(_entry_in, _lines_of(path)) if entry)
+
+
+def _lines_of(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as lines:
+        yield from lines
+
+
+def _entry_in(line: bytes) -> Entry | None:
+    """None for a line that is damaged."""
+    try:
+        entry = Entry(*orjson.loads(line)) if line.endswith(b"\n") else None
+        if entry is None or type(entry.failure) is not bool or type(entry.passing) is not bool or not isinstance(entry.body["meta"]["id"], str):
+            return None
+        if not entry.failure and [*map(type, order(entry.body))] != [str, int, str]:
+            return None
+    except (ValueError, TypeError, KeyError):
+        return None
+    return entry
+
+
+def scores_in_order(journal: Path) -> Iterator[Mapping[str, Any]]:
+    """The score events of a journal in their order, each once: an event may come again, and a worker that died may have written what its successor
+    wrote again."""
+    before = None
+    for body in in_order((entry.body for entry in entries(journal) if not entry.failure), journal):
+        if order(body) != before:
+            yield body
+        before = order(body)
+
+
+def in_order(bodies: Iterable[Mapping[str, Any]], folder: Path) -> Iterator[Mapping[str, Any]]:
+    """Score events by wiki and revision, so that readers find one of them by the statistics of its row group. Sorted on disk, in `folder`, as they
+    may be more than fit into memory."""
+    with ExitStack() as stack:
+        yield from merge(*_sorted_runs(bodies, folder, stack), key=order)
+
+
+def order(body: Mapping[str, Any]) -> tuple[str, int, str]:
+    """Where a score stands in its partition: by wiki, revision and `meta.id`."""
+    return wiki_of(body), rev_id_of(body), body["meta"]["id"]
+
+
+def _sorted_runs(bodies: Iterable[Mapping[str, Any]], folder: Path, stack: ExitStack) -> Iterator[Iterator[Mapping[str, Any]]]:
+    """The events in parts that are in order, each in a file unless one holds all."""
+    rest = iter(bodies)
+    while some := sorted(islice(rest, _SORTED_AT_ONCE), key=order):
+        if len(some) < _SORTED_AT_ONCE:
+            yield iter(some)
+            return
+        run = stack.enter_context(TemporaryFile(dir=folder))  # noqa: SIM115
+        run.writelines(orjson.dumps(body, option=orjson.OPT_APPEND_NEWLINE) for body in some)
+        run.seek(0)
+        yield map(orjson.loads, run)
+
+
+def is_of_failure(line: bytes) -> bool:
+    """Whether the line of a journal is of a failure; told by its end, without reading it all."""
+    return line.endswith((b",true,true]\n", b",true,false]\n"))
+
+
+def journals(folder: Path) -> Iterator[tuple[str, str | None, Path]]:
+    """Each journal below `folder` with its partition ("_" where that is unknown) and model (None: failures before there was one)."""
+    for path in sorted({path.parent for path in folder.rglob("*.jsonl")}):
+        model = path.name
+        yield str(path.parent.relative_to(folder)), None if model == _NO_MODEL else model, path
+
+
+@dataclass(frozen=True)
+class DoneBefore:
+    """Tells which scores need not be asked for: those of whole units, a model and a partition each, those that are not wanted of others, and those
+    that a journal has."""
+
+    folder: Path
+    streams: Mapping[str, str]  # by model
+    whole: frozenset[tuple[str, str]] = frozenset()  # units (model, partition) of which nothing is wanted
+    only: Mapping[tuple[str, str], frozenset[str]] = field(default_factory=dict)  # by unit, the `meta.id`s of the scores that are wanted
+    others: bool = True  # whether of all other units every score is wanted, or none
+    key: str = field(default_factory=lambda: str(uuid.uuid4()))  # by which what journals had is remembered: they grow
+
+    def __call__(self, event: Event, model: str) -> bool:
+        partition = event.partition or partition_of_event(event.raw, event.datacenter)
+        if partition is None:  # another step will find that it has no time
+            return False
+        unit = model, partition
+        if unit in self.whole:
+            return True
+        wanted = self.only.get(unit, None if self.others else frozenset[str]())
+        ids = _ids_in(self.folder, partition, model, self.key)
+        if not ids and wanted is None:
+            return False
+        name = score_id(event.raw, self.streams[model])
+        return name in ids or (wanted is not None and name not in wanted)
+
+
+@lru_cache(maxsize=_UNITS_KNOWN)
+def _ids_in(folder: Path, partition: str, model: str, key: str) -> frozenset[str]:
+    return frozenset(entry.body["meta"]["id"] for entry in entries(folder / partition / model) if not entry.failure)
+
+
+def drop_failures(folder: Path) -> int:
+    """Has journals say nothing of what failed, so that it is tried again, nor of what is damaged; returns how many lines are. Raises OSError."""
+    damaged = 0
+    for path in list(folder.rglob("*.jsonl")):
+        kept = []
+        for line in _lines_of(path):
+            entry = _entry_in(line)
+            damaged += entry is None
+            if entry and not entry.failure:
+                kept.append(line)
+        path.with_suffix(".new").write_bytes(b"".join(kept))
+        path.with_suffix(".new").replace(path)
+    return damaged

@@ -1,0 +1,193 @@
+"""Units of work, a model and a partition each: out of its journal a unit becomes a partition of the model's table, whole or not at all."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from heapq import merge
+from pathlib import Path
+from typing import Any
+
+import schemas
+from transforms.datasets.journal import entries, in_order, order, scores_in_order
+from transforms.datasets.manifests import files_of, find_partition, write_manifest
+from transforms.datasets.tables import DatasetWriter, rows_in
+from transforms.events.error_events import alike, origin_of
+from transforms.events.parsing import NotAnEvent, parse
+from transforms.events.score_events import said_in, score_id
+from transforms.events.source_events import rev_id_of, wiki_of
+from transforms.models.model import Model
+
+Row = Mapping[str, Any]
+_OF_FAILURES = ("error_type", "message", "raw_event")
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A model and a partition, and what a run does with what is there."""
+
+    model: Model
+    partition: str
+    journal: Path
+    keeps: Callable[[Row], bool] | None  # which of the rows that are there stay, unless the journal has them; None: none, and they are not read
+    keeps_failure: Callable[[Row], bool]  # which of the rows of the failure table that are of this model stay
+    only_adds: bool  # whether all rows stay: then a journal without scores leaves the files as they are
+    about: Mapping[str, Any]  # for the manifest
+
+
+@dataclass
+class PartitionStats:
+    """What a manifest says of the rows of its partition, counted as they go by."""
+
+    model_versions: Counter[str] = field(default_factory=Counter)
+    rows_by_wiki: Counter[str] = field(default_factory=Counter)
+    predictions: Counter[str] = field(default_factory=Counter)
+    probability: list[int] = field(default_factory=lambda: [0] * 10)  # of true, in tenths; of models that say true or false
+
+    def counted(self, rows: Iterable[Row], model: str) -> Iterator[Row]:
+        for row in rows:
+            said = said_in(row, model)
+            self.model_versions[said.model_version] += 1
+            self.rows_by_wiki[wiki_of(row)] += 1
+            self.predictions.update(said.predictions)
+            if "true" in said.probabilities:
+                self.probability[min(9, int(said.probabilities["true"] * 10))] += 1
+            yield row
+
+
+class UnitIncomplete(Exception):
+    """A unit that is not whole; says by reason how many of its elements have to be tried again."""
+
+    def __init__(self, reasons: Counter[str]) -> None:
+        super().__init__(", ".join(reasons))
+        self.reasons = reasons
+
+
+def commit_unit(writer: DatasetWriter, unit: Unit) -> Counter[str]:
+    """Makes a whole partition of a journal and of the rows that stay, and rows of the failure table of its failures; returns these by reason.
+
+    Raises UnitIncomplete, and leaves the journal, when another try may mend some of its failures, the disk is full or what is there cannot be read.
+    May be repeated when it broke off.
+    """
+    failed = [entry for entry in entries(unit.journal) if entry.failure]
+    if again := Counter(alike(entry.body) for entry in failed if entry.passing):
+        raise UnitIncomplete(again)
+    new = {entry.body["meta"]["id"]: entry.body for entry in failed}
+    try:
+        kept = _replace_failures(writer, unit, new)
+        _replace_rows(writer, unit, [*kept, *new.values()])
+    except OSError as error:
+        raise UnitIncomplete(Counter([f"{error.strerror}: {error.filename or writer.root}"])) from error
+    except NotAnEvent as error:
+        raise UnitIncomplete(Counter([f"{error}; remove the partition, and --resume makes it anew"])) from error
+    shutil.rmtree(unit.journal, ignore_errors=True)  # a unit without requests has none
+    return Counter(map(alike, new.values()))
+
+
+def _replace_failures(writer: DatasetWriter, unit: Unit, new: Mapping[str, Row]) -> list[Row]:
+    """Returns the rows of this model's failures that stay."""
+    healed = {entry.body["meta"]["id"] for entry in entries(unit.journal) if not entry.failure}
+
+    def replaced(row: Row) -> bool:
+        is_own = origin_of(row)[1] == unit.model.name
+        return is_own and (not unit.keeps_failure(row) or score_of(row, unit.model) in healed)
+
+    there = add_failures(writer, unit.partition, new, replaced)
+    return [row for row in there if origin_of(row)[1] == unit.model.name and row["meta"]["id"] not in new]
+
+
+def add_failures(writer: DatasetWriter, partition: str, failures: Mapping[str, Row], replaced: Callable[[Row], bool] = lambda row: False) -> Sequence[Row]:
+    """Writes rows of the failure table by their `meta.id`, in the stead of those that are there and `replaced`; returns all that are there then."""
+    there = {row["meta"]["id"]: row for row in failures_in(writer.failures(partition))}
+    kept = {name: row for name, row in there.items() if not replaced(row)}
+    rows = [*{**kept, **failures}.values()]
+    if failures or len(kept) < len(there):
+        writer.replace(writer.failures(partition), schemas.ERROR, rows)
+    return rows
+
+
+def _replace_rows(writer: DatasetWriter, unit: Unit, failures: Sequence[Row]) -> None:
+    target, stats = writer.partition(unit.model.name, unit.partition), PartitionStats()
+    missing = {score_of(row, unit.model): row for row in failures}
+    about = {"model": unit.model.name, "partition": unit.partition, "written": now(), "failures": Counter(map(alike, failures)), **unit.about}
+    has_scores = any(not entry.failure for entry in entries(unit.journal))
+    found = find_partition(target) if unit.only_adds and not has_scores else None
+    if found and found.is_known:
+        told = {**found.manifest, **about, "missing": _told(missing), "files": files_of(target)}
+        write_manifest(target, told)
+        return
+
+    def manifest() -> Mapping[str, Any]:
+        return {**about, "missing": _told(missing), **vars(stats)}
+
+    def rows() -> Iterator[Row]:
+        there = scores_in(target, unit.model.name) if unit.keeps else ()
+        kept = in_order((row for row in there if unit.keeps and unit.keeps(row)), writer.working)
+        for row in _merged(scores_in_order(unit.journal), kept):
+            missing.pop(row["meta"]["id"], None)  # an older score is there
+            yield row
+
+    writer.replace(target, unit.model.schema, stats.counted(rows(), unit.model.name), manifest)
+
+
+def _told(missing: Mapping[str | None, Row]) -> list[Mapping[str, Any]]:
+    """The scores that are not there, for the manifest."""
+    return [{"id": name, **_revision_of(row)} for name, row in missing.items()]
+
+
+def _revision_of(failure: Row) -> Mapping[str, Any]:
+    try:
+        raw = parse(failure["raw_event"])
+    except NotAnEvent:  # its original was cut
+        return {"wiki": None, "rev_id": None}
+    return {"wiki": wiki_of(raw), "rev_id": rev_id_of(raw)}
+
+
+def _merged(new: Iterator[Row], there: Iterator[Row]) -> Iterator[Row]:
+    """Both in one order; of two with the same `meta.id` the new one."""
+    before = None
+    for row in merge(new, there, key=order):
+        if order(row) != before:
+            yield row
+        before = order(row)
+
+
+def scores_in(place: Path, model: str, fields: frozenset[str] | None = None) -> Iterator[Row]:
+    """Yields the scores of a model that lie at a place, or some fields of theirs. Raises NotAnEvent for what cannot be read or is none."""
+    for row in rows_in(place, fields):
+        try:
+            order(row), said_in(row, model)
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise NotAnEvent(f"{place}: expected scores of {model}, found a row that is none ({error!r:.100})") from error
+        yield row
+
+
+def failures_in(place: Path) -> Iterator[Row]:
+    """Yields the rows of the failure table that lie at a place. Raises NotAnEvent for what cannot be read or is none."""
+    for row in rows_in(place):
+        if not (isinstance(row.get("meta"), dict) and all(isinstance(text, str) for text in (row["meta"].get("id"), *map(row.get, _OF_FAILURES)))):
+            raise NotAnEvent(f"{place}: expected failures, found a row that is none")
+        yield row
+
+
+def wiki_of_failure(failure: Row) -> str | None:
+    """The wiki of a row of the failure table; None when its original was cut."""
+    wiki: str | None = _revision_of(failure)["wiki"]
+    return wiki
+
+
+def score_of(failure: Row, model: Model) -> str | None:
+    """The `meta.id` that the score would have had which a row of the failure table is of; None when it is of no score of this model."""
+    if origin_of(failure)[1] != model.name:
+        return None
+    try:
+        return score_id(parse(failure["raw_event"]), model.stream)
+    except (NotAnEvent, KeyError, AttributeError):  # its original was cut
+        return None
+
+
+def now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,157 @@
+"""What becomes of an event that its stream did not take: it is sent again when the stream may take it, and one that it never will take becomes a failure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import orjson
+
+from transforms.delivery.deliveries import Delivery, Outbox, Streams, is_decided, stream_of
+from transforms.elements import Failure, OutputEvent, json_text
+from transforms.events.error_events import failed, shortened
+
+_EVENTS_PER_S = 1_000.0  # of a stream that takes events again, per process: what is new goes before
+_STRIKES, _STRIKES_S = 3, 20.0  # so many refusals of an event alone in no less time, with others acknowledged between them: it is the event that is wrong
+_STRIKES_KEPT = 1_000
+_SILENT_S = 10.0  # that an event may be without an answer
+_RECENT_S = 5.0  # a stream that acknowledged an event within so long does not fail because of another
+
+
+def name_of(event: OutputEvent) -> str:
+    """The same for an event that is written again."""
+    return f"{stream_of(event)} {event.body['meta']['id']}"
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """Events that are on their way again."""
+
+    began: float  # seconds of a monotonic clock
+    outboxes: Mapping[str, Outbox]  # by stream
+
+
+@dataclass
+class Outcome:
+    """What an attempt came to; what is in neither is still to be sent."""
+
+    refused: list[OutputEvent] = field(default_factory=list)  # scores that have become failures
+    delivered: dict[str, OutputEvent] = field(default_factory=dict)  # by name
+    instead: dict[str, OutputEvent] = field(default_factory=dict)  # what goes out in the stead of an event, by its name
+    refusal: str = ""  # what was said of one that is still to be sent, and of its stream
+
+    def left_of(self, events: Iterable[OutputEvent]) -> list[OutputEvent]:
+        """Of all that was to be sent, what still is."""
+        return [self.instead.get(name_of(event), event) for event in events if name_of(event) not in self.delivered]
+
+
+class Redelivery:
+    """The attempts of a worker process. `clock` gives the time as events have it."""
+
+    def __init__(self, streams: Streams, failure_stream: str, clock: Callable[[], str]) -> None:
+        self.streams, self._failure_stream, self._clock = streams, failure_stream, clock
+        self._environment = streams.environment
+        self._free_at: dict[str, float] = {}  # by stream, when the next events may follow those that were sent
+        self._strikes: dict[str, tuple[int, float, float]] = {}  # by name of an event: how many, and when the first and the last were
+
+    def seconds_to_wait(self, stream: str) -> float:
+        """How long to send a stream nothing; 0: now."""
+        now = self._environment.monotonic()
+        return max(self.streams.health(stream).seconds_to_next_try(now), self._free_at.get(stream, now) - now)
+
+    def begin(self, events: Iterable[OutputEvent]) -> Attempt:
+        """Sends the events of those streams that may get some now; one event alone to a stream whose last was not acknowledged."""
+        by_stream: dict[str, dict[str, OutputEvent]] = {}
+        for event in events:
+            by_stream.setdefault(stream_of(event), {})[name_of(event)] = event
+        now = self._environment.monotonic()
+        sent = {stream: self._sent(stream, list(named.values()), now) for stream, named in by_stream.items() if self.seconds_to_wait(stream) <= 0}
+        return Attempt(now, sent)
+
+    def _sent(self, stream: str, events: Sequence[OutputEvent], now: float) -> Outbox:
+        health, outbox = self.streams.health(stream), self.streams.transport.outbox(stream)
+        if not health.acknowledges:
+            events = [events[int(self._environment.uniform(0, len(events) - 0.001))]]  # not always the same: it may be the one that is wrong
+        health.tried(now)
+        self._free_at[stream] = now + len(events) / _EVENTS_PER_S
+        for event in events:
+            outbox.put(event, orjson.dumps(event.body))
+        outbox.send()
+        return outbox
+
+    def is_over(self, attempt: Attempt, wait_s: float) -> bool:
+        """Whether all is decided within so many seconds, or has been undecided for too long."""
+        for outbox in attempt.outboxes.values():
+            outbox.wait(wait_s)
+        return all(map(is_decided, attempt.outboxes.values())) or self._environment.monotonic() - attempt.began > _SILENT_S
+
+    def end(self, attempt: Attempt) -> Outcome:
+        """What came of it. Sends events that were refused together once more, each alone."""
+        outcome = Outcome()
+        for stream, outbox in attempt.outboxes.items():
+            if len(outbox.deliveries) > 1 or any(delivery.refusal and delivery.refusal.of_event for delivery in outbox.deliveries):
+                outbox.send_again(alone=True)
+            self.streams.note_acknowledged(stream, outbox)
+            for delivery in outbox.deliveries:
+                self._note(outcome, stream, delivery)
+            if self.streams.health(stream).acknowledged_at < attempt.began - _RECENT_S:
+                self.streams.note_failed(stream, outbox)
+            elif not is_decided(outbox):
+                outbox.abandon()
+        return outcome
+
+    def _note(self, outcome: Outcome, stream: str, delivery: Delivery) -> None:
+        name = name_of(delivery.event)
+        if delivery.is_delivered:
+            outcome.delivered[name] = delivery.event
+        elif (fault := self._fault_of(stream, name, delivery)) and (instead := self.instead_of(delivery.event, fault)):
+            outcome.instead[name] = instead
+            if not _is_failure(delivery.event):
+                outcome.refused.append(delivery.event)
+        elif fault:
+            outcome.refusal = f"{stream} takes not even a failure without its original; raise its max.message.bytes ({fault})"
+        elif delivery.refusal:
+            outcome.refusal = f"{stream}: {delivery.refusal.reason}"
+
+    def _fault_of(self, stream: str, name: str, delivery: Delivery) -> str:
+        """What is wrong with an event; empty while it may be the stream that is."""
+        if not (delivery.refusal and delivery.alone):
+            return ""
+        if delivery.is_invalid:
+            return delivery.refusal.reason
+        now = self._environment.monotonic()
+        strikes, first, last = self._strikes.pop(name, (0, now, float("-inf")))
+        strikes += self.streams.health(stream).acknowledged_at > last
+        if strikes >= _STRIKES and now - first >= _STRIKES_S:
+            return f"{stream} refuses it alone: {delivery.refusal.reason}"
+        self._strikes[name] = strikes, first, now
+        if len(self._strikes) > _STRIKES_KEPT:
+            del self._strikes[next(iter(self._strikes))]
+        return ""
+
+    def instead_of(self, event: OutputEvent, reason: str) -> OutputEvent | None:
+        """What goes out in the stead of an event that its stream will never take; None: nothing can, it waits."""
+        if _is_failure(event):
+            shorter = shortened(event.body)
+            return replace(event, body=shorter) if shorter else None
+        return failure_of(event, reason, self._failure_stream, self._clock())
+
+    def without_gone(self, events: Iterable[OutputEvent], known: Collection[str]) -> list[OutputEvent]:
+        """The events, with a failure in the stead of each whose stream is not `known` any more, and each failure for the stream that failures have now."""
+        return [event if event.stream in known else self._instead_of_gone(event) for event in events]
+
+    def _instead_of_gone(self, event: OutputEvent) -> OutputEvent:
+        if _is_failure(event):
+            meta = {**event.body["meta"], "stream": self._failure_stream}
+            return replace(event, stream=self._failure_stream, body={**event.body, "meta": meta})
+        return failure_of(event, f"the models file has no stream {event.stream} any more", self._failure_stream, self._clock())
+
+
+def failure_of(event: OutputEvent, reason: str, stream: str, now: str) -> OutputEvent:
+    """The failure of an event that cannot be written, with the event it was made of."""
+    original, model = (event.request.event.raw, event.request.model) if event.request else (event.body, None)
+    return failed(Failure("WritePerModel", reason, json_text(original), event.datacenter, model), stream, now)
+
+
+def _is_failure(event: OutputEvent) -> bool:
+    return "raw_event" in event.body

@@ -1,0 +1,46 @@
+"""What every sink counts of the scores that are written, and of those that are refused."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterable
+from datetime import datetime
+
+from apache_beam.metrics import Metrics
+
+from transforms.delivery.deliveries import stream_of
+from transforms.delivery.waiting_deliveries import gauge_name
+from transforms.elements import OutputEvent, ScoreRequest
+from transforms.rolling_quantiles import RollingQuantiles
+
+
+def timestamp_ms(dt: str) -> int:
+    return round(datetime.fromisoformat(dt.replace("Z", "+00:00")).timestamp() * 1000)
+
+
+class SinkMetrics:
+    """Counts scores by model, and how long after their edit's event they were written; scores that became failures, by topic."""
+
+    def __init__(self) -> None:
+        self._lag = RollingQuantiles("WritePerModel", "lag_ms")
+        self._failures = Metrics.counter("WritePerModel", "failures")
+
+    def count(self, requests: Iterable[ScoreRequest]) -> None:
+        for request in requests:
+            Metrics.counter("WritePerModel", f"events_{request.model}").inc()
+            if (lag := _lag_ms(request)) is not None:
+                self._lag.add(request.model, lag)
+        self._lag.publish()
+
+    def count_refused(self, scores: Collection[OutputEvent]) -> None:
+        self._failures.inc(len(scores))
+        for score in scores:
+            Metrics.counter("WritePerModel", gauge_name("refused", stream_of(score))).inc()
+
+
+def _lag_ms(request: ScoreRequest) -> int | None:
+    """How long ago the event was produced from which a score has come; None when the event does not tell."""
+    try:
+        return round(time.time() * 1000) - timestamp_ms(request.event.raw["meta"]["dt"])
+    except (LookupError, TypeError, AttributeError, ValueError, OverflowError):  # it was never checked, as it does not go out
+        return None

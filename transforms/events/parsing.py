@@ -1,0 +1,116 @@
+"""Events out of texts and rows, and what of them is none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+import schemas
+from transforms.elements import Raw
+from transforms.events.source_events import PAGE_CHANGE, REVISION_CREATE, is_of_history, rev_id_of, source_with, stream_of
+from transforms.json_text import loads
+
+_SCHEMAS_EXPECTED = "/mediawiki/revision/create/1.x or 2.x, or /mediawiki/page/change/1.x"
+_LARGEST_EVENT = 400_000  # bytes; what becomes of it must fit in the million that a Kafka broker takes by default. Real events have a few thousand.
+_DEEPEST = 200  # levels of lists and objects; orjson reads 1,024 and writes 254, and state and streams need some around an event
+_LARGEST_INTEGER = 2**53 - 1  # of every integer in these schemas
+
+
+class NotAnEvent(ValueError):
+    """The text or mapping is no event that can be scored; the message says what was found and what was expected."""
+
+
+def parse(text: bytes | str) -> Mapping[str, Any]:
+    """The JSON object in `text`, and of a row of a table the event. Raises NotAnEvent."""
+    try:
+        raw = loads(text)
+    except orjson.JSONDecodeError as error:
+        raise NotAnEvent(f"not JSON: {error}") from error
+    if not isinstance(raw, dict):
+        raise NotAnEvent(f"expected a JSON object, got {type(raw).__name__}")
+    brackets = text.count(b"[") + text.count(b"{") if isinstance(text, bytes) else text.count("[") + text.count("{")
+    if brackets > _DEEPEST and _is_deeper(raw, _DEEPEST):
+        raise NotAnEvent(f"expected JSON of at most {_DEEPEST} levels")
+    return _event_of_row(raw) if "_schema" in raw and "$schema" not in raw else raw
+
+
+def _event_of_row(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The event of a row of a table that was written as JSON. Raises NotAnEvent."""
+    event = schemas.event_of_record(row)
+    if isinstance(event, schemas.BadRow):
+        raise NotAnEvent(event.reason)
+    return event
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    """Level by level, as a recursion of 200 would need most of Python's stack."""
+    level = [value]
+    for _ in range(levels):
+        level = [item for outer in level for item in (outer.values() if isinstance(outer, dict) else outer) if isinstance(item, dict | list)]
+        if not level:
+            return False
+    return True
+
+
+def check(raw: Mapping[str, Any]) -> None:
+    """Raises NotAnEvent unless `raw` says what a score needs: its schema, its wiki, its revision. The rest is the output schema's to check."""
+    of_page_change = _source(raw) == PAGE_CHANGE
+    wiki = raw.get("wiki_id" if of_page_change else "database")
+    if not isinstance(wiki, str) or not wiki:
+        raise NotAnEvent(f"{'wiki_id' if of_page_change else 'database'}: expected the name of a wiki, got {_shown(wiki)}")
+    rev_id = rev_id_of(raw)
+    if type(rev_id) is not int or not 0 <= rev_id <= _LARGEST_INTEGER:
+        raise NotAnEvent(f"{'revision.rev_id' if of_page_change else 'rev_id'}: expected a whole number, got {_shown(rev_id)}")
+
+
+def _source(raw: Mapping[str, Any]) -> str:
+    schema = raw.get("$schema")
+    if schema is None:
+        if is_of_history(raw):
+            return REVISION_CREATE
+        raise NotAnEvent(f"no $schema; expected {_SCHEMAS_EXPECTED}")
+    source = source_with(schema) if isinstance(schema, str) else None
+    if source is None:
+        raise NotAnEvent(f"unknown $schema {_shown(schema)}; expected {_SCHEMAS_EXPECTED}")
+    return source
+
+
+def _shown(value: object) -> str:
+    return "nothing" if value is None else repr(value)[:100]
+
+
+def is_canary(raw: Mapping[str, Any]) -> bool:
+    """Whether the event is one of those that only show that the stream is alive."""
+    meta = raw.get("meta")
+    return isinstance(meta, dict) and meta.get("domain") == "canary"
+
+
+def why_dropped(raw: Mapping[str, Any]) -> str | None:
+    """Why an event is no edit to be scored and no failure either; None when it is one."""
+    if is_canary(raw):
+        return "canary event"
+    if stream_of(raw) is None:  # lib/base_executor.js of ChangeProp reads `meta.stream` of each message before any rule, and drops what has none
+        return "no meta.stream"
+    return None
+
+
+def event_in(element: Raw) -> Mapping[str, Any]:
+    """The event that a source found, canary events included. Raises NotAnEvent."""
+    if element.problem:
+        raise NotAnEvent(element.problem)
+    raw = _parsed(element.data, element.origin) if isinstance(element.data, bytes) else element.data
+    if not is_canary(raw):
+        check(raw)
+    return raw
+
+
+def _parsed(data: bytes, origin: str) -> Mapping[str, Any]:
+    """`origin`: the file that it was found in, for the message."""
+    try:
+        if len(data) > _LARGEST_EVENT:
+            raise NotAnEvent(f"expected an event of at most {_LARGEST_EVENT} bytes, got {len(data)}")
+        return parse(data)
+    except NotAnEvent as error:
+        raise NotAnEvent(f"{origin}: {error}" if origin else str(error)) from error

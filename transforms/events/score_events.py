@@ -1,0 +1,173 @@
+"""The events that say what a model said, out of a source event and its score; without Beam.
+
+As python/events.py of wikimedia/machinelearning-liftwing-inference-services builds them, but for their `meta.id`, which follows from what was
+scored and why, so that the same work done twice can be told by its consumers.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping
+from datetime import datetime, timezone
+from functools import cache
+from typing import Any, NamedTuple
+
+import schemas
+from transforms.elements import Score
+from transforms.events.source_events import REVISION_CREATE, edit_time, id_of, rev_id_of, source_of, wiki_of
+
+_IDS = uuid.uuid5(uuid.NAMESPACE_URL, "https://github.com/wikimedia/schemas-event-primary" + schemas.REVISION_SCORE)
+
+# All that the schema lets an event take over (additionalProperties: false).
+_PROPERTIES = schemas.load(schemas.REVISION_SCORE)["properties"]
+_COPIED = [name for name in _PROPERTIES if name.startswith(("page_", "rev_")) or name == "database"]
+_OF_REVISION = [*_COPIED, "performer"]
+_COPIED_OF_META = [name for name in _PROPERTIES["meta"]["properties"] if name in ("request_id", "domain", "uri")]
+_COPIED_OF_PERFORMER = list(_PROPERTIES["performer"]["properties"])
+_OF_CHANGE = [name for name in schemas.load(schemas.PREDICTION_CHANGE)["properties"] if name not in ("$schema", "meta", "dt", "predicted_classification")]
+
+
+def revision_score(raw: Mapping[str, Any], model: str, stream: str, score: Score, now: str, schema: str = schemas.REVISION_SCORE) -> dict[str, Any]:
+    """The score event for one model; `now` is its `meta.dt`."""
+    event = common_fields(raw, schema, stream, now)
+    event["scores"] = {
+        model: {
+            "model_name": model,
+            "model_version": score.model_version,
+            "prediction": predictions(score.prediction),
+            "probability": score.probability,
+        }
+    }
+    return event
+
+
+def common_fields(raw: Mapping[str, Any], schema: str, stream: str, now: str) -> dict[str, Any]:
+    """What the events of all models say of a revision; `raw` is a source event or a score."""
+    event = _begun(raw, schema, stream, now)
+    revision = raw if source_of(raw) == REVISION_CREATE else as_revision(raw)
+    event.update((name, _whole(revision[name])) for name in _COPIED if revision.get(name) is not None)
+    performer = revision.get("performer")
+    if performer is not None and performer.get("user_text") is not None:  # else the name is suppressed, and the schema has no performer without
+        event["performer"] = {name: _whole(performer[name]) for name in _COPIED_OF_PERFORMER if performer.get(name) is not None}
+    return event
+
+
+def prediction_change(raw: Mapping[str, Any], model: str, stream: str, score: Score, now: str, schema: str = schemas.PREDICTION_CHANGE) -> dict[str, Any]:
+    """The page change with what one model predicts of its revision; `now` is its `meta.dt`. What the schema does not know is left out."""
+    event = _begun(raw, schema, stream, now)
+    allowed = _allowed(schema)
+    event.update((name, allowed[name](raw[name])) for name in _OF_CHANGE if raw.get(name) is not None)
+    event["predicted_classification"] = {
+        "model_name": model,
+        "model_version": score.model_version,
+        "predictions": predictions(score.prediction),
+        "probabilities": score.probability,
+    }
+    return event
+
+
+def fields_needed(source: str) -> frozenset[str]:
+    """Returns the fields of a kind of event that a score is made of, beside those that tell who the event is."""
+    return frozenset(_OF_REVISION if source == REVISION_CREATE else _OF_CHANGE)
+
+
+def fields_taken_over(schema: str) -> tuple[list[str], list[str]]:
+    """Returns the fields of an event, and those of its `meta`, that an event with this schema takes over from it."""
+    return (_OF_REVISION if schema == schemas.REVISION_SCORE else _OF_CHANGE), _COPIED_OF_META
+
+
+def score_id(raw: Mapping[str, Any], stream: str) -> str:
+    """The `meta.id` of the score that comes of an event in a stream."""
+    return str(uuid.uuid5(_IDS, f"{stream} {wiki_of(raw)} {rev_id_of(raw)} {id_of(raw)}"))
+
+
+class Said(NamedTuple):
+    """What a model said, in the words of either kind of event."""
+
+    model_version: str
+    predictions: list[str]
+    probabilities: Mapping[str, float]
+
+
+def said_in(event: Mapping[str, Any], model: str) -> Said:
+    """What the event of a model's stream says."""
+    if "scores" in event:
+        score = event["scores"][model]
+        return Said(score["model_version"], score["prediction"], score["probability"])
+    predicted = event["predicted_classification"]
+    return Said(predicted["model_version"], predicted["predictions"], predicted["probabilities"])
+
+
+def in_words(said: Said) -> str:
+    """For people, such as: false (true 0.012); a prediction with its probability."""
+    told = ", ".join(said.predictions) or "nothing"
+    if "true" in said.probabilities:
+        return f"{told} (true {said.probabilities['true']:.3f})"
+    likely = max(said.probabilities.items(), key=lambda item: item[1], default=None)
+    return f"{told} ({likely[0]} {likely[1]:.3f})" if likely else told
+
+
+def predictions(prediction: bool | str | list[str]) -> list[str]:
+    """Lift Wing says true, "Stub" or ["STEM.STEM*"]; the schemas want a list of strings."""
+    if isinstance(prediction, bool):
+        return ["true" if prediction else "false"]
+    return [prediction] if isinstance(prediction, str) else prediction
+
+
+def utc_now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _begun(raw: Mapping[str, Any], schema: str, stream: str, now: str) -> dict[str, Any]:
+    """Raises InvalidEvent for a part that is no object, of which nothing can be taken over; the rest is the validator's to find."""
+    for name in ("meta", "performer", "page", "revision"):
+        if not isinstance(raw.get(name, {}), Mapping | None):
+            raise schemas.InvalidEvent(f"{name} must be an object, got {raw[name]!r:.100}")
+    meta = raw.get("meta") or {}
+    return {
+        "$schema": schema,
+        "dt": edit_time(raw),
+        "meta": {
+            "stream": stream,
+            "id": score_id(raw, stream),
+            "dt": now,
+            **{name: meta[name] for name in _COPIED_OF_META if meta.get(name) is not None},
+        },
+    }
+
+
+def as_revision(change: Mapping[str, Any]) -> dict[str, Any]:
+    """A page change in the words of revision-create."""
+    page, revision, performer = (change.get(name) or {} for name in ("page", "revision", "performer"))
+    fields: dict[str, Any] = {"database": change.get("wiki_id"), "rev_timestamp": revision.get("rev_dt")}
+    fields |= {name: page.get(name) for name in ("page_id", "page_title")}
+    fields |= {"page_namespace": page.get("namespace_id"), "page_is_redirect": page.get("is_redirect")}
+    fields |= {name: revision.get(name) for name in ("rev_id", "rev_parent_id")}
+    if change.get("performer") is not None:
+        fields["performer"] = {name: performer.get(name.removeprefix("user_")) for name in _COPIED_OF_PERFORMER}
+        fields["performer"] |= {name: performer.get(name) for name in ("user_text", "user_id")}
+    return fields
+
+
+def _whole(value: Any) -> Any:
+    """JSON Schema takes 5.0 for a whole number; tables do not."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+@cache
+def _allowed(schema: str) -> Mapping[str, Callable[[Any], Any]]:
+    """What takes of the value of a field all that the schema does not know."""
+    return {name: _pruner(field) for name, field in schemas.load(schema)["properties"].items()}
+
+
+def _pruner(field: Mapping[str, Any]) -> Callable[[Any], Any]:
+    if "properties" not in field:
+        return _whole
+    inner = {name: _pruner(below) for name, below in field["properties"].items()}
+
+    def pruned(value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            return value
+        return {name: prune(value[name]) for name, prune in inner.items() if value.get(name) is not None}
+
+    return pruned

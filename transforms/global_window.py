@@ -1,0 +1,13 @@
+"""Elements that leave a bundle at its end, or out of a thread."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from apache_beam.transforms.window import GlobalWindow
+from apache_beam.utils.timestamp import MIN_TIMESTAMP
+from apache_beam.utils.windowed_value import WindowedValue
+
+
+def in_global_window(value: Any) -> WindowedValue:
+    return WindowedValue(value, MIN_TIMESTAMP, [GlobalWindow()])

@@ -1,0 +1,1 @@
+"""Transport: HTTP by libcurl, and server-sent events. Knows nothing of scores."""

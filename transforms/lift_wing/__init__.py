@@ -1,0 +1,1 @@
+"""The client of Lift Wing: limits, breakers, what an answer means. Without Beam."""

@@ -1,0 +1,1 @@
+"""Which model scores what, and how it is asked. Without Beam."""

@@ -1,0 +1,72 @@
+"""The models of each wiki with their rules: which of them want an event."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from transforms.events.source_events import source_of, wiki_of
+from transforms.models.adapters import KINDS
+from transforms.models.model import ANY_WIKI, Endpoint, Model
+from transforms.models.rules import EVENT_KINDS, compile_rule, mismatch
+from transforms.models.wikis import Wikis, shipped_wikis
+
+Rule = Callable[[Mapping[str, Any]], bool]
+
+
+class Selection:
+    """The models of each wiki with their rules, ready to be asked for every event."""
+
+    def __init__(self, models: Mapping[str, Model], wikis: Wikis | None = None) -> None:
+        self._models, self._wikis = models, wikis or shipped_wikis()
+        self._by_wiki: dict[str, list[_Candidate]] = {}
+        for model in models.values():
+            rule = compile_rule(model.match, model.match_not)
+            for wiki, endpoint in model.endpoints.items():
+                of_wiki = self._by_wiki.setdefault(wiki, [])
+                if endpoint.enabled:
+                    of_wiki.append(_Candidate(endpoint, model.source, EVENT_KINDS[endpoint.on], rule))
+        self._of_any = self._by_wiki.pop(ANY_WIKI, [])
+
+    def endpoints(self, raw: Mapping[str, Any]) -> list[Endpoint]:
+        """The endpoints whose rule this event meets; none for a wiki without models."""
+        source = source_of(raw)
+        return [
+            each.endpoint for each in self._candidates(raw) if each.source == source and self._serves(each, raw) and each.of_kind(raw) and each.matches(raw)
+        ]
+
+    def refusals(self, raw: Mapping[str, Any]) -> dict[str, str]:
+        """Of each model that serves the event's wiki and does not want it, by what."""
+        source, refusals = source_of(raw), {}
+        for each in self._candidates(raw):
+            model = self._models[each.endpoint.model]
+            if each.source != source:
+                refusals[model.name] = f"source: wanted {each.source}, found {source}"
+            elif not each.of_kind(raw):
+                refusals[model.name] = f"on: wanted {each.endpoint.on}, which this is not"
+            elif not self._serves(each, raw):
+                refusals[model.name] = f"wiki: wanted a Wikipedia of the table of wikis, found {wiki_of(raw)}"
+            elif found := mismatch(model.match, model.match_not, raw):
+                refusals[model.name] = found
+        return refusals
+
+    def of_unknown_wiki(self, raw: Mapping[str, Any]) -> bool:
+        """Whether a model for all Wikipedias would be asked of this event, if the table of wikis had its wiki."""
+        wiki, source = wiki_of(raw), source_of(raw)
+        return wiki not in self._wikis and any(
+            each.source == source and not self._serves(each, raw) and each.of_kind(raw) and each.matches(raw) for each in self._of_any
+        )
+
+    def _candidates(self, raw: Mapping[str, Any]) -> list[_Candidate]:
+        wiki = wiki_of(raw)
+        return self._by_wiki.get(wiki, []) + self._of_any if isinstance(wiki, str) else []
+
+    def _serves(self, candidate: _Candidate, raw: Mapping[str, Any]) -> bool:
+        return candidate.endpoint.wiki != ANY_WIKI or KINDS[candidate.endpoint.kind].serves(wiki_of(raw), self._wikis)
+
+
+class _Candidate(NamedTuple):
+    endpoint: Endpoint
+    source: str
+    of_kind: Rule
+    matches: Rule
