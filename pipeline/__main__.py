@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from pipeline.interrupts import end_in_one_line
+from pipeline.process.interrupts import end_in_one_line
 
 
 def main() -> int:

@@ -11,17 +11,16 @@ import resource
 import sys
 from collections.abc import Sequence
 
-from pipeline import import_changeprop
-from pipeline.configuration import ConfigurationError, load
+from pipeline.commands import import_changeprop
+from pipeline.config.models_file import ConfigurationError, load
+from pipeline.config.overrides import apply_overrides
+from pipeline.console.terminal import print_plain_text
 from pipeline.options import CHECKOUT, parse
-from pipeline.overrides import apply_overrides
-from pipeline.terminal import print_plain_text
 from pipeline.usage_error import UsageError
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _WITH_PIPELINE = ("stream", "replay", "regenerate", "live")
 _WITH_BEAM_OPTIONS = (*_WITH_PIPELINE, "check")
-_MODULES = {"models": "list_models", "wikis": "list_wikis", "watch": "watch.command"}  # where it is not the command's name
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -56,12 +55,12 @@ def _run(arguments: argparse.Namespace, beam_options: list[str]) -> int:
     if arguments.command == "import-changeprop":
         return import_changeprop.run(arguments)
     if arguments.command == "check":
-        checked: int = importlib.import_module("pipeline.check").run(arguments, beam_options)
+        checked: int = importlib.import_module("pipeline.commands.check").run(arguments, beam_options)
         return checked
     configuration = load(arguments.models)
     if "only" in arguments:
         configuration = apply_overrides(configuration, arguments)
-    command = importlib.import_module(f"pipeline.{_MODULES.get(arguments.command, arguments.command)}")  # what the others need not load
+    command = importlib.import_module(f"pipeline.commands.{arguments.command}")  # what the others need not load
     if runs_a_pipeline:
         _allow_many_sockets()
     code: int = command.run(configuration, arguments, beam_options) if runs_a_pipeline else command.run(configuration, arguments)

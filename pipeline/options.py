@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-from pipeline.operator_log import LEVELS
+from pipeline.console.operator_log import LEVELS
 
 CHECKOUT = Path(__file__).parent.parent
 _MODELS = Path(__file__).parent / "models.yaml"

@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from pipeline.configuration import load
+from pipeline.config.models_file import load
 from pipeline.usage_error import UsageError
 from runners.local_kafka import LocalKafka
 from runners.played_edits import CAPTURE, Key, PlayedEdits

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import apache_beam as beam
 from apache_beam.pipeline import AppliedPTransform, PipelineVisitor
 
-from pipeline.configuration import load
+from pipeline.config.models_file import load
 from pipeline.graph import score_revisions
 from transforms.async_io.stateful import InState
 from transforms.combine_scores import CombineInState

@@ -13,11 +13,11 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from pipeline import flink_settings
-from pipeline.flink import OfTheJar, WorkerPool
-from pipeline.flink_jobs import FlinkRest, Unreachable
-from pipeline.servers import Server, ServerError, free_port, started
-from pipeline.signals import stop_on_signals
+from pipeline.flink import settings as flink_settings
+from pipeline.flink.job_server import OfTheJar, WorkerPool
+from pipeline.flink.rest import FlinkRest, Unreachable
+from pipeline.process.child_process import Server, ServerError, free_port, started
+from pipeline.process.signals import stop_on_signals
 
 _LOOK_S = 0.5
 _RUNTIME = "org.apache.flink.runtime"

@@ -14,10 +14,10 @@ from pathlib import Path
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic, ResourceType
 
-from pipeline.configuration import load
-from pipeline.kafka_settings import input_topics, output_topics
-from pipeline.servers import Server, ServerError, find_java, free_port
-from pipeline.signals import stop_on_signals
+from pipeline.config.kafka import input_topics, output_topics
+from pipeline.config.models_file import load
+from pipeline.process.child_process import Server, ServerError, find_java, free_port
+from pipeline.process.signals import stop_on_signals
 
 JARS = Path(__file__).parent / "kafka" / "target" / "jars"
 _MODELS = Path(__file__).parent.parent / "pipeline" / "models.yaml"

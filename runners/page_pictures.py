@@ -13,8 +13,8 @@ from pathlib import Path
 import requests
 from playwright.sync_api import Page, ViewportSize, sync_playwright
 
-from pipeline.configuration import load
-from pipeline.kafka_settings import input_topics, output_topics
+from pipeline.config.kafka import input_topics, output_topics
+from pipeline.config.models_file import load
 from runners.browser import browser
 from runners.local_kafka import LocalKafka
 from runners.played_edits import PlayedEdits

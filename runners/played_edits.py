@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 from confluent_kafka import Producer
 
-from pipeline.configuration import load
+from pipeline.config.models_file import load
 from transforms.models.model import Configuration
 from transforms.models.selection import Selection
 

@@ -13,7 +13,7 @@ from types import TracebackType
 
 from typing_extensions import Self
 
-from pipeline.servers import die_with_parent
+from pipeline.process.child_process import die_with_parent
 
 ROOT = Path(__file__).parent.parent
 _PATIENCE_S = 120

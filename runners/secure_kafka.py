@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import pkcs12
 
-from pipeline.servers import free_port
+from pipeline.process.child_process import free_port
 from runners.local_kafka import LocalKafka
 
 USER = "scores"

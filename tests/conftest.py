@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.configuration import load
+from pipeline.config.models_file import load
 from runners.local_kafka import LocalKafka
 from runners.simulated_lift_wing import SimulatedLiftWing
 from transforms.elements import Event, ScoreRequest

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from fuzzed_events import Fuzzer
 
 import schemas
-from pipeline.configuration import load
+from pipeline.config.models_file import load
 from transforms.build_revision_score import _BuildRevisionScoreFn
 from transforms.combine_scores import _KeyFn, decode_outcome
 from transforms.elements import Event, Failure, OutputEvent, Raw, Score, ScoreRequest, ScoreResponse, json_text

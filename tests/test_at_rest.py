@@ -14,7 +14,7 @@ from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that, equal_to
 from conftest import ABSENT, ROOT, edit, request
 
-from pipeline.configuration import load
+from pipeline.config.models_file import load
 from transforms.async_io.keying import KeyByEvent, KeyTogether
 from transforms.async_io.score_fn import Pending
 from transforms.async_io.state_codec import Rest, Tag, UnknownFormatError, decode_pending, encode_pending, tag_of, wake

@@ -19,14 +19,14 @@ import pytest
 from conftest import ROOT
 from test_snapshots import snapshot
 
-from pipeline import state_identity
-from pipeline.check_flink import parallelism
-from pipeline.check_lift_wing import fault_of
+from pipeline.checks.flink import parallelism
+from pipeline.checks.lift_wing import fault_of
 from pipeline.command_line import main
-from pipeline.flink import JAR
-from pipeline.servers import free_port
-from pipeline.state_folder import alone
-from pipeline.state_identity import Identity
+from pipeline.flink import state_identity
+from pipeline.flink.job_server import JAR
+from pipeline.flink.state_folder import alone
+from pipeline.flink.state_identity import Identity
+from pipeline.process.child_process import free_port
 from runners.secure_kafka import SecureKafka
 from runners.simulated_lift_wing import SimulatedLiftWing
 from tests.eventgate import EventGateServer
@@ -356,7 +356,7 @@ def test_a_cluster_without_room_and_without_workers(capsys: pytest.CaptureFixtur
     with JobManager(free=0) as cluster:
         told = on(cluster, well).asked(workers=f"127.0.0.1:{nobody}")
         no_slots = f"--flink: expected as many free slots at {cluster.address} as are needed, 1, got 0; start a TaskManager there, or end a job"
-        start = f"start some: python -m pipeline.worker_pool --port {nobody}"
+        start = f"start some: python -m pipeline.flink.worker_pool --port {nobody}"
         no_workers = f"--workers: no Python workers answer at 127.0.0.1:{nobody} (Connection refused); {start}"
         check(capsys, told.expected(slots=("wrong", no_slots), workers=("wrong", no_workers)), 1, "2 of 11 things are wrong")
 

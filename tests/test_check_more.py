@@ -20,10 +20,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import pkcs12
 
 import schemas
-from pipeline import check_certificates, check_eventgate
-from pipeline.check_certificates import TlsServer
-from pipeline.check_topics import _of_description, _of_settings
-from pipeline.findings import UNSEEN, Finding
+from pipeline.checks import certificates as check_certificates
+from pipeline.checks import eventgate as check_eventgate
+from pipeline.checks.certificates import TlsServer
+from pipeline.checks.findings import UNSEEN, Finding
+from pipeline.checks.topics import _of_description, _of_settings
 from tests.eventgate import EventGateServer
 from tests.loopback import Handler, LoopbackServer
 

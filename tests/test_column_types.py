@@ -14,7 +14,7 @@ import pytest
 from conftest import ROOT, edit
 
 import schemas
-from pipeline.configuration import load
+from pipeline.config.models_file import load
 from transforms.elements import Raw, Score
 from transforms.events.parsing import NotAnEvent, event_in, why_dropped
 from transforms.events.score_events import utc_now

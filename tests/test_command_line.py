@@ -16,7 +16,7 @@ from test_event_files import write
 
 import schemas
 from pipeline.command_line import main
-from pipeline.servers import free_port
+from pipeline.process.child_process import free_port
 from transforms.datasets.event_files import InputFile, find_files, read_file
 
 EDITS = ROOT / "runners" / "data" / "edits_2023-01.jsonl.gz"

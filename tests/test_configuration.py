@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.configuration import ConfigurationError, load
+from pipeline.config.models_file import ConfigurationError, load
 from transforms.models.model import Configuration, Endpoint, LiftWingSettings
 from transforms.models.wikis import shipped_wikis
 

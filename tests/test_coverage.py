@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from pipeline.command_line import main
-from pipeline.coverage import pairs
+from pipeline.commands.coverage import pairs
 from transforms.models.model import Configuration
 
 GONE = [("eswikibooks", "reverted"), ("frwikisource", "pagelevel"), ("simplewiki", "articletopic"), ("testwiki", "articletopic")]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.disk import Room, room_at
+from pipeline.process.disk import Room, room_at
 
 GB = 1_000_000_000
 HERE = Path("/srv/state")

@@ -11,7 +11,7 @@ from conftest import ROOT
 from documents import NOT_HERE, Shell, commands
 
 from pipeline.options import parse
-from pipeline.servers import free_port
+from pipeline.process.child_process import free_port
 from runners import graph_picture
 
 DOCUMENTS = sorted((ROOT / "docs").glob("*.md"))

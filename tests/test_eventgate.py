@@ -13,7 +13,7 @@ from conftest import edit, request
 from eventgate import EventGateServer
 from test_command_line import wrong_use
 
-from pipeline.eventgates import eventgates
+from pipeline.config.eventgate import eventgates
 from transforms.connectors.eventgate_responses import Verdict, verdict
 from transforms.connectors.eventgate_sink import EventGate
 from transforms.delivery.undelivered import decode_events

@@ -16,7 +16,7 @@ from confluent_kafka import Consumer, Producer
 from conftest import ROOT
 from fuzzed_events import Fuzzer
 
-from pipeline.configuration import load
+from pipeline.config.models_file import load
 from runners.local_kafka import LocalKafka
 from runners.programs import Program
 from runners.simulated_lift_wing import SimulatedLiftWing

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import operator_log
-from pipeline.disk import Room
-from pipeline.health import flink_address
-from pipeline.health.causes import last_words
+from pipeline.console import operator_log
+from pipeline.flink import flink_address
+from pipeline.flink.causes import last_words
 from pipeline.health.changes import Changes
 from pipeline.health.conditions import Condition, Diagnosis, Facts, counts
 from pipeline.health.flink_facts import FlinkFacts, Metric
 from pipeline.health.kafka_facts import KafkaFacts, Partition
+from pipeline.process.disk import Room
 
 NOW = 1_700_000_000.0
 MODELS = ("damaging", "goodfaith", "articletopic")

@@ -10,7 +10,7 @@ from conftest import ABSENT, ROOT, edit
 from test_command_line import command, wrong_use
 from test_page_changes import CHANGE
 
-from pipeline.configuration import load
+from pipeline.config.models_file import load
 from transforms.models.model import Configuration
 from transforms.models.rules import compile_rule, mismatch
 

@@ -18,7 +18,7 @@ from confluent_kafka import Message
 from conftest import edit, request
 
 import schemas
-from pipeline.kafka_settings import Kafka, output_topics
+from pipeline.config.kafka import Kafka, output_topics
 from pipeline.usage_error import UsageError
 from runners.local_kafka import LocalKafka
 from runners.programs import run

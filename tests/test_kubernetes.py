@@ -11,8 +11,8 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from pipeline import flink_settings
-from pipeline.snapshots import Snapshots
+from pipeline.flink import settings as flink_settings
+from pipeline.flink.snapshots import Snapshots
 from runners.programs import run
 
 FOLDER = ROOT / "runners" / "kubernetes"

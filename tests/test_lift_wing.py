@@ -19,8 +19,8 @@ import pytest
 from conftest import ROOT, edit
 from loopback import Handler, LoopbackServer
 
-from pipeline.configuration import load
-from pipeline.servers import free_port
+from pipeline.config.models_file import load
+from pipeline.process.child_process import free_port
 from runners.simulated_faults import GARBAGE, HTML, MEDIAWIKI_FAILED, UNKNOWN_REVISION
 from runners.simulated_lift_wing import SimulatedLiftWing, score, version
 from transforms.delivery.waiting_deliveries import MOST_WAITING, waiting_deliveries

@@ -306,7 +306,7 @@ def test_the_public_gateway_is_asked_by_path_with_a_token(lift_wing: SimulatedLi
     from conftest import ROOT
     from test_lift_wing import PATIENCE_S, asked
 
-    from pipeline.configuration import load
+    from pipeline.config.models_file import load
     from transforms.elements import Score
     from transforms.lift_wing.client import LiftWing
 

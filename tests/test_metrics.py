@@ -16,9 +16,9 @@ from conftest import ROOT, edit
 from test_monitoring import expressions, selectors, selects
 from test_on_flink import PATIENCE_S, Topics, models_file, stream, wait_until
 
-from pipeline.configuration import load
+from pipeline.config.models_file import load
 from pipeline.health.conditions import Diagnosis
-from pipeline.servers import free_port
+from pipeline.process.child_process import free_port
 from pipeline.watch.looks import Looks
 from runners.local_kafka import LocalKafka
 from runners.simulated_lift_wing import SimulatedLiftWing

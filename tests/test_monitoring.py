@@ -14,10 +14,10 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from pipeline.disk import Room
 from pipeline.health.conditions import Facts
 from pipeline.health.flink_facts import FlinkFacts
 from pipeline.health.kafka_facts import KafkaFacts, Partition
+from pipeline.process.disk import Room
 from pipeline.watch.exposition import exposition
 
 MONITORING = ROOT / "runners" / "monitoring"

@@ -14,8 +14,8 @@ import requests
 from conftest import ROOT
 from test_on_flink import Topics, edits, java_children, stream, wait_for_checkpoint, wait_until, wanted
 
-from pipeline.configuration import load
-from pipeline.servers import free_port
+from pipeline.config.models_file import load
+from pipeline.process.child_process import free_port
 from runners.local_kafka import LocalKafka
 from runners.programs import LocalFlinkProgram, run
 from runners.simulated_lift_wing import SimulatedLiftWing

@@ -18,7 +18,7 @@ import pytest
 from confluent_kafka import Consumer, Message, Producer
 
 import schemas
-from pipeline.configuration import load
+from pipeline.config.models_file import load
 from runners.local_kafka import LocalKafka
 from runners.played_edits import CAPTURE
 from runners.programs import Program, run

@@ -15,17 +15,33 @@ INSTALLED = ["pipeline", "schemas", "transforms"]
 MODULES = [file for package in LOW_TO_HIGH for file in sorted((ROOT / package).rglob("*.py"))]
 
 
-BELOW = {  # the parts of transforms, and what each may import of them
-    "http": [],
-    "events": [],
-    "models": ["events"],
-    "delivery": ["events"],
-    "lift_wing": ["delivery", "events", "http", "models"],
-    "async_io": ["events", "lift_wing", "models"],
-    "connectors": ["delivery", "events", "http", "models"],
-    "datasets": ["events", "models"],
+BELOW: dict[str, dict[str, list[str]]] = {  # the folders of a package, and which others each may import
+    "transforms": {
+        "http": [],
+        "events": [],
+        "models": ["events"],
+        "delivery": ["events"],
+        "lift_wing": ["delivery", "events", "http", "models"],
+        "async_io": ["events", "lift_wing", "models"],
+        "connectors": ["delivery", "events", "http", "models"],
+        "datasets": ["events", "models"],
+    },
+    "pipeline": {
+        "config": [],
+        "console": [],
+        "process": [],
+        "flink": ["config", "console", "process"],
+        "batch": ["console", "process"],
+        "checks": ["config", "console", "flink"],
+        "health": ["checks", "config", "console", "flink", "process"],
+        "watch": ["config", "flink", "health", "process"],
+        "commands": ["batch", "checks", "config", "console", "flink", "health", "process", "watch"],
+    },
 }
-FOR_ALL = ["elements", "environment", "global_window", "json_text", "rolling_quantiles", "unforeseen"]  # files that every part may import; the steps are none
+FOR_ALL = {  # the files at the top that every folder may import; the steps, and the parser of commands, are none
+    "transforms": {"elements", "environment", "global_window", "json_text", "rolling_quantiles", "unforeseen"},
+    "pipeline": {"graph", "times", "usage_error"},
+}
 
 
 def imported(file: Path) -> Iterator[str]:
@@ -52,12 +68,13 @@ def test_imports_go_one_way(file: Path) -> None:
     assert against_the_arrow(file) == allowed
 
 
-def test_the_parts_of_transforms_import_each_other_one_way() -> None:
-    parts = {folder.name: sorted(folder.glob("*.py")) for folder in (ROOT / "transforms").iterdir() if (folder / "__init__.py").is_file()}
-    assert set(parts) == set(BELOW)
-    for part, files in parts.items():
-        of_part = {name.split(".")[1] for file in files for name in imported(file) if name.startswith("transforms.")}
-        assert of_part - {part, *FOR_ALL} <= set(BELOW[part]), part
+@pytest.mark.parametrize("package", BELOW)
+def test_folders_import_each_other_one_way(package: str) -> None:
+    folders = {folder.name: sorted(folder.glob("*.py")) for folder in (ROOT / package).iterdir() if (folder / "__init__.py").is_file()}
+    assert set(folders) == set(BELOW[package])
+    for folder, files in folders.items():
+        there = {name.split(".")[1] for file in files for name in imported(file) if name.startswith(f"{package}.")}
+        assert there - {folder} - FOR_ALL[package] <= set(BELOW[package][folder]), folder
 
 
 def test_the_test_of_imports_sees_them(tmp_path: Path) -> None:

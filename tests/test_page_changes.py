@@ -16,8 +16,8 @@ from test_command_line import command, events_file
 
 import schemas
 from pipeline.command_line import main
-from pipeline.configuration import ConfigurationError, load
-from pipeline.kafka_settings import input_topics
+from pipeline.config.kafka import input_topics
+from pipeline.config.models_file import ConfigurationError, load
 from runners.simulated_lift_wing import SimulatedLiftWing
 from runners.simulated_scores import truth_of
 from transforms.elements import Event, Score, ScoreRequest
@@ -288,7 +288,7 @@ models:
 def test_a_model_of_all_wikis_can_be_asked_for_some(page_models: Configuration) -> None:
     from argparse import Namespace
 
-    from pipeline.overrides import apply_overrides
+    from pipeline.config.overrides import apply_overrides
 
     chosen = apply_overrides(page_models, Namespace(only=RISK, wikis="frwiki", lift_wing=None))
     assert selected(chosen, change(1, "frwiki")) == [RISK]

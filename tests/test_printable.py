@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from pipeline.command_line import main
-from pipeline.terminal import PlainText, print_plain_text, steering
+from pipeline.console.terminal import PlainText, print_plain_text, steering
 from runners.programs import ROOT
 from transforms.events.printable import in_lines, in_one_line
 

@@ -8,7 +8,7 @@ import pty
 import re
 from pathlib import Path
 
-from pipeline.progress import Progress
+from pipeline.batch.progress import Progress
 
 SCORE, FAILURE = b'[{"rev_id":1},false,false]\n', b'[{"message":"no"},true,true]\n'
 

@@ -16,7 +16,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from conftest import ROOT, edit
 from test_kafka import in_topic
 
-from pipeline.configuration import load
+from pipeline.config.models_file import load
 from runners.local_kafka import LocalKafka
 from runners.programs import run
 from runners.simulated_lift_wing import SimulatedLiftWing

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from pipeline.servers import Server
+from pipeline.process.child_process import Server
 from runners.local_flink import keep_up
 from runners.programs import run
 
 PROCESSES, PORTS = 6, 100
-ASKS_FOR_PORTS = f"from pipeline.servers import free_port; print(*(free_port() for _ in range({PORTS})), flush=True); input()"
+ASKS_FOR_PORTS = f"from pipeline.process.child_process import free_port; print(*(free_port() for _ in range({PORTS})), flush=True); input()"
 DIES_ONCE = 'test -e "$0" && echo up && exec sleep 1000; touch "$0"; echo no port for me; exit 3'
 
 

@@ -11,7 +11,7 @@ from apache_beam.portability import common_urns
 from apache_beam.portability.api import beam_runner_api_pb2
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-from pipeline.component_ids import LabelIds
+from pipeline.flink.component_ids import LabelIds
 from pipeline.graph import score_revisions
 from transforms.async_io.stateful import InState
 from transforms.combine_scores import CombineInState

@@ -6,7 +6,7 @@ import os
 import struct
 from pathlib import Path
 
-from pipeline.snapshots import Snapshots
+from pipeline.flink.snapshots import Snapshots
 
 
 def snapshot(folder: Path, number: int, age: int = 0, complete: bool = True) -> Path:

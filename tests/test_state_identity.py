@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from test_snapshots import snapshot
 
-from pipeline import state_identity
-from pipeline.state_identity import Identity
+from pipeline.flink import state_identity
+from pipeline.flink.state_identity import Identity
 from pipeline.usage_error import UsageError
 
 OURS = Identity("kafka-1", "scores", {"eqiad.a": "id-a", "eqiad.b": "id-b"}, combined=True)

@@ -10,7 +10,7 @@ from eventgate import EventGateServer
 from test_on_flink import Topics, edits, stream, wait_until, wanted
 from test_page_changes import MODELS, change
 
-from pipeline.configuration import load
+from pipeline.config.models_file import load
 from runners.local_kafka import LocalKafka
 from runners.simulated_lift_wing import SimulatedLiftWing
 from transforms.models.model import Configuration

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 from test_snapshots import snapshot
 
-from pipeline.flink_jobs import FlinkJob, FlinkRest, Unreachable
+from pipeline.flink.deployments import BadSnapshot, JobLost, Run
+from pipeline.flink.rest import FlinkJob, FlinkRest, Unreachable
+from pipeline.flink.snapshots import Snapshots
+from pipeline.flink.supervisor import Watch, supervise
 from pipeline.health.flink_facts import FlinkLook
-from pipeline.on_flink import BadSnapshot, JobLost, Run
-from pipeline.servers import ServerError
-from pipeline.snapshots import Snapshots
-from pipeline.supervisor import Watch, supervise
+from pipeline.process.child_process import ServerError
 from pipeline.usage_error import UsageError
 
 READY = "reading"

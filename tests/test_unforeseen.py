@@ -14,7 +14,7 @@ from apache_beam.testing.util import assert_that, equal_to
 from conftest import edit, request
 
 import schemas
-from pipeline import bounded_run
+from pipeline.batch import direct_runner
 from transforms.build_revision_score import BuildRevisionScore
 from transforms.elements import Event, Failure, Raw, Score, ScoreResponse, json_text
 from transforms.events.error_events import failed
@@ -218,11 +218,11 @@ def counted(p: beam.Pipeline, step: str) -> dict[str, int]:
 
 
 def test_a_run_whose_every_event_meets_a_fault_ends_with_a_line() -> None:
-    p = bounded_run.new_pipeline([])
+    p = direct_runner.new_pipeline([])
     read = p | ReadEvents(beam.Create([Raw(Broken(edit(rev_id=number)), "eqiad") for number in range(30)], reshuffle=False))
     _ = read.failures | beam.Map(lambda failure: failure)
     with pytest.raises(SystemExit, match="^revision-scores: the run ends at ReadEvents: unforeseen exceptions at 20 different elements in a row, "):
-        bounded_run.run(p)
+        direct_runner.run(p)
 
 
 @pytest.mark.parametrize(

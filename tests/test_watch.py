@@ -13,11 +13,11 @@ import pytest
 import requests
 from conftest import edit
 
-from pipeline.configuration import load
+from pipeline.config.kafka import Kafka
+from pipeline.config.models_file import load
 from pipeline.health.conditions import ILL, STOPPED, Condition, Facts, duration
 from pipeline.health.flink_facts import FlinkFacts
-from pipeline.kafka_settings import Kafka
-from pipeline.servers import free_port
+from pipeline.process.child_process import free_port
 from pipeline.watch import readiness
 from pipeline.watch.board import BoardMaker
 from pipeline.watch.headline import Headline, all_silent, headline

@@ -15,7 +15,7 @@ from conftest import edit
 from playwright.sync_api import Browser, Page, sync_playwright
 from test_watch import failure, score
 
-from pipeline.servers import free_port
+from pipeline.process.child_process import free_port
 from runners.browser import browser
 from runners.local_kafka import LocalKafka
 from runners.programs import Program

@@ -15,11 +15,11 @@ import pytest
 from conftest import ROOT, edit
 from loopback import Handler, LoopbackServer
 
-from pipeline import bounded_run
+from pipeline.batch import direct_runner
 from pipeline.command_line import main
-from pipeline.configuration import ConfigurationError, load
+from pipeline.config.models_file import ConfigurationError, load
+from pipeline.config.overrides import with_lift_wing_url
 from pipeline.graph import score_revisions
-from pipeline.overrides import with_lift_wing_url
 from transforms.async_io.bounded import InBundle
 from transforms.connectors.console_sink import show
 from transforms.models.model import Configuration
@@ -107,9 +107,9 @@ def score(configuration: Configuration, raws: list[dict[str, Any]]) -> None:
 
     from transforms.elements import Raw
 
-    pipeline = bounded_run.new_pipeline([])
+    pipeline = direct_runner.new_pipeline([])
     score_revisions(pipeline, configuration, beam.Create([Raw(orjson.dumps(raw), "eqiad") for raw in raws], reshuffle=False), beam.Map(show, None), InBundle())
-    bounded_run.run(pipeline)
+    direct_runner.run(pipeline)
 
 
 @pytest.fixture(scope="module")
@@ -263,7 +263,7 @@ def test_an_answer_that_is_no_sitematrix_is_told(capsys: pytest.CaptureFixture[s
 
 
 def test_the_table_of_a_command_is_that_of_its_models_file(page_models: Configuration) -> None:
-    from pipeline.overrides import apply_overrides
+    from pipeline.config.overrides import apply_overrides
 
     table = Wikis([Wiki("brandnewwiki", "brand-new.wikipedia.org", "bnw", "wikipedia", "open")])
     configuration = replace(page_models, lift_wing=replace(page_models.lift_wing, wikis=table))

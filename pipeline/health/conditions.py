@@ -6,9 +6,9 @@ from collections import Counter, deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pipeline.disk import Room
 from pipeline.health.flink_facts import FlinkFacts
 from pipeline.health.kafka_facts import KafkaFacts
+from pipeline.process.disk import Room
 from transforms.delivery.waiting_deliveries import gauge_name
 
 STOPPED, ILL = "stopped", "ill"  # nothing goes on; a part of it

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from pipeline.flink_jobs import FlinkJob, FlinkRest, Unreachable
-from pipeline.health.causes import last_words
+from pipeline.flink.causes import last_words
+from pipeline.flink.rest import FlinkJob, FlinkRest, Unreachable
 
 _STEPS = ("ReadEvents", "SelectModels", "ScoreWithLiftWing", "BuildRevisionScore", "WritePerModel", "CombineScores", "WriteFailures")
 _NAMES_S = 10.0

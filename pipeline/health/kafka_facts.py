@@ -9,7 +9,7 @@ from typing import NamedTuple
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
-from pipeline.kafka_settings import Kafka
+from pipeline.config.kafka import Kafka
 
 _TRY_S = 3.0
 

@@ -7,15 +7,15 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from pipeline import operator_log
-from pipeline.disk import room_of
-from pipeline.findings import WRONG, Finding
-from pipeline.flink_jobs import FlinkRest
-from pipeline.health import flink_address
+from pipeline.checks.findings import WRONG, Finding
+from pipeline.console import operator_log
+from pipeline.flink import flink_address
+from pipeline.flink.rest import FlinkRest
 from pipeline.health.changes import Changes
 from pipeline.health.conditions import Diagnosis, Facts, counts
 from pipeline.health.flink_facts import FlinkLook
 from pipeline.health.kafka_facts import KafkaLook
+from pipeline.process.disk import room_of
 
 _LOOK_S, _REPORT_S = 3.0, 60.0
 _OF_SINK = ("stream", "refused", "written")  # conditions whose words only the sink knows

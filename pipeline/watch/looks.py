@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from pipeline.disk import room_of
-from pipeline.flink_jobs import FlinkRest
+from pipeline.flink.rest import FlinkRest
 from pipeline.health.conditions import Condition, Diagnosis, Facts
 from pipeline.health.flink_facts import FlinkFacts, FlinkLook
 from pipeline.health.kafka_facts import KafkaLook
+from pipeline.process.disk import room_of
 
 _SUMS = ("in_flight", "queued", "waiting", "limit", "broken")  # over all workers
 _MOSTS = ("call_ms_p50", "call_ms_p99")

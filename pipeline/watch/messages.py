@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from pipeline.kafka_settings import Kafka
+from pipeline.config.kafka import Kafka
 
 _HISTORY_S = 600
 _MOST_HISTORY = 50_000  # messages of a partition

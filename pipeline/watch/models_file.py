@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import time
 
-from pipeline.configuration import ConfigurationError, load
-from pipeline.overrides import apply_overrides
+from pipeline.config.models_file import ConfigurationError, load
+from pipeline.config.overrides import apply_overrides
 from pipeline.usage_error import UsageError
 from transforms.models.model import Configuration
 

@@ -19,7 +19,7 @@ from statistics import median
 
 import orjson
 
-from pipeline.configuration import load
+from pipeline.config.models_file import load
 from runners.programs import SimulatedLiftWingProgram
 from tests.benchmarks.inputs import write_hours, write_models
 from tests.benchmarks.measuring import Used, measured, per_10_000, table

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import psutil
 
-from pipeline.servers import die_with_parent
+from pipeline.process.child_process import die_with_parent
 from tests.benchmarks.inputs import ROOT
 from tests.benchmarks.meanwhile import meanwhile
 

@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 
-from pipeline.configuration import load
+from pipeline.config.models_file import load
 from runners.programs import SimulatedLiftWingProgram, run
 from tests.benchmarks.inputs import MODELS, ROOT, write_hours, write_models
 from tests.benchmarks.measuring import table

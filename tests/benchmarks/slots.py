@@ -17,9 +17,9 @@ from itertools import product
 from math import ceil
 from pathlib import Path
 
-from pipeline.configuration import load
-from pipeline.kafka_settings import input_topics, output_topics
-from pipeline.servers import free_port
+from pipeline.config.kafka import input_topics, output_topics
+from pipeline.config.models_file import load
+from pipeline.process.child_process import free_port
 from runners.local_kafka import LocalKafka
 from runners.programs import LocalFlinkProgram, Program
 from tests.benchmarks import processes

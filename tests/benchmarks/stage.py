@@ -13,9 +13,9 @@ from typing import Any
 
 import requests
 
-from pipeline.configuration import load
-from pipeline.kafka_settings import input_topics, output_topics
-from pipeline.servers import free_port
+from pipeline.config.kafka import input_topics, output_topics
+from pipeline.config.models_file import load
+from pipeline.process.child_process import free_port
 from runners import simulated_latency
 from runners.local_kafka import LocalKafka
 from runners.programs import LocalFlinkProgram, Program, SimulatedLiftWingProgram

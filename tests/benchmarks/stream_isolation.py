@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 import requests
 
-from pipeline.flink_jobs import FlinkJob, FlinkRest
+from pipeline.flink.rest import FlinkJob, FlinkRest
 from tests.benchmarks import gate_to_kafka, stream_faults
 from tests.benchmarks.gate_to_kafka import GateToKafka
 from tests.benchmarks.measuring import cells_of, table

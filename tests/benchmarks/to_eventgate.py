@@ -22,8 +22,8 @@ import pyarrow.dataset as pads
 from confluent_kafka import Producer
 
 import schemas
-from pipeline.configuration import load
-from pipeline.kafka_settings import input_topics
+from pipeline.config.kafka import input_topics
+from pipeline.config.models_file import load
 from runners.local_kafka import LocalKafka
 from runners.programs import Program, SimulatedLiftWingProgram, run
 from tests.benchmarks.edits import FIRST_REVISION, Edits

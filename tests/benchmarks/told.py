@@ -23,8 +23,8 @@ import requests
 from confluent_kafka.admin import AdminClient
 from playwright.sync_api import Page, ViewportSize, sync_playwright
 
-from pipeline.flink_jobs import FlinkRest
-from pipeline.servers import Server, free_port
+from pipeline.flink.rest import FlinkRest
+from pipeline.process.child_process import Server, free_port
 from runners.browser import browser
 from runners.programs import ROOT, LocalFlinkProgram, Program
 from tests.benchmarks.gate_to_kafka import GateToKafka

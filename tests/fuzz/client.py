@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import schemas
-from pipeline.configuration import load
+from pipeline.config.models_file import load
 from tests.conftest import edit
 from tests.fuzz.odd_lift_wing import OddLiftWing
 from transforms.elements import Event, Score, ScoreRequest

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 import orjson
 from confluent_kafka import Consumer, Producer
 
-from pipeline.configuration import load
+from pipeline.config.models_file import load
 from runners.local_kafka import LocalKafka
 from runners.programs import Program
 from tests.conftest import edit

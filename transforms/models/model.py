@@ -1,4 +1,4 @@
-"""What the steps know of a model: its endpoints on Lift Wing, its rule, its stream. `pipeline/configuration.py` reads them from YAML."""
+"""What the steps know of a model: its endpoints on Lift Wing, its rule, its stream. `pipeline/config/models_file.py` reads them from YAML."""
 
 from __future__ import annotations
 

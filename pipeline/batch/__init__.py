@@ -1,0 +1,1 @@
+"""A batch run: its plan, its units, its reports."""

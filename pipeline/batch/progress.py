@@ -1,0 +1,80 @@
+"""How far a batch run is: a line that is written over on a terminal, else a line a minute. Told by the journals, whoever writes them."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections import Counter
+from datetime import timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import TextIO
+
+from typing_extensions import Self
+
+from pipeline.console.terminal import steering
+from transforms.datasets.journal import is_of_failure
+
+_ON_TERMINAL_S, _ELSEWHERE_S = 0.5, 60.0
+
+
+class Progress:
+    """Tells of the journals below `folder` while its context is open. `partitions`: how many there are to do in all; 0: nobody knows."""
+
+    def __init__(self, folder: Path, partitions: int, out: TextIO | None = None, every_s: float | None = None) -> None:
+        self.done = 0  # partitions
+        self._folder, self._partitions, self._out = folder, partitions, steering(out or sys.stdout)
+        self._terminal = self._out.isatty()
+        self._every_s = every_s or (_ON_TERMINAL_S if self._terminal else _ELSEWHERE_S)
+        self._read: dict[Path, int] = {}  # bytes of each journal file
+        self._scores: Counter[str] = Counter()  # by model
+        self._failures: Counter[str] = Counter()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._tell_until_stopped, name="progress", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._began = time.monotonic()
+        self._count()  # what another run left is no progress of this one
+        self._scores.clear()
+        self._failures.clear()
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._stop.set()
+        self._thread.join()
+        if self._terminal:
+            self._out.write("\r\x1b[K")
+            self._out.flush()
+
+    def line(self) -> str:
+        """Such as: 12,345 scores (damaging 6,000, goodfaith 6,345), 3 failures, 812/s; 12 of 240 partitions, 0:42:10 left."""
+        self._count()
+        seconds = time.monotonic() - self._began
+        of_models = ", ".join(f"{model} {count:,}" for model, count in sorted(self._scores.items()))
+        failures = self._failures.total()
+        text = f"{self._scores.total():,} scores" + (f" ({of_models})" if of_models and not self._terminal else "")
+        text += f", {failures:,} failures, {(self._scores.total() + failures) / max(seconds, 0.001):,.0f}/s"
+        if self._partitions:
+            text += f"; {self.done} of {self._partitions} partitions"
+        if 0 < self.done < self._partitions:
+            text += f", {timedelta(seconds=round(seconds / self.done * (self._partitions - self.done)))} left"
+        return text
+
+    def _tell_until_stopped(self) -> None:
+        while not self._stop.wait(self._every_s):
+            self._out.write(f"\r{self.line()}\x1b[K" if self._terminal else f"{self.line()}\n")
+            self._out.flush()
+
+    def _count(self) -> None:
+        for path in self._folder.rglob("*.jsonl"):
+            try:
+                with path.open("rb") as file:
+                    file.seek(self._read.get(path, 0))
+                    for line in file:
+                        if line.endswith(b"\n"):
+                            self._read[path] = self._read.get(path, 0) + len(line)
+                            (self._failures if is_of_failure(line) else self._scores)[path.parent.name] += 1
+            except FileNotFoundError:  # it has become a partition
+                continue

@@ -1,0 +1,249 @@
+"""A run of `regenerate` over its units of work: what goes through the steps next, and what became of it."""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from pipeline.batch import direct_runner
+from pipeline.batch.holes import UNKNOWN, BackfillList, UnitKey
+from pipeline.batch.plan import Plan, Planner, program_of
+from pipeline.batch.progress import Progress
+from pipeline.console.columns import counted
+from pipeline.graph import score_revisions
+from pipeline.process.directory_lock import alone_with
+from transforms.async_io.bounded import InBundle
+from transforms.datasets.durable_files import replace_file
+from transforms.datasets.event_files import Files, InputFile
+from transforms.datasets.journal import DoneBefore, Journals, drop_failures, entries, journals
+from transforms.datasets.tables import DatasetWriter
+from transforms.datasets.units import UnitIncomplete, add_failures, commit_unit
+from transforms.events.error_events import alike
+from transforms.events.parsing import NotAnEvent
+from transforms.models.model import Configuration, Model
+from transforms.models.scorable import fields_to_read
+
+_NOTE = "run.json"
+_CHUNK_BYTES = 64_000_000  # of input files that go through the steps together: some 200,000 events in Parquet
+
+
+@dataclass
+class CallTimes:
+    """How long the calls of a model took, in milliseconds."""
+
+    count: int = 0
+    sum: int = 0
+    max: int = 0
+
+    @property
+    def mean(self) -> float:
+        return self.sum / self.count
+
+
+@dataclass
+class Outcome:
+    """What became of a run."""
+
+    counters: Counter[str] = field(default_factory=Counter)  # by step and name
+    failures: Counter[str] = field(default_factory=Counter)  # by reason, of what no other try can mend
+    unfinished: dict[UnitKey, Counter[str]] = field(default_factory=dict)  # by model and partition, the reasons
+    unread: Counter[str] = field(default_factory=Counter)  # what of the input could not be read, by reason the partitions
+    unwanted: Counter[UnitKey] = field(default_factory=Counter)  # rows that stay though nothing asks for them
+    ended: str = ""  # why nothing was asked any more, as no model that was asked gave a score
+    call_ms: dict[str, CallTimes] = field(default_factory=dict)  # by model
+
+
+@dataclass(frozen=True)
+class BatchRun:
+    """A run, or the same one gone on with: one that overwrites replaces what others wrote, and keeps what it wrote itself."""
+
+    planner: Planner
+
+    @property
+    def _writer(self) -> DatasetWriter:
+        return self.planner.writer
+
+    def score(self, configuration: Configuration, files: Sequence[InputFile], options: Sequence[str]) -> Outcome:
+        """Scores what is not whole. A model that gives no score at all is not asked again in this run."""
+        in_places = {file.partition for file in files}
+        with Progress(self.planner.journals, 0 if None in in_places else len(in_places)) as progress:
+            return self._score(configuration, files, options, progress)
+
+    def _score(self, configuration: Configuration, files: Sequence[InputFile], options: Sequence[str], progress: Progress) -> Outcome:
+        direct_runner.keep_what_is_there()
+        outcome, asked = Outcome(), configuration
+        for chunk in chunks(files):
+            partitions = list(dict.fromkeys(file.partition for file in chunk if file.partition))
+            plan = self.planner.plan(configuration, chunk, partitions)
+            open_ = [file for file in chunk if file.partition is None or plan.asks(file.partition)]
+            _note(outcome, plan, {partition for partition in partitions if not plan.asks(partition)})
+            counters = self._run(asked, open_, self.planner.done(plan), options, outcome) if open_ and asked.models else Counter[str]()
+            unfinished = self._commit(configuration, set(asked.models), plan, partitions, outcome)
+            outcome.unfinished |= unfinished
+            progress.done += len(partitions)
+            asked = replace(asked, models=_answering(asked, counters, unfinished))
+            if not asked.models:
+                outcome.ended = outcome.ended or next((reason for reasons in unfinished.values() for reason in reasons), "")
+        return outcome
+
+    def _run(self, configuration: Configuration, chunk: Sequence[InputFile], done: DoneBefore, options: Sequence[str], outcome: Outcome) -> Counter[str]:
+        pipeline = direct_runner.new_pipeline(options)
+        models = configuration.models.values()
+        fields = fields_to_read(models)
+        score_revisions(pipeline, configuration, Files(chunk, fields), Journals(self.planner.journals), InBundle(), done)
+        counters, call_ms = direct_runner.run(pipeline)
+        outcome.counters += counters
+        for name, (count, total, most) in call_ms.items():
+            times = outcome.call_ms.setdefault(name, CallTimes())
+            times.count, times.sum, times.max = times.count + count, times.sum + total, max(times.max, most)
+        return counters
+
+    def _commit(self, configuration: Configuration, asked: set[str], plan: Plan, partitions: Sequence[str], outcome: Outcome) -> dict[UnitKey, Counter[str]]:
+        """Makes partitions of what is whole; returns the reasons of what is not."""
+        unreadable, unusable = self._take_failures_of_events(outcome)
+        unfinished = {unit: Counter([reason]) for unit, reason in plan.blocked.items()}
+        for name, partition in self._units(plan, configuration, partitions):
+            model = configuration.models[name]
+            task = self.planner.task(plan, model, partition)
+            try:
+                if name not in asked and (task.ids != frozenset() or plan.asks(partition)):
+                    raise UnitIncomplete(Counter(["not asked any more"]))
+                about = self._about(configuration, model, unusable.get(partition) or plan.failures.get(partition, Counter()))
+                about["unread"] = list(unreadable.get(partition, Counter()) + unreadable.get(UNKNOWN, Counter()))
+                outcome.failures += commit_unit(self._writer, self.planner.unit(task, model, partition, about))
+            except UnitIncomplete as error:
+                unfinished[name, partition] = error.reasons
+        return unfinished
+
+    def _units(self, plan: Plan, configuration: Configuration, partitions: Sequence[str]) -> list[UnitKey]:
+        """The units to commit: those with a task; where places do not tell partitions, those of the journals and those to which nothing was added."""
+        units = set(plan.tasks)
+        if not partitions:
+            units = {unit for unit, task in plan.tasks.items() if task.ids is not None}
+            units |= {(model, partition) for partition, model, _ in journals(self.planner.journals) if model and model in configuration.models}
+        return sorted(units - plan.whole - plan.blocked.keys())
+
+    def _take_failures_of_events(self, outcome: Outcome) -> tuple[dict[str, Counter[str]], dict[str, Counter[str]]]:
+        """Writes the failures of events for which there was no model. Returns the reasons of files that could not be read, by partition (UNKNOWN where
+        that is not known), and those of the events that were written."""
+        unreadable, unusable = {}, {}
+        for partition, model, journal in list(journals(self.planner.journals)):
+            if model is not None:
+                continue
+            failed = list(entries(journal))
+            if reasons := Counter(alike(entry.body) for entry in failed if entry.passing):
+                unreadable[partition] = reasons
+                outcome.unread.update(reasons.keys())
+            failures = {entry.body["meta"]["id"]: entry.body for entry in failed if not entry.passing}
+            try:
+                if failures:
+                    add_failures(self._writer, partition, failures)
+            except (NotAnEvent, OSError) as error:
+                outcome.unread[f"the failure table cannot be written: {error}"] += 1
+                continue
+            unusable[partition] = Counter(map(alike, failures.values()))
+            outcome.failures += unusable[partition]
+            shutil.rmtree(journal)
+        return unreadable, unusable
+
+    def _about(self, configuration: Configuration, model: Model, unusable: Counter[str]) -> dict[str, Any]:
+        return {
+            "stream": model.stream,
+            "lift_wing": configuration.lift_wing.url,
+            "revision_scores": version("revision-scores"),
+            "unusable_events": unusable,
+        }
+
+
+def _answering(asked: Configuration, counters: Counter[str], unfinished: Mapping[UnitKey, object]) -> Mapping[str, Model]:
+    """The models to ask on: not one that gave no score at all, and none when all that were asked gave none."""
+    silent = {name for name in asked.models if counters[f"ScoreWithLiftWing/failures_{name}"] and not counters[f"BuildRevisionScore/scores_{name}"]}
+    silent &= {model for model, _ in unfinished}
+    if silent and silent >= {name for name in asked.models if counters[f"SelectModels/requests_{name}"]}:
+        return {}
+    return {name: model for name, model in asked.models.items() if name not in silent}
+
+
+def _note(outcome: Outcome, plan: Plan, skipped: set[str]) -> None:
+    """Notes what is known of partitions before anything is asked, and says what is not as it was written."""
+    for remark in plan.remarks:
+        print(remark)
+    outcome.unwanted += plan.unwanted
+    for partition, reasons in plan.failures.items():
+        if partition in skipped:
+            outcome.failures += reasons
+
+
+def chunks(files: Sequence[InputFile]) -> Iterator[list[InputFile]]:
+    """Input files that go through the steps together: whole partitions, as many as make a good load; all, where a place does not tell the partition."""
+    if any(file.partition is None for file in files):
+        yield list(files)
+        return
+    chunk: list[InputFile] = []
+    size = 0
+    by_partition = sorted(files, key=lambda file: (file.partition or "", file.path))
+    for before, file in zip([None, *by_partition], by_partition, strict=False):
+        if before and before.partition != file.partition and size >= _CHUNK_BYTES:
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(file)
+        size += file.size
+    yield chunk
+
+
+def load_or_create(planner: Planner) -> Planner:
+    """The run that broke off in the working folder, or a new one."""
+    try:
+        note = orjson.loads((planner.writer.working / _NOTE).read_bytes())
+        return replace(planner, run=str(note["name"]), overwrite=bool(note["overwrite"]))
+    except FileNotFoundError:
+        return planner
+    except (ValueError, TypeError, KeyError):
+        print(f"{planner.writer.working / _NOTE} cannot be read: what an --overwrite that broke off replaced is not known; it is taken for whole")
+        return planner
+
+
+def new_planner(
+    writer: DatasetWriter, configuration: Configuration, *, overwrite: bool, scope: frozenset[str] | None, backfill: BackfillList | None
+) -> Planner:
+    return Planner(writer, str(uuid.uuid4()), overwrite, program_of(configuration), scope, backfill)
+
+
+@contextmanager
+def open_run(planner: Planner, *, resume: bool) -> Iterator[BatchRun]:
+    """A run of its own, or the one that broke off there. Raises UsageError when another one works there."""
+    writer = planner.writer
+    with alone_with(writer, "--output: "):
+        _adopt(writer)
+        writer.recover()
+        if not resume:
+            shutil.rmtree(planner.journals, ignore_errors=True)
+            (writer.working / _NOTE).unlink(missing_ok=True)
+        planner = load_or_create(planner)
+        replace_file(writer.working / _NOTE, orjson.dumps({"name": planner.run, "overwrite": planner.overwrite}))
+        if damaged := drop_failures(planner.journals):
+            print(f"{counted(damaged, 'line')} of what was answered before cannot be read, and is asked for again")
+        yield BatchRun(planner)
+
+
+def working_before(root: Path) -> Path:
+    """Where 0.1 had what is not whole yet: beside the root."""
+    return root.with_name(f".{root.name}.working")
+
+
+def _adopt(writer: DatasetWriter) -> None:
+    """Goes on with what a run of 0.1 left."""
+    before = working_before(writer.root)
+    for old, new in (("journals", "journals"), (_NOTE, _NOTE), ("replaced", "backup")):
+        if (before / old).exists() and not (writer.working / new).exists():
+            shutil.move(before / old, writer.working / new)
+    shutil.rmtree(before, ignore_errors=True)

@@ -1,0 +1,49 @@
+"""What `check` found of each thing, and how it tells."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from pipeline.console.columns import print_columns
+
+OK, WRONG, UNSEEN = "ok", "wrong", "unseen"
+
+
+class Finding(NamedTuple):
+    state: str  # OK, WRONG, or UNSEEN: something else hides it
+    thing: str
+    text: str  # one line
+
+
+def ok(thing: str, text: str) -> Finding:
+    return Finding(OK, thing, text)
+
+
+def wrong(thing: str, why: object) -> Finding:
+    """What was given, what was expected, how to repair it."""
+    return Finding(WRONG, thing, " ".join(str(why).split()))
+
+
+def unseen(thing: str, why: str) -> Finding:
+    return Finding(UNSEEN, thing, f"not looked at: {why}")
+
+
+def tell(findings: Sequence[Finding]) -> int:
+    """Prints a line for each and one for all; gives 1 when something is wrong."""
+    print_columns(findings[0], findings[1:])
+    print(summary(findings))
+    return int(any(finding.state == WRONG for finding in findings))
+
+
+def summary(findings: Sequence[Finding]) -> str:
+    """A thing of which several are wrong is one that is wrong."""
+    things = {finding.thing for finding in findings}
+    bad = {finding.thing for finding in findings if finding.state == WRONG}
+    hidden = {finding.thing for finding in findings if finding.state == UNSEEN} - bad
+    if not bad and not hidden:
+        return "all is well: stream can start"
+    if not bad:
+        return f"nothing is wrong, {len(hidden)} of {len(things)} things could not be looked at"
+    told = f"{len(bad)} of {len(things)} things {'is' if len(bad) == 1 else 'are'} wrong"
+    return f"{told}, {len(hidden)} could not be looked at" if hidden else told

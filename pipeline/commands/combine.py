@@ -1,0 +1,110 @@
+"""The command `combine`: of the datasets of revision scores one more, with what all models said of a revision in one row (`mediawiki_revision_score`)."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from heapq import merge
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import schemas
+from pipeline.console.columns import counted
+from pipeline.process.directory_lock import alone_with
+from pipeline.usage_error import UsageError
+from transforms.datasets.manifests import MadeOf, find_partition, inputs_below, partitions_in
+from transforms.datasets.part_files import format_of
+from transforms.datasets.tables import DatasetWriter
+from transforms.datasets.units import failures_in, scores_in
+from transforms.events.combined_events import SCHEMAS, STREAM, Part, combined_score
+from transforms.events.error_events import origin_of
+from transforms.events.parsing import NotAnEvent, parse
+from transforms.events.score_events import utc_now
+from transforms.events.source_events import rev_id_of, wiki_of
+from transforms.models.model import Configuration, Model
+
+_Keyed = tuple[str, int, Part]
+
+
+def run(configuration: Configuration, arguments: argparse.Namespace) -> int:
+    """Writes each partition that all models are done with and that is not there yet, or is of other files. Gives 1 when one waits for a model."""
+    root: Path = arguments.root.resolve()
+    models = [model for model in configuration.models.values() if model.schema == schemas.REVISION_SCORE and (root / schemas.table_name(model.stream)).is_dir()]
+    if not models:
+        raise UsageError(f"no dataset of a model lies in {arguments.root}; name the --output of regenerate")
+    tables_of = {model.name: root / schemas.table_name(model.stream) for model in models}
+    streams = {model.name: model.stream for model in models}
+    writer = DatasetWriter(root, "parquet", streams, configuration.failure_stream)
+    written = waiting = 0
+    with alone_with(writer, ""):
+        writer.recover()
+        partitions = sorted({partition for table in tables_of.values() for partition in partitions_in(table)})
+        for partition in partitions:
+            try:
+                if missing := list(_not_whole(writer, partition)):
+                    waiting += 1
+                    print(f"{partition}: waits for {', '.join(missing)}; regenerate --resume")
+                else:
+                    written += _write(writer, partition, models, SCHEMAS[arguments.schema])
+            except (NotAnEvent, OSError) as error:
+                waiting += 1
+                print(f"{partition}: {error}; regenerate --resume makes a partition anew")
+    print(f"{schemas.table_name(STREAM)}: {counted(written, 'partition')} written, {len(partitions) - waiting:,} in all")
+    return 1 if waiting else 0
+
+
+def _not_whole(writer: DatasetWriter, partition: str) -> Iterator[str]:
+    """The models whose part is not there, or not as it was written, with the reason."""
+    for model in writer.streams:
+        found = find_partition(writer.partition(model, partition))
+        if found is None:
+            yield model
+        elif found.damage:
+            yield f"{model} ({found.damage})"
+
+
+def _write(writer: DatasetWriter, partition: str, models: Sequence[Model], schema: str) -> bool:
+    """Whether there was something to write."""
+    places = {model.name: writer.partition(model.name, partition) for model in models}
+    failed = writer.failures(partition)
+    made_of = MadeOf([entry for place in (*places.values(), failed) for entry in inputs_below(writer.root, place)], {"schema": schema})
+    in_format = replace(writer, format=format_of(next(iter(places.values()))) or writer.format)
+    return in_format.replace_if_stale(writer.root / schemas.table_name(STREAM) / partition, schema, _combined(places, failed, schema), made_of)
+
+
+def _combined(places: Mapping[str, Path], failed: Path, schema: str) -> Iterator[Mapping[str, Any]]:
+    """A revision of which all failed and no event can be made has none; its failures are in the failure table."""
+    failures = sorted(_failures(failed, places.keys()), key=_revision)
+    scores = [_scores(model, place) for model, place in places.items()]
+    for _, of_revision in groupby(merge(*scores, failures, key=_revision), _revision):
+        with suppress(schemas.InvalidEvent):
+            yield combined_score([part for _, _, part in of_revision], schema, utc_now())
+
+
+def _revision(keyed: _Keyed) -> tuple[str, int]:
+    return keyed[:2]
+
+
+def _scores(model: str, place: Path) -> Iterator[_Keyed]:
+    """Rows lie in this order."""
+    return ((row["database"], row["rev_id"], Part(model, row)) for row in scores_in(place, model))
+
+
+def _failures(place: Path, models: Collection[str]) -> Iterator[_Keyed]:
+    for row in failures_in(place):
+        step, model = origin_of(row)
+        if model in models:
+            raw = _source(row)
+            if raw is not None:
+                yield wiki_of(raw), rev_id_of(raw), Part(model, raw, step, row["message"])
+
+
+def _source(failure: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """None where its original was cut."""
+    try:
+        return parse(failure["raw_event"])
+    except NotAnEvent:
+        return None

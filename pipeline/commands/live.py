@@ -1,0 +1,171 @@
+"""The command `live`: public edits from EventStreams, scored by Lift Wing's public gateway as they come, on the DirectRunner.
+
+What comes within a second goes through the steps together. How far that is stands in a file beside the scores, from which the next run goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import queue
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import orjson
+
+from pipeline.batch import direct_runner
+from pipeline.commands.live_scoring import LiveScoring
+from pipeline.config import beam_options
+from pipeline.config.overrides import with_lift_wing_url, with_rate_limit
+from pipeline.process.directory_lock import alone_in
+from pipeline.process.signals import stop_on_signals
+from pipeline.times import time_of
+from pipeline.usage_error import UsageError
+from transforms.connectors.eventstreams import LARGEST_EVENT, EventStreams, Position, RefusedError
+from transforms.datasets.units import now
+from transforms.elements import Raw
+from transforms.events.source_events import STREAMS
+from transforms.http.server_sent_events import ServerSentEvent
+from transforms.lift_wing.client import SharedLiftWing
+from transforms.lift_wing.credentials import is_token
+from transforms.models.model import Configuration
+
+PUBLIC_LIFT_WING = "https://api.wikimedia.org/service/lw/inference"
+_TOGETHER_S, _MOST_TOGETHER = 1.0, 500
+_WAITING = 2_000  # events that are read and not yet scored; then the stream waits
+_TAIL_BYTES = 2_000_000  # of each file, in which a killed run may have written more than it had noted
+_POSITION = "position.json"
+_MAX_AGE_S = 30.0  # of a request in a pass; what had no answer till then waits for another one
+
+_Item = tuple[ServerSentEvent, Position] | Exception
+
+
+def run(configuration: Configuration, arguments: argparse.Namespace, options: list[str]) -> int:
+    """Scores until SIGTERM or Ctrl-C, or `--events` were read. Gives 0."""
+    beam_options.check(options)
+    time_of("--since", arguments.since)
+    for option in options:
+        if option.startswith(("--runner", "--direct_running_mode")):
+            raise UsageError(f"{option}: live runs in this process alone; use stream for other runners")
+    configuration = direct_runner.without_stopped(_public(configuration, arguments))
+    folder: Path | None = arguments.output
+    if folder is None:
+        _live(configuration, arguments, options, None)
+        return 0
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--output: {folder} cannot be made: {error.strerror}") from error
+    with alone_in(folder, f"--output: another run writes to {folder}; stop it, or name another directory"):
+        _live(configuration, arguments, options, folder)
+    return 0
+
+
+def _public(configuration: Configuration, arguments: argparse.Namespace) -> Configuration:
+    configuration = with_rate_limit(with_lift_wing_url(configuration, arguments.lift_wing or PUBLIC_LIFT_WING), arguments.max_rate)
+    settings = configuration.lift_wing
+    token = None if settings.token_file else arguments.token or None
+    if token and not is_token(token):
+        raise UsageError("--token: expected a token of printable ASCII without spaces; LIFT_WING_TOKEN may hold one too")
+    max_age_s = min(settings.max_age_s, _MAX_AGE_S)
+    return dataclasses.replace(configuration, lift_wing=dataclasses.replace(settings, by_host=False, token=token, max_age_s=max_age_s))
+
+
+def _live(configuration: Configuration, arguments: argparse.Namespace, options: list[str], folder: Path | None) -> None:
+    stop = stop_on_signals()
+    position = _position(folder, arguments.since)
+    streams = list(dict.fromkeys(STREAMS[model.source] for model in configuration.models.values()))
+    reader = EventStreams(arguments.streams, streams, position, configuration.lift_wing.contact, _say)
+    items: queue.Queue[_Item] = queue.Queue(_WAITING)
+    threading.Thread(target=_read, args=(reader, items), name="event streams", daemon=True).start()
+    _say(f"reading {', '.join(streams)} of {arguments.streams}, asking {configuration.lift_wing.url}; Ctrl-C stops")
+    left = arguments.events
+    scoring = LiveScoring(configuration, options, folder, _written(folder), stop)
+    SharedLiftWing.acquire(configuration.lift_wing)  # its connections and limits outlast a pipeline
+    try:
+        for batch, reached in _batches(items, stop):
+            if not scoring.score(batch):
+                return
+            if folder and reached:
+                _note(folder, reached)
+            if left is not None and (left := left - len(batch)) <= 0:
+                return
+    finally:
+        SharedLiftWing.release(configuration.lift_wing)
+        scoring.close()
+
+
+def _read(reader: EventStreams, items: queue.Queue[_Item]) -> None:
+    try:
+        for event in reader.events():
+            items.put((event, dataclasses.replace(reader.position, offsets=dict(reader.position.offsets))))
+    except Exception as error:  # for the main thread to say
+        items.put(error)
+
+
+def _batches(items: queue.Queue[_Item], stop: threading.Event) -> Iterator[tuple[list[Raw], Position | None]]:
+    """What came together, and how far the stream is with it; nothing, when nothing came for a second."""
+    while not stop.is_set():
+        batch: list[Raw] = []
+        reached = None
+        until = time.monotonic() + _TOGETHER_S
+        while len(batch) < _MOST_TOGETHER and (wait := until - time.monotonic()) > 0 and not stop.is_set():
+            try:
+                item = items.get(timeout=wait)
+            except queue.Empty:
+                break
+            if isinstance(item, RefusedError):
+                raise UsageError(f"--streams: {item}") from item
+            if isinstance(item, Exception):
+                raise item
+            event, reached = item
+            problem = f"expected an event of at most {LARGEST_EVENT:,} bytes" if event.too_large else ""
+            batch.append(Raw(event.data, _datacenter(event), problem=problem))
+        yield batch, reached
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _datacenter(event: ServerSentEvent) -> str:
+    """The prefix of its topic."""
+    return "codfw" if b'"topic":"codfw.' in event.data else "eqiad"
+
+
+def _position(folder: Path | None, since: str | None) -> Position:
+    """Where the last run stopped; else from a time, or from now on, which is noted at once."""
+    if folder and not since and (folder / _POSITION).exists():
+        try:
+            return Position(**orjson.loads((folder / _POSITION).read_bytes()))
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"--output: {folder / _POSITION} does not tell a place; say --since TIME, or remove it to begin now") from error
+    position = Position(since=since or now())
+    if folder:
+        _note(folder, position)
+    return position
+
+
+def _note(folder: Path, position: Position) -> None:
+    new = folder / f"{_POSITION}.new"
+    new.write_bytes(orjson.dumps(dataclasses.asdict(position)))
+    new.rename(folder / _POSITION)
+
+
+def _written(folder: Path | None) -> set[str]:
+    """The `meta.id`s at the end of each file; what a killed run left of a line is cut off."""
+    found: set[str] = set()
+    for file in sorted(folder.glob("*.jsonl")) if folder else ():
+        with file.open("r+b") as lines:
+            size = lines.seek(0, 2)
+            lines.seek(max(0, size - _TAIL_BYTES))
+            tail = lines.read()
+            if tail and not tail.endswith(b"\n"):
+                lines.truncate(size - len(tail) + tail.rfind(b"\n") + 1)
+            whole = tail[: tail.rfind(b"\n") + 1].splitlines()
+            for line in whole[1:] if size > _TAIL_BYTES else whole:
+                found.add(orjson.loads(line)["meta"]["id"])
+    return found

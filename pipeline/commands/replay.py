@@ -1,0 +1,103 @@
+"""The command `replay`: failures of a stream go through the same steps once more, on the DirectRunner."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import re
+import signal
+import sys
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from confluent_kafka import KafkaException
+
+from pipeline.batch import direct_runner
+from pipeline.config import beam_options
+from pipeline.config.kafka import Kafka, failure_topics, output_topics
+from pipeline.graph import score_revisions
+from pipeline.times import time_of
+from pipeline.usage_error import UsageError
+from transforms.async_io.bounded import InBundle
+from transforms.connectors.dead_letter_source import OffsetRange, ReadDeadLetters, ReplayDecision, ReplayFilter, decisions, offset_ranges
+from transforms.connectors.kafka_sink import WriteToKafka
+from transforms.models.model import Configuration
+
+_REASONS_SHOWN = 20
+
+
+def run(configuration: Configuration, arguments: argparse.Namespace, options: list[str]) -> int:
+    """Tries again what failed before now, and prints what came of it. Gives 1 when some failed again."""
+    beam_options.check(options)
+    topics = failure_topics(configuration, arguments.failures)
+    configuration = direct_runner.without_stopped(configuration)
+    chosen, since = _filter(configuration, arguments), time_of("--since", arguments.since)
+    kafka = Kafka(arguments.kafka, arguments.kafka_properties)
+    kafka.check_topics(topics, [] if arguments.dry_run else output_topics(configuration, topics))
+    try:
+        ranges = offset_ranges(kafka.client, topics, round(since.timestamp() * 1000) if since else None)
+        again, refused = _counted(decisions(kafka.client, ranges, chosen))
+    except KafkaException as error:
+        raise UsageError(f"--failures: {', '.join(topics)} cannot be read: {error.args[0].str()}") from error
+    _print_plan(again, refused, topics)
+    if arguments.dry_run or not again:
+        return 0
+    print(f"asking {configuration.lift_wing.url}", flush=True)
+    return _report(configuration, _score(configuration, kafka, ranges, chosen, options))
+
+
+def _filter(configuration: Configuration, arguments: argparse.Namespace) -> ReplayFilter:
+    try:
+        re.compile(arguments.reason)
+    except re.error as error:
+        raise UsageError(
+            f"--reason: expected a regular expression, got {arguments.reason!r} ({error}); put a backslash before what is meant as it is"
+        ) from error
+    only, wikis = (frozenset(name.strip() for name in given.split(",")) if given else frozenset() for given in (arguments.only, arguments.wikis))
+    return ReplayFilter(configuration.models, only, wikis, arguments.reason, configuration.wikis)
+
+
+def _counted(all_decisions: Iterable[ReplayDecision]) -> tuple[Counter[str], Counter[str]]:
+    """How many go again, by model or step and reason, and how many do not, by why."""
+    again: Counter[str] = Counter()
+    refused: Counter[str] = Counter()
+    for decision in all_decisions:
+        if decision.again:
+            again[f"{decision.owner}: {decision.reason}"] += 1
+        else:
+            refused[decision.refusal] += 1
+    return again, refused
+
+
+def _print_plan(again: Counter[str], refused: Counter[str], topics: Sequence[str]) -> None:
+    print(f"{again.total() + refused.total()} failures in {', '.join(topics)}, {again.total()} to try again")
+    direct_runner.print_reasons(again, _REASONS_SHOWN)
+    if refused:
+        print("not tried again:")
+    for refusal, count in refused.most_common():
+        print(f"{count:>8}  {refusal}")
+
+
+def _score(configuration: Configuration, kafka: Kafka, ranges: Sequence[OffsetRange], chosen: ReplayFilter, options: list[str]) -> Counter[str]:
+    """Runs the graph; gives its counters by step and name."""
+    direct_runner.keep_what_is_there()
+    pipeline = direct_runner.new_pipeline(options)
+    source = ReadDeadLetters(kafka.address, kafka.properties, ranges, chosen)
+    score_revisions(pipeline, configuration, source, WriteToKafka(kafka.address, configuration.failure_stream, kafka.properties), InBundle())
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+    try:
+        return direct_runner.run(pipeline)[0]
+    except KeyboardInterrupt:
+        logging.disable()
+        print("stopped; the failures are still there to be tried again", file=sys.stderr)
+        raise SystemExit(130) from None
+
+
+def _report(configuration: Configuration, counters: Counter[str]) -> int:
+    print()
+    direct_runner.print_models(configuration, counters, "stream", lambda model: model.stream)
+    of_models = sum(counters[f"ScoreWithLiftWing/failures_{model}"] for model in configuration.models)
+    failed = of_models + sum(counters[f"{step}/failures"] for step in ("ReadEvents", "SelectModels", "BuildRevisionScore", "WritePerModel"))
+    print(f"{failed} failed again, and are in {configuration.failure_stream} again" if failed else "none failed again")
+    return 1 if failed else 0

@@ -1,0 +1,159 @@
+"""The command `sanitize`: of the datasets, what may be kept for good, as partitions of the same tables in another place (`event_sanitized` beside `event`)."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import schemas
+from pipeline.config import strict_yaml
+from pipeline.console.columns import counted
+from pipeline.process.directory_lock import alone_with
+from pipeline.usage_error import UsageError
+from transforms.datasets.manifests import FoundPartition, MadeOf, find_partition, inputs_below, partitions_in
+from transforms.datasets.part_files import format_of
+from transforms.datasets.row_masks import Mask, mask_of_table, problems
+from transforms.datasets.tables import DatasetWriter, rows_in
+from transforms.events.combined_events import SCHEMAS, STREAM
+from transforms.events.parsing import NotAnEvent
+from transforms.models.model import Configuration
+
+_COMBINED = schemas.table_name(STREAM)
+
+
+def run(configuration: Configuration, arguments: argparse.Namespace) -> int:
+    """Writes each partition that is not there yet, or was made of other files or by another list. Gives 0, or 1 when a partition cannot be read or the
+    output has what the list does not keep any more."""
+    root, output = arguments.root.resolve(), arguments.output.resolve()
+    if root == output:
+        raise UsageError(f"--output: {arguments.output} is where the datasets are; name another directory")
+    tables = _tables(configuration, root, output, everything=arguments.only is None)
+    allowlist = _allowlist(arguments, tables)
+    if not any((root / table).is_dir() for table, schemas_of_table in tables.items() if schemas_of_table):
+        raise UsageError(f"no dataset of a model lies in {arguments.root}; name the --output of regenerate")
+    writer = DatasetWriter(output)
+    wrong = 0
+    with alone_with(writer, "--output: "):
+        writer.recover()
+        for table, of_table in tables.items():
+            sanitized = _SanitizedTable(table, of_table, root / table, replace(writer, format=format_of(root / table) or writer.format), allowlist)
+            try:
+                wrong += not sanitized.write()
+            except OSError as error:
+                wrong += 1
+                print(f"{table}: {error}; repair it and run this again")
+    return 1 if wrong else 0
+
+
+def _tables(configuration: Configuration, root: Path, output: Path, *, everything: bool) -> dict[str, tuple[str, ...]]:
+    """The tables of models, and with `everything` all others that are there, with the schemas that their events may have; none where nobody knows."""
+    tables: dict[str, tuple[str, ...]] = {schemas.table_name(model.stream): (model.schema,) for model in configuration.models.values()}
+    if everything:
+        others = sorted({path.name for place in (root, output) if place.is_dir() for path in place.iterdir() if path.is_dir() and path.name[0] not in "._"})
+        known = {_COMBINED: tuple(sorted(SCHEMAS.values(), reverse=True)), schemas.table_name(configuration.failure_stream): (schemas.ERROR,)}
+        tables |= {table: known.get(table, ()) for table in others if table not in tables}
+    return tables
+
+
+@dataclass(frozen=True)
+class _Allowlist:
+    """What is kept, by table and schema; `digest` tells one list from another."""
+
+    digest: str
+    names: frozenset[str]
+    masks: Mapping[tuple[str, str], Mask | None] = field(default_factory=dict)
+
+
+def _allowlist(arguments: argparse.Namespace, tables: Mapping[str, tuple[str, ...]]) -> _Allowlist:
+    """Raises UsageError with all that is wrong."""
+    path: Path = arguments.allowlist
+    wrong: list[str] = []
+    told: Mapping[str, Any] = strict_yaml.read(path, wrong)
+    wrong += problems(told)
+    masks: dict[tuple[str, str], Mask | None] = {}
+    if not wrong:
+        salt = _salt(arguments.salt) if arguments.salt else None
+        for table, of_table in tables.items():
+            for schema in of_table:
+                try:
+                    masks[table, schema] = mask_of_table(told, table, schemas.arrow_schema(schema), salt)
+                except ValueError as error:
+                    wrong.append(str(error))
+    if wrong:
+        raise UsageError(f"--allowlist: {path}: " + "\n".join(dict.fromkeys(wrong)))
+    names = frozenset(schemas.column_name(name).lower() for name in told)
+    return _Allowlist(hashlib.sha256(path.read_bytes()).hexdigest(), names, masks)
+
+
+def _salt(path: Path) -> bytes:
+    try:
+        salt = path.read_bytes().strip()
+    except OSError as error:
+        raise UsageError(f"--salt: {path} cannot be read: {error.strerror}") from error
+    if not salt:
+        raise UsageError(f"--salt: {path} is empty; expected the key of the hashes")
+    return bytes(salt)
+
+
+@dataclass(frozen=True)
+class _SanitizedTable:
+    """A table in its two places."""
+
+    name: str
+    schemas: tuple[str, ...]  # that its events may have, the newest first
+    source: Path
+    writer: DatasetWriter
+    allowlist: _Allowlist
+
+    def write(self) -> bool:
+        """Writes what is kept of the table and prints what it did; returns whether all could be read and the output has nothing else. Raises OSError."""
+        there = partitions_in(self.writer.root / self.name)
+        if not any(self.allowlist.masks.get((self.name, schema)) for schema in self.schemas):
+            return self._tell_that_nothing_is_kept(there)
+        written, wrong, partitions = 0, 0, partitions_in(self.source)
+        for partition in partitions:
+            try:
+                written += self._write(partition)
+            except NotAnEvent as error:
+                wrong += 1
+                print(f"{self.name}: {error}; repair it and run this again")
+        print(f"{self.name}: {counted(written, 'partition')} written, {len(partitions):,} in all")
+        old = [partition for partition in there if partition not in partitions and self._is_of_another_list(partition)]
+        if old:
+            why = f"such as {old[0]}, cannot be made anew, as the source is gone; remove what may not stay"
+            print(f"{self.name}: {counted(len(old), 'partition')} of another list, {why}")
+        return not wrong and not old
+
+    def _tell_that_nothing_is_kept(self, there: list[str]) -> bool:
+        listed = self.name in self.allowlist.names
+        why = "in the allowlist, but no model of the models file writes it" if listed else "not in the allowlist"
+        print(f"{self.name}: {why}, so nothing of it is kept")
+        if there:
+            print(f"{self.name}: {counted(len(there), 'partition')} that an earlier run kept lie in {self.writer.root / self.name}; remove what may not stay")
+        return not there and not listed
+
+    def _write(self, partition: str) -> bool:
+        """Whether there was something to write."""
+        source = self.source / partition
+        found = find_partition(source)
+        if found and found.damage and "v" in found.manifest:
+            raise NotAnEvent(found.damage)
+        schema = self._schema(found)
+        mask = self.allowlist.masks[self.name, schema]
+        assert mask is not None
+        made_of = MadeOf(inputs_below(self.source.parent, source), {"allowlist": self.allowlist.digest})
+        return self.writer.replace_if_stale(self.writer.root / self.name / partition, schema, map(mask, rows_in(source)), made_of)
+
+    def _schema(self, found: FoundPartition | None) -> str:
+        """That of the events of a partition; a combined one is of the version that `combine` was told."""
+        manifest = found.manifest if found else {}
+        told = manifest.get("rule", manifest).get("schema")
+        return told if told in self.schemas else self.schemas[0]
+
+    def _is_of_another_list(self, partition: str) -> bool:
+        found = find_partition(self.writer.root / self.name / partition)
+        return bool(found and found.manifest.get("rule", found.manifest).get("allowlist") != self.allowlist.digest)

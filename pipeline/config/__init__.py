@@ -1,0 +1,1 @@
+"""What configures a run: models files, Kafka, EventGate, the command line."""

@@ -1,0 +1,1 @@
+"""What is said to whoever sits at a terminal or reads a log."""

@@ -1,0 +1,1 @@
+"""Flink under control: servers, jobs, snapshots, state."""

@@ -1,0 +1,155 @@
+"""The two places where a job of `stream` can run: a Flink embedded in the job server, and a cluster."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import apache_beam as beam
+import grpc
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.runner import PipelineResult, PipelineState
+
+from pipeline.config import beam_options
+from pipeline.flink import flink_address
+from pipeline.flink import settings as flink_settings
+from pipeline.flink.job_server import JobServer, WorkerPool
+from pipeline.flink.rest import FlinkJob, FlinkRest, Unreachable
+from pipeline.flink.snapshots import Snapshots
+from pipeline.process.child_process import Server, free_port, started
+from pipeline.process.signals import end_if_told_to_stop
+
+_PAUSE_S, _PATIENCE_S = 0.2, 120
+
+Build = Callable[[PipelineOptions], beam.Pipeline]
+
+
+class JobLost(Exception):
+    """The job, or a process that it needs, is gone; another start may help. Says in one line what happened."""
+
+
+class BadSnapshot(JobLost):
+    """The job cannot go on from a snapshot; another one may do."""
+
+    def __init__(self, snapshot: Path, why: str) -> None:
+        super().__init__(f"{snapshot} cannot be restored: {why}")
+        self.snapshot, self.why = snapshot, why
+
+
+class Run(NamedTuple):
+    """A job that Flink has taken, the servers of ours that it cannot do without, and the snapshot that it goes on from."""
+
+    job: FlinkJob
+    needs: Sequence[Server]
+    snapshot: Path | None = None
+
+
+@dataclass(frozen=True)
+class EmbeddedFlink:
+    """A Flink that lives and dies with this process, with its JobManager at `port` of this machine, unless somebody else has taken that meanwhile."""
+
+    state: Path
+    port: int
+    metrics_port: int | None
+    snapshots: Snapshots
+
+    @contextmanager
+    def running(self, name: str, build: Build, options: Sequence[str]) -> Iterator[Run]:
+        """The job, gone on from the newest snapshot. Raises JobLost, and what starting servers raises."""
+        snapshots = self.snapshots
+        rest = FlinkRest(f"127.0.0.1:{free_port(self.port)}")
+        settings = {**flink_settings.of_job(snapshots), **flink_settings.of_job_manager(rest.address), **flink_settings.of_metrics(self.metrics_port)}
+        if newest := snapshots.newest():
+            settings["execution.savepoint.path"] = newest.as_uri()  # an embedded Flink passes over Beam's --savepoint_path
+            settings["execution.savepoint.ignore-unclaimed-state"] = "true"  # of steps that are gone; tests/test_snapshot_contents.py holds those that stay
+        server, workers = JobServer(self.state, settings), WorkerPool(self.state)
+        with started(server, workers):
+            of_flink = flink_settings.beam_options(server.address, workers.address, name)
+            job = _submit(name, build, [*of_flink, *options], server, rest, newest)
+            flink_address.note(self.state, rest.address)
+            yield Run(job, [server, workers], newest)
+
+
+@dataclass(frozen=True)
+class FlinkCluster:
+    """A cluster with its JobManager at `address` and a pool of Python workers at `workers` as its TaskManagers see it, both HOST:PORT.
+
+    Its jobs go on without this process, and whoever comes next takes them over. `state` is a folder that the cluster has too.
+    """
+
+    state: Path
+    address: str
+    workers: str
+    snapshots: Snapshots
+
+    @contextmanager
+    def running(self, name: str, build: Build, options: Sequence[str]) -> Iterator[Run]:
+        """The job, gone on from the newest snapshot; one of that name that is there already is stopped first. Raises JobLost, Unreachable, and
+        what starting servers raises."""
+        snapshots, rest = self.snapshots, FlinkRest(self.address)
+        for left in rest.jobs(name):
+            left.end(snapshots.savepoints, _PATIENCE_S)
+        server = JobServer(self.state, flink_settings.of_job(snapshots), self.address)
+        with started(server):
+            of_flink = flink_settings.beam_options(server.address, self.workers, name)
+            if newest := snapshots.newest():
+                of_flink.append(f"--savepoint_path={newest.as_uri()}")
+                of_flink.append("--allow_non_restored_state")  # of steps that are gone; tests/test_snapshot_contents.py holds those that stay
+            job = _submit(name, build, [*of_flink, *options], server, rest, newest)
+        flink_address.note(self.state, self.address)
+        yield Run(job, [], newest)
+
+
+def write_job(file: Path, state: Path, workers: str, name: str, build: Build, options: Sequence[str]) -> None:
+    """Writes the job as a jar for a cluster that runs nothing else, with org.apache.beam.runners.flink.FlinkPipelineRunner as its main class. Raises JobLost,
+    and what starting servers raises."""
+    server = JobServer(state, {}, master="[auto]")
+    with started(server):
+        of_flink = [*flink_settings.beam_options(server.address, workers, name), f"--output_executable_path={file}"]
+        beam_options.check([*of_flink, *options], also_known=beam_options.of_job_server(server.address))
+        result = build(PipelineOptions([*of_flink, *options])).run()
+        if result.wait_until_finish() != PipelineState.DONE:
+            raise JobLost(f"the Flink job server did not write the jar; why is at the end of {server.log}")
+
+
+def _submit(name: str, build: Build, options: Sequence[str], server: JobServer, rest: FlinkRest, snapshot: Path | None) -> FlinkJob:
+    try:
+        beam_options.check(options, also_known=beam_options.of_job_server(server.address))
+        result = build(PipelineOptions(list(options))).run()
+    except (grpc.RpcError, RuntimeError) as error:
+        raise JobLost(f"the Flink job server did not take the job: {_in_short(error)}; why is at the end of {server.log}") from error
+    deadline = time.monotonic() + _PATIENCE_S
+    while time.monotonic() < deadline:
+        end_if_told_to_stop()
+        if not server.is_running:
+            raise JobLost(f"{server.name} died")
+        if PipelineState.is_terminal(result.state):
+            why = _last_words(result)
+            raise BadSnapshot(snapshot, why) if snapshot else JobLost(f"Flink did not take the job: {why}")
+        if jobs := _jobs(rest, name):
+            return jobs[0]
+        time.sleep(_PAUSE_S)
+    raise JobLost(f"Flink did not take the job within {_PATIENCE_S} s")
+
+
+def _jobs(rest: FlinkRest, name: str) -> Sequence[FlinkJob]:
+    try:
+        return rest.jobs(name)
+    except Unreachable:  # an embedded one is not up at once
+        return ()
+
+
+def _in_short(error: grpc.RpcError | RuntimeError) -> str:
+    return " ".join(str(error.details() if isinstance(error, grpc.Call) else error).split())
+
+
+def _last_words(result: PipelineResult) -> str:
+    try:
+        result.wait_until_finish()
+    except RuntimeError as error:
+        return str(error).strip().splitlines()[-1]
+    return str(result.state)

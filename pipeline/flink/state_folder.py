@@ -1,0 +1,56 @@
+"""The folder of a stream, a part of `--state` for each `--group`: one run at a time writes there."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from pipeline.process.directory_lock import alone_in
+from pipeline.process.disk import Room, room_at
+from pipeline.usage_error import UsageError
+
+
+def folder_of(arguments: argparse.Namespace) -> Path:
+    folder: Path = arguments.state.resolve() / arguments.group
+    return folder
+
+
+def make(state: Path) -> None:
+    """Raises UsageError."""
+    try:
+        check_room(state)
+        state.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _cannot_be_made(state, error) from error
+
+
+def check(state: Path) -> None:
+    """Raises UsageError unless a run could write there now. Leaves nothing behind."""
+    try:
+        there = next(folder for folder in (state, *state.parents) if folder.exists())
+        with tempfile.TemporaryFile(dir=there):
+            pass
+        if (state / "lock").exists():
+            with alone(state):
+                pass
+    except OSError as error:
+        raise _cannot_be_made(state, error) from error
+
+
+def check_room(state: Path) -> Room:
+    """Raises UsageError when there is too little for a stream to begin, OSError when the disk does not tell."""
+    room = room_at(state)
+    if room.is_too_small:
+        raise UsageError(f"--state: only {room}; make room there, or name another folder")
+    return room
+
+
+def alone(state: Path) -> AbstractContextManager[None]:
+    """Two runs in one place would take each other's checkpoints for their own."""
+    return alone_in(state, f"--state: another stream works in {state}; stop it, or name another --group or --state")
+
+
+def _cannot_be_made(state: Path, error: OSError) -> UsageError:
+    return UsageError(f"--state: nothing can be written in {state}: {error.strerror}; make that possible, or name another folder")

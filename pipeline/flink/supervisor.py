@@ -1,0 +1,134 @@
+"""What `stream` does all day: watches its job, and starts it again when it is gone."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+from pipeline.console.operator_log import say, warn
+from pipeline.flink.deployments import BadSnapshot, JobLost, Run
+from pipeline.flink.rest import Unreachable
+from pipeline.flink.snapshots import Snapshots
+from pipeline.process.child_process import ServerError
+from pipeline.usage_error import UsageError
+
+_SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 60.0
+_RAN_WELL_S = 300  # a run of that length is no part of a series of failures
+_GIVE_UP_S = 60  # on a process of ours that lives and does not answer
+_RESTORES = 3  # that end at the state, until it is given up
+_STOPPING_S = 30  # what waits for a savepoint too long is killed by whoever told us to stop
+
+
+def supervise(start: Callable[[], AbstractContextManager[Run]], stop: threading.Event, snapshots: Snapshots, ready: str) -> int:
+    """Starts the job again and again until it is told to stop, and then ends it with a savepoint. Says `ready` when the job runs for the first time.
+
+    Gives 0; 1 when Flink does not take the job the first time, or somebody else ends it. Raises UsageError when a server does not start the first time.
+    """
+    ran, pause = False, _SHORTEST_PAUSE_S
+    while True:
+        began = time.monotonic()
+        try:
+            with start() as run:
+                if not ran:
+                    say(ready)
+                ran = True
+                return _watched(run, stop, snapshots)
+        except (ServerError, OSError, Unreachable) as error:
+            if not ran:
+                raise UsageError(str(error)) from error
+            trouble: Exception = error
+        except BadSnapshot as error:
+            snapshots.fail(error.snapshot, error.why)
+            if snapshots.newest():
+                warn(f"{error}; going on from the one before it")
+                continue
+            warn(f"{error}; none is left to go on from, and all are where they were")
+            if not ran:
+                return 1
+            snapshots.forget_failures()
+            trouble = error
+        except JobLost as error:
+            if not ran:
+                warn(str(error))
+                return 1
+            trouble = error
+        if time.monotonic() - began > _RAN_WELL_S:
+            pause = _SHORTEST_PAUSE_S
+        warn(f"{trouble}; starting again from the last checkpoint in {pause:.0f} s")
+        if stop.wait(pause):
+            return 0
+        pause = min(_LONGEST_PAUSE_S, pause * 2)
+
+
+def _watched(run: Run, stop: threading.Event, snapshots: Snapshots) -> int:
+    """Watches until it is told to stop. Raises JobLost."""
+    watch = Watch(run, snapshots)
+    while not stop.wait(1):
+        for server in run.needs:
+            if not server.is_running:
+                raise JobLost(f"{server.name} died")
+        if watch.sees_the_end():
+            return 1
+        watch.settle()
+    say("stopping with a savepoint")
+    say(f"stopped {run.job.end(snapshots.savepoints, _STOPPING_S)}")
+    return 0
+
+
+class Watch:
+    """Looks after a job, and says each trouble once."""
+
+    def __init__(self, run: Run, snapshots: Snapshots) -> None:
+        self._run, self._snapshots = run, snapshots
+        self._settled = False
+        self._answered = time.monotonic()
+        self._said = ""
+
+    def sees_the_end(self) -> bool:
+        """Whether somebody has ended the job at Flink. Raises JobLost when it is gone otherwise."""
+        try:
+            state = self._run.job.state()
+            why = self._run.job.why() if state in ("RESTARTING", "FAILED") else ""
+        except Unreachable as error:
+            if self._run.needs and time.monotonic() - self._answered > _GIVE_UP_S:
+                raise self._gone(error) from error
+            if not self._run.needs:
+                self._say_once(f"{error}; waiting for it")
+            return False
+        self._answered = time.monotonic()
+        if state is None:
+            raise JobLost(f"the JobManager at {self._run.job.rest.address} has lost the job")
+        if state == "FAILED":
+            raise JobLost(f"Flink gave the job up: {why}")
+        if state in ("FINISHED", "CANCELED"):
+            warn(f"the job was ended at Flink, not here; it is {state}")
+            return True
+        self._say_once(f"Flink starts the job again: {why}" if why else "")
+        return False
+
+    def _gone(self, error: Unreachable) -> JobLost | BadSnapshot:
+        """What an embedded Flink that ended says: it ends with a job whose state it cannot restore."""
+        if self._settled or self._run.snapshot is None:
+            return JobLost(str(error))
+        return BadSnapshot(self._run.snapshot, f"Flink ended before it had a checkpoint of its own; why is at the end of {self._run.needs[0].log}")
+
+    def settle(self) -> None:
+        """Removes the snapshots of earlier runs once this one has a checkpoint of its own. Raises BadSnapshot when it never gets its state."""
+        if self._settled:
+            return
+        try:
+            if self._run.job.completed_checkpoints():
+                self._settled = True
+                for problem in self._snapshots.keep_only(self._run.job.job_id):
+                    warn(f"{problem.filename} cannot be removed: {problem.strerror}; it is not needed any more")
+            elif self._run.snapshot and len(failures := self._run.job.failed_restores()) >= _RESTORES:
+                raise BadSnapshot(self._run.snapshot, failures[0])
+        except Unreachable:
+            return
+
+    def _say_once(self, trouble: str) -> None:
+        if trouble and trouble != self._said:
+            warn(trouble)
+        self._said = trouble
