@@ -28,8 +28,8 @@ lint: $(VENV)/.complete
 
 # Those of the documents, some five minutes.
 pictures: build browser
-	$(BIN)/python -m runners.graph_picture > docs/graph.svg
-	$(BIN)/python -m runners.page_pictures docs/pictures
+	$(BIN)/python -m runners.pictures.graph > docs/graph.svg
+	$(BIN)/python -m runners.pictures.live_page docs/pictures
 
 # The stream on a virtual clock, ten thousand times: some half an hour on two cores; and faults planted in our own code, each of which a seed has to find.
 simulate: build

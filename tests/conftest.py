@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.config.models_file import load
 from runners.local_kafka import LocalKafka
-from runners.simulated_lift_wing import SimulatedLiftWing
+from runners.simulated_lift_wing.server import SimulatedLiftWing
 from transforms.elements import Event, ScoreRequest
 from transforms.models.model import Configuration
 

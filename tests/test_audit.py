@@ -15,7 +15,7 @@ import pytest
 from test_command_line import DAMAGING, ERRORS, command, scores_in, wrong_use
 from test_regenerate import HOURS, hourly, rows, run
 
-from runners.simulated_lift_wing import SimulatedLiftWing
+from runners.simulated_lift_wing.server import SimulatedLiftWing
 
 GOODFAITH = "mediawiki_revision_score_goodfaith"
 

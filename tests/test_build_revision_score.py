@@ -17,7 +17,7 @@ from apache_beam.testing.util import assert_that, equal_to
 from conftest import ABSENT, edit, request
 
 import schemas
-from runners import simulated_scores
+from runners.simulated_lift_wing import scores as simulated_scores
 from transforms.build_revision_score import BuildRevisionScore
 from transforms.elements import Failure, OutputEvent, Score, ScoreResponse, json_text
 from transforms.events.score_events import predictions, revision_score, utc_now

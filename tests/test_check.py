@@ -28,7 +28,7 @@ from pipeline.flink.state_folder import alone
 from pipeline.flink.state_identity import Identity
 from pipeline.process.child_process import free_port
 from runners.secure_kafka import SecureKafka
-from runners.simulated_lift_wing import SimulatedLiftWing
+from runners.simulated_lift_wing.server import SimulatedLiftWing
 from tests.eventgate import EventGateServer
 from tests.loopback import Handler, LoopbackServer
 from transforms.http.curl_client import HttpAnswer

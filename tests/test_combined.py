@@ -19,7 +19,7 @@ from test_regenerate import rows
 
 import schemas
 from runners.local_kafka import LocalKafka
-from runners.simulated_lift_wing import SimulatedLiftWing
+from runners.simulated_lift_wing.server import SimulatedLiftWing
 from transforms.async_io.state_codec import UnknownFormatError
 from transforms.combine_scores import CombineInState, Outcome, decode_outcome, encode_outcome
 from transforms.elements import Failure, OutputEvent, Score

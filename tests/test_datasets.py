@@ -14,7 +14,7 @@ from test_command_line import DAMAGING, command, events_file, wrong_use
 
 import schemas
 from pipeline.command_line import main
-from runners.simulated_lift_wing import SimulatedLiftWing, score, version
+from runners.simulated_lift_wing.server import SimulatedLiftWing, score, version
 
 MODELS = ("damaging", "goodfaith", "articletopic")
 

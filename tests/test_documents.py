@@ -12,13 +12,13 @@ from documents import NOT_HERE, Shell, commands
 
 from pipeline.options import parse
 from pipeline.process.child_process import free_port
-from runners import graph_picture
+from runners.pictures import graph as graph_picture
 
 DOCUMENTS = sorted((ROOT / "docs").glob("*.md"))
 PAGES = [ROOT / "README.md", *DOCUMENTS]
 OPERATE, MODELS, DATASETS = (ROOT / "docs" / f"{name}.md" for name in ("operate", "models", "datasets"))
 RUN = {OPERATE, MODELS, DATASETS}  # by the tests below
-SHOWN = re.compile(r"(?:^|[`\s(])((?:revision-scores|python -m (?:pipeline|runners\.\w+|tests(?:\.[\w…]+)+))(?: [^`\n#|&;>]+)?)")
+SHOWN = re.compile(r"(?:^|[`\s(])((?:revision-scores|python -m (?:pipeline|runners(?:\.\w+)+|tests(?:\.[\w…]+)+))(?: [^`\n#|&;>]+)?)")
 
 
 def names_of(page: Path) -> str:
@@ -77,7 +77,7 @@ def test_every_block_of_commands_is_run() -> None:
 
 
 def test_the_picture_of_the_graph_is_of_this_graph() -> None:
-    assert (ROOT / "docs" / "graph.svg").read_text(encoding="utf-8") == graph_picture.svg(), "python -m runners.graph_picture > docs/graph.svg"
+    assert (ROOT / "docs" / "graph.svg").read_text(encoding="utf-8") == graph_picture.svg(), "python -m runners.pictures.graph > docs/graph.svg"
 
 
 def followed(page: Path, folder: Path) -> dict[str, list[str]]:

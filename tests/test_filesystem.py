@@ -16,7 +16,7 @@ from moto.server import ThreadedMotoServer
 from test_command_line import DAMAGING, command, scores_in, wrong_use
 from test_event_files import write
 
-from runners.simulated_lift_wing import SimulatedLiftWing
+from runners.simulated_lift_wing.server import SimulatedLiftWing
 from transforms.datasets.event_files import InputFile, find_files, read_file
 from transforms.datasets.filesystem import list_files, printable
 from transforms.datasets.folder_walk import LeftOut

@@ -19,7 +19,7 @@ from fuzzed_events import Fuzzer
 from pipeline.config.models_file import load
 from runners.local_kafka import LocalKafka
 from runners.programs import Program
-from runners.simulated_lift_wing import SimulatedLiftWing
+from runners.simulated_lift_wing.server import SimulatedLiftWing
 from tests.benchmarks.stage import restarts_of
 from transforms.elements import Raw
 from transforms.events.error_events import origin_of

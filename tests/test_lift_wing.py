@@ -21,8 +21,8 @@ from loopback import Handler, LoopbackServer
 
 from pipeline.config.models_file import load
 from pipeline.process.child_process import free_port
-from runners.simulated_faults import GARBAGE, HTML, MEDIAWIKI_FAILED, UNKNOWN_REVISION
-from runners.simulated_lift_wing import SimulatedLiftWing, score, version
+from runners.simulated_lift_wing.faults import GARBAGE, HTML, MEDIAWIKI_FAILED, UNKNOWN_REVISION
+from runners.simulated_lift_wing.server import SimulatedLiftWing, score, version
 from transforms.delivery.waiting_deliveries import MOST_WAITING, waiting_deliveries
 from transforms.elements import Event, Score, ScoreRequest
 from transforms.lift_wing.bulkhead import Answer

@@ -16,8 +16,8 @@ from event_streams import EventStreamsServer
 from test_command_line import wrong_use
 
 from runners.programs import Program
-from runners.simulated_gateway import PUBLIC
-from runners.simulated_lift_wing import SimulatedLiftWing
+from runners.simulated_lift_wing.gateway import PUBLIC
+from runners.simulated_lift_wing.server import SimulatedLiftWing
 from transforms.connectors.eventstreams import EventStreams, Position, RefusedError
 from transforms.http.server_sent_events import ServerSentEvent, server_sent_events
 

@@ -21,7 +21,7 @@ from pipeline.health.conditions import Diagnosis
 from pipeline.process.child_process import free_port
 from pipeline.watch.looks import Looks
 from runners.local_kafka import LocalKafka
-from runners.simulated_lift_wing import SimulatedLiftWing
+from runners.simulated_lift_wing.server import SimulatedLiftWing
 
 pytestmark = pytest.mark.flink
 

@@ -18,7 +18,7 @@ from pipeline.config.models_file import load
 from pipeline.process.child_process import free_port
 from runners.local_kafka import LocalKafka
 from runners.programs import LocalFlinkProgram, run
-from runners.simulated_lift_wing import SimulatedLiftWing
+from runners.simulated_lift_wing.server import SimulatedLiftWing
 from transforms.models.model import Configuration
 
 pytestmark = pytest.mark.flink

@@ -22,7 +22,7 @@ from pipeline.config.models_file import load
 from runners.local_kafka import LocalKafka
 from runners.played_edits import CAPTURE
 from runners.programs import Program, run
-from runners.simulated_lift_wing import SimulatedLiftWing
+from runners.simulated_lift_wing.server import SimulatedLiftWing
 from transforms.models.model import Configuration
 from transforms.models.selection import Selection
 

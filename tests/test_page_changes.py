@@ -18,8 +18,8 @@ import schemas
 from pipeline.command_line import main
 from pipeline.config.kafka import input_topics
 from pipeline.config.models_file import ConfigurationError, load
-from runners.simulated_lift_wing import SimulatedLiftWing
-from runners.simulated_scores import truth_of
+from runners.simulated_lift_wing.scores import truth_of
+from runners.simulated_lift_wing.server import SimulatedLiftWing
 from transforms.elements import Event, Score, ScoreRequest
 from transforms.events.score_events import prediction_change, revision_score, score_id
 from transforms.lift_wing.bulkhead import Answer

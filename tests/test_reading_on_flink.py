@@ -15,7 +15,7 @@ from test_on_flink import Topics, mine, wait_for_checkpoint
 
 from runners.local_kafka import LocalKafka
 from runners.programs import Program
-from runners.simulated_lift_wing import SimulatedLiftWing
+from runners.simulated_lift_wing.server import SimulatedLiftWing
 from transforms.models.model import Configuration
 
 pytestmark = pytest.mark.flink

@@ -23,7 +23,7 @@ import pytest
 from conftest import ROOT, edit
 from test_command_line import DAMAGING, EDITS, ERRORS, command, events_file, everything_in, scores_in
 
-from runners.simulated_lift_wing import SimulatedLiftWing
+from runners.simulated_lift_wing.server import SimulatedLiftWing
 from transforms.datasets.event_files import InputFile, find_files, read_file
 from transforms.datasets.manifests import MANIFEST
 

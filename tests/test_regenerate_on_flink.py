@@ -10,7 +10,7 @@ from test_command_line import wrong_use
 from test_regenerate import hourly, rows, run
 
 from runners.programs import LocalFlinkProgram
-from runners.simulated_lift_wing import SimulatedLiftWing
+from runners.simulated_lift_wing.server import SimulatedLiftWing
 
 pytestmark = pytest.mark.flink
 

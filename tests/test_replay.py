@@ -19,7 +19,7 @@ from test_kafka import in_topic
 from pipeline.config.models_file import load
 from runners.local_kafka import LocalKafka
 from runners.programs import run
-from runners.simulated_lift_wing import SimulatedLiftWing
+from runners.simulated_lift_wing.server import SimulatedLiftWing
 from transforms.elements import Failure, Score
 from transforms.events.error_events import error_event
 from transforms.events.score_events import revision_score

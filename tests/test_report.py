@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from test_regenerate import HOURS, hourly, run
 
-from runners.simulated_lift_wing import SimulatedLiftWing
+from runners.simulated_lift_wing.server import SimulatedLiftWing
 
 
 class Cells(HTMLParser):

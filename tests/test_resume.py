@@ -15,7 +15,7 @@ from test_command_line import DAMAGING, ERRORS, events_file
 from test_regenerate import rows
 
 from pipeline.command_line import main
-from runners.simulated_lift_wing import SimulatedLiftWing
+from runners.simulated_lift_wing.server import SimulatedLiftWing
 from transforms.datasets.manifests import MANIFEST
 
 GOODFAITH = "mediawiki_revision_score_goodfaith"

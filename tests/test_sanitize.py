@@ -14,7 +14,7 @@ from test_command_line import DAMAGING, command, events_file, wrong_use
 
 import schemas
 from pipeline.command_line import main
-from runners.simulated_lift_wing import SimulatedLiftWing
+from runners.simulated_lift_wing.server import SimulatedLiftWing
 from transforms.datasets.row_masks import mask_of_table
 
 COLUMNS = schemas.arrow_schema(schemas.REVISION_SCORE)

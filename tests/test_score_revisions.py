@@ -19,8 +19,8 @@ from conftest import ABSENT, ROOT, at, edit
 
 import schemas
 from pipeline.graph import score_revisions
-from runners import simulated_scores
-from runners.simulated_lift_wing import SimulatedLiftWing
+from runners.simulated_lift_wing import scores as simulated_scores
+from runners.simulated_lift_wing.server import SimulatedLiftWing
 from transforms.async_io.bounded import InBundle
 from transforms.datasets.event_files import Files, find_files
 from transforms.datasets.journal import Journals, entries, journals

@@ -18,7 +18,7 @@ from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that, equal_to
 from conftest import at, edit, request
 
-from runners.simulated_lift_wing import SimulatedLiftWing, score, version
+from runners.simulated_lift_wing.server import SimulatedLiftWing, score, version
 from transforms.async_io.bounded import InBundle
 from transforms.async_io.score_fn import Limits, Pending, failure
 from transforms.elements import Event, Failure, Score, ScoreRequest, ScoreResponse, json_text

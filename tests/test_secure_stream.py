@@ -12,7 +12,7 @@ from test_on_flink import Topics, edits, wait_for_checkpoint, wanted
 
 from runners.programs import Program, run
 from runners.secure_kafka import SecureKafka
-from runners.simulated_lift_wing import SimulatedLiftWing
+from runners.simulated_lift_wing.server import SimulatedLiftWing
 from transforms.models.model import Configuration
 
 pytestmark = pytest.mark.flink

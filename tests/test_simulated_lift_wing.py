@@ -19,10 +19,10 @@ from typing import Any
 import pytest
 import requests
 
-from runners.simulated_faults import MODES
-from runners.simulated_latency import curves, latency, seconds_at
-from runners.simulated_lift_wing import SimulatedLiftWing, score, version
-from runners.simulated_scores import ENDPOINTS, TOPICS, features
+from runners.simulated_lift_wing.faults import MODES
+from runners.simulated_lift_wing.latency import curves, latency, seconds_at
+from runners.simulated_lift_wing.scores import ENDPOINTS, TOPICS, features
+from runners.simulated_lift_wing.server import SimulatedLiftWing, score, version
 
 COMMAND = [sys.executable, "-m", "runners.simulated_lift_wing"]
 ALL = [(wiki, model) for model, entry in ENDPOINTS.items() for wiki in entry["wikis"]]

@@ -12,7 +12,7 @@ from test_page_changes import MODELS, change
 
 from pipeline.config.models_file import load
 from runners.local_kafka import LocalKafka
-from runners.simulated_lift_wing import SimulatedLiftWing
+from runners.simulated_lift_wing.server import SimulatedLiftWing
 from transforms.models.model import Configuration
 from transforms.models.selection import Selection
 

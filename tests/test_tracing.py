@@ -12,7 +12,7 @@ from test_eventgate import failure, scored, send
 from test_kafka import in_topic, write
 
 from runners.local_kafka import LocalKafka
-from runners.simulated_lift_wing import SimulatedLiftWing
+from runners.simulated_lift_wing.server import SimulatedLiftWing
 from tests.loopback import Handler, LoopbackServer
 from transforms.elements import Score
 from transforms.events.tracing import trace_headers

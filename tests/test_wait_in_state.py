@@ -15,7 +15,7 @@ from apache_beam.utils.counters import CounterFactory
 from apache_beam.utils.timestamp import Timestamp
 from conftest import at, edit
 
-from runners.simulated_lift_wing import SimulatedLiftWing
+from runners.simulated_lift_wing.server import SimulatedLiftWing
 from transforms.async_io.score_fn import Pending
 from transforms.async_io.state_codec import decode_pending, encode_pending
 from transforms.async_io.stateful import AskInStateFn

@@ -16,8 +16,8 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from test_watch import failure, score
 
 from pipeline.process.child_process import free_port
-from runners.browser import browser
 from runners.local_kafka import LocalKafka
+from runners.pictures.browser import browser
 from runners.programs import Program
 from transforms.models.wikis import shipped_wikis
 

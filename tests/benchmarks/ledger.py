@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from uuid import UUID
 
-from runners.simulated_latency import Latency
+from runners.simulated_lift_wing.latency import Latency
 from tests.benchmarks.edits import FIRST_REVISION, Edits
 
 

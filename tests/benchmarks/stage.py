@@ -16,9 +16,9 @@ import requests
 from pipeline.config.kafka import input_topics, output_topics
 from pipeline.config.models_file import load
 from pipeline.process.child_process import free_port
-from runners import simulated_latency
 from runners.local_kafka import LocalKafka
 from runners.programs import LocalFlinkProgram, Program, SimulatedLiftWingProgram
+from runners.simulated_lift_wing import latency as simulated_latency
 from tests.benchmarks import processes
 from tests.benchmarks.edits import Edits
 from tests.benchmarks.load import Load

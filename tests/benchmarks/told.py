@@ -25,7 +25,7 @@ from playwright.sync_api import Page, ViewportSize, sync_playwright
 
 from pipeline.flink.rest import FlinkRest
 from pipeline.process.child_process import Server, free_port
-from runners.browser import browser
+from runners.pictures.browser import browser
 from runners.programs import ROOT, LocalFlinkProgram, Program
 from tests.benchmarks.gate_to_kafka import GateToKafka
 from tests.benchmarks.meanwhile import meanwhile

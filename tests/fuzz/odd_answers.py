@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from runners.simulated_faults import GARBAGE, HTML, MEDIAWIKI_FAILED, UNKNOWN_REVISION
+from runners.simulated_lift_wing.faults import GARBAGE, HTML, MEDIAWIKI_FAILED, UNKNOWN_REVISION
 from tests.fuzz.odd_json import broken, mutated, nested, odd_value
 
 _FINAL = (400, 404, 413, 418, 422)

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from aiohttp import web
 
-from runners.simulated_faults import Rule
+from runners.simulated_lift_wing.faults import Rule
 
 MODES = ("truncated", "huge")
 _MEGABYTE = b" " * 1_000_000  # white space: whoever reads it all finds a good answer after it

@@ -1,4 +1,4 @@
-"""Pictures of the live page for the documents: `python -m runners.page_pictures docs/pictures`, which takes some four minutes.
+"""Pictures of the live page for the documents: `python -m runners.pictures.live_page docs/pictures`, which takes some four minutes.
 
 A real broker and Flink, real edits, a simulated Lift Wing; then one model hangs, and comes back.
 """
@@ -15,8 +15,8 @@ from playwright.sync_api import Page, ViewportSize, sync_playwright
 
 from pipeline.config.kafka import input_topics, output_topics
 from pipeline.config.models_file import load
-from runners.browser import browser
 from runners.local_kafka import LocalKafka
+from runners.pictures.browser import browser
 from runners.played_edits import PlayedEdits
 from runners.programs import ROOT, Program, SimulatedLiftWingProgram
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from aiohttp import web
 
-from runners.simulated_answers import InvalidInputError, json
-from runners.simulated_scores import TOPICS, truth_of
+from runners.simulated_lift_wing.responses import InvalidInputError, json
+from runners.simulated_lift_wing.scores import TOPICS, truth_of
 
 VERSIONS = {"revertrisk-language-agnostic": "3", "revertrisk-multilingual": "4", "revertrisk-wikidata": "2", "article-country": "1", "articlequality_v2": "2"}
 COUNTRIES = ("France", "Japan", "Peru")

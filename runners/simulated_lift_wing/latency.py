@@ -13,7 +13,7 @@ from collections.abc import Callable
 from hashlib import blake2b
 from statistics import NormalDist
 
-from runners.simulated_scores import DATA
+from runners.simulated_lift_wing.scores import DATA
 
 Latency = Callable[[str, str, int, int], float]  # (wiki, model, rev_id, attempt) -> seconds
 Curve = list[tuple[float, float]]  # (share of the calls, seconds), rising

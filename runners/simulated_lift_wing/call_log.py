@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
-from runners.simulated_scores import ENDPOINTS, NAMESPACES, SERVICES
+from runners.simulated_lift_wing.scores import ENDPOINTS, NAMESPACES, SERVICES
 
 ALL_WIKIS = "*"
 

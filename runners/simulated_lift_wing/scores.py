@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parents[1] / "data"
 
 Score = dict[str, Any]  # {"prediction": ..., "probability": {label: p}}
 

@@ -1,4 +1,4 @@
-"""The graph as a picture, out of the graph itself: `python -m runners.graph_picture > docs/graph.svg`."""
+"""The graph as a picture, out of the graph itself: `python -m runners.pictures.graph > docs/graph.svg`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from transforms.combine_scores import CombineInState
 from transforms.connectors.collected import Collected
 from transforms.events.combined_events import SCHEMAS
 
-_MODELS = Path(__file__).parent.parent / "pipeline" / "models.yaml"
+_MODELS = Path(__file__).parents[2] / "pipeline" / "models.yaml"
 _ENDS = {"ReadEvents": ("events of Kafka topics,", "or of files"), "WritePerModel": ("a topic or dataset", "for each model")}
 _FAILURES = "failures"
 

@@ -7,12 +7,12 @@ Host header. It shares the machine with what is measured, so it answers from aio
 
     POST /v1/models/{wiki}-{model}:predict   a score
     GET /v1/models/{wiki}-{model}            whether the model is loaded: 200, 404 where there is none
-    POST /control, DELETE /control           set a fault (see simulated_faults.Rule); clear all faults, open the other port
+    POST /control, DELETE /control           set a fault (see faults.Rule); clear all faults, open the other port
     GET /stats, DELETE /stats                calls by model (a table for browsers); forget them
     GET /stats/revisions, /stats/seconds     how often each revision came; how long its last answer was held
 
 With --no-records the last two stay empty and memory is flat over any number of calls: how long a call was held is then told by the answer's
-X-Simulated-Seconds, and by simulated_latency for an attempt of 1.
+X-Simulated-Seconds, and by `latency` for an attempt of 1.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, TypeVar
 
-from runners.simulated_gateway import Gateway
-from runners.simulated_ports import OtherPort, listening
-from runners.simulated_scores import score, version
+from runners.simulated_lift_wing.gateway import Gateway
+from runners.simulated_lift_wing.listeners import OtherPort, listening
+from runners.simulated_lift_wing.scores import score, version
 
 __all__ = ["SimulatedLiftWing", "score", "version"]
 
@@ -98,7 +98,7 @@ class SimulatedLiftWing:
         self._thread.join()
 
     def control(self, **wanted: Any) -> None:
-        """Sets a fault: the keys of simulated_faults.Rule."""
+        """Sets a fault: the keys of faults.Rule."""
         asyncio.run_coroutine_threadsafe(self._gateway.control(wanted), self._loop).result()
 
     def clear(self) -> None:
@@ -184,7 +184,3 @@ def main() -> int:
     finally:
         loop.close()
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

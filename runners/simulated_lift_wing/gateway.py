@@ -9,13 +9,11 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from runners import simulated_answers as answers
-from runners import simulated_calls, simulated_streams
-from runners import simulated_page_models as page_models
-from runners.simulated_calls import Service
-from runners.simulated_faults import Rule, rule
-from runners.simulated_latency import latency
-from runners.simulated_ports import OtherPort
+from runners.simulated_lift_wing import call_log, page_models, partial_bodies, responses
+from runners.simulated_lift_wing.call_log import Service
+from runners.simulated_lift_wing.faults import Rule, rule
+from runners.simulated_lift_wing.latency import latency
+from runners.simulated_lift_wing.listeners import OtherPort
 
 PUBLIC = "/service/lw/inference"  # before the path, where the gateway finds the service by it
 
@@ -24,7 +22,7 @@ class Gateway:
     """The state of the simulation and its one request handler. Belongs to one event loop."""
 
     def __init__(self, latency_text: str, scale: float, keep_records: bool) -> None:
-        self.services = simulated_calls.services(keep_records)
+        self.services = call_log.services(keep_records)
         self.by_path = {PUBLIC + service.path: service for service in self.services.values()}
         self.latency = latency(latency_text, scale)
         self.rules: list[Rule] = []  # newest first
@@ -48,7 +46,7 @@ class Gateway:
             await self.other_port.open()
 
     def stats(self) -> dict[str, Any]:
-        return simulated_calls.stats(self.services.values())
+        return call_log.stats(self.services.values())
 
     def calls(self) -> dict[tuple[str, str, int], int]:
         return {(service.model, service.wiki, rev_id): count for service in self.services.values() for rev_id, count in service.revisions.items()}
@@ -70,9 +68,9 @@ class Gateway:
         service.in_flight += 1
         service.most_in_flight = max(service.most_in_flight, service.in_flight)
         try:
-            response = (None if public else answers.misdirected(request, service)) or await self._predict(request, service, started)
-        except answers.InvalidInputError as error:
-            response = answers.json({"error": str(error)}, 400)
+            response = (None if public else responses.misdirected(request, service)) or await self._predict(request, service, started)
+        except responses.InvalidInputError as error:
+            response = responses.json({"error": str(error)}, 400)
         finally:
             service.in_flight -= 1
         if not (request.transport is None or request.transport.is_closing()):
@@ -88,16 +86,16 @@ class Gateway:
         elif fault is not None and fault.mode == "drop" and request.transport:
             request.transport.close()
         elif fault is not None:
-            return answers.faulty(fault, service, 0, False)
-        return answers.json({"name": service.name, "ready": True})
+            return responses.faulty(fault, service, 0, False)
+        return responses.json({"name": service.name, "ready": True})
 
     async def _predict(self, request: web.BaseRequest, service: Service, started: float) -> web.StreamResponse:
         if "Expect" in request.headers and request.transport:  # curl asks before it sends a whole event
             request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        inputs = answers.inputs_of(await request.read())
-        if service.wiki == simulated_calls.ALL_WIKIS:
+        inputs = responses.inputs_of(await request.read())
+        if service.wiki == call_log.ALL_WIKIS:
             return await self._predict_pages(service, page_models.questions(service.model, inputs), started)
-        rev_id = answers.rev_id_of(inputs)
+        rev_id = responses.rev_id_of(inputs)
         attempt = service.attempt(rev_id)
         fault = next((rule for rule in self.rules if rule.takes(service.wiki, service.model, rev_id)), None)
         await self._hold(service, rev_id, attempt, fault)
@@ -107,10 +105,10 @@ class Gateway:
             service.answered_after(rev_id, perf_counter() - started)
         extended = bool(inputs.get("extended_output"))
         if fault is None:
-            return answers.good(service, rev_id, extended)
-        if fault.mode in simulated_streams.MODES:
-            return await simulated_streams.stream(request, fault, answers.good_body(service, rev_id, extended))
-        return answers.faulty(fault, service, rev_id, extended)
+            return responses.good(service, rev_id, extended)
+        if fault.mode in partial_bodies.MODES:
+            return await partial_bodies.stream(request, fault, responses.good_body(service, rev_id, extended))
+        return responses.faulty(fault, service, rev_id, extended)
 
     async def _predict_pages(self, service: Service, asked: list[page_models.Question], started: float) -> web.StreamResponse:
         """A fault of status 422 is of its revision alone, any other of the whole call."""
@@ -123,7 +121,7 @@ class Gateway:
         for rev_id in revisions:
             service.answered_after(rev_id, perf_counter() - started)
         if of_call is not None and of_call.mode in ("status", "mediawiki", "html", "garbage", "redirect"):
-            return answers.faulty(of_call, service, revisions[0], False)
+            return responses.faulty(of_call, service, revisions[0], False)
         return page_models.answer(service.model, asked, failing)
 
     async def _hold(self, service: Service, rev_id: int, attempt: int, fault: Rule | None) -> None:
@@ -141,7 +139,7 @@ class Gateway:
                 try:
                     await self.control(orjson.loads(await request.read()))
                 except ValueError as error:
-                    return answers.json({"error": str(error)}, 400)
+                    return responses.json({"error": str(error)}, 400)
             case "DELETE", "/control":
                 await self.clear()
             case "DELETE", "/stats":
@@ -149,10 +147,10 @@ class Gateway:
             case "GET", "/stats":
                 told = self.stats()
                 if request.headers.get("Accept", "").startswith("text/html"):
-                    return web.Response(text=simulated_calls.page(told), content_type="text/html")
-                return answers.json(told)
+                    return web.Response(text=call_log.page(told), content_type="text/html")
+                return responses.json(told)
             case "GET", "/stats/revisions" | "/stats/seconds":
-                return answers.json(simulated_calls.by_revision(self.services.values(), request.path.rpartition("/")[2]))
+                return responses.json(call_log.by_revision(self.services.values(), request.path.rpartition("/")[2]))
             case _:
                 return web.Response(status=404)  # Istio's, for a host that it does not route
         return web.Response(status=204)

@@ -11,9 +11,9 @@ from urllib.parse import unquote
 import orjson
 from aiohttp import web
 
-from runners.simulated_calls import Service
-from runners.simulated_faults import GARBAGE, HTML, Rule, usual_body, wiki_away
-from runners.simulated_scores import features, score, version
+from runners.simulated_lift_wing.call_log import Service
+from runners.simulated_lift_wing.faults import GARBAGE, HTML, Rule, usual_body, wiki_away
+from runners.simulated_lift_wing.scores import features, score, version
 
 
 class InvalidInputError(ValueError):

@@ -1,0 +1,1 @@
+"""A real HTTP server with the answers, errors and latencies of Lift Wing."""
