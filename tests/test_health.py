@@ -14,7 +14,8 @@ from pipeline.console import operator_log
 from pipeline.flink import flink_address
 from pipeline.flink.causes import last_words
 from pipeline.health.changes import Changes
-from pipeline.health.conditions import Condition, Diagnosis, Facts, counts
+from pipeline.health.conditions import Condition, Facts, counts
+from pipeline.health.diagnosis import Diagnosis
 from pipeline.health.flink_facts import FlinkFacts, Metric
 from pipeline.health.kafka_facts import KafkaFacts, Partition
 from pipeline.process.disk import Room

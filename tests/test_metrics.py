@@ -17,7 +17,7 @@ from test_monitoring import expressions, selectors, selects
 from test_on_flink import PATIENCE_S, Topics, models_file, stream, wait_until
 
 from pipeline.config.models_file import load
-from pipeline.health.conditions import Diagnosis
+from pipeline.health.diagnosis import Diagnosis
 from pipeline.process.child_process import free_port
 from pipeline.watch.looks import Looks
 from runners.local_kafka import LocalKafka

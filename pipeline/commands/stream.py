@@ -27,7 +27,7 @@ from pipeline.flink.snapshots import Snapshots
 from pipeline.flink.state_identity import Identity
 from pipeline.flink.supervisor import supervise
 from pipeline.graph import score_revisions
-from pipeline.health.conditions import Diagnosis
+from pipeline.health.diagnosis import Diagnosis
 from pipeline.health.kafka_facts import KafkaLook
 from pipeline.health.observer import Observer
 from pipeline.process.child_process import ServerError, free_port

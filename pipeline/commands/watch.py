@@ -11,7 +11,7 @@ from pipeline.config.kafka import Kafka, input_topics
 from pipeline.console import operator_log
 from pipeline.flink import flink_address
 from pipeline.flink.state_folder import folder_of
-from pipeline.health.conditions import Diagnosis
+from pipeline.health.diagnosis import Diagnosis
 from pipeline.health.kafka_facts import KafkaLook
 from pipeline.process.signals import stop_on_signals
 from pipeline.usage_error import UsageError

@@ -12,7 +12,8 @@ from pipeline.console import operator_log
 from pipeline.flink import flink_address
 from pipeline.flink.rest import FlinkRest
 from pipeline.health.changes import Changes
-from pipeline.health.conditions import Diagnosis, Facts, counts
+from pipeline.health.conditions import Facts, counts
+from pipeline.health.diagnosis import Diagnosis
 from pipeline.health.flink_facts import FlinkLook
 from pipeline.health.kafka_facts import KafkaLook
 from pipeline.process.disk import room_of

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from pipeline.flink.rest import FlinkRest
-from pipeline.health.conditions import Condition, Diagnosis, Facts
+from pipeline.health.conditions import Condition, Facts
+from pipeline.health.diagnosis import Diagnosis
 from pipeline.health.flink_facts import FlinkFacts, FlinkLook
 from pipeline.health.kafka_facts import KafkaLook
 from pipeline.process.disk import room_of
