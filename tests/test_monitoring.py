@@ -71,7 +71,7 @@ def fits(matcher: promql_parser.Matcher, value: str) -> bool:
 def causes() -> set[str]:
     """What the errors of Lift Wing are called in metrics, but for the statuses."""
     found: set[str] = set()
-    for file in (ROOT / "transforms").glob("*.py"):
+    for file in (ROOT / "transforms").rglob("*.py"):
         for call in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(call, ast.Call) and len(call.args) > 1 and ast.unparse(call.func) in ("Rejected", "Unavailable", "Unexpected", "super().__init__"):
                 found |= {node.value for node in ast.walk(call.args[1]) if isinstance(node, ast.Constant) and isinstance(node.value, str)}

@@ -236,7 +236,7 @@ def test_a_sitematrix_becomes_the_table(capsys: pytest.CaptureFixture[str], tmp_
 
 def test_without_an_address_the_table_in_use_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["wikis"]) == 0
-    assert capsys.readouterr().out.encode() == (ROOT / "transforms" / "wikis.tsv").read_bytes()
+    assert capsys.readouterr().out.encode() == (ROOT / "transforms" / "models" / "wikis.tsv").read_bytes()
 
 
 @pytest.mark.parametrize(
