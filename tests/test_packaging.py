@@ -91,3 +91,11 @@ def test_no_other_distribution_has_these_names(name: str) -> None:
 
 def test_only_the_application_is_installed() -> None:
     assert sorted((distribution("revision-scores").read_text("top_level.txt") or "").split()) == INSTALLED
+
+
+def test_every_folder_is_installed() -> None:
+    """An editable install finds a folder that is in no list; a wheel has not got it."""
+    (call,) = [node for node in ast.walk(ast.parse((ROOT / "setup.py").read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
+    listed = next(ast.literal_eval(keyword.value) for keyword in call.keywords if keyword.arg == "packages")
+    there = [file.parent.relative_to(ROOT) for package in INSTALLED for file in (ROOT / package).rglob("__init__.py")]
+    assert sorted(listed) == sorted(".".join(folder.parts) for folder in there)
