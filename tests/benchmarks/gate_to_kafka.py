@@ -46,11 +46,20 @@ class GateToKafka(LoopbackServer):
     def answer(self, handler: _Handler, body: bytes) -> None:
         events = orjson.loads(body)
         ill = [event for event in events if event["meta"]["stream"].endswith(self._ill)]
-        if self.fault and ill:
+        if events and not any("dt" in event["meta"] for event in events):
+            self._tell_of_probes(handler, events, ill)
+        elif self.fault and ill:
             self._fail(handler, body, events, ill)
         else:
             self._take(events)
             self._say(handler, 201 if events else 400)
+
+    def _tell_of_probes(self, handler: _Handler, events: list[Any], ill: list[Any]) -> None:
+        """Events without a time are invalid, but for those of a stream that is not known."""
+        unknown = ill if self.fault == "unknown" else []
+        invalid = [{"status": "invalid", "event": event, "context": {"errorsText": "no dt"}} for event in events if event not in unknown]
+        error = [{"status": "error", "event": event, "context": {"message": "is not allowed in stream; it is not configured."}} for event in unknown]
+        self._say(handler, 400, orjson.dumps({"invalid": invalid, "error": error}))
 
     def _fail(self, handler: _Handler, body: bytes, events: list[Any], ill: list[Any]) -> None:
         fault = self.fault
