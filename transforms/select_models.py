@@ -74,6 +74,7 @@ class _SelectModelsFn(beam.DoFn):
         reasons: dict[str, str | None] = {}  # by schema, why no score can be made
         endpoints = [endpoint for endpoint in self._selection.endpoints(event.raw) if event.only in (None, endpoint.model)]
         if endpoints:
+            rev_id = rev_id_of(event.raw)
             for endpoint in endpoints:
                 if self._done and self._done(event, endpoint.model):
                     self._done_before.inc()
@@ -85,7 +86,7 @@ class _SelectModelsFn(beam.DoFn):
                     yield from self._failed(event, reason, endpoint.model)
                     continue
                 self._requests[endpoint.model].inc()
-                yield ScoreRequest(event, endpoint.model, wiki, rev_id_of(event.raw))
+                yield ScoreRequest(event, endpoint.model, wiki, rev_id)
         else:
             self._no_model.inc()
         if self._selection.of_unknown_wiki(event.raw):

@@ -13,6 +13,7 @@ import re
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from hashlib import blake2b
 from traceback import walk_tb
 from typing import TypeVar
@@ -58,6 +59,14 @@ def reason_of(error: BaseException) -> str:
     return f"unforeseen {type(error).__name__}: {plain}"[:_LONGEST_REASON].rstrip(" :")
 
 
+@dataclass(slots=True)
+class _Slice:
+    """Elements that passed within some seconds."""
+
+    since: float
+    count: int = 1
+
+
 class Fuse:
     """Counts the elements that end at one step: those that pass, and those that meet an unforeseen exception.
 
@@ -72,19 +81,20 @@ class Fuse:
         self._clock = clock
         self._in_a_row: set[bytes] = set()
         self._failed: dict[bytes, float] = {}  # of the latest minute, when; oldest first
-        self._passed: deque[tuple[float, int]] = deque()  # since when, how many; oldest first
+        self._passed: deque[_Slice] = deque()  # oldest first
         self._passed_in_all = 0
 
     def passed(self) -> None:
         """Notes that an element came through the step."""
         now = self._clock()
-        if self._passed and now - self._passed[-1][0] < _SLICE_S:
-            self._passed[-1] = self._passed[-1][0], self._passed[-1][1] + 1
+        if self._passed and now - self._passed[-1].since < _SLICE_S:
+            self._passed[-1].count += 1
         else:
-            self._passed.append((now, 1))
+            self._passed.append(_Slice(now))
             self._forget(now)
         self._passed_in_all += 1
-        self._in_a_row.clear()
+        if self._in_a_row:
+            self._in_a_row.clear()
         if self.blown:
             self.blown = ""
             self._failed.clear()
@@ -109,8 +119,8 @@ class Fuse:
 
     def _forget(self, now: float) -> None:
         """What is older than a minute."""
-        while self._passed and self._passed[0][0] < now - _MINUTE_S:
-            self._passed_in_all -= self._passed.popleft()[1]
+        while self._passed and self._passed[0].since < now - _MINUTE_S:
+            self._passed_in_all -= self._passed.popleft().count
         for key, at in list(self._failed.items()):
             if at >= now - _MINUTE_S:
                 break

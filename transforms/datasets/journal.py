@@ -104,6 +104,12 @@ def entries(journal: Path) -> Iterator[Entry]:
         yield from (entry for entry in map(_entry_in, _lines_of(path)) if entry)
 
 
+def failures_of(journal: Path) -> Iterator[Entry]:
+    """The lines of a journal that are failures; the others are not read."""
+    for path in sorted(journal.glob("*.jsonl")):
+        yield from (entry for entry in map(_entry_in, filter(is_of_failure, _lines_of(path))) if entry)
+
+
 def _lines_of(path: Path) -> Iterator[bytes]:
     with path.open("rb") as lines:
         yield from lines
@@ -127,9 +133,10 @@ def scores_in_order(journal: Path) -> Iterator[Mapping[str, Any]]:
     wrote again."""
     before = None
     for body in in_order((entry.body for entry in entries(journal) if not entry.failure), journal):
-        if order(body) != before:
+        place = order(body)
+        if place != before:
             yield body
-        before = order(body)
+        before = place
 
 
 def in_order(bodies: Iterable[Mapping[str, Any]], folder: Path) -> Iterator[Mapping[str, Any]]:

@@ -7,12 +7,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from functools import cache
 from heapq import merge
 from pathlib import Path
 from typing import Any
 
 import schemas
-from transforms.datasets.journal import entries, in_order, order, scores_in_order
+from transforms.datasets.journal import entries, failures_of, in_order, order, scores_in_order
 from transforms.datasets.manifests import files_of, find_partition, write_manifest
 from transforms.datasets.tables import DatasetWriter, rows_in
 from transforms.events.error_events import alike, origin_of
@@ -72,7 +73,7 @@ def commit_unit(writer: DatasetWriter, unit: Unit) -> Counter[str]:
     Raises UnitIncomplete, and leaves the journal, when another try may mend some of its failures, the disk is full or what is there cannot be read.
     May be repeated when it broke off.
     """
-    failed = [entry for entry in entries(unit.journal) if entry.failure]
+    failed = list(failures_of(unit.journal))
     if again := Counter(alike(entry.body) for entry in failed if entry.passing):
         raise UnitIncomplete(again)
     new = {entry.body["meta"]["id"]: entry.body for entry in failed}
@@ -89,11 +90,14 @@ def commit_unit(writer: DatasetWriter, unit: Unit) -> Counter[str]:
 
 def _replace_failures(writer: DatasetWriter, unit: Unit, new: Mapping[str, Row]) -> list[Row]:
     """Returns the rows of this model's failures that stay."""
-    healed = {entry.body["meta"]["id"] for entry in entries(unit.journal) if not entry.failure}
+
+    @cache
+    def healed() -> set[str]:
+        return {entry.body["meta"]["id"] for entry in entries(unit.journal) if not entry.failure}
 
     def replaced(row: Row) -> bool:
         is_own = origin_of(row)[1] == unit.model.name
-        return is_own and (not unit.keeps_failure(row) or score_of(row, unit.model) in healed)
+        return is_own and (not unit.keeps_failure(row) or score_of(row, unit.model) in healed())
 
     there = add_failures(writer, unit.partition, new, replaced)
     return [row for row in there if origin_of(row)[1] == unit.model.name and row["meta"]["id"] not in new]
@@ -126,7 +130,8 @@ def _replace_rows(writer: DatasetWriter, unit: Unit, failures: Sequence[Row]) ->
     def rows() -> Iterator[Row]:
         there = scores_in(target, unit.model.name) if unit.keeps else ()
         kept = in_order((row for row in there if unit.keeps and unit.keeps(row)), writer.working)
-        for row in _merged(scores_in_order(unit.journal), kept):
+        new = scores_in_order(unit.journal)
+        for row in _merged(new, kept) if unit.keeps else new:
             missing.pop(row["meta"]["id"], None)  # an older score is there
             yield row
 

@@ -121,7 +121,8 @@ def utc_now() -> str:
 def _begun(raw: Mapping[str, Any], schema: str, stream: str, now: str) -> dict[str, Any]:
     """Raises InvalidEvent for a part that is no object, of which nothing can be taken over; the rest is the validator's to find."""
     for name in ("meta", "performer", "page", "revision"):
-        if not isinstance(raw.get(name, {}), Mapping | None):
+        part = raw.get(name)
+        if part is not None and type(part) is not dict and not isinstance(part, Mapping):
             raise schemas.InvalidEvent(f"{name} must be an object, got {raw[name]!r:.100}")
     meta = raw.get("meta") or {}
     return {

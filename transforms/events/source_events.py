@@ -36,12 +36,16 @@ def source_with(schema: str) -> str | None:
 def source_of(event: Mapping[str, Any]) -> str:
     """Which kind of event this is, or was made of: by its `$schema`, and where that does not tell, by the field that names the wiki."""
     schema = event.get("$schema")
-    if isinstance(schema, str):
-        if schema.startswith(_OF_PAGE_CHANGES):
-            return PAGE_CHANGE
-        if schema.startswith(_OF_REVISIONS):
-            return REVISION_CREATE
+    if type(schema) is str and (source := _made_of(schema)):
+        return source
     return PAGE_CHANGE if "wiki_id" in event and "database" not in event else REVISION_CREATE
+
+
+@lru_cache(maxsize=100)
+def _made_of(schema: str) -> str | None:
+    if schema.startswith(_OF_PAGE_CHANGES):
+        return PAGE_CHANGE
+    return REVISION_CREATE if schema.startswith(_OF_REVISIONS) else None
 
 
 def is_of_history(raw: Mapping[str, Any]) -> bool:

@@ -22,15 +22,21 @@ def trace_headers(event: Mapping[str, Any]) -> dict[str, str]:
 
     `x-request-id` and `x-triggered-by` are those of ChangeProp (lib/base_executor.js and lib/utils.js of
     wikimedia/mediawiki-services-change-propagation). `traceparent` is of https://www.w3.org/TR/trace-context/: the trace is the
-    request, the parent a new number for each call, and nothing is recorded here.
+    request (its own digits where it is a UUID, else 32 that follow from it), the parent a new number for each call, and nothing is recorded here.
     """
     meta = event.get("meta")
-    if not isinstance(meta, Mapping):
+    if type(meta) is not dict and not isinstance(meta, Mapping):
         return {}
     request_id = meta.get("request_id")
-    if not (isinstance(request_id, str) and _ID.fullmatch(request_id)):
+    if not isinstance(request_id, str):
         return {}
-    headers = {"x-request-id": request_id, "traceparent": f"00-{_trace_id(request_id)}-{random.getrandbits(64) or 1:016x}-00"}
+    if _UUID.fullmatch(request_id):  # as MediaWiki's are
+        trace_id = request_id.replace("-", "")
+    elif _ID.fullmatch(request_id):
+        trace_id = hashlib.sha256(request_id.encode()).hexdigest()[:32]
+    else:
+        return {}
+    headers = {"x-request-id": request_id, "traceparent": f"00-{trace_id}-{random.getrandbits(64) or 1:016x}-00"}
     stream, uri = meta.get("stream"), meta.get("uri")
     if isinstance(stream, str) and isinstance(uri, str):
         headers["x-triggered-by"] = _in_a_header(f"req:{request_id},{stream}:{uri}"[:_LONGEST])[:_LONGEST]
@@ -52,8 +58,3 @@ def as_lines(headers: Mapping[str, str]) -> list[str]:
 def _in_a_header(text: str) -> str:
     """The text, percent-encoded where it has to be."""
     return text if text.isascii() and text.isprintable() and " " not in text else quote(text, safe=_IN_A_HEADER, errors="replace")
-
-
-def _trace_id(request_id: str) -> str:
-    """The request's own 32 digits where it is a UUID, as MediaWiki's are; else 32 that follow from it."""
-    return request_id.replace("-", "") if _UUID.fullmatch(request_id) else hashlib.sha256(request_id.encode()).hexdigest()[:32]

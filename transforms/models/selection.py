@@ -52,6 +52,8 @@ class Selection:
 
     def of_unknown_wiki(self, raw: Mapping[str, Any]) -> bool:
         """Whether a model for all Wikipedias would be asked of this event, if the table of wikis had its wiki."""
+        if not self._of_any:
+            return False
         wiki, source = wiki_of(raw), source_of(raw)
         return wiki not in self._wikis and any(
             each.source == source and not self._serves(each, raw) and each.of_kind(raw) and each.matches(raw) for each in self._of_any
