@@ -16,7 +16,7 @@ from pathlib import Path
 from pipeline.flink import settings as flink_settings
 from pipeline.flink.job_server import OfTheJar, WorkerPool
 from pipeline.flink.rest import FlinkRest, Unreachable
-from pipeline.process.child_process import Server, ServerError, free_port, started
+from pipeline.process.child_process import Server, ServerError, check_free, free_port, started
 from pipeline.process.signals import stop_on_signals
 
 _LOOK_S = 0.5
@@ -115,23 +115,19 @@ def has_task_managers(rest: FlinkRest, wanted: int) -> bool:
     return False
 
 
-def port_in_use(arguments: argparse.Namespace) -> str:
-    """What is wrong with the ports that are asked for, or nothing."""
+def check_ports(arguments: argparse.Namespace) -> None:
+    """Raises ServerError for one that is taken."""
     metrics = range(arguments.metrics_port, arguments.metrics_port + arguments.task_managers + 1) if arguments.metrics_port else ()
     for option, port in [("--port", arguments.port), ("--workers-port", arguments.workers_port), *(("--metrics-port", port) for port in metrics)]:
-        if port and free_port(port) != port:
-            return f"{option}: somebody listens on {port} already; name another one"
-    return ""
+        check_free(option, port)
 
 
 def main() -> int:
     arguments = _arguments()
-    if wrong := port_in_use(arguments):
-        print(f"local_flink: {wrong}", file=sys.stderr)
-        return 2
     stop = stop_on_signals()
-    port, workers_port = arguments.port or free_port(), arguments.workers_port or free_port()
     try:
+        check_ports(arguments)
+        port, workers_port = arguments.port or free_port(), arguments.workers_port or free_port()
         servers = cluster(arguments.folder.resolve(), port, workers_port, arguments.task_managers, arguments.slots, arguments.metrics_port or None)
         with started(*servers):
             is_up = partial(has_task_managers, FlinkRest(f"127.0.0.1:{port}"), arguments.task_managers)

@@ -16,7 +16,7 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 
 from pipeline.config.kafka import input_topics, output_topics
 from pipeline.config.models_file import load
-from pipeline.process.child_process import Server, ServerError, find_java, free_port
+from pipeline.process.child_process import Server, ServerError, check_free, find_java, free_port
 from pipeline.process.signals import stop_on_signals
 
 JARS = Path(__file__).parent / "kafka" / "target" / "jars"
@@ -137,10 +137,8 @@ def main() -> int:
     arguments = parser.parse_args()
     stop, configuration = stop_on_signals(), load(arguments.models)
     inputs = input_topics(configuration, None)
-    if arguments.port and free_port(arguments.port) != arguments.port:
-        print(f"local_kafka: --port: somebody listens on {arguments.port} already; name another one", file=sys.stderr)
-        return 2
     try:
+        check_free("--port", arguments.port)
         with LocalKafka(arguments.folder.resolve(), port=arguments.port) as broker:
             if missing := {*inputs, *output_topics(configuration, inputs)} - broker.topics():
                 broker.create_topics(*sorted(missing))

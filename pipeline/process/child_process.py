@@ -24,6 +24,7 @@ from pipeline.process.signals import end_if_told_to_stop
 
 _SUPPORTED = (11, 17)
 _PATIENCE_S = 60
+_LONGEST_END = 4_096  # bytes of a log
 
 _claims: deque[socket.socket] = deque(maxlen=100)  # older ones have their servers by now
 
@@ -53,6 +54,12 @@ def free_port(wished: int = 0) -> int:
         if _is_free(port) and _claim(port):
             return port
     raise ServerError("of 100 ports between 20000 and 32000 none is free")
+
+
+def check_free(option: str, port: int) -> None:
+    """Raises ServerError where somebody listens on the port of an option; 0 is any free one."""
+    if port and not _is_free(port):
+        raise ServerError(f"{option}: somebody listens on {port} already; name another one")
 
 
 def _is_free(port: int) -> bool:
@@ -116,7 +123,9 @@ class Server:
     @property
     def said_last(self) -> str:
         """The end of its log, and where the log is."""
-        last = self.log.read_text(errors="replace").strip().splitlines()[-1:] or ["nothing"]
+        with self.log.open("rb") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - _LONGEST_END))
+            last = log.read().decode("utf-8", "replace").strip().splitlines()[-1:] or ["nothing"]
         return f"it said last: {last[0]} (all of it: {self.log})"
 
     @property
