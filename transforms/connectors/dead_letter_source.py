@@ -178,9 +178,9 @@ class ReadDeadLetters(beam.PTransform):
 
 class _ReadFailuresFn(beam.DoFn):
     def __init__(self, brokers: str, properties: Path | None, ranges: Sequence[OffsetRange], chosen: ReplayFilter) -> None:
-        self._brokers, self._properties, self._spans, self._filter = brokers, properties, ranges, chosen
+        self._brokers, self._properties, self._ranges, self._filter = brokers, properties, ranges, chosen
 
     def process(self, _: None) -> Iterator[Raw]:
-        for decision in decisions(client_settings(self._brokers, self._properties), self._spans, self._filter):
+        for decision in decisions(client_settings(self._brokers, self._properties), self._ranges, self._filter):
             if decision.again:
                 yield decision.again

@@ -100,14 +100,17 @@ def _partition_of_original(text: str, datacenter: str) -> str | None:
 
 def entries(journal: Path) -> Iterator[Entry]:
     """The lines of a journal; what a process that was killed or a machine that stopped wrote to its half, or as zeros, is none."""
-    for path in sorted(journal.glob("*.jsonl")):
-        yield from (entry for entry in map(_entry_in, _lines_of(path)) if entry)
+    return filter(None, map(_entry_in, _lines_in(journal)))
 
 
 def failures_of(journal: Path) -> Iterator[Entry]:
-    """The lines of a journal that are failures; the others are not read."""
+    """The lines of a journal that are failures; the others are not parsed."""
+    return filter(None, map(_entry_in, filter(is_of_failure, _lines_in(journal))))
+
+
+def _lines_in(journal: Path) -> Iterator[bytes]:
     for path in sorted(journal.glob("*.jsonl")):
-        yield from (entry for entry in map(_entry_in, filter(is_of_failure, _lines_of(path))) if entry)
+        yield from _lines_of(path)
 
 
 def _lines_of(path: Path) -> Iterator[bytes]:
