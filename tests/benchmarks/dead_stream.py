@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
@@ -39,18 +39,21 @@ class Parts:
     def waiting(self) -> int:
         return self.set_up.load.ledger.open_of([DEAD])
 
+    @property
+    def others(self) -> list[str]:
+        return [model for model in self.set_up.configuration.models if model != DEAD]
+
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
         load, ledger = self.set_up.load, self.set_up.load.ledger
-        others = [model for model in self.set_up.configuration.models if model != DEAD]
-        began, delivered, scored = time.time(), ledger.scored_of[DEAD], sum(ledger.scored_of[model] for model in others)
+        began, delivered, scored = time.time(), ledger.scored_of[DEAD], sum(ledger.scored_of[model] for model in self.others)
         memory: list[int] = []
         with meanwhile(lambda: memory.append(processes.rss_mb()["Python worker"]), 1.0):
             yield
         seconds = time.time() - began
-        delivered, scored = ledger.scored_of[DEAD] - delivered, sum(ledger.scored_of[model] for model in others) - scored
-        load.wait(lambda: ledger.open_of(others) < _AHEAD)
-        p99 = quantiles(ledger.overheads(self.set_up.lift_wing.draw, others, began, began + seconds - 1))[2]
+        delivered, scored = ledger.scored_of[DEAD] - delivered, sum(ledger.scored_of[model] for model in self.others) - scored
+        load.wait(lambda: ledger.open_of(self.others) < _AHEAD)
+        p99 = quantiles(ledger.overheads(self.set_up.lift_wing.draw, self.others, began, began + seconds - 1))[2]
         self.rows.append([name, seconds, f"{delivered:,}", delivered / seconds, scored / seconds, p99, f"{max(memory, default=0)}"])
         print("  ".join(str(cell) for cell in self.rows[-1]), flush=True)
 
@@ -79,7 +82,7 @@ def _run(set_up: Stage, arguments: argparse.Namespace) -> Parts:
         load.send_for(arguments.rate, WARM_UP_S)
         with _denied(set_up):
             with parts.part("piles up"):
-                _fill(set_up, arguments.scores, lambda: parts.waiting)
+                load.pile_up(parts.others, _AHEAD, lambda: parts.waiting >= arguments.scores)
             with parts.part("dead"):
                 load.send_for(arguments.rate, arguments.seconds)
             piled = parts.waiting
@@ -109,17 +112,6 @@ def _denied(set_up: Stage) -> Iterator[None]:
         for datacenter in set_up.configuration.datacenters:
             stack.enter_context(KafkaFaults(set_up.kafka, f"{datacenter}.{stream}").denied())
         yield
-
-
-def _fill(set_up: Stage, wanted: int, waiting: Callable[[], int]) -> None:
-    load, ledger = set_up.load, set_up.load.ledger
-    others = [model for model in set_up.configuration.models if model != DEAD]
-    while waiting() < wanted:
-        if ledger.open_of(others) < _AHEAD:
-            load.send_one()
-        else:
-            time.sleep(0.001)
-    load.wait(lambda: ledger.open_of(others) == 0)
 
 
 if __name__ == "__main__":

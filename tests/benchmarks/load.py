@@ -6,7 +6,7 @@ import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 
@@ -62,6 +62,15 @@ class Load:
                 self._producer.poll(0.1)
         self._producer.poll(0)
         return self.ledger.requests - before
+
+    def pile_up(self, others: Collection[str], ahead: int, is_enough: Callable[[], bool]) -> None:
+        """Sends as fast as the other models keep up, with fewer than `ahead` open requests of theirs; returns when they have none."""
+        while not is_enough():
+            if self.ledger.open_of(others) < ahead:
+                self.send_one()
+            else:
+                time.sleep(0.001)
+        self.wait(lambda: self.ledger.open_of(others) == 0)
 
     def send_again(self, event: int) -> None:
         """Sends an event that was sent before, with all that it said."""

@@ -12,9 +12,11 @@ from __future__ import annotations
 import argparse
 import time
 from dataclasses import replace
+from functools import partial
 
 from tests.benchmarks.edits import Edits
 from tests.benchmarks.isolation import FAULTS
+from tests.benchmarks.ledger import Ledger
 from tests.benchmarks.measuring import cells_of, table
 from tests.benchmarks.nine_models import write_nine_models
 from tests.benchmarks.overhead import WARM_UP_S
@@ -56,16 +58,15 @@ def _fill(set_up: Stage, arguments: argparse.Namespace) -> list[list[str | float
     began = time.time()
     for step in range(1, _STEPS + 1):
         wanted, before, start = arguments.requests * step // _STEPS, ledger.open_of([DEAD]), time.time()
-        while ledger.open_of([DEAD]) < wanted:
-            if ledger.open_of(others) < arguments.ahead:
-                load.send_one()
-            else:
-                time.sleep(0.001)
-        load.wait(lambda: ledger.open_of(others) == 0)
+        load.pile_up(others, arguments.ahead, partial(_has_pending, ledger, wanted))
         fills = (ledger.open_of([DEAD]) - before) / (time.time() - start)
         rows.append(_row(set_up, arguments, others, time.time() - began, fills))
         print("  ".join(cells_of(rows[-1])), flush=True)
     return rows
+
+
+def _has_pending(ledger: Ledger, count: int) -> bool:
+    return ledger.open_of([DEAD]) >= count
 
 
 def _row(set_up: Stage, arguments: argparse.Namespace, others: list[str], second: float, fills: float) -> list[str | float]:
