@@ -10,6 +10,8 @@ from typing import Any
 import fastjsonschema
 import yaml
 
+from schemas.validation import compile_check
+
 REVISION_SCORE = "/mediawiki/revision/score/3.0.0"
 PREDICTION_CHANGE = "/mediawiki/page/prediction_classification_change/1.3.0"
 PREDICTION_CHANGE_1_1 = "/mediawiki/page/prediction_classification_change/1.1.0"  # for an EventGate that has no newer one
@@ -37,7 +39,7 @@ def validator(uri: str) -> Callable[[Mapping[str, Any]], None]:
     """A compiled check of events against the schema `uri`; it raises InvalidEvent with the field and the rule it breaks."""
     # The draft is named with https in these files, which fastjsonschema does not know; without it it takes draft 7, which they are.
     schema = {key: value for key, value in load(uri).items() if key not in ("$schema", "$id", "examples")}
-    check = fastjsonschema.compile(schema)
+    check = compile_check(schema)
 
     def validate(event: Mapping[str, Any]) -> None:
         try:

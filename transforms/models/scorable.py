@@ -3,7 +3,7 @@ fields of it that takes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
@@ -11,11 +11,11 @@ import fastjsonschema
 
 import schemas
 from schemas.hive_layout import partition_at
+from schemas.validation import Check, compile_check
 from transforms.events.score_events import as_revision, fields_needed, fields_taken_over
 from transforms.events.source_events import IDENTITY, PAGE_CHANGE, edit_time, source_of
 from transforms.models.model import Model
 from transforms.models.rules import fields_of
-from transforms.models.surely_valid import Test, is_usual_time, surely_valid
 
 
 def fields_to_read(models: Iterable[Model]) -> frozenset[str]:
@@ -29,8 +29,7 @@ def why_no_score(raw: Mapping[str, Any], schema: str) -> str | None:
         dt = edit_time(raw)
         of_revision = schema == schemas.REVISION_SCORE and source_of(raw) == PAGE_CHANGE
         found = as_revision(raw) if of_revision else raw
-        if not (_is_surely_valid(schema)(found) and is_usual_time(dt)):
-            _check(schema)({**found, "dt": dt, "meta": raw.get("meta")})
+        _check(schema)({**found, "dt": dt, "meta": raw.get("meta")})
     except fastjsonschema.JsonSchemaException as error:
         return f"cannot become a score: {error.message.removeprefix('data.')}"
     except AttributeError:  # a part that should be an object
@@ -43,18 +42,10 @@ def why_no_score(raw: Mapping[str, Any], schema: str) -> str | None:
 
 
 @cache
-def _is_surely_valid(schema: str) -> Test:
-    """Returns a test that most events pass, in a fifth of the time of the schema's own validator, and none that the validator refuses. Of the fields that
-    a score takes over, `meta` included, but for `dt`, which is not the event's own."""
+def _check(schema: str) -> Check:
+    """Returns a check of what a score takes over of an event."""
     checked, required = _taken_over(schema)
-    return surely_valid({"type": "object", "properties": {name: field for name, field in checked.items() if name != "dt"}, "required": required})
-
-
-@cache
-def _check(schema: str) -> Callable[[Mapping[str, Any]], Any]:
-    checked, required = _taken_over(schema)
-    compiled: Callable[[Mapping[str, Any]], Any] = fastjsonschema.compile({"type": "object", "properties": checked, "required": sorted({"dt", *required})})
-    return compiled
+    return compile_check({"type": "object", "properties": checked, "required": sorted({"dt", *required})})
 
 
 def _taken_over(schema: str) -> tuple[dict[str, Any], list[str]]:
