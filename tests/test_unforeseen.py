@@ -106,11 +106,18 @@ def test_what_the_process_meets_is_of_no_element(error: BaseException, of_an_ele
     assert step.admits("x", error) == of_an_element
 
 
+Work = tuple[str, Callable[[], Iterator[str]]]  # an element: its name, and what comes of it
+
+
+def fused(*, holds: bool = True, **of_time: Any) -> Fused[Work, str]:
+    return Fused("Step", lambda element: element[1](), lambda element: element[0], lambda element, reason: [reason], holds=holds, **of_time)
+
+
 @pytest.mark.parametrize("error", [OSError("disk full"), ConnectionResetError(), FuseBlown("x"), SystemExit(), GeneratorExit()])
 def test_nor_is_what_the_machine_meets(error: BaseException) -> None:
     assert not is_of_an_element(error)
     with pytest.raises(type(error)):
-        Fused("Step", holds=True).outputs(raising(error), lambda: "x", lambda reason: [reason])
+        fused().outputs(("x", raising(error)))
 
 
 class Mute(Exception):
@@ -140,31 +147,31 @@ def raising(error: BaseException, times: int = 1_000_000) -> Callable[[], Iterat
 
 
 def test_a_failure_takes_the_place_of_all_that_an_element_gave() -> None:
-    assert Fused("Step", holds=True).outputs(raising(FAULT), lambda: "x", lambda reason: [reason]) == [REASON]
+    assert fused().outputs(("x", raising(FAULT))) == [REASON]
 
 
 def test_a_stream_holds_its_place_until_the_element_passes(caplog: pytest.LogCaptureFixture) -> None:
     clock = Clock()
-    step = Fused("Step", holds=True, clock=clock, sleep=clock.sleep)
+    step = fused(clock=clock, sleep=clock.sleep)
     for number in range(20):
-        step.outputs(raising(FAULT), lambda number=number: str(number), lambda reason: [reason])
+        step.outputs((str(number), raising(FAULT)))
     caplog.clear()
-    assert step.outputs(raising(FAULT, 12), lambda: "the next", lambda reason: [reason]) == ["a part"]
+    assert step.outputs(("the next", raising(FAULT, 12))) == ["a part"]
     assert clock.slept == [0.5, 1, 2, 4, 8, 16, 30, 30, 30, 30, 30, 30]
     said = [record.getMessage() for record in caplog.records]
     assert said[-1] == "Step goes on"
     assert said[:-1] == [said[0]] * 4  # at once, and then once a minute
     assert said[0].startswith("Step: unforeseen exceptions at 20 different elements in a row")
     assert said[0].endswith(REASON)
-    assert step.outputs(raising(FAULT), lambda: "another", lambda reason: [reason]) == [REASON]
+    assert step.outputs(("another", raising(FAULT))) == [REASON]
 
 
 def test_a_bounded_run_ends() -> None:
-    step = Fused("Step", holds=False)
+    step = fused(holds=False)
     for number in range(20):
-        step.outputs(raising(FAULT), lambda number=number: str(number), lambda reason: [reason])
+        step.outputs((str(number), raising(FAULT)))
     with pytest.raises(FuseBlown, match=r"^Step: unforeseen exceptions at 20 different elements in a row, .*; the last one: unforeseen ZeroDivisionError: "):
-        step.outputs(raising(FAULT), lambda: "the next", lambda reason: [reason])
+        step.outputs(("the next", raising(FAULT)))
 
 
 class Broken(dict[str, Any]):

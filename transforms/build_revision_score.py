@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -15,7 +14,7 @@ from apache_beam.pvalue import TaggedOutput
 
 import schemas
 from schemas.hive_layout import partition_at
-from transforms.elements import Event, Failure, OutputEvent, Score, ScoreRequest, ScoreResponse, json_text
+from transforms.elements import Event, Failure, OutputEvent, Score, ScoreResponse, json_text
 from transforms.events.score_events import utc_now
 from transforms.models.adapters import KINDS
 from transforms.models.model import Model
@@ -47,18 +46,17 @@ class _BuildRevisionScoreFn(beam.DoFn):
         self._failures = Metrics.counter("BuildRevisionScore", "failures")
 
     def setup(self) -> None:
-        self._fused = Fused("BuildRevisionScore", holds=self._holds)
+        self._fused = Fused("BuildRevisionScore", self._built, _name, self._failed, holds=self._holds)
 
     def start_bundle(self) -> None:
         self._failures.inc(0)  # for others to find
 
-    def process(self, response: ScoreResponse) -> Iterator[OutputEvent | TaggedOutput]:
-        request = response.request
-        yield from self._fused.outputs(partial(self._built, response), partial(_name, request), partial(self._failed, request))
+    def process(self, response: ScoreResponse) -> list[OutputEvent | TaggedOutput]:
+        return self._fused.outputs(response)
 
-    def _failed(self, request: ScoreRequest, reason: str) -> Iterator[TaggedOutput]:
+    def _failed(self, response: ScoreResponse, reason: str) -> Iterator[TaggedOutput]:
         self._failures.inc()
-        event = request.event
+        request, event = response.request, response.request.event
         yield TaggedOutput("failures", Failure("BuildRevisionScore", reason, json_text(event.raw), event.datacenter, request.model, event.partition))
 
     def _built(self, response: ScoreResponse) -> Iterator[OutputEvent | TaggedOutput]:
@@ -66,7 +64,7 @@ class _BuildRevisionScoreFn(beam.DoFn):
         try:
             body = self._build(event, model, response.score)
         except schemas.InvalidEvent as error:
-            yield from self._failed(response.request, str(error))
+            yield from self._failed(response, str(error))
         else:
             self._scores[model.name].inc()
             yield OutputEvent(model.stream, body, event.datacenter, event.partition, response.request)
@@ -85,5 +83,5 @@ class _BuildRevisionScoreFn(beam.DoFn):
         return body
 
 
-def _name(request: ScoreRequest) -> str:
-    return f"{request.model} {json_text(request.event.raw)}"
+def _name(response: ScoreResponse) -> str:
+    return f"{response.request.model} {json_text(response.request.event.raw)}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -77,11 +76,11 @@ class _KeyFn(beam.DoFn):
 
     def setup(self) -> None:
         self._selection = Selection(self._models)
-        self._fused = Fused("CombineScores", holds=True)
+        self._fused = Fused("CombineScores", self._keyed, str, _nothing, holds=True)
 
-    def process(self, outcome: OutputEvent | Failure) -> Iterator[tuple[str, bytes]]:
+    def process(self, outcome: OutputEvent | Failure) -> list[tuple[str, bytes]]:
         """What meets an unforeseen exception is missing in its combined event; it went to its own stream."""
-        yield from self._fused.outputs(partial(self._keyed, outcome), lambda: str(outcome), lambda reason: ())
+        return self._fused.outputs(outcome)
 
     def _keyed(self, outcome: OutputEvent | Failure) -> Iterator[tuple[str, bytes]]:
         if isinstance(outcome, Failure):
@@ -111,7 +110,7 @@ class _CombineFn(beam.DoFn):
         self._late = Metrics.counter("CombineScores", "dropped_late")
 
     def setup(self) -> None:
-        self._fused = Fused("CombineScores", holds=True)
+        self._fused = Fused("CombineScores", self._event, str, _nothing, holds=True)
 
     def process(
         self,
@@ -154,13 +153,24 @@ class _CombineFn(beam.DoFn):
         there, last = [outcome.part for outcome in outcomes], outcomes[-1]
         late = f"no score within {self._limit_s:g} s"
         missing = [Part(model, last.part.event, "timeout", late) for model in last.expected if model not in {part.model for part in there}]
-        yield from self._fused.outputs(partial(self._event, [*there, *missing], last.datacenter), lambda: str(last.part.event), lambda reason: ())
+        yield from self._fused.outputs(_Parts([*there, *missing], last.datacenter))
 
-    def _event(self, parts: Sequence[Part], datacenter: str) -> Iterator[OutputEvent]:
+    def _event(self, of_revision: _Parts) -> Iterator[OutputEvent]:
         try:
-            body = combined_score(parts, self._schema, self._clock())
+            body = combined_score(of_revision.parts, self._schema, self._clock())
         except schemas.InvalidEvent:
             self._invalid.inc()
         else:
             self._combined.inc()
-            yield OutputEvent(STREAM, body, datacenter)
+            yield OutputEvent(STREAM, body, of_revision.datacenter)
+
+
+class _Parts(NamedTuple):
+    """What each model said of one revision."""
+
+    parts: Sequence[Part]
+    datacenter: str
+
+
+def _nothing(element: object, reason: str) -> tuple[()]:
+    return ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from typing import NamedTuple
 
 import apache_beam as beam
@@ -45,10 +45,10 @@ class _CheckEventFn(beam.DoFn):
         self._failures = Metrics.counter("ReadEvents", "failures")
 
     def setup(self) -> None:
-        self._fused = Fused("ReadEvents", holds=self._holds)
+        self._fused = Fused("ReadEvents", self._read, Raw.text, self._failed, holds=self._holds)
 
-    def process(self, element: Raw) -> Iterator[Event | TaggedOutput]:
-        yield from self._fused.outputs(partial(self._read, element), element.text, partial(self._failed, element))
+    def process(self, element: Raw) -> list[Event | TaggedOutput]:
+        return self._fused.outputs(element)
 
     def _failed(self, element: Raw, reason: str) -> Iterator[TaggedOutput]:
         self._failures.inc()

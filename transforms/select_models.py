@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import NamedTuple
 
 import apache_beam as beam
@@ -56,18 +56,18 @@ class _SelectModelsFn(beam.DoFn):
 
     def setup(self) -> None:
         self._selection = Selection(self._step.models, self._step.wikis)
-        self._fused = Fused("SelectModels", holds=self._step.holds)
+        self._fused = Fused("SelectModels", self._selected, _text, self._failed, holds=self._step.holds)
 
     def start_bundle(self) -> None:
         for rare in (self._failures, self._unknown_wiki):
             rare.inc(0)  # for others to find
 
-    def process(self, event: Event) -> Iterator[ScoreRequest | TaggedOutput]:
-        yield from self._fused.outputs(partial(self._selected, event), lambda: json_text(event.raw), partial(self._failed, event))
+    def process(self, event: Event) -> list[ScoreRequest | TaggedOutput]:
+        return self._fused.outputs(event)
 
     def _failed(self, event: Event, reason: str, model: str | None = None) -> Iterator[TaggedOutput]:
         self._failures.inc()
-        yield TaggedOutput("failures", Failure("SelectModels", reason, json_text(event.raw), event.datacenter, model, event.partition))
+        yield TaggedOutput("failures", Failure("SelectModels", reason, _text(event), event.datacenter, model, event.partition))
 
     def _selected(self, event: Event) -> Iterator[ScoreRequest | TaggedOutput]:
         wiki = wiki_of(event.raw)
@@ -92,6 +92,10 @@ class _SelectModelsFn(beam.DoFn):
         if self._selection.of_unknown_wiki(event.raw):
             self._unknown_wiki.inc()
             _say_unknown(wiki)
+
+
+def _text(event: Event) -> str:
+    return json_text(event.raw)
 
 
 @lru_cache(maxsize=_MOST_SAID)

@@ -16,10 +16,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from hashlib import blake2b
 from traceback import walk_tb
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from apache_beam.metrics import Metrics
 
+Element = TypeVar("Element")
 Output = TypeVar("Output")
 
 _MOST_IN_A_ROW = 20  # different elements
@@ -64,7 +65,7 @@ class _Slice:
     """Elements that passed within some seconds."""
 
     since: float
-    count: int = 1
+    count: int = 0
 
 
 class Fuse:
@@ -82,17 +83,16 @@ class Fuse:
         self._in_a_row: set[bytes] = set()
         self._failed: dict[bytes, float] = {}  # of the latest minute, when; oldest first
         self._passed: deque[_Slice] = deque()  # oldest first
-        self._passed_in_all = 0
+        self._slice_ends = float("-inf")
 
     def passed(self) -> None:
         """Notes that an element came through the step."""
         now = self._clock()
-        if self._passed and now - self._passed[-1].since < _SLICE_S:
-            self._passed[-1].count += 1
-        else:
+        if now >= self._slice_ends:
             self._passed.append(_Slice(now))
+            self._slice_ends = now + _SLICE_S
             self._forget(now)
-        self._passed_in_all += 1
+        self._passed[-1].count += 1
         if self._in_a_row:
             self._in_a_row.clear()
         if self.blown:
@@ -107,10 +107,11 @@ class Fuse:
         self._forget(now)
         key = blake2b(name if isinstance(name, bytes) else name.encode("utf-8", "replace"), digest_size=8).digest()
         in_a_row, failed = {*self._in_a_row, key}, {*self._failed, key}
+        passed = sum(each.count for each in self._passed)
         if len(in_a_row) > _MOST_IN_A_ROW:
             self.blown = f"{_MOST_IN_A_ROW} different elements in a row"
-        elif len(failed) > _LEAST_OF_A_MINUTE and len(failed) > _MOST_OF_A_MINUTE * (len(failed) + self._passed_in_all):
-            self.blown = f"{len(self._failed)} different elements of the {len(self._failed) + self._passed_in_all} of a minute"
+        elif len(failed) > _LEAST_OF_A_MINUTE and len(failed) > _MOST_OF_A_MINUTE * (len(failed) + passed):
+            self.blown = f"{len(self._failed)} different elements of the {len(self._failed) + passed} of a minute"
         else:
             self._in_a_row.add(key)
             self._failed.pop(key, None)
@@ -120,25 +121,37 @@ class Fuse:
     def _forget(self, now: float) -> None:
         """What is older than a minute."""
         while self._passed and self._passed[0].since < now - _MINUTE_S:
-            self._passed_in_all -= self._passed.popleft().count
+            self._passed.popleft()
         for key, at in list(self._failed.items()):
             if at >= now - _MINUTE_S:
                 break
             del self._failed[key]
 
 
-class Fused:
+class Fused(Generic[Element, Output]):
     """Runs one step's work on each element, with a fuse, and counts `unforeseen` in the step's namespace."""
 
-    def __init__(self, step: str, *, holds: bool, clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep) -> None:
-        """`holds`: whether a blown fuse waits for ever, as a stream does, or raises FuseBlown."""
+    def __init__(
+        self,
+        step: str,
+        work: Callable[[Element], Iterable[Output]],
+        name: Callable[[Element], str | bytes],
+        failed: Callable[[Element, str], Iterable[Output]],
+        *,
+        holds: bool,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """`work` gives what comes of an element, `failed` what comes of it in place of that for a reason; `name` tells elements apart.
+        `holds`: whether a blown fuse waits for ever, as a stream does, or raises FuseBlown."""
+        self._work, self._name, self._failed = work, name, failed
         self._fuse, self._holds, self._clock, self._sleep = Fuse(step, clock), holds, clock, sleep
         self._unforeseen = Metrics.counter(step, "unforeseen")
         self._shown = False
         self._told: set[tuple[type, str, int]] = set()  # kinds of exceptions, and where they were raised, whose traceback is logged
 
-    def outputs(self, work: Callable[[], Iterable[Output]], name: Callable[[], str | bytes], failed: Callable[[str], Iterable[Output]]) -> list[Output]:
-        """All that `work` yields for an element; when it raises, nothing of that but what `failed` makes of the reason. `name` tells elements apart.
+    def outputs(self, element: Element) -> list[Output]:
+        """Returns all that comes of an element; when its work raises, nothing of that but its failure.
 
         Raises FuseBlown, and whatever is no element's fault.
         """
@@ -148,14 +161,14 @@ class Fused:
             self._shown = True
         while True:
             try:
-                found = list(work())
+                found = list(self._work(element))
             except Exception as error:
                 if not is_of_an_element(error):
                     raise
-                if self._fuse.admits(name(), error):
+                if self._fuse.admits(self._name(element), error):
                     self._tell(error)
                     self._unforeseen.inc()
-                    return list(failed(reason_of(error)))
+                    return list(self._failed(element, reason_of(error)))
                 say_at = self._say(error, say_at)
             else:
                 self._passed()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Protocol
 
 import apache_beam as beam
@@ -73,14 +72,14 @@ class WriteFn(beam.DoFn):
         self._metrics = SinkMetrics()
         self._streams = streams_of(self._writing)
         self._keys = _Keys(self._writing.environment)
-        self._fused = Fused("WritePerModel", holds=not self._waits_in_bundle)
+        self._fused: Fused[OutputEvent, object] = Fused("WritePerModel", self._send, name_of, self._send_failure, holds=not self._waits_in_bundle)
 
     def start_bundle(self) -> None:
         self._outboxes: dict[str, Outbox] = {}  # new ones, so that a bundle that failed reports to nobody
         self._left: list[OutputEvent] = []
 
     def process(self, event: OutputEvent) -> None:
-        self._fused.outputs(partial(self._send, event), partial(name_of, event), partial(self._send_failure, event))
+        self._fused.outputs(event)
 
     def _send(self, event: OutputEvent) -> tuple[()]:
         stream, value = stream_of(event), orjson.dumps(event.body)
