@@ -122,7 +122,7 @@ def _begun(raw: Mapping[str, Any], schema: str, stream: str, now: str) -> dict[s
     """Raises InvalidEvent for a part that is no object, of which nothing can be taken over; the rest is the validator's to find."""
     for name in ("meta", "performer", "page", "revision"):
         part = raw.get(name)
-        if part is not None and type(part) is not dict and not isinstance(part, Mapping):
+        if part is not None and not isinstance(part, dict):
             raise schemas.InvalidEvent(f"{name} must be an object, got {raw[name]!r:.100}")
     meta = raw.get("meta") or {}
     return {
@@ -167,7 +167,7 @@ def _pruner(field: Mapping[str, Any]) -> Callable[[Any], Any]:
     inner = {name: _pruner(below) for name, below in field["properties"].items()}
 
     def pruned(value: Any) -> Any:
-        if not isinstance(value, Mapping):
+        if not isinstance(value, dict):
             return value
         return {name: prune(value[name]) for name, prune in inner.items() if value.get(name) is not None}
 

@@ -51,7 +51,7 @@ def _made_of(schema: str) -> str | None:
 def is_of_history(raw: Mapping[str, Any]) -> bool:
     """Whether an event without `$schema` is a revision-create all the same, as `meta` had it before 2019, and tells when it was."""
     meta = raw.get("meta")
-    if raw.get("$schema") is not None or not isinstance(meta, Mapping) or not isinstance(event_time(raw), str):
+    if raw.get("$schema") is not None or not isinstance(meta, dict) or not isinstance(event_time(raw), str):
         return False
     uri = meta.get("schema_uri")
     if uri is not None:
@@ -63,7 +63,7 @@ def is_of_history(raw: Mapping[str, Any]) -> bool:
 def stream_of(raw: Mapping[str, Any]) -> str | None:
     """The stream that an event says it is of; None when it says none."""
     meta = raw.get("meta")
-    stream = (meta.get("stream") or meta.get("topic")) if isinstance(meta, Mapping) else None
+    stream = (meta.get("stream") or meta.get("topic")) if isinstance(meta, dict) else None
     return stream if isinstance(stream, str) else None
 
 
@@ -77,13 +77,13 @@ def rev_id_of(event: Mapping[str, Any]) -> Any:
     if source_of(event) == REVISION_CREATE:
         return event.get("rev_id")
     revision = event.get("revision")
-    return revision.get("rev_id") if isinstance(revision, Mapping) else None
+    return revision.get("rev_id") if isinstance(revision, dict) else None
 
 
 def id_of(raw: Mapping[str, Any]) -> Any:
     """The `meta.id` of an event that nobody has checked; None when it has none."""
     meta = raw.get("meta")
-    return meta.get("id") if isinstance(meta, Mapping) else None
+    return meta.get("id") if isinstance(meta, dict) else None
 
 
 def key_of(raw: Mapping[str, Any]) -> str:
@@ -101,7 +101,7 @@ def edit_time(raw: Mapping[str, Any]) -> Any:
 def event_time(raw: Mapping[str, Any]) -> Any:
     """When the event was made: `dt`, which is `meta.dt` in the 1.x schemas of revision-create."""
     meta = raw.get("meta")
-    return raw.get("dt") or (meta.get("dt") if isinstance(meta, Mapping) else None) or raw.get("rev_timestamp")
+    return raw.get("dt") or (meta.get("dt") if isinstance(meta, dict) else None) or raw.get("rev_timestamp")
 
 
 def partition_of_event(raw: Mapping[str, Any], datacenter: str) -> str | None:

@@ -25,7 +25,7 @@ def trace_headers(event: Mapping[str, Any]) -> dict[str, str]:
     request (its own digits where it is a UUID, else 32 that follow from it), the parent a new number for each call, and nothing is recorded here.
     """
     meta = event.get("meta")
-    if type(meta) is not dict and not isinstance(meta, Mapping):
+    if not isinstance(meta, dict):
         return {}
     request_id = meta.get("request_id")
     if not isinstance(request_id, str):

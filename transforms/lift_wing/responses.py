@@ -13,7 +13,7 @@ The contract is that of wikimedia/machinelearning-liftwing-inference-services, k
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import orjson
 
@@ -132,7 +132,7 @@ def _checked(result: Score | str) -> Score | LiftWingError:
         return Rejected(f"200: {in_one_line(result, _LONGEST_EXCERPT)}", "no_score")
     prediction, probability = result.prediction, result.probability
     is_prediction = isinstance(prediction, bool | str) or (isinstance(prediction, list) and all(isinstance(each, str) for each in prediction))
-    if not (isinstance(result.model_version, str) and is_prediction and isinstance(probability, Mapping) and all(map(_is_number, probability.values()))):
+    if not (isinstance(result.model_version, str) and is_prediction and isinstance(probability, dict) and all(map(_is_number, probability.values()))):
         raise ValueError("no score")
     return result
 

@@ -60,7 +60,7 @@ def _of_wikipedia(request: ScoreRequest, told: str | None) -> str:
 
 def _page(request: ScoreRequest, name: str, kind: type) -> Any:
     page = request.event.raw.get("page")
-    value = page.get(name) if isinstance(page, Mapping) else None
+    value = page.get(name) if isinstance(page, dict) else None
     if type(value) is not kind:
         raise CannotAsk(f"{request.model} is asked by page.{name}, of which the event says {'nothing' if value is None else repr(value)[:100]}")
     return value

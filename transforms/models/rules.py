@@ -38,7 +38,7 @@ def _is_in_main(event: Mapping[str, Any]) -> bool:
 def _is_by_bot(event: Mapping[str, Any]) -> bool:
     """ORES asks for the group, not for `user_is_bot`; who is not known is no bot."""
     performer = event.get("performer")
-    groups = performer.get("user_groups") if isinstance(performer, Mapping) else None
+    groups = performer.get("user_groups") if isinstance(performer, dict) else None
     return isinstance(groups, list) and "bot" in groups
 
 
@@ -172,7 +172,7 @@ def _text_test(text: str, path: str, problems: list[str]) -> _Test:
 
 def _field(value: Any, key: str) -> Any:
     """A property, of texts and lists too."""
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return value.get(key, _MISSING)
     if isinstance(value, list | str):
         if key == "length":
@@ -184,7 +184,7 @@ def _field(value: Any, key: str) -> Any:
 
 def _is_truthy(value: Any) -> bool:
     """JavaScript's truth: an empty list or mapping is true, 0, "", null and undefined are false."""
-    return value is not _MISSING and (isinstance(value, Mapping | list) or bool(value))
+    return value is not _MISSING and (isinstance(value, dict | list) or bool(value))
 
 
 def _same(value: Any, wanted: Any) -> bool:

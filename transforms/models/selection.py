@@ -30,22 +30,22 @@ class Selection:
 
     def endpoints(self, raw: Mapping[str, Any]) -> list[Endpoint]:
         """The endpoints whose rule this event meets; none for a wiki without models."""
-        source = source_of(raw)
+        wiki, source = wiki_of(raw), source_of(raw)
         return [
-            each.endpoint for each in self._candidates(raw) if each.source == source and self._serves(each, raw) and each.of_kind(raw) and each.matches(raw)
+            each.endpoint for each in self._candidates(wiki) if each.source == source and self._serves(each, wiki) and each.of_kind(raw) and each.matches(raw)
         ]
 
     def refusals(self, raw: Mapping[str, Any]) -> dict[str, str]:
         """Of each model that serves the event's wiki and does not want it, by what."""
-        source, refusals = source_of(raw), {}
-        for each in self._candidates(raw):
+        wiki, source, refusals = wiki_of(raw), source_of(raw), {}
+        for each in self._candidates(wiki):
             model = self._models[each.endpoint.model]
             if each.source != source:
                 refusals[model.name] = f"source: wanted {each.source}, found {source}"
             elif not each.of_kind(raw):
                 refusals[model.name] = f"on: wanted {each.endpoint.on}, which this is not"
-            elif not self._serves(each, raw):
-                refusals[model.name] = f"wiki: wanted a Wikipedia of the table of wikis, found {wiki_of(raw)}"
+            elif not self._serves(each, wiki):
+                refusals[model.name] = f"wiki: wanted a Wikipedia of the table of wikis, found {wiki}"
             elif found := mismatch(model.match, model.match_not, raw):
                 refusals[model.name] = found
         return refusals
@@ -56,15 +56,14 @@ class Selection:
             return False
         wiki, source = wiki_of(raw), source_of(raw)
         return wiki not in self._wikis and any(
-            each.source == source and not self._serves(each, raw) and each.of_kind(raw) and each.matches(raw) for each in self._of_any
+            each.source == source and not self._serves(each, wiki) and each.of_kind(raw) and each.matches(raw) for each in self._of_any
         )
 
-    def _candidates(self, raw: Mapping[str, Any]) -> list[_Candidate]:
-        wiki = wiki_of(raw)
+    def _candidates(self, wiki: Any) -> list[_Candidate]:
         return self._by_wiki.get(wiki, []) + self._of_any if isinstance(wiki, str) else []
 
-    def _serves(self, candidate: _Candidate, raw: Mapping[str, Any]) -> bool:
-        return candidate.endpoint.wiki != ANY_WIKI or KINDS[candidate.endpoint.kind].serves(wiki_of(raw), self._wikis)
+    def _serves(self, candidate: _Candidate, wiki: str) -> bool:
+        return candidate.endpoint.wiki != ANY_WIKI or KINDS[candidate.endpoint.kind].serves(wiki, self._wikis)
 
 
 class _Candidate(NamedTuple):
