@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from rich.live import Live
 from rich.table import Table
 
 from pipeline.config.models_file import load
+from pipeline.options import option
 from pipeline.usage_error import UsageError
 from runners.local_kafka import LocalKafka
 from runners.played_edits import CAPTURE, Key, PlayedEdits
@@ -35,9 +36,15 @@ _PATIENCE_S = 60
 _MARK = ".made-by-the-demo"
 
 
-def run(output: Path, seconds: int) -> int:
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    output: Path = option("--output", type=Path, default=Path("demo-output"), metavar="DIR", help="what it leaves behind (default: demo-output)")
+    seconds: int = option("--seconds", type=int, default=30, metavar="N", help="how long the edits are played (default: 30)")
+
+
+def run(options: Options) -> int:
     """Shows both modes and compares them. Gives 0 when every score is there once by both ways, and all are equal."""
-    output = output.resolve()
+    output = options.output.resolve()
     _make_room(output)
     configuration = load(ROOT / "pipeline" / "models.yaml")
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -45,7 +52,7 @@ def run(output: Path, seconds: int) -> int:
     try:
         began = time.monotonic()
         with ExitStack() as stack:
-            demo = _Demo(configuration, output, seconds, stack)
+            demo = _Demo(configuration, output, options.seconds, stack)
             code = demo.run()
         demo.tell_where(time.monotonic() - began)
         return code

@@ -21,11 +21,11 @@ from test_snapshots import snapshot
 
 from pipeline.checks.flink import parallelism
 from pipeline.checks.lift_wing import fault_of
-from pipeline.command_line import main
 from pipeline.flink import state_identity
 from pipeline.flink.job_server import JAR
 from pipeline.flink.state_folder import alone
 from pipeline.flink.state_identity import Identity
+from pipeline.main import main
 from pipeline.process.child_process import free_port
 from runners.secure_kafka import SecureKafka
 from runners.simulated_lift_wing.server import SimulatedLiftWing

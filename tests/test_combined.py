@@ -134,7 +134,7 @@ def wanted(configuration: Configuration, lines: list[bytes]) -> int:
 def test_a_partition_that_waits_for_a_model_is_named(lift_wing: SimulatedLiftWing, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     import shutil
 
-    from pipeline.command_line import main
+    from pipeline.main import main
 
     source = events_file(tmp_path / "in.jsonl", *(edit(rev_id=rev_id) for rev_id in range(5)))
     where = ["--output", tmp_path / "out", "--lift-wing", lift_wing.url, "--only", "damaging,goodfaith"]

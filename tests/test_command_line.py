@@ -15,7 +15,7 @@ from conftest import ROOT, edit
 from test_event_files import write
 
 import schemas
-from pipeline.command_line import main
+from pipeline.main import main
 from pipeline.process.child_process import free_port
 from transforms.datasets.event_files import InputFile, find_files, read_file
 

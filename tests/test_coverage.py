@@ -8,8 +8,8 @@ from dataclasses import replace
 import orjson
 import pytest
 
-from pipeline.command_line import main
 from pipeline.commands.coverage import pairs
+from pipeline.main import main
 from transforms.models.model import Configuration
 
 GONE = [("eswikibooks", "reverted"), ("frwikisource", "pagelevel"), ("simplewiki", "articletopic"), ("testwiki", "articletopic")]

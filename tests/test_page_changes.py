@@ -15,9 +15,9 @@ from conftest import ROOT, at
 from test_command_line import command, events_file
 
 import schemas
-from pipeline.command_line import main
 from pipeline.config.kafka import input_topics
 from pipeline.config.models_file import ConfigurationError, load
+from pipeline.main import main
 from runners.simulated_lift_wing.scores import truth_of
 from runners.simulated_lift_wing.server import SimulatedLiftWing
 from transforms.elements import Event, Score, ScoreRequest
@@ -286,18 +286,16 @@ models:
 
 
 def test_a_model_of_all_wikis_can_be_asked_for_some(page_models: Configuration) -> None:
-    from argparse import Namespace
+    from pipeline.config.overrides import Overrides, apply_overrides
 
-    from pipeline.config.overrides import apply_overrides
-
-    chosen = apply_overrides(page_models, Namespace(only=RISK, wikis="frwiki", lift_wing=None))
+    chosen = apply_overrides(page_models, Overrides(only=RISK, wikis="frwiki"))
     assert selected(chosen, change(1, "frwiki")) == [RISK]
     assert selected(chosen, change(1, "enwiki")) == []
     assert replace(chosen, models={}) == replace(page_models, models={})
 
 
 def test_models_of_a_wiki_are_those_of_all_wikis_too_whose_rules_let_it_in(capsys: pytest.CaptureFixture[str]) -> None:
-    from pipeline.command_line import main
+    from pipeline.main import main
 
     assert main(["models", "--models", str(MODELS), "enwiki"]) == 0
     _, *found, _, last = capsys.readouterr().out.splitlines()

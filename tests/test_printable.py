@@ -10,8 +10,8 @@ from pathlib import Path
 import orjson
 import pytest
 
-from pipeline.command_line import main
 from pipeline.console.terminal import PlainText, print_plain_text, steering
+from pipeline.main import main
 from runners.programs import ROOT
 from transforms.events.printable import in_lines, in_one_line
 

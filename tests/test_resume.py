@@ -14,7 +14,7 @@ from conftest import edit
 from test_command_line import DAMAGING, ERRORS, events_file
 from test_regenerate import rows
 
-from pipeline.command_line import main
+from pipeline.main import main
 from runners.simulated_lift_wing.server import SimulatedLiftWing
 from transforms.datasets.manifests import MANIFEST
 

@@ -13,7 +13,7 @@ from conftest import edit
 from test_command_line import DAMAGING, command, events_file, wrong_use
 
 import schemas
-from pipeline.command_line import main
+from pipeline.main import main
 from runners.simulated_lift_wing.server import SimulatedLiftWing
 from transforms.datasets.row_masks import mask_of_table
 

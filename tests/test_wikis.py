@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 import re
-from argparse import Namespace
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,10 +15,10 @@ from conftest import ROOT, edit
 from loopback import Handler, LoopbackServer
 
 from pipeline.batch import direct_runner
-from pipeline.command_line import main
 from pipeline.config.models_file import ConfigurationError, load
 from pipeline.config.overrides import with_lift_wing_url
 from pipeline.graph import score_revisions
+from pipeline.main import main
 from transforms.async_io.bounded import InBundle
 from transforms.connectors.console_sink import show
 from transforms.models.model import Configuration
@@ -263,9 +262,9 @@ def test_an_answer_that_is_no_sitematrix_is_told(capsys: pytest.CaptureFixture[s
 
 
 def test_the_table_of_a_command_is_that_of_its_models_file(page_models: Configuration) -> None:
-    from pipeline.config.overrides import apply_overrides
+    from pipeline.config.overrides import Overrides, apply_overrides
 
     table = Wikis([Wiki("brandnewwiki", "brand-new.wikipedia.org", "bnw", "wikipedia", "open")])
     configuration = replace(page_models, lift_wing=replace(page_models.lift_wing, wikis=table))
-    chosen = apply_overrides(configuration, Namespace(only=None, wikis="brandnewwiki", lift_wing=None))
+    chosen = apply_overrides(configuration, Overrides(wikis="brandnewwiki"))
     assert len(asked_for(chosen, change(1, "brandnewwiki"))) == 4

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from datetime import datetime
 
+from pipeline.config.shared_options import EventFilesOptions
 from pipeline.times import time_of
 from pipeline.usage_error import UsageError
 from schemas.hive_layout import hour_of
@@ -17,13 +17,13 @@ from transforms.models.model import Configuration
 _KINDS_SHOWN = 5
 
 
-def input_files(configuration: Configuration, arguments: argparse.Namespace) -> EventFiles:
+def input_files(configuration: Configuration, options: EventFilesOptions) -> EventFiles:
     """Finds the files of `--input` whose partitions begin from `--from` on and before `--to`. Raises UsageError when there are none."""
     try:
-        found = find_files(arguments.input, configuration.datacenters[0])
+        found = find_files(options.input, configuration.datacenters[0])
     except (OSError, ValueError) as error:
         raise UsageError(f"--input: {printable(str(error))}") from error
-    since, until = time_of("--from", arguments.since), time_of("--to", arguments.until)
+    since, until = time_of("--from", options.since), time_of("--to", options.until)
     if since is None and until is None:
         return found
     hours = sorted({hour_of(file.partition) for file in found.files if file.partition})
@@ -31,7 +31,7 @@ def input_files(configuration: Configuration, arguments: argparse.Namespace) -> 
         raise UsageError(f"--from, --to: expected files in Hive layout (datacenter=eqiad/year=2024/…), got {printable(found.files[0].path)}")
     chosen = [file for file in found.files if file.partition and _is_within(hour_of(file.partition), since, until)]
     if not chosen:
-        raise UsageError(f"--from, --to: no partition of {arguments.input} is of that time; it has {hours[0]:%Y-%m-%dT%H:%M} to {hours[-1]:%Y-%m-%dT%H:%M}")
+        raise UsageError(f"--from, --to: no partition of {options.input} is of that time; it has {hours[0]:%Y-%m-%dT%H:%M} to {hours[-1]:%Y-%m-%dT%H:%M}")
     without = [LeftOut(file.path, "not in Hive layout, so that --from and --to cannot choose it", True) for file in found.files if file.partition is None]
     return found._replace(files=chosen, left_out=found.left_out + without)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import socket
 from collections.abc import Iterator, Sequence
 
@@ -15,17 +14,17 @@ _PATIENCE_S = 5.0
 _THIS_MACHINE = ("127.0.0.1", "localhost")
 
 
-def look(arguments: argparse.Namespace, options: Sequence[str]) -> Iterator[Finding]:
+def look(flink: str, worker_pool: str, group: str, options: Sequence[str]) -> Iterator[Finding]:
     """The JobManager, its free slots, the workers."""
-    rest = FlinkRest(arguments.flink)
+    rest = FlinkRest(flink)
     try:
         rest.check_answers()
         yield version(rest)
-        yield slots(rest, arguments.group, options)
+        yield slots(rest, group, options)
     except UsageError as error:
         yield wrong("flink", error)
         yield unseen("slots", "no JobManager answers")
-    yield workers(arguments.flink, arguments.workers)
+    yield workers(flink, worker_pool)
 
 
 def version(rest: FlinkRest) -> Finding:

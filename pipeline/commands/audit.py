@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,8 +14,10 @@ import orjson
 from pipeline.batch.holes import Hole, Place, UnitKey, Wanted, WantedScores
 from pipeline.batch.input_files import input_files, print_left_out
 from pipeline.batch.plan import OF_SCORES, input_entry, made_of, program_of
-from pipeline.config.overrides import names_in
+from pipeline.config.overrides import load_with, names_in
+from pipeline.config.shared_options import EventFilesOptions, SomeWikisOptions
 from pipeline.console.columns import counted, print_columns
+from pipeline.options import flag, local_directory, option
 from pipeline.usage_error import UsageError
 from transforms.datasets.event_files import InputFile
 from transforms.datasets.manifests import FoundPartition, find_partition, partitions_in
@@ -38,22 +39,30 @@ _DIFFERENCES = {
 }
 
 
-def run(configuration: Configuration, arguments: argparse.Namespace) -> int:
+@dataclass(frozen=True, kw_only=True)
+class Options(EventFilesOptions, SomeWikisOptions):
+    scores: Path = option("--scores", type=local_directory, required=True, metavar="DIR", help="the --output of regenerate")
+    list: Path | None = option("--list", type=Path, metavar="FILE", help="where to write each hole, for regenerate --missing")
+    json: bool = flag("--json", help="a line for each model, wiki and partition")
+
+
+def run(options: Options) -> int:
     """Prints what there should be and what there is. Gives 1 when there are holes, or something cannot be read."""
-    found = input_files(configuration, arguments)
+    configuration = load_with(options.models, options.overrides)
+    found = input_files(configuration, options)
     print_left_out(found)
-    if not arguments.scores.is_dir():
-        raise UsageError(f"--scores: no such directory: {arguments.scores}")
-    scope = frozenset(names_in(arguments.wikis)) if arguments.wikis is not None else None
+    if not options.scores.is_dir():
+        raise UsageError(f"--scores: no such directory: {options.scores}")
+    scope = frozenset(names_in(options.wikis)) if options.wikis is not None else None
     streams = {model.name: model.stream for model in configuration.models.values()}
-    audit = Audit(configuration, DatasetWriter(arguments.scores, streams=streams, failure_stream=configuration.failure_stream), scope)
+    audit = Audit(configuration, DatasetWriter(options.scores, streams=streams, failure_stream=configuration.failure_stream), scope)
     audit.read(found.files)
-    if arguments.list:
-        _write_list(arguments.list, audit.holes)
+    if options.list:
+        _write_list(options.list, audit.holes)
     counts = Counter((hole.place, hole.why) for hole in audit.holes)
-    (_print_json if arguments.json else _print_table)(audit.expected, counts)
+    (_print_json if options.json else _print_table)(audit.expected, counts)
     for line in audit.account():
-        print(line, file=sys.stderr if arguments.json else sys.stdout)
+        print(line, file=sys.stderr if options.json else sys.stdout)
     return 1 if audit.holes or audit.problems or found.may_miss_events else 0
 
 

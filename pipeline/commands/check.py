@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import re
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -20,8 +19,9 @@ from pipeline.checks import flink as check_flink
 from pipeline.checks import lift_wing as check_lift_wing
 from pipeline.checks import topics as check_topics
 from pipeline.checks.findings import WRONG, Finding, ok, tell, unseen, wrong
+from pipeline.commands.stream import Options as Options
 from pipeline.commands.stream import check_use, identity_of, topics_of, written_streams
-from pipeline.config import beam_options
+from pipeline.config.beam_options import check as check_beam_options
 from pipeline.config.eventgate import addresses, check_answers
 from pipeline.config.kafka import Kafka
 from pipeline.config.models_file import ConfigurationError, load
@@ -35,58 +35,58 @@ from transforms.models.model import Configuration
 _UNREADABLE = "the models file does not say"
 
 
-def run(arguments: argparse.Namespace, options: list[str]) -> int:
+def run(options: Options, beam_options: list[str]) -> int:
     """Looks at everything, whatever else is wrong, and so takes as long as the slowest look. Gives 1 when something is wrong."""
-    configuration, of_models = models(arguments)
+    configuration, of_models = models(options)
     looks: list[Callable[[], Iterable[Finding]]] = [
-        partial(usage, arguments, options),
+        partial(usage, options, beam_options),
         partial(java),
         partial(jar),
-        partial(kafka, configuration, arguments),
-        partial(eventgate, configuration, arguments),
+        partial(kafka, configuration, options),
+        partial(eventgate, configuration, options),
         partial(check_lift_wing.look, configuration),
-        partial(event_schemas, configuration, arguments),
-        partial(certificates, configuration, arguments),
-        partial(state, configuration, arguments),
-        partial(metrics, arguments),
+        partial(event_schemas, configuration, options),
+        partial(certificates, configuration, options),
+        partial(state, configuration, options),
+        partial(metrics, options),
     ]
-    if arguments.flink:
-        looks.append(partial(check_flink.look, arguments, options))
+    if options.flink:
+        looks.append(partial(check_flink.look, options.flink, options.workers, options.group, beam_options))
     with ThreadPoolExecutor(len(looks)) as pool:
         found = pool.map(lambda look: list(look()), looks)
     return tell([*of_models, *(finding for findings in found for finding in findings)])
 
 
-def models(arguments: argparse.Namespace) -> tuple[Configuration | None, list[Finding]]:
+def models(options: Options) -> tuple[Configuration | None, list[Finding]]:
     """The models file as far as it can be read, so that a slip in it hides nothing else; and all that is wrong with it."""
     findings = []
     try:
-        configuration: Configuration | None = load(arguments.models)
+        configuration: Configuration | None = load(options.models)
     except ConfigurationError as error:
         configuration = error.rest
         findings = [wrong("models", problem) for problem in str(error).splitlines()]
     if configuration is None:
         return None, findings
     try:
-        configuration = apply_overrides(configuration, arguments)
+        configuration = apply_overrides(configuration, options.overrides)
     except UsageError as error:
         return None, [*findings, wrong("models", error)]
-    return configuration, findings or [ok("models", _counts(configuration, arguments))]
+    return configuration, findings or [ok("models", _counts(configuration, options))]
 
 
-def _counts(configuration: Configuration, arguments: argparse.Namespace) -> str:
+def _counts(configuration: Configuration, options: Options) -> str:
     active = [model.active for model in configuration.models.values() if model.active]
-    return f"{len(active)} models, {sum(map(len, active))} endpoints of {arguments.models}"
+    return f"{len(active)} models, {sum(map(len, active))} endpoints of {options.models}"
 
 
-def usage(arguments: argparse.Namespace, options: Sequence[str]) -> Iterator[Finding]:
+def usage(options: Options, beam_options: Sequence[str]) -> Iterator[Finding]:
     """Options that exclude each other, and Beam's."""
     try:
-        check_use(arguments, options)
+        check_use(options, beam_options)
     except UsageError as error:
         yield wrong("options", error)
     try:
-        beam_options.check(options)
+        check_beam_options(beam_options)
     except UsageError as error:
         unknown = re.match(r"unknown option --\w+(?=;)", str(error))  # without a dash, as those of Flink's runner are
         yield unseen("options", f"{unknown[0]} to Beam, but Flink's runner may know it, and tells at the start") if unknown else wrong("options", error)
@@ -106,23 +106,23 @@ def jar() -> Iterator[Finding]:
         yield wrong("jar", error)
 
 
-def kafka(configuration: Configuration | None, arguments: argparse.Namespace) -> Iterator[Finding]:
+def kafka(configuration: Configuration | None, options: Options) -> Iterator[Finding]:
     """The broker, and the topics at it."""
     read: list[str] = []
     written: list[str] = []
     hidden = None if configuration else unseen("topics", _UNREADABLE)
     try:
-        read, written = topics_of(configuration, arguments) if configuration else ([], [])
+        read, written = topics_of(configuration, options) if configuration else ([], [])
     except UsageError as error:
         hidden = wrong("topics", error)
     try:
-        broker = Kafka(arguments.kafka, arguments.kafka_properties)
+        broker = Kafka(options.kafka, options.kafka_properties)
         absent = broker.absent(read, written)
     except UsageError as error:
         yield wrong("kafka", error)
         yield hidden or unseen("topics", f"no broker tells of the {len(read)} to read and the {len(written)} to write")
         return
-    yield ok("kafka", f"the broker at {arguments.kafka} lets us in")
+    yield ok("kafka", f"the broker at {options.kafka} lets us in")
     if hidden or absent.missing:
         yield hidden or wrong("topics", broker.lacks(absent.missing))
     made = list(_made(broker, read, written))
@@ -140,46 +140,46 @@ def _made(broker: Kafka, read: Sequence[str], written: Sequence[str]) -> Iterato
         yield unseen("topics", f"how they are made ({error.args[0].str()})")
 
 
-def eventgate(configuration: Configuration | None, arguments: argparse.Namespace) -> Iterator[Finding]:
+def eventgate(configuration: Configuration | None, options: Options) -> Iterator[Finding]:
     """Each that `--output` names."""
-    if arguments.output == "kafka":
+    if options.output == "kafka":
         return
     if configuration is None:
         yield unseen("eventgate", f"{_UNREADABLE} of which datacenters")
         return
     try:
-        urls = dict.fromkeys(addresses(arguments.output, configuration).values())
+        urls = dict.fromkeys(addresses(options.output, configuration).values())
     except UsageError as error:
         yield wrong("eventgate", error)
         return
     for url in urls:
         try:
             check_answers(url)
-            yield from check_eventgate.look(url, written_streams(configuration, arguments))
+            yield from check_eventgate.look(url, written_streams(configuration, options))
         except UsageError as error:
             yield wrong("eventgate", error)
 
 
-def certificates(configuration: Configuration | None, arguments: argparse.Namespace) -> Iterator[Finding]:
+def certificates(configuration: Configuration | None, options: Options) -> Iterator[Finding]:
     """Of all servers over TLS, and ours."""
     try:
-        gates = addresses(arguments.output, configuration).values() if configuration and arguments.output != "kafka" else ()
+        gates = addresses(options.output, configuration).values() if configuration and options.output != "kafka" else ()
     except UsageError:  # another line tells
         gates = ()
     asked = check_certificates.servers(configuration, gates)
     try:
-        broker = Kafka(arguments.kafka, arguments.kafka_properties)
+        broker = Kafka(options.kafka, options.kafka_properties)
     except UsageError:  # another line tells
         yield from check_certificates.look(asked)
     else:
         yield from check_certificates.look([*asked, *check_certificates.brokers(broker.addresses(), broker.client)], broker.client)
 
 
-def event_schemas(configuration: Configuration | None, arguments: argparse.Namespace) -> list[Finding]:
+def event_schemas(configuration: Configuration | None, options: Options) -> list[Finding]:
     """Those of all streams that are written."""
     if configuration is None:
         return [unseen("schemas", _UNREADABLE)]
-    streams = written_streams(configuration, arguments)
+    streams = written_streams(configuration, options)
     problems = {stream: problem for stream, uri in streams.items() if (problem := schema_problem(uri))}
     return [wrong("schemas", text) for text in _by_problem(problems)] or [ok("schemas", ", ".join(sorted(set(streams.values()))))]
 
@@ -200,9 +200,9 @@ def _by_problem(problems: Mapping[str, str]) -> Iterator[str]:
         yield f"{problem}, for {', '.join(stream for stream, its in problems.items() if its == problem)}; install revision-scores again"
 
 
-def state(configuration: Configuration | None, arguments: argparse.Namespace) -> Iterator[Finding]:
+def state(configuration: Configuration | None, options: Options) -> Iterator[Finding]:
     """The folder, whether what is there belongs to this Kafka and group, and what a start would change."""
-    folder = state_folder.folder_of(arguments)
+    folder = options.state_folder
     try:
         state_folder.check(folder)
         room = state_folder.check_room(folder)
@@ -216,26 +216,26 @@ def state(configuration: Configuration | None, arguments: argparse.Namespace) ->
         yield ok("state", str(folder))
         return
     try:
-        now = identity_of(arguments, Kafka(arguments.kafka, arguments.kafka_properties), topics_of(configuration, arguments)[0]) if configuration else None
+        now = identity_of(options, Kafka(options.kafka, options.kafka_properties), topics_of(configuration, options)[0]) if configuration else None
     except UsageError:
         now = None  # which is said of Kafka and its topics
     if now is None:
         yield unseen("state", f"{folder} can be written, and nothing tells whether what is there belongs to this stream")
         return
     try:
-        before = state_identity.check(folder, now, arguments.adopt_state)
+        before = state_identity.check(folder, now, options.adopt_state)
     except UsageError as error:
         yield wrong("state", error)
         return
     yield ok("state", "; ".join([str(folder), *state_identity.changes(before, now)]))
 
 
-def metrics(arguments: argparse.Namespace) -> Iterator[Finding]:
+def metrics(options: Options) -> Iterator[Finding]:
     """The port, as Flink opens it: on all addresses, and though a connection of its last owner has not died away."""
-    port = arguments.metrics_port
+    port = options.metrics_port
     if port is None:
         return
-    if arguments.flink:
+    if options.flink:
         yield unseen("metrics", "--metrics-port does nothing with --flink, where the cluster's settings say it")
         return
     try:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from heapq import merge
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import schemas
+from pipeline.config.overrides import load_with
+from pipeline.config.shared_options import SomeModelsOptions
 from pipeline.console.columns import counted
+from pipeline.options import local_directory, option
 from pipeline.process.directory_lock import alone_with
 from pipeline.usage_error import UsageError
 from transforms.datasets.manifests import MadeOf, find_partition, inputs_below, partitions_in
@@ -24,17 +26,24 @@ from transforms.events.error_events import origin_of
 from transforms.events.parsing import NotAnEvent, parse
 from transforms.events.score_events import utc_now
 from transforms.events.source_events import rev_id_of, wiki_of
-from transforms.models.model import Configuration, Model
+from transforms.models.model import Model
 
 _Keyed = tuple[str, int, Part]
 
 
-def run(configuration: Configuration, arguments: argparse.Namespace) -> int:
+@dataclass(frozen=True, kw_only=True)
+class Options(SomeModelsOptions):
+    root: Path = option("root", type=local_directory, metavar="ROOT", help="the --output of regenerate")
+    schema: str = option("--schema", choices=["2.0.0", "3.0.0"], default="3.0.0", help="version of /mediawiki/revision/score (default: 3.0.0)")
+
+
+def run(options: Options) -> int:
     """Writes each partition that all models are done with and that is not there yet, or is of other files. Gives 1 when one waits for a model."""
-    root: Path = arguments.root.resolve()
+    configuration = load_with(options.models, options.overrides)
+    root = options.root.resolve()
     models = [model for model in configuration.models.values() if model.schema == schemas.REVISION_SCORE and (root / schemas.table_name(model.stream)).is_dir()]
     if not models:
-        raise UsageError(f"no dataset of a model lies in {arguments.root}; name the --output of regenerate")
+        raise UsageError(f"no dataset of a model lies in {options.root}; name the --output of regenerate")
     tables_of = {model.name: root / schemas.table_name(model.stream) for model in models}
     streams = {model.name: model.stream for model in models}
     writer = DatasetWriter(root, "parquet", streams, configuration.failure_stream)
@@ -48,7 +57,7 @@ def run(configuration: Configuration, arguments: argparse.Namespace) -> int:
                     waiting += 1
                     print(f"{partition}: waits for {', '.join(missing)}; regenerate --resume")
                 else:
-                    written += _write(writer, partition, models, SCHEMAS[arguments.schema])
+                    written += _write(writer, partition, models, SCHEMAS[options.schema])
             except (NotAnEvent, OSError) as error:
                 waiting += 1
                 print(f"{partition}: {error}; regenerate --resume makes a partition anew")

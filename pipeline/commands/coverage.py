@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +12,10 @@ import orjson
 
 from pipeline.config import strict_yaml
 from pipeline.config.models_file import ConfigurationError
+from pipeline.config.overrides import load_with
+from pipeline.config.shared_options import SomeWikisOptions
 from pipeline.console.columns import print_columns
+from pipeline.options import flag
 from transforms.events.source_events import REVISION_CREATE
 from transforms.models.model import Configuration, Model
 
@@ -30,10 +33,16 @@ class Pair(NamedTuple):
     verdict: str
 
 
-def run(configuration: Configuration, arguments: argparse.Namespace) -> int:
+@dataclass(frozen=True, kw_only=True)
+class Options(SomeWikisOptions):
+    json: bool = flag("--json", help="a line for each wiki and model")
+
+
+def run(options: Options) -> int:
     """Prints a line for each pair of wiki and model that ORES precached or the models file scores. Gives 1 when one of ORES' is not scored as it was."""
+    configuration = load_with(options.models, options.overrides)
     found = sorted(pairs(configuration))
-    if arguments.json:
+    if options.json:
         for pair in found:
             print(orjson.dumps(pair._asdict()).decode())
     else:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 import re
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
+from pipeline.config.overrides import load_with
+from pipeline.config.shared_options import SomeWikisOptions
+from pipeline.options import option
 from pipeline.usage_error import UsageError
 from transforms.datasets.file_pieces import BadRow, Unreadable, pieces, pieces_of
 from transforms.datasets.filesystem import printable
@@ -21,10 +24,16 @@ from transforms.models.scorable import why_no_score
 from transforms.models.selection import Selection
 
 
-def run(configuration: Configuration, arguments: argparse.Namespace) -> int:
+@dataclass(frozen=True, kw_only=True)
+class Options(SomeWikisOptions):
+    events: str = option("events", metavar="EVENTS", help="a file of JSON lines, Parquet or Avro, compressed or not; - for standard input")
+
+
+def run(options: Options) -> int:
     """Prints a JSON line for each event of a file: who it is, which models' rules match, which calls follow, or why none. Raises UsageError at the end
     when something of the file cannot be read."""
-    selection, path = Selection(configuration.models, configuration.wikis), arguments.events
+    configuration = load_with(options.models, options.overrides)
+    selection, path = Selection(configuration.models, configuration.wikis), options.events
     lost = []
     for piece in pieces_of(sys.stdin.buffer, "-") if path == "-" else pieces(path):
         if isinstance(piece, Unreadable):

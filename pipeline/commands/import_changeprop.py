@@ -5,7 +5,6 @@ As charts/changeprop/templates/_config.yaml of wikimedia/operations-deployment-c
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ import yaml
 
 from pipeline.config import strict_yaml
 from pipeline.config.models_file import load
+from pipeline.options import option
 from pipeline.usage_error import UsageError
 from transforms.events.source_events import PAGE_CHANGE, REVISION_CREATE, STREAMS, source_of
 from transforms.models.model import ANY_WIKI, Model
@@ -29,20 +29,26 @@ _HEAD = """# Made of {source} by `revision-scores import-changeprop`; check it w
 """
 
 
-def run(arguments: argparse.Namespace) -> int:
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    values_file: Path = option("values_file", type=Path, metavar="VALUES", help="helmfile.d/services/changeprop/values-….yaml of operations-deployment-charts")
+    at: str | None = option("--at", metavar="PATH", help="where the block is, when the file has several, such as production.liftwing")
+
+
+def run(options: Options) -> int:
     """Prints the models file, and on standard error what could not be carried over. Gives 1 when a model is left out."""
-    path, block = _block(arguments.values_file, arguments.at)
+    path, block = _block(options.values_file, options.at)
     imported = _Import()
     models = {name: told for name, entry in block["models"].items() if (told := imported.model(str(name), entry))}
     if imported.refused:
-        raise UsageError(f"{arguments.values_file}: {path}.models: ChangeProp would not start with this:\n" + "\n".join(imported.refused))
+        raise UsageError(f"{options.values_file}: {path}.models: ChangeProp would not start with this:\n" + "\n".join(imported.refused))
     for note in imported.notes:
         print(note, file=sys.stderr)
     if not models:
-        raise UsageError(f"{arguments.values_file}: {path}.models: none of them can be carried over")
+        raise UsageError(f"{options.values_file}: {path}.models: none of them can be carried over")
     streams = {"score": "mediawiki.revision-score-{model}", "failure": "mediawiki.revision-score.error"}
     document = {"lift_wing": {"url": block.get("uri", "https://inference.discovery.wmnet:30443")}, "streams": streams, "models": models}
-    print(_HEAD.format(source=f"{path} in {arguments.values_file}"))
+    print(_HEAD.format(source=f"{path} in {options.values_file}"))
     print(yaml.safe_dump(document, sort_keys=False, width=160, default_flow_style=None), end="")
     return 1 if imported.left_out else 0
 

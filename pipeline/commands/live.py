@@ -5,21 +5,24 @@ What comes within a second goes through the steps together. How far that is stan
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
+import os
 import queue
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import orjson
 
 from pipeline.batch import direct_runner
 from pipeline.commands.live_scoring import LiveScoring
-from pipeline.config import beam_options
-from pipeline.config.overrides import with_lift_wing_url, with_rate_limit
+from pipeline.config.beam_options import check as check_beam_options
+from pipeline.config.overrides import load_with, with_lift_wing_url, with_rate_limit
+from pipeline.config.shared_options import ClientOptions
+from pipeline.options import local_directory, option
 from pipeline.process.directory_lock import alone_in
 from pipeline.process.signals import stop_on_signals
 from pipeline.times import time_of
@@ -34,6 +37,8 @@ from transforms.lift_wing.credentials import is_token
 from transforms.models.model import Configuration
 
 PUBLIC_LIFT_WING = "https://api.wikimedia.org/service/lw/inference"
+_PUBLIC_STREAMS = "https://stream.wikimedia.org/v2/stream"
+_PUBLIC_RATE = 13.0  # 50,000 an hour is what the public gateway lets somebody without a token ask
 _TOGETHER_S, _MOST_TOGETHER = 1.0, 500
 _WAITING = 2_000  # events that are read and not yet scored; then the stream waits
 _TAIL_BYTES = 2_000_000  # of each file, in which a killed run may have written more than it had noted
@@ -43,47 +48,64 @@ _MAX_AGE_S = 30.0  # of a request in a pass; what had no answer till then waits 
 _Item = tuple[ServerSentEvent, Position] | Exception
 
 
-def run(configuration: Configuration, arguments: argparse.Namespace, options: list[str]) -> int:
+@dataclass(frozen=True, kw_only=True)
+class Options(ClientOptions):
+    streams: str = option("--streams", default=_PUBLIC_STREAMS, metavar="URL", help=f"EventStreams (default: {_PUBLIC_STREAMS})")
+    since: str | None = option("--since", metavar="TIME", help="begin then, such as 2024-02-15T13:00, in UTC (default: where --output stopped, or now)")
+    output: Path | None = option("--output", type=local_directory, metavar="DIR", help="files of JSON lines, one a stream; the next run goes on from there")
+    events: int | None = option("--events", type=int, metavar="N", help="end after so many, and what came with the last of them")
+    max_rate: float = option(
+        "--max-rate",
+        type=float,
+        default=_PUBLIC_RATE,
+        metavar="N",
+        help=f"calls a second (default: {_PUBLIC_RATE:g}, what the gateway lets anybody ask)",
+    )
+    token: str | None = option("--token", default=os.environ.get("LIFT_WING_TOKEN"), metavar="TOKEN", help="of api.wikimedia.org (default: LIFT_WING_TOKEN)")
+
+
+def run(options: Options, beam_options: list[str]) -> int:
     """Scores until SIGTERM or Ctrl-C, or `--events` were read. Gives 0."""
-    beam_options.check(options)
-    time_of("--since", arguments.since)
-    for option in options:
-        if option.startswith(("--runner", "--direct_running_mode")):
-            raise UsageError(f"{option}: live runs in this process alone; use stream for other runners")
-    configuration = direct_runner.without_stopped(_public(configuration, arguments))
-    folder: Path | None = arguments.output
+    configuration = load_with(options.models, options.overrides)
+    check_beam_options(beam_options)
+    time_of("--since", options.since)
+    for given in beam_options:
+        if given.startswith(("--runner", "--direct_running_mode")):
+            raise UsageError(f"{given}: live runs in this process alone; use stream for other runners")
+    configuration = direct_runner.without_stopped(_public(configuration, options))
+    folder = options.output
     if folder is None:
-        _live(configuration, arguments, options, None)
+        _live(configuration, options, beam_options, None)
         return 0
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"--output: {folder} cannot be made: {error.strerror}") from error
     with alone_in(folder, f"--output: another run writes to {folder}; stop it, or name another directory"):
-        _live(configuration, arguments, options, folder)
+        _live(configuration, options, beam_options, folder)
     return 0
 
 
-def _public(configuration: Configuration, arguments: argparse.Namespace) -> Configuration:
-    configuration = with_rate_limit(with_lift_wing_url(configuration, arguments.lift_wing or PUBLIC_LIFT_WING), arguments.max_rate)
+def _public(configuration: Configuration, options: Options) -> Configuration:
+    configuration = with_rate_limit(with_lift_wing_url(configuration, options.lift_wing or PUBLIC_LIFT_WING), options.max_rate)
     settings = configuration.lift_wing
-    token = None if settings.token_file else arguments.token or None
+    token = None if settings.token_file else options.token or None
     if token and not is_token(token):
         raise UsageError("--token: expected a token of printable ASCII without spaces; LIFT_WING_TOKEN may hold one too")
     max_age_s = min(settings.max_age_s, _MAX_AGE_S)
     return dataclasses.replace(configuration, lift_wing=dataclasses.replace(settings, by_host=False, token=token, max_age_s=max_age_s))
 
 
-def _live(configuration: Configuration, arguments: argparse.Namespace, options: list[str], folder: Path | None) -> None:
+def _live(configuration: Configuration, options: Options, beam_options: list[str], folder: Path | None) -> None:
     stop = stop_on_signals()
-    position = _position(folder, arguments.since)
+    position = _position(folder, options.since)
     streams = list(dict.fromkeys(STREAMS[model.source] for model in configuration.models.values()))
-    reader = EventStreams(arguments.streams, streams, position, configuration.lift_wing.contact, _say)
+    reader = EventStreams(options.streams, streams, position, configuration.lift_wing.contact, _say)
     items: queue.Queue[_Item] = queue.Queue(_WAITING)
     threading.Thread(target=_read, args=(reader, items), name="event streams", daemon=True).start()
-    _say(f"reading {', '.join(streams)} of {arguments.streams}, asking {configuration.lift_wing.url}; Ctrl-C stops")
-    left = arguments.events
-    scoring = LiveScoring(configuration, options, folder, _written(folder), stop)
+    _say(f"reading {', '.join(streams)} of {options.streams}, asking {configuration.lift_wing.url}; Ctrl-C stops")
+    left = options.events
+    scoring = LiveScoring(configuration, beam_options, folder, _written(folder), stop)
     SharedLiftWing.acquire(configuration.lift_wing)  # its connections and limits outlast a pipeline
     try:
         for batch, reached in _batches(items, stop):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
+from dataclasses import dataclass
 
-from pipeline.config.overrides import did_you_mean
+from pipeline.config.overrides import did_you_mean, load_with
+from pipeline.config.shared_options import SomeWikisOptions
 from pipeline.console.columns import counted, print_columns
+from pipeline.options import option
 from pipeline.usage_error import UsageError
 from transforms.models.adapters import KINDS
 from transforms.models.model import ANY_WIKI, Configuration, Endpoint, Model
@@ -16,9 +18,15 @@ from transforms.models.wikis import Wikis
 _HEADER = ("wiki", "model", "active", "on", "calls at once", "stream", "endpoint")
 
 
-def run(configuration: Configuration, arguments: argparse.Namespace) -> int:
+@dataclass(frozen=True, kw_only=True)
+class Options(SomeWikisOptions):
+    wiki: str | None = option("wiki", nargs="?", metavar="WIKI", help="only this wiki's")
+
+
+def run(options: Options) -> int:
     """Prints one line per endpoint of all wikis or of one, and how many there are. Raises UsageError for a wiki without endpoints."""
-    wiki: str | None = arguments.wiki
+    configuration = load_with(options.models, options.overrides)
+    wiki = options.wiki
     rows = sorted(_rows(configuration, wiki))
     if not rows:
         wikis = {wiki for model in configuration.models.values() for wiki in model.endpoints} - {ANY_WIKI}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import errno
 import logging
 import re
 import signal
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import schemas
@@ -16,9 +16,11 @@ from pipeline.batch.holes import BackfillList
 from pipeline.batch.input_files import input_files, print_left_out
 from pipeline.batch.plan import Planner
 from pipeline.batch.run import Outcome, load_or_create, new_planner, open_run, working_before
-from pipeline.config.overrides import names_in, with_rate_limit
+from pipeline.config.overrides import load_with, names_in, with_rate_limit
+from pipeline.config.shared_options import ClientOptions, EventFilesOptions
 from pipeline.console.columns import counted
 from pipeline.flink import batch_job_server
+from pipeline.options import flag, local_directory, option
 from pipeline.usage_error import UsageError
 from transforms.datasets.filesystem import is_remote
 from transforms.datasets.part_files import format_of
@@ -30,39 +32,57 @@ from transforms.unforeseen import FuseBlown
 _REASONS_SHOWN = 10
 
 
-def run(configuration: Configuration, arguments: argparse.Namespace, options: list[str]) -> int:
+@dataclass(frozen=True, kw_only=True)
+class Options(EventFilesOptions, ClientOptions):
+    output: Path = option("--output", type=local_directory, required=True, metavar="DIR", help="where the datasets go, one directory a model")
+    format: str | None = option("--format", choices=["parquet", "avro", "jsonl"], help="of the datasets (default: that of what is there already, or parquet)")
+    max_rate: float | None = option("--max-rate", type=float, metavar="N", help="calls a second at most, over all models")
+    dry_run: bool = flag("--dry-run", help="say how many calls it takes, how long, and what they ask of the wikis; calls nothing")
+    resume: bool = flag("--resume", exclusive="start", help="go on with a run that broke off, and ask for what is missing, failed, or wanted by now")
+    missing: Path | None = option(
+        "--missing", exclusive="start", type=Path, metavar="FILE", help="only what `audit --list FILE` found missing, failed or older"
+    )
+    overwrite: bool = flag(
+        "--overwrite",
+        exclusive="start",
+        help="make anew what is there, one partition after the other; with --only and --wikis no other rows",
+    )
+
+
+def run(options: Options, beam_options: list[str]) -> int:
     """Scores every event below `--input` and prints what came of it. Gives 1 when some elements failed or are unfinished."""
-    batch_job_server.check(options)
-    _check_places(arguments)
-    found = input_files(configuration, arguments)
-    configuration = with_rate_limit(configuration, arguments.max_rate)
-    writer = _writer(configuration, arguments)
-    _check_output(writer, arguments)
+    configuration = load_with(options.models, options.overrides)
+    batch_job_server.check(beam_options)
+    _check_places(options)
+    found = input_files(configuration, options)
+    configuration = with_rate_limit(configuration, options.max_rate)
+    writer = _writer(configuration, options)
+    _check_output(writer, options)
     configuration = direct_runner.without_stopped(configuration)
-    planner = _planner(writer, configuration, arguments)
+    planner = _planner(writer, configuration, options)
     print_left_out(found)
-    work = f"{counted(len(found.files), 'file')} from {arguments.input}, scored by {configuration.lift_wing.url}"
-    if arguments.dry_run:
+    work = f"{counted(len(found.files), 'file')} from {options.input}, scored by {configuration.lift_wing.url}"
+    if options.dry_run:
         print(work)
-        return estimate.run(configuration, found.files, load_or_create(planner) if arguments.resume else planner)
+        return estimate.run(configuration, found.files, load_or_create(planner) if options.resume else planner)
     stopped = _stop_on_signals()
     try:
-        with open_run(planner, resume=arguments.resume) as batch:
+        with open_run(planner, resume=options.resume) as batch:
             print(work, flush=True)
-            with batch_job_server.on_flink_if_asked(options, writer.working / "flink") as options_of_runner:
+            with batch_job_server.on_flink_if_asked(beam_options, writer.working / "flink") as options_of_runner:
                 outcome = batch.score(configuration, found.files, options_of_runner)
     except BaseException as error:
         if stopped:
-            print(f"stopped; what lies in {arguments.output} is whole partitions, and --resume goes on from here", file=sys.stderr)
+            print(f"stopped; what lies in {options.output} is whole partitions, and --resume goes on from here", file=sys.stderr)
             return 128 + stopped[0]
         if f"[Errno {errno.ENOSPC}]" in str(error):
-            print(f"the disk of {arguments.output} is full; make room, and --resume goes on from here", file=sys.stderr)
+            print(f"the disk of {options.output} is full; make room, and --resume goes on from here", file=sys.stderr)
             return 1
         if blown := re.search(rf"{FuseBlown.__name__}\W+(.*)", f"{type(error).__name__}: {error}"):
             print(f"stopped: {blown[1]}; what was answered stays, and --resume goes on from here", file=sys.stderr)
             return 1
         raise
-    code = _report(configuration, outcome, arguments)
+    code = _report(configuration, outcome, options)
     try:
         print(f"\nreport: {html_report.write(configuration, writer, outcome)}")
     except (OSError, LookupError, TypeError, ValueError) as error:  # what only reports ends no run
@@ -70,20 +90,20 @@ def run(configuration: Configuration, arguments: argparse.Namespace, options: li
     return code or int(found.may_miss_events)
 
 
-def _planner(writer: DatasetWriter, configuration: Configuration, arguments: argparse.Namespace) -> Planner:
-    scope = frozenset(names_in(arguments.wikis)) if arguments.wikis is not None else None
-    backfill = BackfillList.read(arguments.missing) if arguments.missing else None
-    return new_planner(writer, configuration, overwrite=arguments.overwrite, scope=scope, backfill=backfill)
+def _planner(writer: DatasetWriter, configuration: Configuration, options: Options) -> Planner:
+    scope = frozenset(names_in(options.wikis)) if options.wikis is not None else None
+    backfill = BackfillList.read(options.missing) if options.missing else None
+    return new_planner(writer, configuration, overwrite=options.overwrite, scope=scope, backfill=backfill)
 
 
-def _writer(configuration: Configuration, arguments: argparse.Namespace) -> DatasetWriter:
+def _writer(configuration: Configuration, options: Options) -> DatasetWriter:
     """Raises UsageError when tables are there in another format than `--format`, or where nothing can be written into them."""
-    root = arguments.output.resolve()
+    root = options.output.resolve()
     streams = {model.name: model.stream for model in configuration.models.values()}
-    writer = DatasetWriter(root, arguments.form or "parquet", streams, configuration.failure_stream)
+    writer = DatasetWriter(root, options.format or "parquet", streams, configuration.failure_stream)
     for table in [*map(writer.table, streams), writer.failures("")] if root.is_dir() else []:
         found = format_of(table)
-        if arguments.form and found and found != arguments.form:
+        if options.format and found and found != options.format:
             ways = f"leave --format out to go on in {found}, or name another directory"
             raise UsageError(f"--format: {table} is in {found}, and one table in two formats can be read by nobody; {ways}")
         if writer.is_on_another_device(table):
@@ -91,11 +111,11 @@ def _writer(configuration: Configuration, arguments: argparse.Namespace) -> Data
     return writer
 
 
-def _check_places(arguments: argparse.Namespace) -> None:
-    output: Path = arguments.output
-    if is_remote(arguments.input):
+def _check_places(options: Options) -> None:
+    output = options.output
+    if is_remote(options.input):
         return
-    given, root = Path(arguments.input).resolve(), output.resolve()
+    given, root = Path(options.input).resolve(), output.resolve()
     if root == given:
         raise UsageError(f"--output: {output} is the input; name another directory")
     if given in root.parents or root in given.parents:
@@ -103,14 +123,14 @@ def _check_places(arguments: argparse.Namespace) -> None:
         raise UsageError(f"--output: {output} {which} would then have scores among its events; name another directory")
 
 
-def _check_output(writer: DatasetWriter, arguments: argparse.Namespace) -> None:
-    output = arguments.output
+def _check_output(writer: DatasetWriter, options: Options) -> None:
+    output = options.output
     if output.exists() and not output.is_dir():
         raise UsageError(f"--output: {output} is no directory")
-    if not (arguments.resume or arguments.overwrite):
+    if not (options.resume or options.overwrite):
         if writer.working.is_dir() or working_before(writer.root).is_dir():
             raise UsageError(f"--output: a run to {output} broke off; say --resume to go on with it, or --overwrite to begin anew")
-        if output.is_dir() and any(path.name != "lost+found" for path in output.iterdir()) and not arguments.missing:
+        if output.is_dir() and any(path.name != "lost+found" for path in output.iterdir()) and not options.missing:
             ways = "name another directory, or say --resume to add what is missing, or --overwrite to replace the partitions it has"
             raise UsageError(f"--output: {output} is not empty; {ways}")
 
@@ -129,9 +149,9 @@ def _stop_on_signals() -> list[int]:
     return received
 
 
-def _report(configuration: Configuration, outcome: Outcome, arguments: argparse.Namespace) -> int:
-    counters, output = outcome.counters, arguments.output
-    narrowed = "".join(f" {option} {value}" for option, value in (("--only", arguments.only), ("--wikis", arguments.wikis)) if value is not None)
+def _report(configuration: Configuration, outcome: Outcome, options: Options) -> int:
+    counters, output = outcome.counters, options.output
+    narrowed = "".join(f" {option} {value}" for option, value in (("--only", options.only), ("--wikis", options.wikis)) if value is not None)
     if not counters and not outcome.unfinished:
         print("\nnothing to ask for: every partition has what its input, rule and wikis ask for now")
     else:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 import re
 import signal
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from confluent_kafka import KafkaException
 
 from pipeline.batch import direct_runner
-from pipeline.config import beam_options
+from pipeline.config.beam_options import check as check_beam_options
 from pipeline.config.kafka import Kafka, failure_topics, output_topics
+from pipeline.config.overrides import load_with
+from pipeline.config.shared_options import ClientOptions, KafkaOptions
 from pipeline.graph import score_revisions
+from pipeline.options import flag, option
 from pipeline.times import time_of
 from pipeline.usage_error import UsageError
 from transforms.async_io.bounded import InBundle
@@ -26,35 +29,42 @@ from transforms.models.model import Configuration
 _REASONS_SHOWN = 20
 
 
-def run(configuration: Configuration, arguments: argparse.Namespace, options: list[str]) -> int:
+@dataclass(frozen=True, kw_only=True)
+class Options(KafkaOptions, ClientOptions):
+    failures: str | None = option("--failures", metavar="TOPICS", help="with commas between (default: the failure stream of each datacenter)")
+    reason: str = option("--reason", default="", metavar="REGEX", help="only failures whose message has something like this")
+    since: str | None = option("--since", metavar="TIME", help="only failures from then on, such as 2024-02-15T13:00, in UTC")
+    dry_run: bool = flag("--dry-run", help="say what would be tried again, by model and reason; calls nothing")
+
+
+def run(options: Options, beam_options: list[str]) -> int:
     """Tries again what failed before now, and prints what came of it. Gives 1 when some failed again."""
-    beam_options.check(options)
-    topics = failure_topics(configuration, arguments.failures)
+    configuration = load_with(options.models, options.overrides)
+    check_beam_options(beam_options)
+    topics = failure_topics(configuration, options.failures)
     configuration = direct_runner.without_stopped(configuration)
-    chosen, since = _filter(configuration, arguments), time_of("--since", arguments.since)
-    kafka = Kafka(arguments.kafka, arguments.kafka_properties)
-    kafka.check_topics(topics, [] if arguments.dry_run else output_topics(configuration, topics))
+    chosen, since = _filter(configuration, options), time_of("--since", options.since)
+    kafka = Kafka(options.kafka, options.kafka_properties)
+    kafka.check_topics(topics, [] if options.dry_run else output_topics(configuration, topics))
     try:
         ranges = offset_ranges(kafka.client, topics, round(since.timestamp() * 1000) if since else None)
         again, refused = _counted(decisions(kafka.client, ranges, chosen))
     except KafkaException as error:
         raise UsageError(f"--failures: {', '.join(topics)} cannot be read: {error.args[0].str()}") from error
     _print_plan(again, refused, topics)
-    if arguments.dry_run or not again:
+    if options.dry_run or not again:
         return 0
     print(f"asking {configuration.lift_wing.url}", flush=True)
-    return _report(configuration, _score(configuration, kafka, ranges, chosen, options))
+    return _report(configuration, _score(configuration, kafka, ranges, chosen, beam_options))
 
 
-def _filter(configuration: Configuration, arguments: argparse.Namespace) -> ReplayFilter:
+def _filter(configuration: Configuration, options: Options) -> ReplayFilter:
     try:
-        re.compile(arguments.reason)
+        re.compile(options.reason)
     except re.error as error:
-        raise UsageError(
-            f"--reason: expected a regular expression, got {arguments.reason!r} ({error}); put a backslash before what is meant as it is"
-        ) from error
-    only, wikis = (frozenset(name.strip() for name in given.split(",")) if given else frozenset() for given in (arguments.only, arguments.wikis))
-    return ReplayFilter(configuration.models, only, wikis, arguments.reason, configuration.wikis)
+        raise UsageError(f"--reason: expected a regular expression, got {options.reason!r} ({error}); put a backslash before what is meant as it is") from error
+    only, wikis = (frozenset(name.strip() for name in given.split(",")) if given else frozenset() for given in (options.only, options.wikis))
+    return ReplayFilter(configuration.models, only, wikis, options.reason, configuration.wikis)
 
 
 def _counted(all_decisions: Iterable[ReplayDecision]) -> tuple[Counter[str], Counter[str]]:
@@ -78,10 +88,10 @@ def _print_plan(again: Counter[str], refused: Counter[str], topics: Sequence[str
         print(f"{count:>8}  {refusal}")
 
 
-def _score(configuration: Configuration, kafka: Kafka, ranges: Sequence[OffsetRange], chosen: ReplayFilter, options: list[str]) -> Counter[str]:
+def _score(configuration: Configuration, kafka: Kafka, ranges: Sequence[OffsetRange], chosen: ReplayFilter, beam_options: list[str]) -> Counter[str]:
     """Runs the graph; gives its counters by step and name."""
     direct_runner.keep_what_is_there()
-    pipeline = direct_runner.new_pipeline(options)
+    pipeline = direct_runner.new_pipeline(beam_options)
     source = ReadDeadLetters(kafka.address, kafka.properties, ranges, chosen)
     score_revisions(pipeline, configuration, source, WriteToKafka(kafka.address, configuration.failure_stream, kafka.properties), InBundle())
     for number in (signal.SIGINT, signal.SIGTERM):

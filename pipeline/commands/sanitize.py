@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -11,7 +10,10 @@ from typing import Any
 
 import schemas
 from pipeline.config import strict_yaml
+from pipeline.config.overrides import load_with
+from pipeline.config.shared_options import SomeModelsOptions
 from pipeline.console.columns import counted
+from pipeline.options import local_directory, option
 from pipeline.process.directory_lock import alone_with
 from pipeline.usage_error import UsageError
 from transforms.datasets.manifests import FoundPartition, MadeOf, find_partition, inputs_below, partitions_in
@@ -25,16 +27,34 @@ from transforms.models.model import Configuration
 _COMBINED = schemas.table_name(STREAM)
 
 
-def run(configuration: Configuration, arguments: argparse.Namespace) -> int:
+_ALLOWLIST = Path(__file__).parents[1] / "event_sanitized_allowlist.yaml"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(SomeModelsOptions):
+    root: Path = option("root", type=local_directory, metavar="ROOT", help="the --output of regenerate")
+    output: Path = option("--output", type=local_directory, required=True, metavar="DIR", help="where the tables go; what is there already stays")
+    allowlist: Path = option(
+        "--allowlist",
+        type=Path,
+        default=_ALLOWLIST,
+        metavar="FILE",
+        help="in the format of wikimedia/analytics-refinery (default: the shipped one)",
+    )
+    salt: Path | None = option("--salt", type=Path, metavar="FILE", help="the key of the hashes, if the allowlist has any")
+
+
+def run(options: Options) -> int:
     """Writes each partition that is not there yet, or was made of other files or by another list. Gives 0, or 1 when a partition cannot be read or the
     output has what the list does not keep any more."""
-    root, output = arguments.root.resolve(), arguments.output.resolve()
+    configuration = load_with(options.models, options.overrides)
+    root, output = options.root.resolve(), options.output.resolve()
     if root == output:
-        raise UsageError(f"--output: {arguments.output} is where the datasets are; name another directory")
-    tables = _tables(configuration, root, output, everything=arguments.only is None)
-    allowlist = _allowlist(arguments, tables)
+        raise UsageError(f"--output: {options.output} is where the datasets are; name another directory")
+    tables = _tables(configuration, root, output, everything=options.only is None)
+    allowlist = _allowlist(options, tables)
     if not any((root / table).is_dir() for table, schemas_of_table in tables.items() if schemas_of_table):
-        raise UsageError(f"no dataset of a model lies in {arguments.root}; name the --output of regenerate")
+        raise UsageError(f"no dataset of a model lies in {options.root}; name the --output of regenerate")
     writer = DatasetWriter(output)
     wrong = 0
     with alone_with(writer, "--output: "):
@@ -68,15 +88,15 @@ class _Allowlist:
     masks: Mapping[tuple[str, str], Mask | None] = field(default_factory=dict)
 
 
-def _allowlist(arguments: argparse.Namespace, tables: Mapping[str, tuple[str, ...]]) -> _Allowlist:
+def _allowlist(options: Options, tables: Mapping[str, tuple[str, ...]]) -> _Allowlist:
     """Raises UsageError with all that is wrong."""
-    path: Path = arguments.allowlist
+    path = options.allowlist
     wrong: list[str] = []
     told: Mapping[str, Any] = strict_yaml.read(path, wrong)
     wrong += problems(told)
     masks: dict[tuple[str, str], Mask | None] = {}
     if not wrong:
-        salt = _salt(arguments.salt) if arguments.salt else None
+        salt = _salt(options.salt) if options.salt else None
         for table, of_table in tables.items():
             for schema in of_table:
                 try:

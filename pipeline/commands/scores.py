@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,33 +15,45 @@ import pyarrow.compute as pc
 import pyarrow.dataset as pads
 
 import schemas
+from pipeline.config.overrides import load_with
+from pipeline.config.shared_options import SomeModelsOptions
 from pipeline.console.columns import counted
+from pipeline.options import flag, local_directory, option
 from pipeline.usage_error import UsageError
 from transforms.datasets.manifests import files_below
 from transforms.events.score_events import said_in
-from transforms.models.model import Configuration, Model
+from transforms.models.model import Model
 
 _SHOWN = 3
 _Row = Mapping[str, Any]
 
 
-def run(configuration: Configuration, arguments: argparse.Namespace) -> int:
+@dataclass(frozen=True, kw_only=True)
+class Options(SomeModelsOptions):
+    root: Path = option("root", type=local_directory, metavar="ROOT", help="the --output of regenerate, in Parquet")
+    wiki: str = option("--wiki", required=True, metavar="WIKI", help="database name, such as enwiki")
+    rev_id: int = option("--rev-id", required=True, type=int, metavar="N")
+    json: bool = flag("--json", help="the score events, a line each")
+
+
+def run(options: Options) -> int:
     """Prints a line for each score. Gives 1 when there is none, or a file cannot be read."""
-    tables = [(model, arguments.root / schemas.table_name(model.stream)) for model in configuration.models.values()]
+    configuration = load_with(options.models, options.overrides)
+    tables = [(model, options.root / schemas.table_name(model.stream)) for model in configuration.models.values()]
     tables = [(model, table) for model, table in tables if table.is_dir()]
     if not tables:
-        raise UsageError(f"no dataset of a model lies in {arguments.root}; name the --output of regenerate")
+        raise UsageError(f"no dataset of a model lies in {options.root}; name the --output of regenerate")
     with ThreadPoolExecutor() as pool:
-        found = list(pool.map(lambda of_model: _found(of_model[0], of_model[1], arguments.wiki, arguments.rev_id), tables))
+        found = list(pool.map(lambda of_model: _found(of_model[0], of_model[1], options.wiki, options.rev_id), tables))
     problems = [problem for _, of_model in found for problem in of_model]
     for (model, _), (rows, _) in zip(tables, found, strict=True):
         for row in rows:
-            print(orjson.dumps(row).decode() if arguments.json else _line(model.name, row))
+            print(orjson.dumps(row).decode() if options.json else _line(model.name, row))
     for problem in problems:
         print(problem, file=sys.stderr)
     if not any(rows for rows, _ in found):
         but = f", but {counted(len(problems), 'file')} cannot be read" if problems else ""
-        print(f"no model has a score of revision {arguments.rev_id} of {arguments.wiki} in {arguments.root}{but}", file=sys.stderr)
+        print(f"no model has a score of revision {options.rev_id} of {options.wiki} in {options.root}{but}", file=sys.stderr)
     return 0 if any(rows for rows, _ in found) and not problems else 1
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
 
 import schemas
+from pipeline.config.overrides import load_with
+from pipeline.config.shared_options import SomeModelsOptions
+from pipeline.options import option
 from pipeline.usage_error import UsageError
 from transforms.datasets.filesystem import is_remote, printable
 from transforms.datasets.manifests import files_below, find_partition, partitions_in
@@ -39,11 +42,18 @@ class _Table(NamedTuple):
     model: str = ""  # of whose revision scores it is
 
 
-def run(configuration: Configuration, arguments: argparse.Namespace) -> int:
+@dataclass(frozen=True, kw_only=True)
+class Options(SomeModelsOptions):
+    root: str = option("root", metavar="ROOT", help="the --output of regenerate, as the engine finds it")
+    dialect: str = option("--dialect", choices=["hive", "duckdb"], default="hive", help="hive is for Spark too (default: hive)")
+
+
+def run(options: Options) -> int:
     """Prints them for Hive and Spark, or for DuckDB. Gives 0. Raises UsageError for a place where there is no dataset."""
-    in_hive = arguments.dialect == "hive"
-    root, tables = _located(arguments.root.rstrip("/") or "/", _tables(configuration))
-    if not in_hive and not os.path.isdir(arguments.root):  # a view on files that are not there would end the script
+    configuration = load_with(options.models, options.overrides)
+    in_hive = options.dialect == "hive"
+    root, tables = _located(options.root.rstrip("/") or "/", _tables(configuration))
+    if not in_hive and not os.path.isdir(options.root):  # a view on files that are not there would end the script
         tables = tables[: len(configuration.models)]
     for table in tables:
         print(_hive_table(table, root) if in_hive else _duckdb_view(table, root))

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pipeline.config.kafka import Kafka, input_topics
+from pipeline.config.overrides import load_with
+from pipeline.config.shared_options import KafkaOptions, LogOptions, SomeWikisOptions
 from pipeline.console import operator_log
 from pipeline.flink import flink_address
 from pipeline.flink.state_folder import folder_of
 from pipeline.health.diagnosis import Diagnosis
 from pipeline.health.kafka_facts import KafkaLook
+from pipeline.options import option
 from pipeline.process.signals import stop_on_signals
 from pipeline.usage_error import UsageError
 from pipeline.watch import readiness
@@ -31,17 +35,35 @@ from transforms.models.model import Configuration
 _TAKE_S, _PUBLISH_S = 0.2, 1.0
 
 
-def run(configuration: Configuration, arguments: argparse.Namespace) -> int:
+@dataclass(frozen=True, kw_only=True)
+class Options(LogOptions, KafkaOptions, SomeWikisOptions):
+    input_topics: str | None = option(
+        "--input-topics", metavar="TOPICS", help="what the stream reads, with commas between (default: what the models want, of each datacenter)"
+    )
+    flink: str | None = option("--flink", metavar="HOST:PORT", help="JobManager, which knows causes (default: where a stream noted it in --state)")
+    state: Path = option(
+        "--state", type=Path, default=Path("revision-scores-state"), metavar="DIR", help="the stream's --state, where the address of its Flink is"
+    )
+    group: str = option("--group", default="revision-scores", help="the stream's --group, which is the name of its job (default: revision-scores)")
+    address: str = option("--address", default="127.0.0.1", metavar="HOST", help="where to listen; 0.0.0.0 for other machines too (default: 127.0.0.1)")
+    port: int = option("--port", type=int, default=8080, help="of the page; 0: any free one (default: 8080)")
+    runbook: str | None = option("--runbook", metavar="URL", help="of docs/operate.md where your people read it, linked by the page")
+    grafana: str | None = option("--grafana", metavar="URL", help="of the dashboard, linked by the page")
+    host_names: str | None = option("--host-names", metavar="NAMES", help="other names of this machine or of a proxy before it, with commas between")
+
+
+def run(options: Options) -> int:
     """Serves the page until SIGTERM or Ctrl-C. Gives 0."""
-    operator_log.configure("watch", arguments.log_format, arguments.log_level)
-    kafka = Kafka(arguments.kafka, arguments.kafka_properties)
+    configuration = load_with(options.models, options.overrides)
+    operator_log.configure("watch", options.log_format, options.log_level)
+    kafka = Kafka(options.kafka, options.kafka_properties)
     stop, events = stop_on_signals(), Events()
-    watching = _Watching(configuration, arguments, kafka)
+    watching = _Watching(configuration, options, kafka)
     try:
-        hosts = Hosts(f"{arguments.address},{arguments.host_names or ''}")
-        server = PageServer(arguments.address, arguments.port, events, watching.probes, hosts)
+        hosts = Hosts(f"{options.address},{options.host_names or ''}")
+        server = PageServer(options.address, options.port, events, watching.probes, hosts)
     except OSError as error:
-        raise UsageError(f"--port: {arguments.address}:{arguments.port} cannot be listened on: {error.strerror}; name another one") from error
+        raise UsageError(f"--port: {options.address}:{options.port} cannot be listened on: {error.strerror}; name another one") from error
     operator_log.say(f"watching {kafka.address} at {server.url}; Ctrl-C stops")
     due, told = 0.0, 0
     while not stop.is_set():
@@ -60,18 +82,20 @@ def run(configuration: Configuration, arguments: argparse.Namespace) -> int:
 class _Watching:
     """What is counted of a stream, with the models that its models file has now."""
 
-    def __init__(self, configuration: Configuration, arguments: argparse.Namespace, kafka: Kafka) -> None:
-        topics = input_topics(configuration, arguments.input_topics)
-        self.tally = Tally(configuration, topics if arguments.input_topics else None)
+    def __init__(self, configuration: Configuration, options: Options, kafka: Kafka) -> None:
+        topics = input_topics(configuration, options.input_topics)
+        self.tally = Tally(configuration, topics if options.input_topics else None)
         self.messages = Messages(kafka, self.tally.topics)
-        self.looks = Looks(_address(arguments), arguments.group, self._diagnosis, KafkaLook(kafka, arguments.group, topics, ()), folder_of(arguments))
-        self.maker = BoardMaker(configuration, self.tally, self.messages, self.looks, Links(arguments.lift_wing, arguments.runbook, arguments.grafana))
+        self.looks = Looks(
+            _address(options), options.group, self._diagnosis, KafkaLook(kafka, options.group, topics, ()), folder_of(options.state, options.group)
+        )
+        self.maker = BoardMaker(configuration, self.tally, self.messages, self.looks, Links(options.lift_wing, options.runbook, options.grafana))
         self.probes: dict[str, Probe] = {
             "/healthz": lambda: readiness.healthz(self._board, time.time()),
             "/readyz": lambda: readiness.readyz(self._board, self.looks, time.time()),
-            "/metrics": lambda: (200, exposition(self.looks.facts, arguments.group, time.time())),
+            "/metrics": lambda: (200, exposition(self.looks.facts, options.group, time.time())),
         }
-        self._models_file = ModelsFile(arguments)
+        self._models_file = ModelsFile(options.models, options.overrides)
         self._board: dict[str, Any] = {}
         self._has_begun = False
 
@@ -100,6 +124,6 @@ class _Watching:
         return self._board
 
 
-def _address(arguments: argparse.Namespace) -> Callable[[], str]:
+def _address(options: Options) -> Callable[[], str]:
     """Where the JobManager is: as the command line says, else as a stream has noted it in its state."""
-    return lambda: arguments.flink or flink_address.noted(folder_of(arguments))
+    return lambda: options.flink or flink_address.noted(folder_of(options.state, options.group))

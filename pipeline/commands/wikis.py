@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 import requests
 
+from pipeline.config.overrides import load_with
+from pipeline.config.shared_options import ModelsOptions
+from pipeline.options import option
 from pipeline.usage_error import UsageError
 from transforms.http.curl_client import USER_AGENT
-from transforms.models.model import Configuration
 from transforms.models.wikis import COLUMNS, Wiki, Wikis, wiki_in
 
 _QUERY = {"action": "sitematrix", "format": "json", "formatversion": "2", "smsiteprop": "url|dbname|code|lang", "smlangprop": "site|code", "smlimit": "5000"}
@@ -21,14 +23,20 @@ _TIMEOUT_S = 30.0
 _MOST_NAMED = 10
 
 
-def run(configuration: Configuration, arguments: argparse.Namespace) -> int:
+@dataclass(frozen=True, kw_only=True)
+class Options(ModelsOptions):
+    sitematrix: str | None = option("--sitematrix", metavar="URL", help="api.php of a wiki that lists all of its farm (default: print the table in use)")
+
+
+def run(options: Options) -> int:
     """Prints the table; with `--sitematrix`, says on standard error what is new in it. Raises UsageError."""
+    configuration = load_with(options.models, options.overrides)
     known = configuration.wikis
-    wikis = Wikis(_asked(arguments.sitematrix)) if arguments.sitematrix else known
+    wikis = Wikis(_asked(options.sitematrix)) if options.sitematrix else known
     print("\t".join(COLUMNS))
     for wiki in sorted(wikis):
         print("\t".join(wiki))
-    if arguments.sitematrix:
+    if options.sitematrix:
         print(f"{len(wikis)} wikis; new: {_names(wikis.names - known.names)}; gone: {_names(known.names - wikis.names)}", file=sys.stderr)
     return 0
 

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import schemas
 from pipeline.config import strict_yaml
 from pipeline.config.strict_yaml import Kind, Section, joined, nearest, shown
+from pipeline.usage_error import UsageError
 from transforms.events.source_events import PAGE_CHANGE, REVISION_CREATE
 from transforms.events.source_events import STREAMS as SOURCES
 from transforms.lift_wing.credentials import read_token
@@ -25,7 +26,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")  # safe in a host and in a URL as it 
 _STREAM = re.compile(r"[A-Za-z0-9._-]+")  # what Kafka allows in the name of a topic
 
 
-class ConfigurationError(ValueError):
+class ConfigurationError(UsageError):
     """All that is wrong in a models file, one line each: FILE: path.to.key: expected ..., got ...; how to repair.
 
     `rest` is what can be told of the file all the same: the models that have a place and a stream; None when it does not say where Lift Wing is.

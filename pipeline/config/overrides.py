@@ -2,35 +2,48 @@
 
 from __future__ import annotations
 
-import argparse
 import difflib
 from collections.abc import Collection
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from pipeline.config.models_file import is_contact
+from pipeline.config.models_file import is_contact, load
 from pipeline.usage_error import UsageError
 from transforms.lift_wing.credentials import TokenError, read_token
 from transforms.models.model import ANY_WIKI, Configuration, Model
 
 
-def apply_overrides(configuration: Configuration, arguments: argparse.Namespace) -> Configuration:
-    """The configuration with `--lift-wing`, `--only` and `--wikis` applied. Raises UsageError for a name it does not have."""
+@dataclass(frozen=True)
+class Overrides:
+    """Options, by their names, that say something else than a models file. None: not given."""
+
+    lift_wing: str | None = None
+    only: str | None = None
+    wikis: str | None = None
+    token_file: Path | None = None
+    contact: str | None = None
+
+
+def load_with(path: Path, overrides: Overrides) -> Configuration:
+    """Returns what a models file says, with options applied. Raises UsageError, as a ConfigurationError for what is wrong in the file."""
+    return apply_overrides(load(path), overrides)
+
+
+def apply_overrides(configuration: Configuration, overrides: Overrides) -> Configuration:
+    """Returns the configuration with options applied. Raises UsageError for a name it does not have."""
     wikis = {wiki for model in configuration.models.values() for wiki in model.endpoints}
-    chosen = _chosen("--only", arguments.only, configuration.models, "model")
+    chosen = _chosen("--only", overrides.only, configuration.models, "model")
     models = {name: model for name, model in configuration.models.items() if name in chosen}
-    if arguments.wikis is not None:
-        chosen_wikis = _chosen("--wikis", arguments.wikis, configuration.wikis.names if ANY_WIKI in wikis else wikis, "wiki")
+    if overrides.wikis is not None:
+        chosen_wikis = _chosen("--wikis", overrides.wikis, configuration.wikis.names if ANY_WIKI in wikis else wikis, "wiki")
         models = {name: _of_wikis(model, chosen_wikis) for name, model in models.items()}
-    configuration = _introduced(replace(configuration, models=models), arguments)
-    return with_lift_wing_url(configuration, _url(arguments.lift_wing)) if arguments.lift_wing else configuration
+    configuration = _introduced(replace(configuration, models=models), overrides.token_file, overrides.contact)
+    return with_lift_wing_url(configuration, _url(overrides.lift_wing)) if overrides.lift_wing else configuration
 
 
-def _introduced(configuration: Configuration, arguments: argparse.Namespace) -> Configuration:
-    """With `--token-file` and `--contact` of commands that call Lift Wing. Raises UsageError."""
-    token_file: Path | None = getattr(arguments, "token_file", None)
-    contact: str | None = getattr(arguments, "contact", None)
+def _introduced(configuration: Configuration, token_file: Path | None, contact: str | None) -> Configuration:
+    """With `--token-file` and `--contact`. Raises UsageError."""
     if token_file is not None:
         try:
             read_token(token_file)

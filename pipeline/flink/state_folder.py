@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -12,9 +11,9 @@ from pipeline.process.disk import Room, room_at
 from pipeline.usage_error import UsageError
 
 
-def folder_of(arguments: argparse.Namespace) -> Path:
-    folder: Path = arguments.state.resolve() / arguments.group
-    return folder
+def folder_of(state: Path, group: str) -> Path:
+    """Returns the folder of a stream with these options."""
+    return state.resolve() / group
 
 
 def make(state: Path) -> None:

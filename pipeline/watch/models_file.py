@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import time
+from pathlib import Path
 
-from pipeline.config.models_file import ConfigurationError, load
-from pipeline.config.overrides import apply_overrides
+from pipeline.config.overrides import Overrides, load_with
 from pipeline.usage_error import UsageError
 from transforms.models.model import Configuration
 
@@ -16,8 +15,8 @@ _LOOK_S = 2.0
 class ModelsFile:
     """`trouble`: why the file as it is now cannot be used, in a sentence."""
 
-    def __init__(self, arguments: argparse.Namespace) -> None:
-        self._arguments = arguments
+    def __init__(self, path: Path, overrides: Overrides) -> None:
+        self._path, self._overrides = path, overrides
         self._seen = self._stamp()
         self._next_look = time.monotonic() + _LOOK_S
         self.trouble = ""
@@ -32,8 +31,8 @@ class ModelsFile:
             return None
         self._seen = stamp
         try:
-            found = apply_overrides(load(self._arguments.models), self._arguments)
-        except (ConfigurationError, UsageError) as error:
+            found = load_with(self._path, self._overrides)
+        except UsageError as error:
             problems = str(error).splitlines()
             more = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
             self.trouble = f"The models file has been changed and cannot be used: {problems[0]}{more}; the page shows the models of before."
@@ -43,7 +42,7 @@ class ModelsFile:
 
     def _stamp(self) -> tuple[int, int]:
         try:
-            found = self._arguments.models.stat()
+            found = self._path.stat()
         except OSError:
             return 0, 0
         return found.st_mtime_ns, found.st_size

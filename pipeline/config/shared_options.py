@@ -1,0 +1,90 @@
+"""Options that several commands have. Each class adds to what it is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pipeline.config.overrides import Overrides
+from pipeline.console.operator_log import LEVELS
+from pipeline.options import option
+
+_MODELS = Path(__file__).parents[1] / "models.yaml"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelsOptions:
+    """Of what reads a models file."""
+
+    models: Path = option("--models", type=Path, default=_MODELS, metavar="FILE", help="models file (default: the shipped one)")
+    lift_wing: str | None = option("--lift-wing", metavar="URL", help="address of Lift Wing, in place of the models file's")
+
+    @property
+    def overrides(self) -> Overrides:
+        return Overrides(lift_wing=self.lift_wing)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SomeModelsOptions(ModelsOptions):
+    """Of what can be done for some models."""
+
+    only: str | None = option("--only", metavar="MODELS", help="only these models, with commas between")
+
+    @property
+    def overrides(self) -> Overrides:
+        return replace(super().overrides, only=self.only)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SomeWikisOptions(SomeModelsOptions):
+    """Of what can be done for some models and wikis."""
+
+    wikis: str | None = option("--wikis", metavar="WIKIS", help="only these wikis, with commas between")
+
+    @property
+    def overrides(self) -> Overrides:
+        return replace(super().overrides, wikis=self.wikis)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClientOptions(SomeWikisOptions):
+    """Of what calls Lift Wing."""
+
+    token_file: Path | None = option("--token-file", type=Path, metavar="FILE", help="a token for Lift Wing's gateway, read again when the file changes")
+    contact: str | None = option("--contact", metavar="TEXT", help="who runs this, for the User-Agent: an email address or a page")
+
+    @property
+    def overrides(self) -> Overrides:
+        return replace(super().overrides, token_file=self.token_file, contact=self.contact)
+
+
+@dataclass(frozen=True, kw_only=True)
+class KafkaOptions:
+    """Of what enters Kafka."""
+
+    kafka: str = option("--kafka", required=True, metavar="HOST:PORT", help="brokers, with commas between")
+    kafka_properties: Path | None = option(
+        "--kafka-properties",
+        type=Path,
+        metavar="FILE",
+        help="TLS and SASL, in the words of Kafka's Java clients; a cluster reads it by the same path",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogOptions:
+    """Of what an init system keeps up."""
+
+    log_format: str = option(
+        "--log-format", choices=["text", "json"], default="text", help="of what it says: text, or JSON lines with ECS fields (default: text)"
+    )
+    log_level: str = option("--log-level", choices=list(LEVELS), default="info", help="the least that it says (default: info)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventFilesOptions:
+    """Of what reads events in files."""
+
+    input: str = option("--input", required=True, metavar="PATH", help="events: a file, or a directory in Hive layout or not; here, or in hdfs:// or s3://")
+    since: str | None = option("--from", metavar="TIME", help="only partitions from then on, such as 2024-02-15T13:00, in UTC")
+    until: str | None = option("--to", metavar="TIME", help="only partitions before then")
