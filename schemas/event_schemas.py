@@ -30,7 +30,7 @@ def load(uri: str) -> Mapping[str, Any]:
     file = _FOLDER / f"{uri.lstrip('/')}.yaml"
     if not file.is_file():
         raise KeyError(f"no schema {uri} in {_FOLDER}")
-    schema: Mapping[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
+    schema: Mapping[str, Any] = yaml.load(file.read_text(encoding="utf-8"), yaml.CSafeLoader)
     return schema
 
 
