@@ -31,6 +31,15 @@ class Command(NamedTuple):
     takes_beam_options: bool = False
 
 
+class Invocation(NamedTuple):
+    """A command line that can be run."""
+
+    command: Command
+    module: ModuleType
+    options: Any  # the dataclass Options of the module
+    beam_options: list[str]  # what follows `--`, and what is not known here
+
+
 _COMMANDS = {
     "stream": Command(
         "score events as they come, from Kafka to Kafka, on Flink", "stream --kafka broker:9092 --lift-wing http://127.0.0.1:8080", takes_beam_options=True
@@ -81,12 +90,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     name = words[0] if words else ""
     options: object = None
     try:
-        command, module, options, beam_options = _parse(words)
-        if beam_options and not command.takes_beam_options:
-            raise UsageError(f"unknown option {beam_options[0]}; see revision-scores {name} --help")
+        invocation = parse(words)
+        options = invocation.options
         if name != "demo":  # it paints its own screen, of its own data
             print_plain_text()
-        return _run(command, module, options, beam_options)
+        return _run(invocation)
     except UsageError as error:
         print(f"revision-scores {name}: {error}", file=sys.stderr)
         return 2
@@ -101,20 +109,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _run(command: Command, module: ModuleType, options: Any, beam_options: list[str]) -> int:
+def _run(invocation: Invocation) -> int:
     code: int
-    if command.takes_beam_options:
+    if invocation.command.takes_beam_options:
         _allow_many_sockets()
-        code = module.run(options, beam_options)
+        code = invocation.module.run(invocation.options, invocation.beam_options)
     else:
-        code = module.run(options)
+        code = invocation.module.run(invocation.options)
     return code
 
 
-def _parse(words: list[str]) -> tuple[Command, ModuleType, Any, list[str]]:
-    """Returns what a command line names: a command, its module, its options, and those for Beam, which follow `--` or are not known here.
+def parse(words: list[str]) -> Invocation:
+    """Returns what a command line names, with only that command's module loaded.
 
-    Only the module of that command is loaded. Raises UsageError; ends the process for --help and for a wrong use of an option.
+    Raises UsageError for an option that nobody knows; ends the process for --help and for a wrong use of an option.
     """
     own, beam_options = (words[: words.index("--")], words[words.index("--") + 1 :]) if "--" in words else (words, [])
     parser = _Parser(
@@ -131,7 +139,10 @@ def _parse(words: list[str]) -> tuple[Command, ModuleType, Any, list[str]]:
     module = _module(name)
     add_options(parsers[name], module.Options)
     parsed, unknown = parser.parse_known_args(own)
-    return _commands()[name], module, options_in(parsed, module.Options), unknown + beam_options
+    invocation = Invocation(_commands()[name], module, options_in(parsed, module.Options), unknown + beam_options)
+    if invocation.beam_options and not invocation.command.takes_beam_options:
+        raise UsageError(f"unknown option {invocation.beam_options[0]}; see revision-scores {name} --help")
+    return invocation
 
 
 def _commands() -> Mapping[str, Command]:
