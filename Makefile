@@ -40,9 +40,9 @@ mutants: build
 
 # Messages and answers that nobody would send: 200,000 and 100,000 through the steps, and 20,000 of each through a running stream.
 fuzz: build
-	$(BIN)/python -m tests.fuzzed_steps --events 200000
+	$(BIN)/python -m tests.fuzz.steps --events 200000
 	$(BIN)/python -m tests.fuzz.client --count 100000
-	FUZZED=20000 $(BIN)/python -m pytest tests/test_fuzzed_stream.py
+	FUZZED=20000 $(BIN)/python -m pytest tests/system/test_fuzzed_stream.py
 	$(BIN)/python -m tests.fuzz.stream --count 20000
 
 bench: build

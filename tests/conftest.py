@@ -3,69 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 
 from pipeline.config.models_file import load
 from runners.local_kafka import LocalKafka
 from runners.simulated_lift_wing.server import SimulatedLiftWing
-from transforms.elements import Event, ScoreRequest
+from tests.support.events import ROOT, at
 from transforms.models.model import Configuration
 
 os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")  # processes that live for seconds: a third less CPU in all
-
-ROOT = Path(__file__).parent.parent
-ABSENT = object()  # edit(rev_parent_id=ABSENT): an event without that field
-
-_EDIT = {
-    "$schema": "/mediawiki/revision/create/2.0.0",
-    "meta": {
-        "uri": "https://en.wikipedia.org/wiki/War_on_terror",
-        "request_id": "835b4bb0-3e78-431c-89c7-e3b6a8441c86",
-        "id": "040c4b69-317a-43e2-8c9c-474446e23df7",
-        "dt": "2021-08-27T13:20:11Z",
-        "domain": "en.wikipedia.org",
-        "stream": "mediawiki.revision-create",
-    },
-    "dt": "2021-08-27T13:20:11Z",
-    "database": "enwiki",
-    "page_id": 4190179584,
-    "page_title": "War_on_terror",
-    "page_namespace": 0,
-    "page_is_redirect": False,
-    "rev_id": 1040920135,
-    "rev_timestamp": "2021-08-27T13:20:10Z",
-    "rev_minor_edit": True,
-    "rev_len": 191919,
-    "performer": {"user_text": "Simurghistan", "user_groups": ["*", "user", "autoconfirmed"], "user_is_bot": False},
-    "comment": 'added article "a"',
-    "parsedcomment": "added article &quot;a&quot;",
-    "rev_parent_id": 1040918697,
-}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The slow ones first, so that no worker is left with one at the end."""
     items.sort(key=lambda item: item.get_closest_marker("flink") is None)
-
-
-def edit(**changes: Any) -> dict[str, Any]:
-    """A revision-create event as EventStreams had it, with other values for some of its fields."""
-    return {name: value for name, value in {**_EDIT, **changes}.items() if value is not ABSENT}
-
-
-def request(model: str = "damaging", raw: Mapping[str, Any] | None = None) -> ScoreRequest:
-    raw = raw or edit()
-    return ScoreRequest(Event(raw, "eqiad"), model, raw["database"], raw["rev_id"])
-
-
-def at(configuration: Configuration, url: str, **settings: Any) -> Configuration:
-    """The configuration with another Lift Wing, and other limits for its calls."""
-    return replace(configuration, lift_wing=replace(configuration.lift_wing, url=url, **settings))
 
 
 @pytest.fixture(scope="session")

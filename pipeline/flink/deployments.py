@@ -65,7 +65,9 @@ class EmbeddedFlink:
         settings = {**flink_settings.of_job(snapshots), **flink_settings.of_job_manager(rest.address), **flink_settings.of_metrics(self.metrics_port)}
         if newest := snapshots.newest():
             settings["execution.savepoint.path"] = newest.as_uri()  # an embedded Flink passes over Beam's --savepoint_path
-            settings["execution.savepoint.ignore-unclaimed-state"] = "true"  # of steps that are gone; tests/test_snapshot_contents.py holds those that stay
+            settings["execution.savepoint.ignore-unclaimed-state"] = (
+                "true"  # of steps that are gone; tests/unit/test_snapshot_contents.py holds those that stay
+            )
         server, workers = JobServer(self.state, settings), WorkerPool(self.state)
         with started(server, workers):
             of_flink = flink_settings.beam_options(server.address, workers.address, name)
@@ -98,7 +100,7 @@ class FlinkCluster:
             of_flink = flink_settings.beam_options(server.address, self.workers, name)
             if newest := snapshots.newest():
                 of_flink.append(f"--savepoint_path={newest.as_uri()}")
-                of_flink.append("--allow_non_restored_state")  # of steps that are gone; tests/test_snapshot_contents.py holds those that stay
+                of_flink.append("--allow_non_restored_state")  # of steps that are gone; tests/unit/test_snapshot_contents.py holds those that stay
             job = _submit(name, build, [*of_flink, *options], server, rest, newest)
         flink_address.note(self.state, self.address)
         yield Run(job, [], newest)

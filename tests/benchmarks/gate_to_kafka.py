@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 from confluent_kafka import Producer
 
-from tests.loopback import Handler, LoopbackServer
+from tests.support.loopback import Handler, LoopbackServer
 
 FAULTS = ("unknown", "unwritable", "hangs", "413", "404", "401", "429", "503", "redirect", "page", "cut", "some")
 

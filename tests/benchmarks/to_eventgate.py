@@ -30,7 +30,7 @@ from tests.benchmarks.edits import FIRST_REVISION, Edits
 from tests.benchmarks.measuring import table
 from tests.benchmarks.nine_models import write_nine_models
 from tests.benchmarks.stage import quantiles
-from tests.eventgate import EventGateServer
+from tests.support.eventgate import EventGateServer
 from transforms.events.combined_events import STREAM
 
 _FAULTS = ("some", "cut", "lost", "broker", "gone", "empty")

@@ -25,7 +25,7 @@ from tests.benchmarks.inputs import ROOT
 from tests.benchmarks.measuring import table
 from tests.benchmarks.nine_models import write_nine_models
 from tests.benchmarks.stage import Stage, parser, restarts_of, stage
-from tests.copied_code import copy_code
+from tests.support.copied_code import copy_code
 from transforms.connectors.dead_letter_source import messages, offset_ranges
 from transforms.events.combined_events import STREAM
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import schemas
 from pipeline.config.models_file import load
-from tests.conftest import edit
 from tests.fuzz.odd_lift_wing import OddLiftWing
+from tests.support.events import edit
 from transforms.elements import Event, Score, ScoreRequest
 from transforms.events.printable import in_one_line
 from transforms.events.score_events import revision_score, utc_now

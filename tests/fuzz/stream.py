@@ -18,8 +18,8 @@ from confluent_kafka import Consumer, Producer
 from pipeline.config.models_file import load
 from runners.local_kafka import LocalKafka
 from runners.programs import Program
-from tests.conftest import edit
 from tests.fuzz.odd_lift_wing import OddLiftWing
+from tests.support.events import edit
 from transforms.lift_wing.responses import LONGEST_RETRY_AFTER_S
 
 _SHIPPED = Path(__file__).parent.parent.parent / "pipeline" / "models.yaml"

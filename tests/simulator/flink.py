@@ -1,6 +1,6 @@
 """Flink by its contract: tasks that exchange elements and barriers, checkpoints of keyed state and timers, and restarts from them.
 
-What is modelled was read in Beam's Flink runner and is held against the real one by `tests/test_flink_contract.py`:
+What is modelled was read in Beam's Flink runner and is held against the real one by `tests/system/test_flink_contract.py`:
 - A task runs one bundle at a time. It closes when it has 50 elements or after 20 ms, and before a checkpoint; timers that are due are a part of it.
 - State that a bundle writes is seen in it at once. Timers that it sets or clears reach Flink at its end, so a timer that is due meanwhile fires first.
 - A barrier goes on before the bundle is closed; what the bundle emits then is in the checkpoint, and sent with the next bundle or watermark.

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.copied_code import DoesNotApply, copy_code
+from tests.support.copied_code import DoesNotApply, copy_code
 
 
 class Mutant(NamedTuple):

@@ -1,0 +1,27 @@
+"""Requests to Lift Wing by the real client."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+
+from pipeline.config.models_file import load
+from tests.support.events import ROOT, edit
+from transforms.elements import Event, ScoreRequest
+from transforms.lift_wing.bulkhead import Answer
+from transforms.lift_wing.client import LiftWing
+from transforms.models.model import Endpoint
+
+MODELS = load(ROOT / "pipeline" / "models.yaml").models
+DAMAGING = MODELS["damaging"].endpoints["enwiki"]
+REVISION = 7
+PATIENCE_S = 20  # of a test for an answer; none is waited for in vain
+
+
+def request_of(endpoint: Endpoint, rev_id: int) -> ScoreRequest:
+    return ScoreRequest(Event(edit(rev_id=rev_id, database=endpoint.wiki), "eqiad"), endpoint.model, endpoint.wiki, rev_id)
+
+
+def asked(lift_wing: LiftWing, rev_id: int = REVISION, endpoint: Endpoint = DAMAGING, late: bool = False) -> Future[Answer]:
+    future: Future[Answer] = Future()
+    lift_wing.ask(endpoint, request_of(endpoint, rev_id), future.set_result, late)
+    return future
