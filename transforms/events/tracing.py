@@ -6,6 +6,7 @@ import hashlib
 import random
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
@@ -30,17 +31,25 @@ def trace_headers(event: Mapping[str, Any]) -> dict[str, str]:
     request_id = meta.get("request_id")
     if not isinstance(request_id, str):
         return {}
+    stream, uri = meta.get("stream"), meta.get("uri")
+    trace_id, headers = _of_event(request_id, (stream, uri) if isinstance(stream, str) and isinstance(uri, str) else None)
+    return {**headers, "traceparent": f"00-{trace_id}-{random.getrandbits(64) or 1:016x}-00"} if trace_id else {}
+
+
+@lru_cache(maxsize=1_000)
+def _of_event(request_id: str, cause: tuple[str, str] | None) -> tuple[str, Mapping[str, str]]:
+    """Returns the trace, and the headers that are the same in all calls and messages that an event causes, of which there are up to 20; an
+    empty trace where no header can hold the `request_id`. `cause`: the event's stream and page."""
     if _UUID.fullmatch(request_id):  # as MediaWiki's are
         trace_id = request_id.replace("-", "")
     elif _ID.fullmatch(request_id):
         trace_id = hashlib.sha256(request_id.encode()).hexdigest()[:32]
     else:
-        return {}
-    headers = {"x-request-id": request_id, "traceparent": f"00-{trace_id}-{random.getrandbits(64) or 1:016x}-00"}
-    stream, uri = meta.get("stream"), meta.get("uri")
-    if isinstance(stream, str) and isinstance(uri, str):
-        headers["x-triggered-by"] = _in_a_header(f"req:{request_id},{stream}:{uri}"[:_LONGEST])[:_LONGEST]
-    return headers
+        return "", {}
+    headers = {"x-request-id": request_id}
+    if cause:
+        headers["x-triggered-by"] = _in_a_header(f"req:{request_id},{cause[0]}:{cause[1]}"[:_LONGEST])[:_LONGEST]
+    return trace_id, headers
 
 
 def output_headers(event: OutputEvent) -> dict[str, str]:

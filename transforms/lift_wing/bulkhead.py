@@ -57,6 +57,10 @@ class Lane:
     def queued(self) -> int:
         return len(self.new) + len(self.late)
 
+    @property
+    def has_calls(self) -> bool:
+        return bool(self.new or self.late)
+
     def add(self, call: Call) -> None:
         (self.late if call.late else self.new).append(call)
 

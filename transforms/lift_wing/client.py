@@ -120,7 +120,7 @@ class LiftWing:
 
     def _has_room(self, lane: Lane, entered_at: float, late: bool, now: float) -> bool:
         if lane.limit.is_broken:
-            return lane.limit.has_room(0, now) and not lane.queued
+            return lane.limit.has_room(0, now) and not lane.has_calls
         queued = len(lane.late if late else lane.new)
         most = _QUEUED_AT_MOST * (lane.waitlist.share_behind(entered_at) if late else 1)  # the last in line take what the first leave
         return lane.in_flight + queued < lane.limit.now + most and len(self._open) < 2 * self._settings.in_flight
@@ -188,7 +188,7 @@ class LiftWing:
         self._start()
 
     def _list(self, lane: Lane) -> None:
-        if lane.queued and not lane.listed and lane.limit.has_room(lane.in_flight, self._monotonic()):
+        if not lane.listed and lane.has_calls and lane.limit.has_room(lane.in_flight, self._monotonic()):
             lane.listed = True
             self._ready.append(lane)
 
@@ -196,15 +196,15 @@ class LiftWing:
         while self._ready and self._in_flight < self._settings.in_flight and self._may_call():
             lane = self._ready.popleft()
             lane.listed = False
-            if not lane.queued or not lane.limit.has_room(lane.in_flight, self._monotonic()):  # it was emptied, or shrank, meanwhile
+            if not lane.has_calls or not lane.limit.has_room(lane.in_flight, self._monotonic()):  # it was emptied, or shrank, meanwhile
                 continue
             calls = lane.take()
             try:
                 body = question(lane.kind, [call.request for call in calls], lane.wikis)
             except CannotAsk as error:
-                self._end_all(lane, calls, Rejected(str(error), "no_question"), 0.0)
+                self._end(lane, calls, Rejected(str(error), "no_question"))
             except Exception as error:  # of these requests, and of no other
-                self._end_all(lane, calls, error, 0.0)
+                self._end(lane, calls, error)
             else:
                 self._post(lane, calls, body)
             if lane.limit.is_broken:
@@ -245,8 +245,8 @@ class LiftWing:
         except Exception as error:  # a LiftWingError that is of all, or a fault in reading this answer
             results = [error] * len(calls)
         self._learn(lane, results[0], started_at, answer.seconds, len(calls))
-        if all(result is results[0] for result in results) and not isinstance(results[0], (Unavailable, Refused)):
-            self._end_all(lane, calls, results[0], answer.seconds)
+        if len(calls) > 1 and _may_be_of_one(results):
+            lane.give_back(calls)
         else:
             for call, result in zip(calls, results, strict=True):
                 self._finish(call, result, answer.seconds)
@@ -271,12 +271,12 @@ class LiftWing:
             with self._lock:
                 lane.throughput.count(now, calls)
 
-    def _end_all(self, lane: Lane, calls: list[Call], result: Score | Exception, seconds: float) -> None:
-        """Ends the requests of one HTTP call with the same result, or has each asked alone, as one of them may have failed them all."""
+    def _end(self, lane: Lane, calls: list[Call], error: Exception) -> None:
+        """Ends a request that cannot be asked; of several each is to be asked alone."""
         if len(calls) > 1:
             lane.give_back(calls)
-            return
-        self._finish(calls[0], result, seconds)
+        else:
+            self._finish(calls[0], error, 0.0)
 
     def _break(self, fault: BaseException) -> None:
         """A fault of the connection, and of no call, would leave calls unanswered for ever: so it is the answer to all of them."""
@@ -291,6 +291,12 @@ class LiftWing:
                 return
             del self._open[call]
         call.done(Answer(result, seconds))
+
+
+def _may_be_of_one(results: Sequence[Score | Exception]) -> bool:
+    """Whether the requests of one call may have failed because of one of them, so that each is to be asked alone."""
+    first = results[0]
+    return all(result is first for result in results) and not isinstance(first, (Unavailable, Refused))
 
 
 class SharedLiftWing:
