@@ -1,4 +1,5 @@
-"""The distribution `revision-scores`: an application that Beam stages into its own workers, under the names its folders have."""
+"""The distribution `revision-scores`: an application that Beam stages into its own workers, under the names
+its folders have."""
 
 from setuptools import setup
 
@@ -30,7 +31,12 @@ setup(
         "transforms.lift_wing",
         "transforms.models",
     ],
-    package_data={"pipeline": ["*.yaml"], "pipeline.watch": ["page/*"], "transforms.models": ["*.tsv"], "schemas": ["jsonschema/**/*.yaml"]},
+    package_data={
+        "pipeline": ["*.yaml"],
+        "pipeline.watch": ["page/*"],
+        "transforms.models": ["*.tsv"],
+        "schemas": ["jsonschema/**/*.yaml"],
+    },
     entry_points={"console_scripts": ["revision-scores=pipeline.__main__:main"]},
     install_requires=[
         "apache-beam==2.70.0",  # the newest for which a Flink job server can be built from Maven's repository
@@ -43,7 +49,8 @@ setup(
         "fastavro[lz4,snappy,zstandard]>=1.9",
         "fastjsonschema>=2.20",
         "fsspec>=2024.6",
-        "jsonschema-rs>=0.61",  # tells that an event is valid in a fifth of the time of fastjsonschema, which says what is wrong
+        # tells that an event is valid in a fifth of the time of fastjsonschema, which says what is wrong
+        "jsonschema-rs>=0.61",
         "lz4>=4",
         "orjson>=3.10",
         "pyarrow>=16",

@@ -1,4 +1,5 @@
-"""The graph: the same five steps in both modes. Source, sink and the way of waiting are values given to it."""
+"""The graph: the same five steps in both modes. Source, sink and the way of waiting are values given to
+it."""
 
 from __future__ import annotations
 
@@ -25,17 +26,30 @@ def score_revisions(
     combine: CombineInState | None = None,
     undelivered: beam.PTransform | None = None,
 ) -> None:
-    """ReadEvents > SelectModels > ScoreWithLiftWing > BuildRevisionScore > WritePerModel; beside the last, if wanted, the legacy event of all models."""
-    holds = isinstance(waiting, InState)  # a stream's step whose fuse is blown holds its place; a bounded run ends
+    """ReadEvents > SelectModels > ScoreWithLiftWing > BuildRevisionScore > WritePerModel; beside the last, if
+    wanted, the legacy event of all models."""
+    # a stream's step whose fuse is blown holds its place; a bounded run ends
+    holds = isinstance(waiting, InState)
     read = p | "ReadEvents" >> ReadEvents(source, holds)
-    selected = read.events | "SelectModels" >> SelectModels(configuration.models, done, holds, configuration.wikis)
+    selected = read.events | "SelectModels" >> SelectModels(
+        configuration.models, done, holds, configuration.wikis
+    )
     scored = selected.requests | "ScoreWithLiftWing" >> ScoreWithLiftWing(configuration, waiting)
     built = scored.responses | "BuildRevisionScore" >> BuildRevisionScore(configuration.models, holds=holds)
     written = [built.scores | "WritePerModel" >> WritePerModel(sink)]
     if combine:
-        written += [(built.scores, (scored.failures, built.failures, selected.failures)) | "CombineScores" >> combine | "WriteCombined" >> WritePerModel(sink)]
+        written += [
+            (built.scores, (scored.failures, built.failures, selected.failures))
+            | "CombineScores" >> combine
+            | "WriteCombined" >> WritePerModel(sink)
+        ]
     # Not flattened: the DirectRunner would hold all that goes through a Flatten in memory.
-    for step, failures in {"Read": read.failures, "Select": selected.failures, "Score": scored.failures, "Build": built.failures}.items():
+    for step, failures in {
+        "Read": read.failures,
+        "Select": selected.failures,
+        "Score": scored.failures,
+        "Build": built.failures,
+    }.items():
         written += [failures | f"Write{step}Failures" >> WriteFailures(sink, configuration.failure_stream)]
     if undelivered:
         _ = tuple(written) | "RetryDeliveries" >> undelivered

@@ -42,7 +42,9 @@ class Invocation(NamedTuple):
 
 _COMMANDS = {
     "stream": Command(
-        "score events as they come, from Kafka to Kafka, on Flink", "stream --kafka broker:9092 --lift-wing http://127.0.0.1:8080", takes_beam_options=True
+        "score events as they come, from Kafka to Kafka, on Flink",
+        "stream --kafka broker:9092 --lift-wing http://127.0.0.1:8080",
+        takes_beam_options=True,
     ),
     "check": Command(
         "look at all that a run of `stream` with the same options needs, and say what is wrong",
@@ -54,7 +56,10 @@ _COMMANDS = {
         "replay --kafka broker:9092 --only damaging --reason '^503' --dry-run",
         takes_beam_options=True,
     ),
-    "watch": Command("show on a page what a stream does, while it happens", "watch --kafka broker:9092 --flink jobmanager:8081 --port 8080"),
+    "watch": Command(
+        "show on a page what a stream does, while it happens",
+        "watch --kafka broker:9092 --flink jobmanager:8081 --port 8080",
+    ),
     "regenerate": Command(
         "score the events in files, into one dataset per model",
         "regenerate --input event/mediawiki_revision_create --output scores --only damaging",
@@ -64,22 +69,46 @@ _COMMANDS = {
         "say which scores of the events in files a dataset has not, or has of an older model; calls nothing",
         "audit --input event/mediawiki_revision_create --scores scores --list holes.jsonl",
     ),
-    "scores": Command("all models' scores of one revision, out of the datasets", "scores scores --wiki enwiki --rev-id 1136001000"),
-    "tables": Command("statements that make tables of the datasets", "tables hdfs:///wmf/data/event | hive -f /dev/stdin"),
-    "sanitize": Command("of the datasets, what may be kept for good, in tables beside them", "sanitize event --output event_sanitized"),
-    "combine": Command("what all models said of a revision as one row, in a table beside the datasets (mediawiki_revision_score)", "combine scores"),
+    "scores": Command(
+        "all models' scores of one revision, out of the datasets",
+        "scores scores --wiki enwiki --rev-id 1136001000",
+    ),
+    "tables": Command(
+        "statements that make tables of the datasets", "tables hdfs:///wmf/data/event | hive -f /dev/stdin"
+    ),
+    "sanitize": Command(
+        "of the datasets, what may be kept for good, in tables beside them",
+        "sanitize event --output event_sanitized",
+    ),
+    "combine": Command(
+        "what all models said of a revision as one row, in a table beside the datasets "
+        "(mediawiki_revision_score)",
+        "combine scores",
+    ),
     "live": Command(
         "score public edits as they come, by Lift Wing's public gateway",
         "live --wikis enwiki --only damaging --contact you@example.org",
         takes_beam_options=True,
     ),
-    "import-changeprop": Command("the liftwing block of ChangeProp's values file as a models file", "import-changeprop values-production.yaml > models.yaml"),
-    "explain": Command("say for each event which models are called and why not; calls nothing", "explain events.jsonl.gz"),
+    "import-changeprop": Command(
+        "the liftwing block of ChangeProp's values file as a models file",
+        "import-changeprop values-production.yaml > models.yaml",
+    ),
+    "explain": Command(
+        "say for each event which models are called and why not; calls nothing", "explain events.jsonl.gz"
+    ),
     "models": Command("list all models, endpoints and streams; checks the models file", "models enwiki"),
-    "wikis": Command("print the table of wikis, or a newer one, for wikis_file of a models file", f"wikis --sitematrix {_SITEMATRIX} > wikis.tsv"),
+    "wikis": Command(
+        "print the table of wikis, or a newer one, for wikis_file of a models file",
+        f"wikis --sitematrix {_SITEMATRIX} > wikis.tsv",
+    ),
     "coverage": Command("what ORES precached beside what the models file scores; calls nothing", "coverage"),
 }
-_DEMO = {"demo": Command("show both modes with a real broker, a real Flink and real edits, in about a minute", "demo")}
+_DEMO = {
+    "demo": Command(
+        "show both modes with a real broker, a real Flink and real edits, in about a minute", "demo"
+    )
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -104,8 +133,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.errno not in _NO_ROOM:
             raise
-        where = error.filename or getattr(options, "state", None) or getattr(options, "output", None) or "the place of its output"
-        print(f"revision-scores {name}: {where}: {error.strerror}; make room there, then run it again", file=sys.stderr)
+        where = (
+            error.filename
+            or getattr(options, "state", None)
+            or getattr(options, "output", None)
+            or "the place of its output"
+        )
+        print(
+            f"revision-scores {name}: {where}: {error.strerror}; make room there, then run it again",
+            file=sys.stderr,
+        )
         return 1
 
 
@@ -122,13 +159,18 @@ def _run(invocation: Invocation) -> int:
 def parse(words: list[str]) -> Invocation:
     """Returns what a command line names, with only that command's module loaded.
 
-    Raises UsageError for an option that nobody knows; ends the process for --help and for a wrong use of an option.
+    Raises UsageError for an option that nobody knows; ends the process for --help and for a wrong use of an
+    option.
     """
-    own, beam_options = (words[: words.index("--")], words[words.index("--") + 1 :]) if "--" in words else (words, [])
+    own, beam_options = (
+        (words[: words.index("--")], words[words.index("--") + 1 :]) if "--" in words else (words, [])
+    )
     parser = _Parser(
         prog="revision-scores",
-        description="One Lift Wing score stream and one dataset per model, out of MediaWiki's revision events.",
-        epilog="Each command has an example: revision-scores COMMAND --help. `models` and `explain` call nothing; `check` says what a stream lacks.",
+        description="One Lift Wing score stream and one dataset per model, out of MediaWiki's "
+        "revision events.",
+        epilog="Each command has an example: revision-scores COMMAND --help. `models` and `explain` call "
+        "nothing; `check` says what a stream lacks.",
         allow_abbrev=False,
     )
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -139,19 +181,24 @@ def parse(words: list[str]) -> Invocation:
     module = _module(name)
     add_options(parsers[name], module.Options)
     parsed, unknown = parser.parse_known_args(own)
-    invocation = Invocation(_commands()[name], module, options_in(parsed, module.Options), unknown + beam_options)
+    invocation = Invocation(
+        _commands()[name], module, options_in(parsed, module.Options), unknown + beam_options
+    )
     if invocation.beam_options and not invocation.command.takes_beam_options:
         raise UsageError(f"unknown option {invocation.beam_options[0]}; see revision-scores {name} --help")
     return invocation
 
 
 def _commands() -> Mapping[str, Command]:
-    return {**_COMMANDS, **_DEMO} if (_CHECKOUT / "runners").is_dir() else _COMMANDS  # it is not installed with this package
+    # it is not installed with this package
+    return {**_COMMANDS, **_DEMO} if (_CHECKOUT / "runners").is_dir() else _COMMANDS
 
 
 def _add_parser(subparsers: Any, name: str, command: Command) -> _Parser:
     text, example = command.help, f"example: revision-scores {command.example}"
-    parser: _Parser = subparsers.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".", epilog=example, allow_abbrev=False)
+    parser: _Parser = subparsers.add_parser(
+        name, help=text, description=text[0].upper() + text[1:] + ".", epilog=example, allow_abbrev=False
+    )
     return parser
 
 

@@ -15,11 +15,15 @@ Options = TypeVar("Options")
 def option(*flags: str, default: Any = None, exclusive: str = "", **settings: Any) -> Any:
     """Returns a field of a dataclass of options.
 
-    `flags`, `default` and `settings` are those of argparse.add_argument. At most one option of those with the same `exclusive` may be given.
+    `flags`, `default` and `settings` are those of argparse.add_argument. At most one option of those with the
+    same `exclusive` may be given.
     """
     is_required = settings.get("required") or not flags[0].startswith("-")
     about = {"flags": flags, "settings": settings, "exclusive": exclusive}
-    return field(default=MISSING if is_required and default is None and "nargs" not in settings else default, metadata=about)
+    return field(
+        default=MISSING if is_required and default is None and "nargs" not in settings else default,
+        metadata=about,
+    )
 
 
 def flag(*flags: str, exclusive: str = "", help: str) -> Any:  # noqa: A002  # argparse has it so
@@ -51,5 +55,7 @@ def options_in(parsed: argparse.Namespace, options: type[Options]) -> Options:
 def local_directory(text: str) -> Path:
     """Returns the path of a directory of this machine. Raises ArgumentTypeError for an address."""
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:/", text):
-        raise argparse.ArgumentTypeError(f"expected a directory of this machine, got the address {text}; write here and copy it there")
+        raise argparse.ArgumentTypeError(
+            f"expected a directory of this machine, got the address {text}; write here and copy it there"
+        )
     return Path(text)

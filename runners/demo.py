@@ -1,5 +1,5 @@
-"""What `make demo` shows: real edits through a real Kafka broker, a real Flink and a simulated Lift Wing, then the same edits once more
-from a file, and that both ways gave the same scores."""
+"""What `make demo` shows: real edits through a real Kafka broker, a real Flink and a simulated Lift Wing,
+then the same edits once more from a file, and that both ways gave the same scores."""
 
 from __future__ import annotations
 
@@ -38,12 +38,21 @@ _MARK = ".made-by-the-demo"
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    output: Path = option("--output", type=Path, default=Path("demo-output"), metavar="DIR", help="what it leaves behind (default: demo-output)")
-    seconds: int = option("--seconds", type=int, default=30, metavar="N", help="how long the edits are played (default: 30)")
+    output: Path = option(
+        "--output",
+        type=Path,
+        default=Path("demo-output"),
+        metavar="DIR",
+        help="what it leaves behind (default: demo-output)",
+    )
+    seconds: int = option(
+        "--seconds", type=int, default=30, metavar="N", help="how long the edits are played (default: 30)"
+    )
 
 
 def run(options: Options) -> int:
-    """Shows both modes and compares them. Gives 0 when every score is there once by both ways, and all are equal."""
+    """Shows both modes and compares them. Gives 0 when every score is there once by both ways, and all are
+    equal."""
     output = options.output.resolve()
     _make_room(output)
     configuration = load(ROOT / "pipeline" / "models.yaml")
@@ -70,7 +79,9 @@ def _interrupted(number: int, frame: object) -> None:
 def _make_room(output: Path) -> None:
     if output.exists() and any(output.iterdir()):
         if not (output / _MARK).exists():
-            raise UsageError(f"--output: {output} is not empty and not of an earlier demo; name another directory")
+            raise UsageError(
+                f"--output: {output} is not empty and not of an earlier demo; name another directory"
+            )
         shutil.rmtree(output)
     output.mkdir(parents=True, exist_ok=True)
     (output / _MARK).touch()
@@ -80,9 +91,14 @@ class _Demo:
     def __init__(self, configuration: Configuration, output: Path, seconds: int, stack: ExitStack) -> None:
         self._output, self._seconds, self._stack = output, seconds, stack
         self._console = Console(width=None if sys.stdout.isatty() else 120)
-        self._say("starting a Kafka broker and a simulated Lift Wing with the latencies of the real one's load tests")
+        self._say(
+            "starting a Kafka broker and a simulated Lift Wing with the latencies of the real one's "
+            "load tests"
+        )
         self._lift_wing = stack.enter_context(SimulatedLiftWingProgram("--latency", "staging")).url
-        self._configuration = replace(configuration, lift_wing=replace(configuration.lift_wing, url=self._lift_wing))
+        self._configuration = replace(
+            configuration, lift_wing=replace(configuration.lift_wing, url=self._lift_wing)
+        )
         self._kafka = stack.enter_context(LocalKafka(output / "kafka"))
         self._kafka.create_topics(*self._topics("mediawiki.revision-create"), *self._score_topics())
 
@@ -92,16 +108,29 @@ class _Demo:
 
     def _stream(self) -> _Streamed:
         edits = PlayedEdits(self._configuration, self._kafka.address, _EVENTS_PER_SECOND, self._seconds)
-        streamed = _Streamed(self._kafka.address, self._score_topics(), self._configuration.failure_stream, edits)
+        streamed = _Streamed(
+            self._kafka.address, self._score_topics(), self._configuration.failure_stream, edits
+        )
         self._say("starting Flink with the pipeline in it: python -m pipeline stream")
         where = ["--kafka", self._kafka.address, "--lift-wing", self._lift_wing]
-        with Program("pipeline", "stream", *where, "--from", "earliest", "--state", str(self._output / "stream")) as program, ExitStack() as page:
+        with (
+            Program(
+                "pipeline", "stream", *where, "--from", "earliest", "--state", str(self._output / "stream")
+            ) as program,
+            ExitStack() as page,
+        ):
             flink = program.wait_for(r"^reading .*; Flink at (\S+),")[1]
-            self._say(f"watch it at {self._page(page, *where, '--flink', flink)} as long as this runs: python -m pipeline watch")
+            self._say(
+                f"watch it at {self._page(page, *where, '--flink', flink)} as long as this runs: python -m "
+                f"pipeline watch"
+            )
             edits.send_first()  # it waits until Flink is up, which is no time of the pipeline's
             streamed.wait(len(edits.sent))
             streamed.forget_times()
-            self._say(f"playing {len(edits.lines)} real edits of January 2023 as if they were made now, {_EVENTS_PER_SECOND} a second")
+            self._say(
+                f"playing {len(edits.lines)} real edits of January 2023 as if they were made now, "
+                f"{_EVENTS_PER_SECOND} a second"
+            )
             edits.start()
             self._show(program, edits, streamed)
             program.stop()
@@ -113,13 +142,19 @@ class _Demo:
     @staticmethod
     def _page(stack: ExitStack, *options: str) -> str:
         """The address of the live page, which lasts as long as the stack."""
-        return stack.enter_context(Program("pipeline", "watch", *options, "--port", "0")).wait_for(r" at (http\S+);")[1]
+        return stack.enter_context(Program("pipeline", "watch", *options, "--port", "0")).wait_for(
+            r" at (http\S+);"
+        )[1]
 
     def _show(self, program: Program, edits: PlayedEdits, streamed: _Streamed) -> None:
         """The table, until each edit has its scores, or the stream ends or takes too long."""
         deadline = time.monotonic() + self._seconds + _PATIENCE_S
         with Live(console=self._console, auto_refresh=False) as live:
-            while program.process.poll() is None and time.monotonic() < deadline and not (edits.done.is_set() and streamed.count >= len(edits.sent)):
+            while (
+                program.process.poll() is None
+                and time.monotonic() < deadline
+                and not (edits.done.is_set() and streamed.count >= len(edits.sent))
+            ):
                 streamed.poll()
                 if self._console.is_terminal:
                     live.update(self._table(edits, streamed), refresh=True)
@@ -127,7 +162,10 @@ class _Demo:
 
     def _table(self, edits: PlayedEdits, streamed: _Streamed) -> Table:
         calls = requests.get(f"{self._lift_wing}/stats", timeout=5).json()["calls"]
-        table = Table(caption=f"{edits.events} edits; p50 and p99: seconds from an edit in Kafka to its score in Kafka", caption_justify="left")
+        table = Table(
+            caption=f"{edits.events} edits; p50 and p99: seconds from an edit in Kafka to its score in Kafka",
+            caption_justify="left",
+        )
         for name in ("model", "events in", "calls in flight", "scores out", "failures", "p50 s", "p99 s"):
             table.add_column(name, justify="left" if name == "model" else "right", no_wrap=True)
         for model, wanted in edits.by_model.items():
@@ -135,58 +173,111 @@ class _Demo:
                 seconds = sorted(streamed.seconds[model])
                 p50, p99 = (f"{_quantile(seconds, share):.2f}" if seconds else "" for share in (0.5, 0.99))
                 in_flight = calls.get(model, {}).get("in_flight", 0)
-                table.add_row(model, str(wanted), str(in_flight), str(streamed.scores[model]), str(streamed.failures[model]), p50, p99)
+                table.add_row(
+                    model,
+                    str(wanted),
+                    str(in_flight),
+                    str(streamed.scores[model]),
+                    str(streamed.failures[model]),
+                    p50,
+                    p99,
+                )
         return table
 
     def _regenerate(self) -> Mapping[Key, bytes]:
         self._say("\nscoring the same edits from a file: python -m pipeline regenerate")
         scores = self._output / "scores"
-        options = ["--input", str(self._output / "events.jsonl.gz"), "--output", str(scores), "--lift-wing", self._lift_wing]
+        options = [
+            "--input",
+            str(self._output / "events.jsonl.gz"),
+            "--output",
+            str(scores),
+            "--lift-wing",
+            self._lift_wing,
+        ]
         with Program("pipeline", "regenerate", *options) as program:
             code = program.process.wait()
             program.wait_for("")
         print("".join(program.lines), end="")
         if code:
             raise RuntimeError(f"regenerate ended with {code}")
-        return {key: body for file in find_files(str(scores), "").files for raw in read_file(file) for key, body in _comparable(dict(raw.data))}  # type: ignore[arg-type]
+        return {
+            key: body
+            for file in find_files(str(scores), "").files
+            for raw in read_file(file)
+            for key, body in _comparable(dict(raw.data))  # type: ignore[arg-type]
+        }
 
     def _compare(self, streamed: _Streamed, regenerated: Mapping[Key, bytes]) -> int:
         """Prints what both ways gave, and whether it is the same."""
         calls = requests.get(f"{self._lift_wing}/stats/revisions", timeout=30).json()
-        called = {(model, *_wiki_and_revision(revision)): count for model, of_model in calls.items() for revision, count in of_model.items()}
+        called = {
+            (model, *_wiki_and_revision(revision)): count
+            for model, of_model in calls.items()
+            for revision, count in of_model.items()
+        }
         wanted = set(streamed.edits.sent)
         problems = [
-            *(f"{len(wanted - set(scores))} scores are missing in {way}" for way, scores in self._ways(streamed, regenerated) if wanted - set(scores)),
-            *(f"{len(set(scores) - wanted)} scores too many in {way}" for way, scores in self._ways(streamed, regenerated) if set(scores) - wanted),
+            *(
+                f"{len(wanted - set(scores))} scores are missing in {way}"
+                for way, scores in self._ways(streamed, regenerated)
+                if wanted - set(scores)
+            ),
+            *(
+                f"{len(set(scores) - wanted)} scores too many in {way}"
+                for way, scores in self._ways(streamed, regenerated)
+                if set(scores) - wanted
+            ),
         ]
-        different = [key for key in wanted & set(streamed.bodies) & set(regenerated) if streamed.bodies[key] != regenerated[key]]
+        different = [
+            key
+            for key in wanted & set(streamed.bodies) & set(regenerated)
+            if streamed.bodies[key] != regenerated[key]
+        ]
         if different:
             problems.append(f"{len(different)} scores differ, the first: {different[0]}")
         if set(called) != wanted or set(called.values()) != {2}:
-            problems.append(f"Lift Wing was not asked exactly once by each way: {Counter(called.values())} calls a score")
+            problems.append(
+                f"Lift Wing was not asked exactly once by each way: {Counter(called.values())} calls a score"
+            )
         self._say("\ncompared, stream and files, score by score, all fields but meta.dt:")
         for model, count in streamed.edits.by_model.items():
             if count:
                 print(f"  {model:<16}{count:>6} scores")
         if streamed.repeated:
-            print(f"  {streamed.repeated} of them came again in the stream, with the same meta.id, as delivery at least once allows")
+            print(
+                f"  {streamed.repeated} of them came again in the stream, with the same meta.id, as "
+                f"delivery at least once allows"
+            )
         for problem in problems:
             print(f"  NOT EQUAL: {problem}")
         if not problems:
-            print(f"  {len(wanted)} scores by each way, all equal; Lift Wing was asked {sum(called.values())} times, once for each score and way")
+            print(
+                f"  {len(wanted)} scores by each way, all equal; Lift Wing was asked "
+                f"{sum(called.values())} times, once for each score and way"
+            )
         return 1 if problems else 0
 
     @staticmethod
-    def _ways(streamed: _Streamed, regenerated: Mapping[Key, bytes]) -> Iterator[tuple[str, Mapping[Key, bytes]]]:
+    def _ways(
+        streamed: _Streamed, regenerated: Mapping[Key, bytes]
+    ) -> Iterator[tuple[str, Mapping[Key, bytes]]]:
         yield "the stream", streamed.bodies
         yield "the files", regenerated
 
     def tell_where(self, seconds: float) -> None:
         here = Path.cwd()
         output = self._output.relative_to(here) if self._output.is_relative_to(here) else self._output
-        python = Path(sys.executable).relative_to(here) if Path(sys.executable).is_relative_to(here) else Path(sys.executable)
+        python = (
+            Path(sys.executable).relative_to(here)
+            if Path(sys.executable).is_relative_to(here)
+            else Path(sys.executable)
+        )
         table = f"{output}/scores/mediawiki_revision_score_damaging/**/*.parquet"
-        query = f"select database, rev_id, scores['damaging'].probability['true'] as damaging from '{table}' order by 3 desc limit 5"
+        query = (
+            f"select database, rev_id, scores['damaging'].probability['true'] as damaging from "
+            f"'{table}' order by 3 desc limit 5"
+        )
         self._say(f"\ndone in {seconds:.0f} s, every process stopped. In {output}:")
         print(f"  events.jsonl.gz  the edits that were played, from {CAPTURE.relative_to(ROOT)}")
         print("  scores           one dataset per model, Parquet in Hive layout")
@@ -199,7 +290,10 @@ class _Demo:
         return [f"{datacenter}.{stream}" for datacenter in self._configuration.datacenters]
 
     def _score_topics(self) -> list[str]:
-        streams = [*(model.stream for model in self._configuration.models.values()), self._configuration.failure_stream]
+        streams = [
+            *(model.stream for model in self._configuration.models.values()),
+            self._configuration.failure_stream,
+        ]
         return [topic for stream in streams for topic in self._topics(stream)]
 
     def _say(self, text: str) -> None:
@@ -217,7 +311,15 @@ class _Streamed:
         self.repeated = 0
         self.failures: Counter[str] = Counter()
         self._failure_stream = failure_stream
-        self._consumer = Consumer({"bootstrap.servers": kafka, "group.id": "demo", "auto.offset.reset": "earliest", "fetch.wait.max.ms": 20, "log_level": 0})
+        self._consumer = Consumer(
+            {
+                "bootstrap.servers": kafka,
+                "group.id": "demo",
+                "auto.offset.reset": "earliest",
+                "fetch.wait.max.ms": 20,
+                "log_level": 0,
+            }
+        )
         self._consumer.subscribe(topics)
 
     @property

@@ -1,6 +1,8 @@
-"""A real Flink cluster on this machine, for tests, benchmarks and production on one machine: `python -m runners.local_flink`.
+"""A real Flink cluster on this machine, for tests, benchmarks and production on one machine: `python -m
+runners.local_flink`.
 
-JobManager, TaskManagers and the pool of Python workers are processes of their own, and one that dies is replaced.
+JobManager, TaskManagers and the pool of Python workers are processes of their own, and one that dies is
+replaced.
 """
 
 from __future__ import annotations
@@ -38,12 +40,18 @@ _TASK_MANAGER_MEMORY = {
 }
 
 
-def cluster(folder: Path, port: int, workers_port: int, task_managers: int, slots: int, metrics_port: int | None) -> list[Server]:
-    """JobManager, Python worker pool and TaskManagers with their logs in `folder`. TaskManagers have their metrics at the ports after the JobManager's."""
+def cluster(
+    folder: Path, port: int, workers_port: int, task_managers: int, slots: int, metrics_port: int | None
+) -> list[Server]:
+    """JobManager, Python worker pool and TaskManagers with their logs in `folder`. TaskManagers have their
+    metrics at the ports after the JobManager's."""
     folder.mkdir(parents=True, exist_ok=True)
     taken = {port, workers_port, *range(metrics_port or 0, (metrics_port or 0) + task_managers + 1)}
     settings = _settings(port, _another_port(taken), slots)
-    servers: list[Server] = [_job_manager(folder, port, {**settings, **flink_settings.of_metrics(metrics_port)}), WorkerPool(folder, workers_port)]
+    servers: list[Server] = [
+        _job_manager(folder, port, {**settings, **flink_settings.of_metrics(metrics_port)}),
+        WorkerPool(folder, workers_port),
+    ]
     for number in range(1, task_managers + 1):
         of_metrics = flink_settings.of_metrics(metrics_port and metrics_port + number)
         servers.append(_TaskManager(folder, number, {**settings, **of_metrics}, taken))
@@ -73,21 +81,35 @@ def _settings(port: int, rpc_port: int, slots: int) -> dict[str, str]:
 
 
 def _job_manager(folder: Path, port: int, settings: Mapping[str, str]) -> Server:
-    main = [f"{_RUNTIME}.entrypoint.StandaloneSessionClusterEntrypoint", "--configDir", flink_settings.write(folder / "job-manager", settings)]
+    main = [
+        f"{_RUNTIME}.entrypoint.StandaloneSessionClusterEntrypoint",
+        "--configDir",
+        flink_settings.write(folder / "job-manager", settings),
+    ]
     return OfTheJar("the JobManager", 512, main, port, folder / "job-manager.log")
 
 
 class _TaskManager(OfTheJar):
-    """At another port with each start: a JobManager that still tries to reach one that died may never let a successor at its address in."""
+    """At another port with each start: a JobManager that still tries to reach one that died may never let a
+    successor at its address in."""
 
     def __init__(self, folder: Path, number: int, settings: Mapping[str, str], taken: set[int]) -> None:
         self._taken = taken
         self._folder, self._settings = folder / f"task-manager-{number}", settings
-        sizes = {"taskmanager.cpu.cores": "1", **{f"taskmanager.memory.{part}": size for part, size in _TASK_MANAGER_MEMORY.items()}}
+        sizes = {
+            "taskmanager.cpu.cores": "1",
+            **{f"taskmanager.memory.{part}": size for part, size in _TASK_MANAGER_MEMORY.items()},
+        }
         main = [f"{_RUNTIME}.taskexecutor.TaskManagerRunner", "--configDir", str(self._folder)]
         for setting, size in sizes.items():
             main += ["-D", f"{setting}={size}"]
-        super().__init__(f"TaskManager {number}", _TASK_HEAP_MB + _FRAMEWORK_HEAP_MB, main, 0, folder / f"task-manager-{number}.log")
+        super().__init__(
+            f"TaskManager {number}",
+            _TASK_HEAP_MB + _FRAMEWORK_HEAP_MB,
+            main,
+            0,
+            folder / f"task-manager-{number}.log",
+        )
 
     def start(self) -> None:
         port = _another_port(self._taken)
@@ -97,7 +119,8 @@ class _TaskManager(OfTheJar):
 
 
 def keep_up(servers: list[Server], stop: threading.Event, is_up: Callable[[], bool], ready: str) -> None:
-    """Replaces each server that dies, until it is told to stop, and prints `ready` the first time that the cluster is up."""
+    """Replaces each server that dies, until it is told to stop, and prints `ready` the first time that the
+    cluster is up."""
     told = False
     while not stop.wait(_LOOK_S):
         for server in servers:
@@ -117,8 +140,16 @@ def has_task_managers(rest: FlinkRest, wanted: int) -> bool:
 
 def check_ports(arguments: argparse.Namespace) -> None:
     """Raises ServerError for one that is taken."""
-    metrics = range(arguments.metrics_port, arguments.metrics_port + arguments.task_managers + 1) if arguments.metrics_port else ()
-    for option, port in [("--port", arguments.port), ("--workers-port", arguments.workers_port), *(("--metrics-port", port) for port in metrics)]:
+    metrics = (
+        range(arguments.metrics_port, arguments.metrics_port + arguments.task_managers + 1)
+        if arguments.metrics_port
+        else ()
+    )
+    for option, port in [
+        ("--port", arguments.port),
+        ("--workers-port", arguments.workers_port),
+        *(("--metrics-port", port) for port in metrics),
+    ]:
         check_free(option, port)
 
 
@@ -128,10 +159,20 @@ def main() -> int:
     try:
         check_ports(arguments)
         port, workers_port = arguments.port or free_port(), arguments.workers_port or free_port()
-        servers = cluster(arguments.folder.resolve(), port, workers_port, arguments.task_managers, arguments.slots, arguments.metrics_port or None)
+        servers = cluster(
+            arguments.folder.resolve(),
+            port,
+            workers_port,
+            arguments.task_managers,
+            arguments.slots,
+            arguments.metrics_port or None,
+        )
         with started(*servers):
             is_up = partial(has_task_managers, FlinkRest(f"127.0.0.1:{port}"), arguments.task_managers)
-            ready = f"Flink at 127.0.0.1:{port}, Python workers at 127.0.0.1:{workers_port}; logs in {arguments.folder.resolve()}"
+            ready = (
+                f"Flink at 127.0.0.1:{port}, Python workers at 127.0.0.1:{workers_port}; logs in "
+                f"{arguments.folder.resolve()}"
+            )
             keep_up(servers, stop, is_up, ready)
     except (ServerError, FileNotFoundError) as error:
         print(f"local_flink: {error}", file=sys.stderr)
@@ -140,18 +181,45 @@ def main() -> int:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m runners.local_flink", description="A Flink cluster on this machine; each process that dies is replaced.")
-    parser.add_argument("--folder", type=Path, default=Path("flink-cluster"), metavar="DIR", help="logs and settings (default: flink-cluster)")
-    parser.add_argument("--port", type=int, default=8081, help="of the JobManager, for stream --flink and for browsers; 0: any (default: 8081)")
-    parser.add_argument("--workers-port", type=int, default=50000, metavar="PORT", help="of the Python worker pool; 0: any (default: 50000)")
-    parser.add_argument("--task-managers", type=int, default=1, metavar="N", help="each has a Python worker process for each job (default: 1)")
+    parser = argparse.ArgumentParser(
+        prog="python -m runners.local_flink",
+        description="A Flink cluster on this machine; each process that dies is replaced.",
+    )
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        default=Path("flink-cluster"),
+        metavar="DIR",
+        help="logs and settings (default: flink-cluster)",
+    )
+    parser.add_argument(
+        "--port",
+        type=int,
+        default=8081,
+        help="of the JobManager, for stream --flink and for browsers; 0: any (default: 8081)",
+    )
+    parser.add_argument(
+        "--workers-port",
+        type=int,
+        default=50000,
+        metavar="PORT",
+        help="of the Python worker pool; 0: any (default: 50000)",
+    )
+    parser.add_argument(
+        "--task-managers",
+        type=int,
+        default=1,
+        metavar="N",
+        help="each has a Python worker process for each job (default: 1)",
+    )
     parser.add_argument("--slots", type=int, default=2, metavar="N", help="of each TaskManager (default: 2)")
     parser.add_argument(
         "--metrics-port",
         type=int,
         default=9249,
         metavar="PORT",
-        help="where Prometheus finds the JobManager, and after it the TaskManagers; 0: nowhere (default: 9249, Flink's own)",
+        help="where Prometheus finds the JobManager, and after it the TaskManagers; 0: nowhere (default: "
+        "9249, Flink's own)",
     )
     return parser.parse_args()
 

@@ -1,4 +1,5 @@
-"""One real Kafka broker on this machine, for the demo, the tests, the benchmarks and a first try: `python -m runners.local_kafka`."""
+"""One real Kafka broker on this machine, for the demo, the tests, the benchmarks and a first try: `python -m
+runners.local_kafka`."""
 
 from __future__ import annotations
 
@@ -12,7 +13,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic, ResourceType
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+    ResourceType,
+)
 
 from pipeline.config.kafka import input_topics, output_topics
 from pipeline.config.models_file import load
@@ -43,8 +51,8 @@ _PATIENCE_S = 60
 
 
 class LocalKafka(Server):
-    """A broker with its data below `folder`; one partition a topic, as Wikimedia's edit streams have. `beside`: another of the same cluster, which is
-    up already and controls it."""
+    """A broker with its data below `folder`; one partition a topic, as Wikimedia's edit streams have.
+    `beside`: another of the same cluster, which is up already and controls it."""
 
     def __init__(
         self,
@@ -59,7 +67,10 @@ class LocalKafka(Server):
         folder.mkdir(parents=True, exist_ok=True)
         port = port or free_port()
         self._properties = folder / "server.properties"
-        listeners = ",".join(f"{name}://{address}" for name, address in {"PLAINTEXT": f"127.0.0.1:{port}", **(more_listeners or {})}.items())
+        listeners = ",".join(
+            f"{name}://{address}"
+            for name, address in {"PLAINTEXT": f"127.0.0.1:{port}", **(more_listeners or {})}.items()
+        )
         self.cluster_id: str = beside.cluster_id if beside else uuid.uuid4().hex[:22]
         self._controller_port: int = beside._controller_port if beside else free_port()
         settings = _PROPERTIES.format(
@@ -82,7 +93,17 @@ class LocalKafka(Server):
         super().start()
 
     def _format(self) -> None:
-        tool = [find_java(), "-cp", f"{JARS}/*", "kafka.tools.StorageTool", "format", "-t", self.cluster_id, "-c", str(self._properties)]
+        tool = [
+            find_java(),
+            "-cp",
+            f"{JARS}/*",
+            "kafka.tools.StorageTool",
+            "format",
+            "-t",
+            self.cluster_id,
+            "-c",
+            str(self._properties),
+        ]
         with (self.folder / "format.log").open("wb") as log:
             subprocess.run(tool, stdout=log, stderr=subprocess.STDOUT, check=True)
 
@@ -104,7 +125,9 @@ class LocalKafka(Server):
 
     def create_topics(self, *names: str) -> None:
         admin = AdminClient({"bootstrap.servers": self.address, "log_level": 0})
-        for created in admin.create_topics([NewTopic(name, 1, 1) for name in names], operation_timeout=_PATIENCE_S).values():
+        for created in admin.create_topics(
+            [NewTopic(name, 1, 1) for name in names], operation_timeout=_PATIENCE_S
+        ).values():
             created.result(_PATIENCE_S)
 
     def configure_topic(self, name: str, setting: str, value: str) -> None:
@@ -126,14 +149,25 @@ class LocalKafka(Server):
         time.sleep(0.1)  # it is told before it is done
 
     def topics(self) -> set[str]:
-        return set(AdminClient({"bootstrap.servers": self.address, "log_level": 0}).list_topics(timeout=_PATIENCE_S).topics)
+        return set(
+            AdminClient({"bootstrap.servers": self.address, "log_level": 0})
+            .list_topics(timeout=_PATIENCE_S)
+            .topics
+        )
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m runners.local_kafka", description="A Kafka broker on this machine, with the topics of a models file.")
-    parser.add_argument("--folder", type=Path, default=Path("kafka"), metavar="DIR", help="its data and log (default: kafka)")
+    parser = argparse.ArgumentParser(
+        prog="python -m runners.local_kafka",
+        description="A Kafka broker on this machine, with the topics of a models file.",
+    )
+    parser.add_argument(
+        "--folder", type=Path, default=Path("kafka"), metavar="DIR", help="its data and log (default: kafka)"
+    )
     parser.add_argument("--port", type=int, default=9092, help="0: any free one (default: 9092)")
-    parser.add_argument("--models", type=Path, default=_MODELS, metavar="FILE", help="models file (default: the shipped one)")
+    parser.add_argument(
+        "--models", type=Path, default=_MODELS, metavar="FILE", help="models file (default: the shipped one)"
+    )
     arguments = parser.parse_args()
     stop, configuration = stop_on_signals(), load(arguments.models)
     inputs = input_topics(configuration, None)
@@ -142,7 +176,11 @@ def main() -> int:
         with LocalKafka(arguments.folder.resolve(), port=arguments.port) as broker:
             if missing := {*inputs, *output_topics(configuration, inputs)} - broker.topics():
                 broker.create_topics(*sorted(missing))
-            print(f"Kafka at {broker.address}, topics of {arguments.models}, data in {arguments.folder.resolve()}; Ctrl-C stops", flush=True)
+            print(
+                f"Kafka at {broker.address}, topics of {arguments.models}, data in "
+                f"{arguments.folder.resolve()}; Ctrl-C stops",
+                flush=True,
+            )
             stop.wait()
     except (ServerError, FileNotFoundError) as error:
         print(f"local_kafka: {error}", file=sys.stderr)

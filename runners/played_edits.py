@@ -1,4 +1,5 @@
-"""The capture of real edits that the demo plays, and what is known of each event it has played: `python -m runners.played_edits` plays it alone."""
+"""The capture of real edits that the demo plays, and what is known of each event it has played: `python -m
+runners.played_edits` plays it alone."""
 
 from __future__ import annotations
 
@@ -27,7 +28,8 @@ Key = tuple[str, str, int]  # model, wiki, rev_id
 
 
 def made_at(now: float, event: dict[str, Any]) -> dict[str, Any]:
-    """The event with its times moved, as if it had been produced `now`, in seconds since the epoch: else all alerts on late scores would be right."""
+    """The event with its times moved, as if it had been produced `now`, in seconds since the epoch: else all
+    alerts on late scores would be right."""
     moved = now - _seconds(event["meta"]["dt"])
     times = {name: _text(_seconds(event[name]) + moved) for name in ("dt", "rev_timestamp")}
     return {**event, **times, "meta": {**event["meta"], "dt": _text(now)}}
@@ -42,12 +44,15 @@ def _text(seconds: float) -> str:
 
 
 class PlayedEdits:
-    """Plays events of the capture, without the first `skip`, into the revision-create topics, at a steady rate, in a thread of its own.
+    """Plays events of the capture, without the first `skip`, into the revision-create topics, at a steady
+    rate, in a thread of its own.
 
     `lines`: the events; those that have been sent are as they were sent.
     """
 
-    def __init__(self, configuration: Configuration, kafka: str, per_second: float, seconds: float, skip: int = 0) -> None:
+    def __init__(
+        self, configuration: Configuration, kafka: str, per_second: float, seconds: float, skip: int = 0
+    ) -> None:
         with gzip.open(CAPTURE, "rb") as capture:
             self.lines = [line.rstrip() for line in islice(capture, skip, skip + round(per_second * seconds))]
         self._interval = 1 / per_second
@@ -95,12 +100,27 @@ class PlayedEdits:
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        prog="python -m runners.played_edits", description="Plays real edits of January 2023 into Kafka, as if they were made now."
+        prog="python -m runners.played_edits",
+        description="Plays real edits of January 2023 into Kafka, as if they were made now.",
     )
-    parser.add_argument("--kafka", required=True, metavar="HOST:PORT", help="a broker with the revision-create topics")
-    parser.add_argument("--rate", type=float, default=20, metavar="N", help="events a second (default: 20, about what all wikis of Wikimedia make together)")
+    parser.add_argument(
+        "--kafka", required=True, metavar="HOST:PORT", help="a broker with the revision-create topics"
+    )
+    parser.add_argument(
+        "--rate",
+        type=float,
+        default=20,
+        metavar="N",
+        help="events a second (default: 20, about what all wikis of Wikimedia make together)",
+    )
     parser.add_argument("--seconds", type=float, default=30, metavar="N", help="how long (default: 30)")
-    parser.add_argument("--skip", type=int, default=0, metavar="N", help="leave out so many of the capture's events, which were played before (default: 0)")
+    parser.add_argument(
+        "--skip",
+        type=int,
+        default=0,
+        metavar="N",
+        help="leave out so many of the capture's events, which were played before (default: 0)",
+    )
     arguments = parser.parse_args()
     edits = PlayedEdits(load(_MODELS), arguments.kafka, arguments.rate, arguments.seconds, arguments.skip)
     edits.start()

@@ -20,7 +20,8 @@ _PATIENCE_S = 120
 
 
 class Program:
-    """`python -m` something, from the checkout at `root`; all that it says is kept in `lines`. Stopped with SIGTERM at the latest with its context."""
+    """`python -m` something, from the checkout at `root`; all that it says is kept in `lines`. Stopped with
+    SIGTERM at the latest with its context."""
 
     def __init__(self, *arguments: str, root: Path = ROOT) -> None:
         self._arguments, self._root = arguments, root
@@ -42,11 +43,14 @@ class Program:
         threading.Thread(target=self._listen, daemon=True).start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop()
 
     def wait_for(self, pattern: str) -> re.Match[str]:
-        """The first line that matches. Raises RuntimeError, with what it said, when the program ends or takes too long before that."""
+        """The first line that matches. Raises RuntimeError, with what it said, when the program ends or takes
+        too long before that."""
         found: list[re.Match[str]] = []
 
         def is_said() -> bool:
@@ -56,7 +60,10 @@ class Program:
         with self._said:
             self._said.wait_for(is_said, _PATIENCE_S)
         if not found:
-            raise RuntimeError(f"{' '.join(self._arguments[:2])} never said {pattern!r}; it said:\n" + "".join(self.lines[-20:]))
+            raise RuntimeError(
+                f"{' '.join(self._arguments[:2])} never said {pattern!r}; it said:\n"
+                + "".join(self.lines[-20:])
+            )
         return found[0]
 
     def stop(self, number: int = signal.SIGTERM) -> int:
@@ -93,8 +100,9 @@ class SimulatedLiftWingProgram(Program):
 
 
 class LocalFlinkProgram(Program):
-    """A Flink cluster as processes of their own: the JobManager at `address`, the Python workers at `workers`. Its files are below `folder`. It has no
-    metrics unless an option says where, so that several can run side by side."""
+    """A Flink cluster as processes of their own: the JobManager at `address`, the Python workers at
+    `workers`. Its files are below `folder`. It has no metrics unless an option says where, so that several
+    can run side by side."""
 
     def __init__(self, folder: Path, *options: str) -> None:
         ports = ["--port", "0", "--workers-port", "0", "--metrics-port", "0"]
@@ -109,4 +117,6 @@ class LocalFlinkProgram(Program):
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     """A command of this project, run to its end."""
-    return subprocess.run([sys.executable, "-m", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, "-m", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+    )

@@ -30,7 +30,8 @@ auto.create.topics.enable=false
 
 
 class SecureKafka(LocalKafka):
-    """Beside the plain listener, which the tests look through: `with_password`, SASL_SSL, and `with_certificate`, SSL. Creates no topics by itself.
+    """Beside the plain listener, which the tests look through: `with_password`, SASL_SSL, and
+    `with_certificate`, SSL. Creates no topics by itself.
 
     Leaves in `folder`: ca.pem, another-ca.pem, client.pem (key and certificate), client.p12 with `password`.
     """
@@ -63,25 +64,37 @@ def _make_certificates(folder: Path, password: str) -> None:
     (folder / "another-ca.pem").write_bytes(_Authority("An authority that signed nothing").pem)
     for name in ("broker", "client"):
         key, certificate = authority.sign(name)
-        (folder / f"{name}.pem").write_bytes(_pem_of_key(key) + certificate.public_bytes(serialization.Encoding.PEM) + authority.pem)
+        (folder / f"{name}.pem").write_bytes(
+            _pem_of_key(key) + certificate.public_bytes(serialization.Encoding.PEM) + authority.pem
+        )
         encryption = serialization.BestAvailableEncryption(password.encode())
-        (folder / f"{name}.p12").write_bytes(pkcs12.serialize_key_and_certificates(name.encode(), key, certificate, [authority.certificate], encryption))
+        (folder / f"{name}.p12").write_bytes(
+            pkcs12.serialize_key_and_certificates(
+                name.encode(), key, certificate, [authority.certificate], encryption
+            )
+        )
 
 
 class _Authority:
     def __init__(self, name: str) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-        itself = self._certificate(self._name, self._key).add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        itself = self._certificate(self._name, self._key).add_extension(
+            x509.BasicConstraints(ca=True, path_length=None), critical=True
+        )
         self.certificate = itself.sign(self._key, hashes.SHA256())
         self.pem = self.certificate.public_bytes(serialization.Encoding.PEM)
 
     def sign(self, name: str) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
         """A key and its certificate, good for this machine."""
         key = ec.generate_private_key(ec.SECP256R1())
-        this_machine = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("localhost")])
+        this_machine = x509.SubjectAlternativeName(
+            [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("localhost")]
+        )
         subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-        return key, self._certificate(subject, key).add_extension(this_machine, critical=False).sign(self._key, hashes.SHA256())
+        return key, self._certificate(subject, key).add_extension(this_machine, critical=False).sign(
+            self._key, hashes.SHA256()
+        )
 
     def _certificate(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
         now = datetime.now(timezone.utc)
@@ -90,4 +103,6 @@ class _Authority:
 
 
 def _pem_of_key(key: ec.EllipticCurvePrivateKey) -> bytes:
-    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )

@@ -1,6 +1,15 @@
-"""What crosses the border: Wikimedia's event schemas, by their `$schema` path, as validators and as table types."""
+"""What crosses the border: Wikimedia's event schemas, by their `$schema` path, as validators and as table
+types."""
 
-from schemas.event_schemas import ERROR, PREDICTION_CHANGE, PREDICTION_CHANGE_1_1, REVISION_SCORE, InvalidEvent, load, validator
+from schemas.event_schemas import (
+    ERROR,
+    PREDICTION_CHANGE,
+    PREDICTION_CHANGE_1_1,
+    REVISION_SCORE,
+    InvalidEvent,
+    load,
+    validator,
+)
 from schemas.table_rows import BadRow, event_of_record, events_of_batch
 from schemas.table_types import arrow_schema, avro_schema, column_name, hive_type, table_name, table_row
 

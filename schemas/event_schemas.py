@@ -1,4 +1,5 @@
-"""The JSON schemas of wikimedia/schemas-event-primary (commit 43aeb4a), fragments resolved, loaded and compiled by `$schema` path."""
+"""The JSON schemas of wikimedia/schemas-event-primary (commit 43aeb4a), fragments resolved, loaded and
+compiled by `$schema` path."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ from schemas.validation import compile_check
 
 REVISION_SCORE = "/mediawiki/revision/score/3.0.0"
 PREDICTION_CHANGE = "/mediawiki/page/prediction_classification_change/1.3.0"
-PREDICTION_CHANGE_1_1 = "/mediawiki/page/prediction_classification_change/1.1.0"  # for an EventGate that has no newer one
+# for an EventGate that has no newer one
+PREDICTION_CHANGE_1_1 = "/mediawiki/page/prediction_classification_change/1.1.0"
 ERROR = "/error/2.1.0"
 
 _FOLDER = Path(__file__).parent / "jsonschema"
@@ -26,7 +28,8 @@ class InvalidEvent(ValueError):
 
 @cache
 def load(uri: str) -> Mapping[str, Any]:
-    """The schema that `uri` names, such as /mediawiki/revision/score/3.0.0. Raises KeyError when there is none."""
+    """The schema that `uri` names, such as /mediawiki/revision/score/3.0.0. Raises KeyError when there is
+    none."""
     file = _FOLDER / f"{uri.lstrip('/')}.yaml"
     if not file.is_file():
         raise KeyError(f"no schema {uri} in {_FOLDER}")
@@ -36,8 +39,10 @@ def load(uri: str) -> Mapping[str, Any]:
 
 @cache
 def validator(uri: str) -> Callable[[Mapping[str, Any]], None]:
-    """A compiled check of events against the schema `uri`; it raises InvalidEvent with the field and the rule it breaks."""
-    # The draft is named with https in these files, which fastjsonschema does not know; without it it takes draft 7, which they are.
+    """A compiled check of events against the schema `uri`; it raises InvalidEvent with the field and the rule
+    it breaks."""
+    # The draft is named with https in these files, which fastjsonschema does not know; without it it takes
+    # draft 7, which they are.
     schema = {key: value for key, value in load(uri).items() if key not in ("$schema", "$id", "examples")}
     check = compile_check(schema)
 

@@ -1,5 +1,5 @@
-"""Where events lie on disk: `<root>/<table>/datacenter=eqiad/year=2024/month=2/day=15/hour=0/part-*`, numbers without leading zeros
-(HivePartition in wikimedia/analytics-refinery-source)."""
+"""Where events lie on disk: `<root>/<table>/datacenter=eqiad/year=2024/month=2/day=15/hour=0/part-*`, numbers
+without leading zeros (HivePartition in wikimedia/analytics-refinery-source)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ _TOPIC = re.compile(r"([a-z][a-z0-9]*)\.mediawiki\.[\w.-]+")
 
 
 def partition_of(path: str) -> str | None:
-    """Returns the partition that a file lies in, numbers with or without leading zeros; None when its path names none.
+    """Returns the partition that a file lies in, numbers with or without leading zeros; None when its path
+    names none.
 
     Raw imports have no `datacenter=…`, but the topic: `codfw.mediawiki.revision-create/year=2024/…`.
     """
@@ -26,7 +27,8 @@ def partition_of(path: str) -> str | None:
 
 
 def wrong_key_in(path: str) -> str | None:
-    """Returns the key of a path that is of no time or datacenter (`hour=24`, `day=__HIVE_DEFAULT_PARTITION__`), or None."""
+    """Returns the key of a path that is of no time or datacenter (`hour=24`,
+    `day=__HIVE_DEFAULT_PARTITION__`), or None."""
     return _problem(_keys_in(path))
 
 
@@ -53,7 +55,8 @@ def _problem(found: Mapping[str, str]) -> str | None:
 
 
 def mark_in(below: str) -> str | None:
-    """Returns what in a path below a table makes readers of Hive tables pass over it: a name that begins with . or _, `*.crc` for all checksums; or None."""
+    """Returns what in a path below a table makes readers of Hive tables pass over it: a name that begins with
+    . or _, `*.crc` for all checksums; or None."""
     for name in below.split("/"):
         if name.startswith(".") or (name.startswith("_") and "=" not in name):
             return "*.crc" if name.endswith(".crc") else name
@@ -62,14 +65,20 @@ def mark_in(below: str) -> str | None:
 
 @lru_cache
 def partition_at(datacenter: str, dt: str) -> str:
-    """The partition of an event that was made at `dt`, an ISO 8601 time. Raises ValueError when it is none."""
+    """The partition of an event that was made at `dt`, an ISO 8601 time. Raises ValueError when it is
+    none."""
     time = datetime.fromisoformat(re.sub(r"[Zz]$", "+00:00", re.sub(r"\.\d+", "", dt)))
     time = time.astimezone(timezone.utc) if time.tzinfo else time
     return partition(datacenter, time.year, time.month, time.day, time.hour)
 
 
 def partition(datacenter: str, *numbers: int) -> str:
-    return "/".join([f"datacenter={datacenter}", *(f"{key}={number}" for key, number in zip(KEYS[1:], numbers, strict=True))])
+    return "/".join(
+        [
+            f"datacenter={datacenter}",
+            *(f"{key}={number}" for key, number in zip(KEYS[1:], numbers, strict=True)),
+        ]
+    )
 
 
 def hour_of(partition: str) -> datetime:

@@ -1,6 +1,7 @@
 """Rows of tables as events: one conversion of the types of Parquet and Avro to those of JSON.
 
-A time is ISO 8601 in UTC, a whole decimal is a whole number, bytes are text; NaN, null and a struct of nulls are no value, and so absent.
+A time is ISO 8601 in UTC, a whole decimal is a whole number, bytes are text; NaN, null and a struct of nulls
+are no value, and so absent.
 """
 
 from __future__ import annotations
@@ -40,8 +41,13 @@ class _Unreadable:
 
 
 def events_of_batch(batch: pa.RecordBatch) -> Iterator[dict[str, Any] | BadRow]:
-    """Yields the event of each row; of a row with a value that cannot be read a BadRow. Raises nothing for what is in a column."""
-    columns = {_field(name): _values(column, name) for name, column in zip(batch.schema.names, batch.columns, strict=True) if name not in _NO_FIELDS}
+    """Yields the event of each row; of a row with a value that cannot be read a BadRow. Raises nothing for
+    what is in a column."""
+    columns = {
+        _field(name): _values(column, name)
+        for name, column in zip(batch.schema.names, batch.columns, strict=True)
+        if name not in _NO_FIELDS
+    }
     for row in zip(*columns.values(), strict=True) if columns else [()] * batch.num_rows:
         yield _event(dict(zip(columns, row, strict=True)))
 
@@ -49,9 +55,19 @@ def events_of_batch(batch: pa.RecordBatch) -> Iterator[dict[str, Any] | BadRow]:
 def event_of_record(record: Mapping[str, Any]) -> dict[str, Any] | BadRow:
     """Returns the event of a record of Avro, or a BadRow."""
     try:
-        return {_field(name): inner for name, value in record.items() if name not in _NO_FIELDS and (inner := _of_python(value, name)) is not None}
+        return {
+            _field(name): inner
+            for name, value in record.items()
+            if name not in _NO_FIELDS and (inner := _of_python(value, name)) is not None
+        }
     except Exception:  # one of its values is none of JSON's
-        return _event({_field(name): _value_or_why(_of_python, value, name) for name, value in record.items() if name not in _NO_FIELDS})
+        return _event(
+            {
+                _field(name): _value_or_why(_of_python, value, name)
+                for name, value in record.items()
+                if name not in _NO_FIELDS
+            }
+        )
 
 
 def _event(fields: Mapping[str, Any]) -> dict[str, Any] | BadRow:
@@ -59,7 +75,10 @@ def _event(fields: Mapping[str, Any]) -> dict[str, Any] | BadRow:
     wrong = {name: value.reason for name, value in event.items() if type(value) is _Unreadable}
     if not wrong:
         return event
-    return BadRow("; ".join(f"{name}: {reason}" for name, reason in wrong.items()), {name: value for name, value in event.items() if name not in wrong})
+    return BadRow(
+        "; ".join(f"{name}: {reason}" for name, reason in wrong.items()),
+        {name: value for name, value in event.items() if name not in wrong},
+    )
 
 
 def _field(column: str) -> str:
@@ -85,7 +104,9 @@ def _value_or_why(convert: Callable[[Any, str], Any], value: Any, name: str) -> 
     try:
         return convert(value, name)
     except Exception as error:  # whatever the library makes of it
-        return _Unreadable(f"{type(error).__name__}: {error}"[:300]) if _field(name) in _fields_known() else None
+        return (
+            _Unreadable(f"{type(error).__name__}: {error}"[:300]) if _field(name) in _fields_known() else None
+        )
 
 
 def _as_json_types(column: pa.Array) -> pa.Array:
@@ -99,7 +120,13 @@ def _in_utc(kind: pa.DataType) -> pa.DataType:
     """The type with each time as a timestamp in UTC, which one without a zone is in Hive."""
     if pa.types.is_timestamp(kind):
         return pa.timestamp(kind.unit, "UTC")
-    return pa.timestamp("s", "UTC") if pa.types.is_date32(kind) else pa.timestamp("ms", "UTC") if pa.types.is_date64(kind) else _rebuilt(kind, _in_utc)
+    return (
+        pa.timestamp("s", "UTC")
+        if pa.types.is_date32(kind)
+        else pa.timestamp("ms", "UTC")
+        if pa.types.is_date64(kind)
+        else _rebuilt(kind, _in_utc)
+    )
 
 
 @lru_cache(maxsize=1000)
@@ -107,7 +134,12 @@ def _of_text(kind: pa.DataType) -> pa.DataType:
     """The type with text for times, which Python may not have, and for bytes."""
     if pa.types.is_temporal(kind) and not pa.types.is_duration(kind) and not pa.types.is_interval(kind):
         return pa.string()
-    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind) or pa.types.is_binary_view(kind):
+    if (
+        pa.types.is_binary(kind)
+        or pa.types.is_large_binary(kind)
+        or pa.types.is_fixed_size_binary(kind)
+        or pa.types.is_binary_view(kind)
+    ):
         return pa.string()
     return _of_text(kind.value_type) if pa.types.is_dictionary(kind) else _rebuilt(kind, _of_text)
 
@@ -115,16 +147,21 @@ def _of_text(kind: pa.DataType) -> pa.DataType:
 def _rebuilt(kind: pa.DataType, change: Callable[[pa.DataType], pa.DataType]) -> pa.DataType:
     """The nested type with its parts changed."""
     if pa.types.is_struct(kind):
-        return pa.struct([kind.field(place).with_type(change(kind.field(place).type)) for place in range(kind.num_fields)])
+        return pa.struct(
+            [kind.field(place).with_type(change(kind.field(place).type)) for place in range(kind.num_fields)]
+        )
     if pa.types.is_map(kind):
         return pa.map_(change(kind.key_type), change(kind.item_type))
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        return (pa.list_ if pa.types.is_list(kind) else pa.large_list)(kind.value_field.with_type(change(kind.value_type)))
+        return (pa.list_ if pa.types.is_list(kind) else pa.large_list)(
+            kind.value_field.with_type(change(kind.value_type))
+        )
     return kind
 
 
 def _of_arrow(column: pa.Array, name: str, of_time: bool = False) -> list[Any]:
-    """The values of a column as JSON has them. Some five times as fast as `to_pylist`, which makes a scalar of each value, of each field of a struct too."""
+    """The values of a column as JSON has them. Some five times as fast as `to_pylist`, which makes a scalar
+    of each value, of each field of a struct too."""
     kind = column.type
     if pa.types.is_struct(kind):
         return _structs(column)
@@ -132,10 +169,16 @@ def _of_arrow(column: pa.Array, name: str, of_time: bool = False) -> list[Any]:
         return _nested(column, name)
     if pa.types.is_string(kind):
         texts = _texts(column)
-        return [None if text is None else _iso(text) for text in texts] if name in _times() or of_time else texts
+        return (
+            [None if text is None else _iso(text) for text in texts] if name in _times() or of_time else texts
+        )
     whole = pa.types.is_integer(kind) and not column.null_count
     values: list[Any] = column.to_numpy().tolist() if whole else column.to_pylist()
-    return values if pa.types.is_boolean(kind) or pa.types.is_integer(kind) else [_of_python(value, name) for value in values]
+    return (
+        values
+        if pa.types.is_boolean(kind) or pa.types.is_integer(kind)
+        else [_of_python(value, name) for value in values]
+    )
 
 
 def _texts(column: pa.Array) -> list[str | None]:
@@ -150,7 +193,10 @@ def _structs(column: pa.StructArray) -> list[Any]:
     """A struct of nulls is no value."""
     names = [column.type.field(place).name for place in range(column.type.num_fields)]
     fields = [_of_arrow(field, name) for field, name in zip(column.flatten(), names, strict=True)]
-    return [{name: value for name, value in zip(names, row, strict=True) if value is not None} or None for row in zip(*fields, strict=True)]
+    return [
+        {name: value for name, value in zip(names, row, strict=True) if value is not None} or None
+        for row in zip(*fields, strict=True)
+    ]
 
 
 def _nested(column: pa.Array, name: str) -> list[Any]:
@@ -176,7 +222,8 @@ def _nested(column: pa.Array, name: str) -> list[Any]:
 
 
 def _of_python(value: Any, name: str) -> Any:
-    """The value in a type of JSON; None for what is no value. Raises ValueError for bytes that are no text."""
+    """The value in a type of JSON; None for what is no value. Raises ValueError for bytes that are no
+    text."""
     kind = type(value)
     if kind is str:
         if not value.isascii():
@@ -185,7 +232,11 @@ def _of_python(value: Any, name: str) -> Any:
     if kind is int or kind is bool or value is None:
         return value
     if kind is dict:
-        inner = {_text(key): each for key, each_value in value.items() if (each := _of_python(each_value, key)) is not None}
+        inner = {
+            _text(key): each
+            for key, each_value in value.items()
+            if (each := _of_python(each_value, key)) is not None
+        }
         return inner or (None if value else inner)
     if kind is list or kind is tuple:
         return [each for each_value in value if (each := _of_python(each_value, name)) is not None]
@@ -209,7 +260,8 @@ def _number(value: float | Decimal, name: str) -> int | float | None:
 
 
 def _iso(value: str) -> str:
-    """2024-02-05 00:00:00.120000Z is 2024-02-05T00:00:00.12Z; a time without a zone is in UTC. What is no time stays as it is."""
+    """2024-02-05 00:00:00.120000Z is 2024-02-05T00:00:00.12Z; a time without a zone is in UTC. What is no
+    time stays as it is."""
     if value[10:11] == "T" and value[-1] == "Z":  # text that is one already stays as it was written
         return value
     found = _TIME.fullmatch(value)
@@ -217,7 +269,9 @@ def _iso(value: str) -> str:
         return value
     day, clock, zone = found.groups()
     clock = clock or "00:00:00"
-    return f"{day}T{clock.rstrip('0').rstrip('.') if '.' in clock else clock}{zone or 'Z'}".replace(" UTC", "Z").replace("+00:00", "Z")
+    return f"{day}T{clock.rstrip('0').rstrip('.') if '.' in clock else clock}{zone or 'Z'}".replace(
+        " UTC", "Z"
+    ).replace("+00:00", "Z")
 
 
 # Names
@@ -225,17 +279,23 @@ def _iso(value: str) -> str:
 
 @cache
 def _fields_known() -> frozenset[str]:
-    return frozenset(name for uri in (*_SOURCES, REVISION_SCORE, PREDICTION_CHANGE) for name in load(uri)["properties"])
+    return frozenset(
+        name for uri in (*_SOURCES, REVISION_SCORE, PREDICTION_CHANGE) for name in load(uri)["properties"]
+    )
 
 
 @cache
 def _whole_numbers() -> frozenset[str]:
-    return frozenset(name for uri in _SOURCES for name, field in _below(load(uri)) if field.get("type") == "integer")
+    return frozenset(
+        name for uri in _SOURCES for name, field in _below(load(uri)) if field.get("type") == "integer"
+    )
 
 
 @cache
 def _times() -> frozenset[str]:
-    return frozenset(name for uri in _SOURCES for name, field in _below(load(uri)) if field.get("format") == "date-time")
+    return frozenset(
+        name for uri in _SOURCES for name, field in _below(load(uri)) if field.get("format") == "date-time"
+    )
 
 
 def _below(schema: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -1,5 +1,6 @@
-"""How an event looks as a row of a Hive table: the names and types that Wikimedia's refine gives it (rules of JsonSchemaConverter in
-nomoa/wikimedia-event-utilities and of HivePartition in wikimedia/analytics-refinery-source)."""
+"""How an event looks as a row of a Hive table: the names and types that Wikimedia's refine gives it (rules of
+JsonSchemaConverter in nomoa/wikimedia-event-utilities and of HivePartition in
+wikimedia/analytics-refinery-source)."""
 
 from __future__ import annotations
 
@@ -32,7 +33,9 @@ def column_name(field: str) -> str:
 @cache
 def arrow_schema(uri: str) -> pa.Schema:
     """The columns of a table whose events have the schema `uri`."""
-    return pa.schema([(column_name(name), _arrow_type(field)) for name, field in load(uri)["properties"].items()])
+    return pa.schema(
+        [(column_name(name), _arrow_type(field)) for name, field in load(uri)["properties"].items()]
+    )
 
 
 def _arrow_type(field: Mapping[str, Any]) -> pa.DataType:
@@ -56,7 +59,14 @@ def _avro_record(name: str, fields: list[pa.Field]) -> dict[str, Any]:
     return {
         "type": "record",
         "name": name,
-        "fields": [{"name": field.name, "type": ["null", _avro_type(f"{name}_{field.name}", field.type)], "default": None} for field in fields],
+        "fields": [
+            {
+                "name": field.name,
+                "type": ["null", _avro_type(f"{name}_{field.name}", field.type)],
+                "default": None,
+            }
+            for field in fields
+        ],
     }
 
 

@@ -10,7 +10,8 @@ from jsonschema_rs import Draft7Validator
 
 Check = Callable[[Any], object]
 
-# Formats as nearly all values have them: libraries differ at the edges of a format, and fastjsonschema's are the ones that count.
+# Formats as nearly all values have them: libraries differ at the edges of a format, and fastjsonschema's are
+# the ones that count.
 _DAY = "(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])|(0[13-9]|1[0-2])-(29|30)|(0[13578]|1[02])-31"
 _USUAL = {
     "date-time": rf"^[0-9]{{4}}-({_DAY})T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]+)?Z$",
@@ -19,9 +20,11 @@ _USUAL = {
 
 
 def compile_check(schema: Mapping[str, Any]) -> Check:
-    """Returns a check of values against a schema of draft 7. It raises fastjsonschema.JsonSchemaException, with the field and the rule it breaks.
+    """Returns a check of values against a schema of draft 7. It raises fastjsonschema.JsonSchemaException,
+    with the field and the rule it breaks.
 
-    fastjsonschema decides and words errors. What `is_usual` tells to be valid is not shown to it, as that takes a fifth of its time.
+    fastjsonschema decides and words errors. What `is_usual` tells to be valid is not shown to it, as that
+    takes a fifth of its time.
     """
     is_usual, check = usual_test(schema), fastjsonschema.compile(dict(schema))
     return lambda value: is_usual(value) or check(value)
@@ -46,7 +49,11 @@ def _of_usual_formats(schema: Any) -> Any:
         return [_of_usual_formats(item) for item in schema]
     if not isinstance(schema, Mapping):
         return schema
-    inner = {key: _of_usual_formats(value) for key, value in schema.items() if key != "format" or not isinstance(value, str)}
+    inner = {
+        key: _of_usual_formats(value)
+        for key, value in schema.items()
+        if key != "format" or not isinstance(value, str)
+    }
     if isinstance(schema.get("format"), str):
         pattern = _USUAL.get(schema["format"])
         inner |= {"allOf": [{"pattern": pattern} if pattern else False]}

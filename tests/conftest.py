@@ -13,7 +13,8 @@ from runners.simulated_lift_wing.server import SimulatedLiftWing
 from tests.support.events import ROOT, at
 from transforms.models.model import Configuration
 
-os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")  # processes that live for seconds: a third less CPU in all
+# processes that live for seconds: a third less CPU in all
+os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -31,7 +32,9 @@ def kafka(tmp_path_factory: pytest.TempPathFactory, shipped: Configuration) -> I
     """A real broker with the topics of all scores and failures."""
     streams = [*(model.stream for model in shipped.models.values()), shipped.failure_stream]
     with LocalKafka(tmp_path_factory.mktemp("kafka")) as broker:
-        broker.create_topics(*(f"{datacenter}.{stream}" for datacenter in shipped.datacenters for stream in streams))
+        broker.create_topics(
+            *(f"{datacenter}.{stream}" for datacenter in shipped.datacenters for stream in streams)
+        )
         yield broker
 
 

@@ -1,4 +1,5 @@
-"""Fourth step: an event and its score become the event that the model's kind has: `/mediawiki/revision/score/3.0.0`, or for newer models
+"""Fourth step: an event and its score become the event that the model's kind has:
+`/mediawiki/revision/score/3.0.0`, or for newer models
 `/mediawiki/page/prediction_classification_change/1.3.0`."""
 
 from __future__ import annotations
@@ -28,14 +29,17 @@ class Built(NamedTuple):
 
 @dataclass
 class BuildRevisionScore(beam.PTransform):
-    """Gives Built: score events, each valid against the schema. An event that cannot be made valid becomes a failure."""
+    """Gives Built: score events, each valid against the schema. An event that cannot be made valid becomes a
+    failure."""
 
     models: Mapping[str, Model]
     clock: Callable[[], str] = utc_now
     holds: bool = False  # a blown fuse of this step waits; see transforms.unforeseen
 
     def expand(self, responses: beam.PCollection[ScoreResponse]) -> Built:
-        built = responses | "BuildEvent" >> beam.ParDo(_BuildRevisionScoreFn(self.models, self.clock, self.holds)).with_outputs("failures", main="scores")
+        built = responses | "BuildEvent" >> beam.ParDo(
+            _BuildRevisionScoreFn(self.models, self.clock, self.holds)
+        ).with_outputs("failures", main="scores")
         return Built(built.scores, built.failures)
 
 
@@ -57,7 +61,17 @@ class _BuildRevisionScoreFn(beam.DoFn):
     def _failed(self, response: ScoreResponse, reason: str) -> Iterator[TaggedOutput]:
         self._failures.inc()
         request, event = response.request, response.request.event
-        yield TaggedOutput("failures", Failure("BuildRevisionScore", reason, json_text(event.raw), event.datacenter, request.model, event.partition))
+        yield TaggedOutput(
+            "failures",
+            Failure(
+                "BuildRevisionScore",
+                reason,
+                json_text(event.raw),
+                event.datacenter,
+                request.model,
+                event.partition,
+            ),
+        )
 
     def _built(self, response: ScoreResponse) -> Iterator[OutputEvent | TaggedOutput]:
         event, model = response.request.event, self._models[response.request.model]
@@ -70,7 +84,9 @@ class _BuildRevisionScoreFn(beam.DoFn):
             yield OutputEvent(model.stream, body, event.datacenter, event.partition, response.request)
 
     def _build(self, event: Event, model: Model, score: Score) -> dict[str, Any]:
-        body = KINDS[model.kind].build(event.raw, model.name, model.stream, score, self._clock(), model.schema)
+        body = KINDS[model.kind].build(
+            event.raw, model.name, model.stream, score, self._clock(), model.schema
+        )
         schemas.validator(model.schema)(body)
         try:
             orjson.dumps(body)

@@ -1,4 +1,5 @@
-"""The combined event in a stream: what comes of the requests of a revision waits in Flink's state until all of it is there, or for a time at most."""
+"""The combined event in a stream: what comes of the requests of a revision waits in Flink's state until all
+of it is there, or for a time at most."""
 
 from __future__ import annotations
 
@@ -39,40 +40,64 @@ class Outcome(NamedTuple):
 
 
 def encode_outcome(outcome: Outcome) -> bytes:
-    """An outcome as it waits in state: JSON with a version, so that a savepoint outlives a change of this code."""
-    return orjson.dumps({"v": _VERSION, "datacenter": outcome.datacenter, "expected": outcome.expected, "part": outcome.part._asdict()})
+    """An outcome as it waits in state: JSON with a version, so that a savepoint outlives a change of this
+    code."""
+    return orjson.dumps(
+        {
+            "v": _VERSION,
+            "datacenter": outcome.datacenter,
+            "expected": outcome.expected,
+            "part": outcome.part._asdict(),
+        }
+    )
 
 
 def decode_outcome(encoded: bytes) -> Outcome:
     """Returns what `encode_outcome` wrote. Raises UnknownFormatError for what another version wrote."""
     value = orjson.loads(encoded)
     if not isinstance(value, dict) or value.get("v") != _VERSION:
-        raise UnknownFormatError(f"expected outcomes in format {_VERSION}, got {encoded[:20]!r}; go on with the version that wrote this state")
+        raise UnknownFormatError(
+            f"expected outcomes in format {_VERSION}, got {encoded[:20]!r}; go on with the version that "
+            f"wrote this state"
+        )
     return Outcome(value["datacenter"], value["expected"], Part(**value["part"]))
 
 
 @dataclass
 class CombineInState(beam.PTransform):
-    """Gives an event for each revision of the scores and failures that it is given. What is not there after `limit_s` is an error of type timeout;
-    what comes later is counted and dropped, as is a revision of whose failures no event can be made."""
+    """Gives an event for each revision of the scores and failures that it is given. What is not there after
+    `limit_s` is an error of type timeout; what comes later is counted and dropped, as is a revision of whose
+    failures no event can be made."""
 
     models: Mapping[str, Model]
     schema: str
     limit_s: float
     clock: Callable[[], str] = utc_now
 
-    def expand(self, outcomes: tuple[beam.PCollection[OutputEvent], Sequence[beam.PCollection[Failure]]]) -> beam.PCollection[OutputEvent]:
+    def expand(
+        self, outcomes: tuple[beam.PCollection[OutputEvent], Sequence[beam.PCollection[Failure]]]
+    ) -> beam.PCollection[OutputEvent]:
         scores, failures = outcomes
         keyed = [scores | "KeyScores" >> beam.ParDo(_KeyFn(self.models)).with_output_types(tuple[str, bytes])]
-        keyed += [each | f"KeyFailures{index}" >> beam.ParDo(_KeyFn(self.models)).with_output_types(tuple[str, bytes]) for index, each in enumerate(failures)]
-        return keyed | "AllOutcomes" >> beam.Flatten() | "Combine" >> beam.ParDo(_CombineFn(self.schema, self.limit_s, self.clock))
+        keyed += [
+            each
+            | f"KeyFailures{index}" >> beam.ParDo(_KeyFn(self.models)).with_output_types(tuple[str, bytes])
+            for index, each in enumerate(failures)
+        ]
+        return (
+            keyed
+            | "AllOutcomes" >> beam.Flatten()
+            | "Combine" >> beam.ParDo(_CombineFn(self.schema, self.limit_s, self.clock))
+        )
 
 
 class _KeyFn(beam.DoFn):
     """To each outcome its revision, and which models are expected to say something of it."""
 
     def __init__(self, models: Mapping[str, Model]) -> None:
-        self._models = {name: model for name, model in models.items() if model.schema == schemas.REVISION_SCORE}
+        self._models = {
+            name: model for name, model in models.items() if model.schema == schemas.REVISION_SCORE
+        }
 
     def setup(self) -> None:
         self._selection = Selection(self._models)
@@ -91,10 +116,17 @@ class _KeyFn(beam.DoFn):
             model, part = outcome.model, Part(str(outcome.model), raw, outcome.step, outcome.reason)
         else:
             assert outcome.request
-            raw, model, part = outcome.request.event.raw, outcome.request.model, Part(outcome.request.model, outcome.body)
+            raw, model, part = (
+                outcome.request.event.raw,
+                outcome.request.model,
+                Part(outcome.request.model, outcome.body),
+            )
         if model in self._models:
             expected = [endpoint.model for endpoint in self._selection.endpoints(raw)]
-            yield f"{wiki_of(raw)}/{rev_id_of(raw)}", encode_outcome(Outcome(outcome.datacenter, expected, part))
+            yield (
+                f"{wiki_of(raw)}/{rev_id_of(raw)}",
+                encode_outcome(Outcome(outcome.datacenter, expected, part)),
+            )
 
 
 class _CombineFn(beam.DoFn):
@@ -136,7 +168,10 @@ class _CombineFn(beam.DoFn):
 
     @on_timer(LIMIT)
     def limit(
-        self, parts: Any = beam.DoFn.StateParam(PARTS), done: Any = beam.DoFn.StateParam(DONE), forget: Any = beam.DoFn.TimerParam(FORGET)
+        self,
+        parts: Any = beam.DoFn.StateParam(PARTS),
+        done: Any = beam.DoFn.StateParam(DONE),
+        forget: Any = beam.DoFn.TimerParam(FORGET),
     ) -> Iterator[OutputEvent]:
         if outcomes := [decode_outcome(each) for each in parts.read()]:
             yield from self._whole(outcomes, parts, done, forget)
@@ -146,13 +181,18 @@ class _CombineFn(beam.DoFn):
         done.clear()
 
     def _whole(self, outcomes: list[Outcome], parts: Any, done: Any, forget: Any) -> Iterator[OutputEvent]:
-        """None of a revision of which all failed and no event can be made; its failures are in the failure stream."""
+        """None of a revision of which all failed and no event can be made; its failures are in the failure
+        stream."""
         parts.clear()
         done.add(b"")
         forget.set(Timestamp.of(time.time() + _REMEMBERED_S))
         there, last = [outcome.part for outcome in outcomes], outcomes[-1]
         late = f"no score within {self._limit_s:g} s"
-        missing = [Part(model, last.part.event, "timeout", late) for model in last.expected if model not in {part.model for part in there}]
+        missing = [
+            Part(model, last.part.event, "timeout", late)
+            for model in last.expected
+            if model not in {part.model for part in there}
+        ]
         yield from self._fused.outputs(_Parts([*there, *missing], last.datacenter))
 
     def _event(self, of_revision: _Parts) -> Iterator[OutputEvent]:

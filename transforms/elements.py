@@ -1,4 +1,5 @@
-"""What travels between the steps: typed, and never changed; frozen but for what there is one of for each event, as that takes three times as long to make."""
+"""What travels between the steps: typed, and never changed; frozen but for what there is one of for each
+event, as that takes three times as long to make."""
 
 from __future__ import annotations
 
@@ -31,7 +32,8 @@ class Event:
 
     raw: Mapping[str, Any]
     datacenter: str  # eqiad: prefix of the source topic, or of the source partition
-    partition: str | None = None  # Hive partition of the source below its table; None: to be told by the event's time
+    # Hive partition of the source below its table; None: to be told by the event's time
+    partition: str | None = None
     only: str | None = None  # the one model to ask; None: all
 
 
@@ -62,7 +64,8 @@ class ScoreResponse:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An element that ends without a score: which step gave it up, why, and the original to try again with."""
+    """An element that ends without a score: which step gave it up, why, and the original to try again
+    with."""
 
     step: str
     reason: str
@@ -81,5 +84,6 @@ class OutputEvent:
     body: Mapping[str, Any]
     datacenter: str
     partition: str | None = None
-    request: ScoreRequest | None = None  # of a score, for the failure that it becomes where it cannot be written
+    # of a score, for the failure that it becomes where it cannot be written
+    request: ScoreRequest | None = None
     failure: Failure | None = None  # of an error event

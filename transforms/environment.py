@@ -1,4 +1,5 @@
-"""What a worker takes from the machine it runs on, as one argument: time, randomness, ids, and a connection to send calls over.
+"""What a worker takes from the machine it runs on, as one argument: time, randomness, ids, and a connection
+to send calls over.
 
 A simulation passes an environment of its own and repeats a run from a seed.
 """
@@ -37,7 +38,8 @@ class Connection(Protocol):
 
 
 class CurlConnection:
-    """A Connection by libcurl on an event loop in a thread. Exceptions of callbacks are passed to `on_fault`."""
+    """A Connection by libcurl on an event loop in a thread. Exceptions of callbacks are passed to
+    `on_fault`."""
 
     def __init__(self, timeout_s: float, ca_file: str | None, on_fault: OnFault) -> None:
         self._loop = uvloop.new_event_loop()
@@ -86,7 +88,8 @@ class Environment:
     new_event: Callable[[], threading.Event] = threading.Event  # what one thread waits for and another sets
     uniform: Callable[[float, float], float] = _uniform  # a random number between two
     new_id: Callable[[], str] = _new_id
-    connect: Callable[[float, str | None, OnFault], Connection] = CurlConnection  # timeout in seconds, CA file, receiver of faults
+    # timeout in seconds, CA file, receiver of faults
+    connect: Callable[[float, str | None, OnFault], Connection] = CurlConnection
 
 
 REAL = Environment()

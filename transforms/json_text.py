@@ -11,14 +11,17 @@ from typing import Any
 import orjson
 
 _REPLACEMENT = "\ufffd"
-_ESCAPE = re.compile(r"\\(?:(u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL)
+_ESCAPE = re.compile(
+    r"\\(?:(u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
+    re.DOTALL,
+)
 _DEEPEST = 200  # levels; far more than any event has
 _SMALLEST_INTEGER, _LARGEST_INTEGER = -(2**63), 2**64 - 1  # that orjson reads as one
 
 
 def loads(text: bytes | str) -> Any:
-    """The value of a JSON text. Bytes that are no UTF-8 and halves of surrogate pairs become U+FFFD, as `Buffer.toString` and `JSON.parse` of Node.js
-    let them pass. Raises orjson.JSONDecodeError."""
+    """The value of a JSON text. Bytes that are no UTF-8 and halves of surrogate pairs become U+FFFD, as
+    `Buffer.toString` and `JSON.parse` of Node.js let them pass. Raises orjson.JSONDecodeError."""
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
@@ -39,10 +42,12 @@ def well_formed(text: str) -> str:
 
 
 def json_text(value: Mapping[str, Any]) -> str:
-    """The mapping as JSON; what JSON has no form for (a date of a Parquet file, a key of bytes) as text. Never raises for what a source can find."""
+    """The mapping as JSON; what JSON has no form for (a date of a Parquet file, a key of bytes) as text.
+    Never raises for what a source can find."""
     try:
         return orjson.dumps(value, default=str).decode()
-    except TypeError:  # a lone surrogate, an integer of more than 64 bits, a key that is no text, too many levels
+    # a lone surrogate, an integer of more than 64 bits, a key that is no text, too many levels
+    except TypeError:
         return json.dumps(_plain(value, _DEEPEST))
 
 

@@ -1,4 +1,5 @@
-"""First step: events out of a source. Canary events are dropped and counted; what is no event becomes a failure."""
+"""First step: events out of a source. Canary events are dropped and counted; what is no event becomes a
+failure."""
 
 from __future__ import annotations
 
@@ -26,13 +27,18 @@ class Read(NamedTuple):
 
 @dataclass
 class ReadEvents(beam.PTransform):
-    """Gives Read. The source is a transform that gives Raw elements, bounded or not, and may have found failures of its own."""
+    """Gives Read. The source is a transform that gives Raw elements, bounded or not, and may have found
+    failures of its own."""
 
     source: beam.PTransform
     holds: bool = False  # a blown fuse of this step waits; see transforms.unforeseen
 
     def expand(self, pbegin: beam.pvalue.PBegin) -> Read:
-        read = pbegin | "Source" >> self.source | "CheckEvents" >> beam.ParDo(_CheckEventFn(self.holds)).with_outputs("failures", main="events")
+        read = (
+            pbegin
+            | "Source" >> self.source
+            | "CheckEvents" >> beam.ParDo(_CheckEventFn(self.holds)).with_outputs("failures", main="events")
+        )
         return Read(read.events, read.failures)
 
 
@@ -52,8 +58,19 @@ class _CheckEventFn(beam.DoFn):
 
     def _failed(self, element: Raw, reason: str) -> Iterator[TaggedOutput]:
         self._failures.inc()
-        passing = bool(element.problem) and not element.final  # what cannot be read can be repaired; what is no event stays none
-        yield TaggedOutput("failures", Failure("ReadEvents", reason, element.text(), element.datacenter, partition=element.partition, passing=passing))
+        # what cannot be read can be repaired; what is no event stays none
+        passing = bool(element.problem) and not element.final
+        yield TaggedOutput(
+            "failures",
+            Failure(
+                "ReadEvents",
+                reason,
+                element.text(),
+                element.datacenter,
+                partition=element.partition,
+                passing=passing,
+            ),
+        )
 
     def _read(self, element: Raw) -> Iterator[Event | TaggedOutput]:
         try:
@@ -73,4 +90,7 @@ class _CheckEventFn(beam.DoFn):
 
 @cache
 def _say_once() -> None:
-    _LOGGER.warning("events without meta.stream are dropped, as ChangeProp does; the counter dropped_no_stream says how many")
+    _LOGGER.warning(
+        "events without meta.stream are dropped, as ChangeProp does; the counter dropped_no_stream says "
+        "how many"
+    )

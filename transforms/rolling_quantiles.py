@@ -13,8 +13,8 @@ _TOLD_S = 1.0
 
 
 class RollingQuantiles:
-    """The latest values of one kind by model, of five minutes, and the gauges `<kind>_p50_<model>` and `<kind>_p99_<model>` that tell of them; 0 when none
-    came."""
+    """The latest values of one kind by model, of five minutes, and the gauges `<kind>_p50_<model>` and
+    `<kind>_p99_<model>` that tell of them; 0 when none came."""
 
     def __init__(self, step: str, kind: str, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._step, self._kind, self._monotonic = step, kind, monotonic
@@ -34,4 +34,6 @@ class RollingQuantiles:
                 values.popleft()
             ordered = sorted(value for _, value in values) or [0]
             for name, share in (("p50", 0.5), ("p99", 0.99)):
-                Metrics.gauge(self._step, f"{self._kind}_{name}_{model}").set(ordered[int(share * (len(ordered) - 1))])
+                Metrics.gauge(self._step, f"{self._kind}_{name}_{model}").set(
+                    ordered[int(share * (len(ordered) - 1))]
+                )

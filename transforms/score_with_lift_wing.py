@@ -1,8 +1,9 @@
 """Third step, and the only one that waits: each request becomes a response or a failure.
 
-All requests of one revision travel together as a batch: they come from the same event, so a batch is formed without waiting for
-anything, the event is written once for all its models, and each answer still leaves as it comes. How a worker waits for the
-answers is a value given to the step: `InState` for streams, `InBundle` for bounded input.
+All requests of one revision travel together as a batch: they come from the same event, so a batch is formed
+without waiting for anything, the event is written once for all its models, and each answer still leaves as it
+comes. How a worker waits for the answers is a value given to the step: `InState` for streams, `InBundle` for
+bounded input.
 """
 
 from __future__ import annotations

@@ -33,7 +33,8 @@ class Selected(NamedTuple):
 
 @dataclass
 class SelectModels(beam.PTransform):
-    """Gives Selected: a request for each model whose rule the event meets, but for what is `done` already. Events that ask for none are counted."""
+    """Gives Selected: a request for each model whose rule the event meets, but for what is `done` already.
+    Events that ask for none are counted."""
 
     models: Mapping[str, Model]
     done: Done | None = None
@@ -41,7 +42,9 @@ class SelectModels(beam.PTransform):
     wikis: Wikis | None = None  # None: the shipped table
 
     def expand(self, events: beam.PCollection[Event]) -> Selected:
-        selected = events | "MatchRules" >> beam.ParDo(_SelectModelsFn(self)).with_outputs("failures", main="requests")
+        selected = events | "MatchRules" >> beam.ParDo(_SelectModelsFn(self)).with_outputs(
+            "failures", main="requests"
+        )
         return Selected(selected.requests, selected.failures)
 
 
@@ -67,12 +70,19 @@ class _SelectModelsFn(beam.DoFn):
 
     def _failed(self, event: Event, reason: str, model: str | None = None) -> Iterator[TaggedOutput]:
         self._failures.inc()
-        yield TaggedOutput("failures", Failure("SelectModels", reason, _text(event), event.datacenter, model, event.partition))
+        yield TaggedOutput(
+            "failures",
+            Failure("SelectModels", reason, _text(event), event.datacenter, model, event.partition),
+        )
 
     def _selected(self, event: Event) -> Iterator[ScoreRequest | TaggedOutput]:
         wiki = wiki_of(event.raw)
         reasons: dict[str, str | None] = {}  # by schema, why no score can be made
-        endpoints = [endpoint for endpoint in self._selection.endpoints(event.raw) if event.only in (None, endpoint.model)]
+        endpoints = [
+            endpoint
+            for endpoint in self._selection.endpoints(event.raw)
+            if event.only in (None, endpoint.model)
+        ]
         if endpoints:
             rev_id = rev_id_of(event.raw)
             for endpoint in endpoints:
@@ -101,4 +111,8 @@ def _text(event: Event) -> str:
 @lru_cache(maxsize=_MOST_SAID)
 def _say_unknown(wiki: str) -> None:
     """Says it once of each."""
-    _LOGGER.warning("%r is not in the table of wikis, so models that are asked by the language of a Wikipedia do not score it; see `wikis`", wiki[:100])
+    _LOGGER.warning(
+        "%r is not in the table of wikis, so models that are asked by the language of a Wikipedia do not "
+        "score it; see `wikis`",
+        wiki[:100],
+    )

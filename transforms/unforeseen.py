@@ -1,9 +1,10 @@
 """What a step does when one element meets an exception that nobody foresaw.
 
-The exception is the failure of that element and of no other: the step goes on. But a fault of our own code meets every element, and must not turn a
-backlog into failures. So each step has a fuse, a circuit breaker that counts: it blows when the unforeseen exceptions are too many, and from then on
-no element becomes a failure. A step that is fed for ever then holds its place, tries the same element again until it passes, and says so. A step of
-a bounded run raises FuseBlown, which ends the run.
+The exception is the failure of that element and of no other: the step goes on. But a fault of our own code
+meets every element, and must not turn a backlog into failures. So each step has a fuse, a circuit breaker
+that counts: it blows when the unforeseen exceptions are too many, and from then on no element becomes a
+failure. A step that is fed for ever then holds its place, tries the same element again until it passes, and
+says so. A step of a bounded run raises FuseBlown, which ends the run.
 """
 
 from __future__ import annotations
@@ -40,18 +41,25 @@ class FuseBlown(RuntimeError):
 
 
 def blown_fuse_in(error: BaseException) -> str | None:
-    """What the FuseBlown says that ended a run: a runner tells a step's exception as text of its own. None when something else ended it."""
-    found = re.search(rf"{FuseBlown.__name__}: (.+?)( \[while running .*)?$", f"{type(error).__name__}: {error}", re.MULTILINE)
+    """What the FuseBlown says that ended a run: a runner tells a step's exception as text of its own. None
+    when something else ended it."""
+    found = re.search(
+        rf"{FuseBlown.__name__}: (.+?)( \[while running .*)?$",
+        f"{type(error).__name__}: {error}",
+        re.MULTILINE,
+    )
     return found[1] if found else None
 
 
 def is_of_an_element(error: BaseException) -> bool:
-    """Whether an exception may be one element's failure; what the process or the machine meets is of no element."""
+    """Whether an exception may be one element's failure; what the process or the machine meets is of no
+    element."""
     return isinstance(error, Exception) and not isinstance(error, (*_NO_FAULT_OF_AN_ELEMENT, FuseBlown))
 
 
 def reason_of(error: BaseException) -> str:
-    """Type and text of an exception in one line of at most 500 characters without control characters; never raises."""
+    """Type and text of an exception in one line of at most 500 characters without control characters; never
+    raises."""
     try:
         text = str(error)
     except Exception:  # an exception whose text cannot be made
@@ -71,8 +79,8 @@ class _Slice:
 class Fuse:
     """Counts the elements that end at one step: those that pass, and those that meet an unforeseen exception.
 
-    It blows after 20 different elements in a row, or when the different ones of a minute are at least 20 and more than 5 % of its elements. It is whole
-    again when an element passes. Of one thread.
+    It blows after 20 different elements in a row, or when the different ones of a minute are at least 20 and
+    more than 5 % of its elements. It is whole again when an element passes. Of one thread.
     """
 
     def __init__(self, step: str, clock: Callable[[], float] = time.monotonic) -> None:
@@ -100,18 +108,23 @@ class Fuse:
             self._failed.clear()
 
     def admits(self, name: str | bytes, error: BaseException) -> bool:
-        """Notes that the element with this `name`, or text, met `error`. Whether it may end as a failure; if not, the fuse is blown."""
+        """Notes that the element with this `name`, or text, met `error`. Whether it may end as a failure; if
+        not, the fuse is blown."""
         if self.blown or not is_of_an_element(error):
             return False
         now = self._clock()
         self._forget(now)
-        key = blake2b(name if isinstance(name, bytes) else name.encode("utf-8", "replace"), digest_size=8).digest()
+        key = blake2b(
+            name if isinstance(name, bytes) else name.encode("utf-8", "replace"), digest_size=8
+        ).digest()
         in_a_row, failed = {*self._in_a_row, key}, {*self._failed, key}
         passed = sum(each.count for each in self._passed)
         if len(in_a_row) > _MOST_IN_A_ROW:
             self.blown = f"{_MOST_IN_A_ROW} different elements in a row"
         elif len(failed) > _LEAST_OF_A_MINUTE and len(failed) > _MOST_OF_A_MINUTE * (len(failed) + passed):
-            self.blown = f"{len(self._failed)} different elements of the {len(self._failed) + passed} of a minute"
+            self.blown = (
+                f"{len(self._failed)} different elements of the {len(self._failed) + passed} of a minute"
+            )
         else:
             self._in_a_row.add(key)
             self._failed.pop(key, None)
@@ -142,13 +155,15 @@ class Fused(Generic[Element, Output]):
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """`work` gives what comes of an element, `failed` what comes of it in place of that for a reason; `name` tells elements apart.
-        `holds`: whether a blown fuse waits for ever, as a stream does, or raises FuseBlown."""
+        """`work` gives what comes of an element, `failed` what comes of it in place of that for a reason;
+        `name` tells elements apart. `holds`: whether a blown fuse waits for ever, as a stream does, or raises
+        FuseBlown."""
         self._work, self._name, self._failed = work, name, failed
         self._fuse, self._holds, self._clock, self._sleep = Fuse(step, clock), holds, clock, sleep
         self._unforeseen = Metrics.counter(step, "unforeseen")
         self._shown = False
-        self._told: set[tuple[type, str, int]] = set()  # kinds of exceptions, and where they were raised, whose traceback is logged
+        # kinds of exceptions, and where they were raised, whose traceback is logged
+        self._told: set[tuple[type, str, int]] = set()
 
     def outputs(self, element: Element) -> list[Output]:
         """Returns all that comes of an element; when its work raises, nothing of that but its failure.
@@ -187,15 +202,29 @@ class Fused(Generic[Element, Output]):
         kind = type(error), frame.f_code.co_filename, line
         if kind not in self._told and len(self._told) < _MOST_TOLD:
             self._told.add(kind)
-            _LOGGER.error("%s: %s; an element that meets this is a failure", self._fuse.step, reason_of(error), exc_info=error)
+            _LOGGER.error(
+                "%s: %s; an element that meets this is a failure",
+                self._fuse.step,
+                reason_of(error),
+                exc_info=error,
+            )
 
     def _say(self, error: Exception, at: float) -> float:
-        """Says, at once and then each minute, that the step holds its place, and returns when to say it again. Raises FuseBlown in a bounded run."""
-        why = f"{self._fuse.step}: unforeseen exceptions at {self._fuse.blown}, which is a fault of this program and not of them"
+        """Says, at once and then each minute, that the step holds its place, and returns when to say it
+        again. Raises FuseBlown in a bounded run."""
+        why = (
+            f"{self._fuse.step}: unforeseen exceptions at {self._fuse.blown}, which is a fault of this "
+            f"program and not of them"
+        )
         if not self._holds:
             raise FuseBlown(f"{why}; the last one: {reason_of(error)}") from error
         now = self._clock()
         if now < at:
             return at
-        _LOGGER.error("%s; it holds its place and tries the same element again; the last one: %s", why, reason_of(error), exc_info=error)
+        _LOGGER.error(
+            "%s; it holds its place and tries the same element again; the last one: %s",
+            why,
+            reason_of(error),
+            exc_info=error,
+        )
         return now + _SAY_AGAIN_S

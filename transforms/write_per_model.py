@@ -32,7 +32,9 @@ class WriteFailures(beam.PTransform):
     clock: Callable[[], str] = utc_now
 
     def expand(self, failures: beam.PCollection[Failure]) -> Any:
-        return failures | "BuildErrorEvent" >> beam.Map(_as_event, self.stream, self.clock) | "Sink" >> self.sink
+        return (
+            failures | "BuildErrorEvent" >> beam.Map(_as_event, self.stream, self.clock) | "Sink" >> self.sink
+        )
 
 
 def _as_event(failure: Failure, stream: str, clock: Callable[[], str]) -> OutputEvent:

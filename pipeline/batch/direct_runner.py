@@ -1,4 +1,5 @@
-"""What the commands that come to an end share: a run on the DirectRunner, whose bundles wait for Lift Wing, and an account of it."""
+"""What the commands that come to an end share: a run on the DirectRunner, whose bundles wait for Lift Wing,
+and an account of it."""
 
 from __future__ import annotations
 
@@ -18,34 +19,43 @@ from transforms.unforeseen import blown_fuse_in
 
 
 def without_stopped(configuration: Configuration) -> Configuration:
-    """The configuration without the endpoints that get no calls (`concurrency: 0`), for which no bundle can wait; says which these are."""
+    """The configuration without the endpoints that get no calls (`concurrency: 0`), for which no bundle can
+    wait; says which these are."""
     endpoints = [endpoint for model in configuration.models.values() for endpoint in model.endpoints.values()]
-    if stopped := sorted(endpoint.name for endpoint in endpoints if endpoint.enabled and not endpoint.concurrency):
+    if stopped := sorted(
+        endpoint.name for endpoint in endpoints if endpoint.enabled and not endpoint.concurrency
+    ):
         print(f"not called, as their concurrency is 0: {', '.join(stopped)}")
     models = {
-        name: model.with_endpoints(lambda endpoint: replace(endpoint, enabled=endpoint.enabled and endpoint.concurrency > 0))
+        name: model.with_endpoints(
+            lambda endpoint: replace(endpoint, enabled=endpoint.enabled and endpoint.concurrency > 0)
+        )
         for name, model in configuration.models.items()
     }
     return replace(configuration, models=models)
 
 
 def new_pipeline(options: Sequence[str]) -> beam.Pipeline:
-    """For the DirectRunner proper, which by name alone would first try to download and start Prism; or for the runner that the options name."""
+    """For the DirectRunner proper, which by name alone would first try to download and start Prism; or for
+    the runner that the options name."""
     runner = None if any(option.startswith("--runner") for option in options) else FnApiRunner()
     return beam.Pipeline(runner=runner, options=PipelineOptions(list(options)))
 
 
 def keep_what_is_there() -> None:
-    """What is there now stays: the collector need not walk all of Beam again and again, a tenth of the CPU of a run."""
+    """What is there now stays: the collector need not walk all of Beam again and again, a tenth of the CPU of
+    a run."""
     gc.freeze()
 
 
 def run(pipeline: beam.Pipeline) -> tuple[Counter[str], dict[str, tuple[int, int, int]]]:
-    """Runs a pipeline to its end; gives its counters by step and name, and by model how many calls there were, their sum and the longest in ms.
+    """Runs a pipeline to its end; gives its counters by step and name, and by model how many calls there
+    were, their sum and the longest in ms.
 
     Ends the process with exit code 1 and one line when a step's fuse blows.
     """
-    logging.getLogger("apache_beam.runners.common").setLevel(logging.CRITICAL)  # what a step raises comes out of the run, too
+    # what a step raises comes out of the run, too
+    logging.getLogger("apache_beam.runners.common").setLevel(logging.CRITICAL)
     try:
         result = pipeline.run()
         result.wait_until_finish()
@@ -58,14 +68,21 @@ def run(pipeline: beam.Pipeline) -> tuple[Counter[str], dict[str, tuple[int, int
     for counter in metrics["counters"]:
         counters[f"{counter.key.metric.namespace}/{counter.key.metric.name}"] += counter.result or 0
     times = {each.key.metric.name.removeprefix("call_ms_"): each.result for each in metrics["distributions"]}
-    return counters, {model: (time.count, time.sum, time.max) for model, time in times.items() if time and time.count}
+    return counters, {
+        model: (time.count, time.sum, time.max) for model, time in times.items() if time and time.count
+    }
 
 
-def print_models(configuration: Configuration, counters: Mapping[str, int], destination: str, of: Callable[[Model], object]) -> None:
+def print_models(
+    configuration: Configuration, counters: Mapping[str, int], destination: str, of: Callable[[Model], object]
+) -> None:
     """A line for each model that had requests, with where its scores are."""
     rows: list[Sequence[object]] = []
     for model in configuration.models.values():
-        requests, scores = counters.get(f"SelectModels/requests_{model.name}", 0), counters.get(f"BuildRevisionScore/scores_{model.name}", 0)
+        requests, scores = (
+            counters.get(f"SelectModels/requests_{model.name}", 0),
+            counters.get(f"BuildRevisionScore/scores_{model.name}", 0),
+        )
         if requests:
             rows.append([model.name, requests, scores, requests - scores, of(model)])
     header = ["model", "requests", "scores", "failures", destination]

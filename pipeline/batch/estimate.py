@@ -1,4 +1,5 @@
-"""`regenerate --dry-run`: what a run would ask of Lift Wing and of the wikis behind it, how long that takes and what it leaves; asks nothing."""
+"""`regenerate --dry-run`: what a run would ask of Lift Wing and of the wikis behind it, how long that takes
+and what it leaves; asks nothing."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ from transforms.models.scorable import why_no_score
 from transforms.models.selection import Selection
 from transforms.select_models import Done
 
-_BYTES_A_SCORE = {"parquet": 330, "avro": 400, "jsonl": 250}  # measured on the edits of the demo; titles and names differ by wiki
+# measured on the edits of the demo; titles and names differ by wiki
+_BYTES_A_SCORE = {"parquet": 330, "avro": 400, "jsonl": 250}
 _SHOWN = 5
 
 
@@ -27,23 +29,40 @@ def run(configuration: Configuration, files: Sequence[InputFile], planner: Plann
     events = unreadable = there = 0
     calls = Counter[Endpoint]()
     for chunk in chunks(files):
-        plan = planner.plan(configuration, chunk, list(dict.fromkeys(file.partition for file in chunk if file.partition)))
+        plan = planner.plan(
+            configuration, chunk, list(dict.fromkeys(file.partition for file in chunk if file.partition))
+        )
         for text in [*plan.remarks, *plan.blocked.values()]:
             print(text)
         of_chunk = _count(configuration, chunk, planner.done(plan))
         events, unreadable, there = events + of_chunk[0], unreadable + of_chunk[1], there + of_chunk[3]
         calls.update(of_chunk[2])
-    print(f"\n{events} events, {sum(calls.values())} calls" + (f"; {there} scores are there already" if there else ""))
+    print(
+        f"\n{events} events, {sum(calls.values())} calls"
+        + (f"; {there} scores are there already" if there else "")
+    )
     if unreadable:
         one = unreadable == 1
-        print(f"{unreadable} {'row or file is no event' if one else 'rows or files are no events'}, and will be {'a failure' if one else 'failures'}")
+        print(
+            f"{unreadable} {'row or file is no event' if one else 'rows or files are no events'}, and will "
+            f"be {'a failure' if one else 'failures'}"
+        )
     rows: list[Sequence[object]] = []
     for model in configuration.models.values():
         of_model = {endpoint: count for endpoint, count in calls.items() if endpoint.model == model.name}
         if of_model:
             total = sum(of_model.values())
             to_mediawiki, size = total * model.mediawiki_calls, total * _BYTES_A_SCORE[form]
-            rows.append([model.name, total, len(of_model), to_mediawiki, _time(_seconds(configuration, of_model)), _size(size)])
+            rows.append(
+                [
+                    model.name,
+                    total,
+                    len(of_model),
+                    to_mediawiki,
+                    _time(_seconds(configuration, of_model)),
+                    _size(size),
+                ]
+            )
     print()
     header = ["model", "calls", "wikis", "to MediaWiki", "at the limits", "output"]
     print_columns(header, rows, right=header[1:])
@@ -53,8 +72,11 @@ def run(configuration: Configuration, files: Sequence[InputFile], planner: Plann
     return 0
 
 
-def _count(configuration: Configuration, files: Sequence[InputFile], done: Done) -> tuple[int, int, Counter[Endpoint], int]:
-    """Events, pieces that are none or cannot become a score, calls by endpoint, and scores that are there already."""
+def _count(
+    configuration: Configuration, files: Sequence[InputFile], done: Done
+) -> tuple[int, int, Counter[Endpoint], int]:
+    """Events, pieces that are none or cannot become a score, calls by endpoint, and scores that are there
+    already."""
     selection, calls = Selection(configuration.models, configuration.wikis), Counter[Endpoint]()
     events = unreadable = there = 0
     for file in files:
@@ -78,17 +100,36 @@ def _count(configuration: Configuration, files: Sequence[InputFile], done: Done)
 
 def _seconds(configuration: Configuration, calls: Counter[Endpoint] | dict[Endpoint, int]) -> float:
     """How long the busiest of the endpoints takes, at as many calls at once as it is allowed."""
-    return max(count * configuration.models[endpoint.model].call_s / endpoint.concurrency for endpoint, count in calls.items())
+    return max(
+        count * configuration.models[endpoint.model].call_s / endpoint.concurrency
+        for endpoint, count in calls.items()
+    )
 
 
 def _print_what_takes_longest(configuration: Configuration, calls: Counter[Endpoint]) -> None:
-    together = sum(count * configuration.models[endpoint.model].call_s for endpoint, count in calls.items()) / configuration.lift_wing.in_flight
+    together = (
+        sum(count * configuration.models[endpoint.model].call_s for endpoint, count in calls.items())
+        / configuration.lift_wing.in_flight
+    )
     rate = configuration.lift_wing.calls_per_s
     paced = sum(calls.values()) / rate if rate else 0.0
-    limits = f"{configuration.lift_wing.in_flight} calls at once" + (f" and {rate:g} a second" if rate else "")
-    print(f"\nall models together, {limits} at most: {_time(max(together, paced, _seconds(configuration, calls)))}")
-    slowest = sorted(calls, key=lambda endpoint: -_seconds(configuration, {endpoint: calls[endpoint]}))[:_SHOWN]
-    print("longest: " + _names((f"{endpoint.name} {_time(_seconds(configuration, {endpoint: calls[endpoint]}))}") for endpoint in slowest))
+    limits = f"{configuration.lift_wing.in_flight} calls at once" + (
+        f" and {rate:g} a second" if rate else ""
+    )
+    print(
+        f"\nall models together, {limits} at most: "
+        f"{_time(max(together, paced, _seconds(configuration, calls)))}"
+    )
+    slowest = sorted(calls, key=lambda endpoint: -_seconds(configuration, {endpoint: calls[endpoint]}))[
+        :_SHOWN
+    ]
+    print(
+        "longest: "
+        + _names(
+            (f"{endpoint.name} {_time(_seconds(configuration, {endpoint: calls[endpoint]}))}")
+            for endpoint in slowest
+        )
+    )
     wikis: Counter[str] = Counter()
     for endpoint, count in calls.items():
         wikis[endpoint.wiki] += count

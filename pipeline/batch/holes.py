@@ -52,7 +52,9 @@ class Hole:
     place: Place
     rev_id: int
     id: str  # its `meta.id`
-    why: str  # missing: nothing is known of it; failed: a failure is; older: it is of another version than the newest score of its wiki
+    # missing: nothing is known of it; failed: a failure is; older: it is of another version than the newest
+    # score of its wiki
+    why: str
 
     def as_json(self) -> Mapping[str, Any]:
         return {**self.place._asdict(), "rev_id": self.rev_id, "id": self.id, "why": self.why}
@@ -63,8 +65,10 @@ class WantedScores:
     """Reads files for the scores that they ask for, and notes what in them cannot be read."""
 
     configuration: Configuration
-    unreadable: dict[str, list[str]] = field(default_factory=dict)  # what files could not be read, by partition or UNKNOWN
-    unusable: Counter[str] = field(default_factory=Counter)  # rows of which no score can come, by file and reason
+    # what files could not be read, by partition or UNKNOWN
+    unreadable: dict[str, list[str]] = field(default_factory=dict)
+    # rows of which no score can come, by file and reason
+    unusable: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         models = self.configuration.models.values()
@@ -94,7 +98,11 @@ class WantedScores:
             self.unusable[f"{printable(file.path)}: no time that tells the hour"] += 1
         elif partition is not None:
             for endpoint in endpoints:
-                yield Wanted(Place(endpoint.model, wiki, partition), rev_id_of(event), score_id(event, self._streams[endpoint.model]))
+                yield Wanted(
+                    Place(endpoint.model, wiki, partition),
+                    rev_id_of(event),
+                    score_id(event, self._streams[endpoint.model]),
+                )
 
 
 @dataclass(frozen=True)
@@ -113,5 +121,7 @@ class BackfillList:
         except OSError as error:
             raise UsageError(f"--missing: {path} cannot be read: {error.strerror}") from error
         except (orjson.JSONDecodeError, TypeError, KeyError) as error:
-            raise UsageError(f"--missing: expected the list that `audit --list` writes, got {path} ({error})") from error
+            raise UsageError(
+                f"--missing: expected the list that `audit --list` writes, got {path} ({error})"
+            ) from error
         return cls({unit: frozenset(names) for unit, names in ids.items()})

@@ -1,4 +1,5 @@
-"""The report of a batch run: what lies in the datasets, by their manifests, and how the run went; one HTML file without links to anything outside."""
+"""The report of a batch run: what lies in the datasets, by their manifests, and how the run went; one HTML
+file without links to anything outside."""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ _MOST_BARS = 15
 _STYLE = """
 :root { color-scheme: light dark; --bar: #3366cc; --soft: #8884; }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.6rem; } h2 { margin-top: 2.5rem; border-bottom: 1px solid var(--soft); } h3 { margin: 1.5rem 0 .3rem; }
+h1 { font-size: 1.6rem; } h3 { margin: 1.5rem 0 .3rem; }
+h2 { margin-top: 2.5rem; border-bottom: 1px solid var(--soft); }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 td, th { padding: .2rem .6rem; text-align: right; border-bottom: 1px solid var(--soft); }
 td:first-child, th:first-child { text-align: left; }
@@ -38,11 +40,18 @@ td:first-child, th:first-child { text-align: left; }
 def write(configuration: Configuration, writer: DatasetWriter, outcome: Outcome) -> Path:
     """Writes the report below the root of the tables; gives where."""
     found = [manifest for model in configuration.models for manifest in _manifests(writer.table(model))]
-    by_model = {name: [manifest for manifest in found if manifest["model"] == name] for name in configuration.models}
-    by_model = {name: manifests for name, manifests in by_model.items() if any(manifest["rows"] or manifest["failures"] for manifest in manifests)}
+    by_model = {
+        name: [manifest for manifest in found if manifest["model"] == name] for name in configuration.models
+    }
+    by_model = {
+        name: manifests
+        for name, manifests in by_model.items()
+        if any(manifest["rows"] or manifest["failures"] for manifest in manifests)
+    }
     parts = [
         f"<h1>Scores in {escape(writer.root.name)}</h1>",
-        f"<p>{sum(manifest['rows'] for manifest in found):,} scores in {len(found):,} partitions, as of {now()}. "
+        f"<p>{sum(manifest['rows'] for manifest in found):,} scores in {len(found):,} partitions, as of "
+        f"{now()}. "
         f"Asked at {escape(configuration.lift_wing.url)}.</p>",
         _models(by_model, outcome),
         "<h2>Wikis</h2>",
@@ -50,13 +59,18 @@ def write(configuration: Configuration, writer: DatasetWriter, outcome: Outcome)
         "<h2>What the models said</h2><div class=grid>",
         *(_distribution(name, manifests) for name, manifests in by_model.items()),
         "</div><h2>Failures</h2>",
-        _bars(_sum(manifest["failures"] for manifest in found)) if any(manifest["failures"] for manifest in found) else "<p>None.</p>",
+        _bars(_sum(manifest["failures"] for manifest in found))
+        if any(manifest["failures"] for manifest in found)
+        else "<p>None.</p>",
         _unfinished(outcome),
         "<h2>Partitions</h2><div class=wrap>",
         _partitions(found),
         "</div>",
     ]
-    head = f"<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'><title>Scores</title><style>{_STYLE}</style>"
+    head = (
+        f"<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport "
+        f"content='width=device-width'><title>Scores</title><style>{_STYLE}</style>"
+    )
     file = writer.root / NAME
     replace_file(file, "\n".join([head, *parts]).encode("utf-8", "backslashreplace"))
     return file
@@ -93,7 +107,16 @@ def _models(by_model: Mapping[str, list[Mapping[str, Any]]], outcome: Outcome) -
                 f"{unfinished:,}",
             ]
         )
-    header = ["model", "scores", "failures", "wikis", "versions", "mean call, ms", "longest, ms", "unfinished partitions"]
+    header = [
+        "model",
+        "scores",
+        "failures",
+        "wikis",
+        "versions",
+        "mean call, ms",
+        "longest, ms",
+        "unfinished partitions",
+    ]
     return "<h2>Models</h2><div class=wrap>" + _table(header, rows) + "</div>"
 
 
@@ -113,30 +136,50 @@ def _table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 def _bars(counts: Counter[str]) -> str:
     most = max(counts.values(), default=1)
     shown = counts.most_common(_MOST_BARS)
-    lines = [f"<tr><td>{escape(name)}<td>{count:,}<td><span class=bar style='width:{100 * count / most:.1f}%'></span>" for name, count in shown]
+    lines = [
+        f"<tr><td>{escape(name)}<td>{count:,}<td><span class=bar "
+        f"style='width:{100 * count / most:.1f}%'></span>"
+        for name, count in shown
+    ]
     if len(counts) > len(shown):
-        lines.append(f"<tr><td>{len(counts) - len(shown)} others<td>{counts.total() - sum(count for _, count in shown):,}<td>")
+        lines.append(
+            f"<tr><td>{len(counts) - len(shown)} "
+            f"others<td>{counts.total() - sum(count for _, count in shown):,}<td>"
+        )
     return "\n".join(["<table class=bars>", *lines, "</table>"])
 
 
 def _distribution(name: str, manifests: list[Mapping[str, Any]]) -> str:
     tenths = [sum(manifest["probability"][tenth] for manifest in manifests) for tenth in range(10)]
     if not any(tenths):
-        return f"<section class=wide><h3>{escape(name)}</h3>{_bars(_sum(manifest['predictions'] for manifest in manifests))}</section>"
+        predictions = _sum(manifest["predictions"] for manifest in manifests)
+        return f"<section class=wide><h3>{escape(name)}</h3>{_bars(predictions)}</section>"
     title = f"<section><h3>{escape(name)}</h3>"
     most = max(tenths)
     columns = "".join(
-        f"<div style='height:{100 * count / most:.1f}%' title='{tenth / 10} to {(tenth + 1) / 10}: {count:,}'></div>" for tenth, count in enumerate(tenths)
+        f"<div style='height:{100 * count / most:.1f}%' title='{tenth / 10} to {(tenth + 1) / 10}: "
+        f"{count:,}'></div>"
+        for tenth, count in enumerate(tenths)
     )
-    return f"{title}<div class=columns>{columns}</div><div class=labels><span>0</span><span>probability of true</span><span>1</span></div></section>"
+    return (
+        f"{title}<div class=columns>{columns}</div><div class=labels><span>0</span><span>probability of "
+        f"true</span><span>1</span></div></section>"
+    )
 
 
 def _unfinished(outcome: Outcome) -> str:
     if not outcome.unfinished and not outcome.unread:
         return ""
     rows = [["all", "of which a file could not be read", reason] for reason in outcome.unread]
-    rows += [[model, partition, ", ".join(reasons)] for (model, partition), reasons in sorted(outcome.unfinished.items())]
-    return "<h2>Unfinished</h2><p><code>--resume</code> goes on with these.</p><div class=wrap>" + _table(["model", "partition", "why"], rows) + "</div>"
+    rows += [
+        [model, partition, ", ".join(reasons)]
+        for (model, partition), reasons in sorted(outcome.unfinished.items())
+    ]
+    return (
+        "<h2>Unfinished</h2><p><code>--resume</code> goes on with these.</p><div class=wrap>"
+        + _table(["model", "partition", "why"], rows)
+        + "</div>"
+    )
 
 
 def _partitions(found: Iterable[Mapping[str, Any]]) -> str:
@@ -147,6 +190,16 @@ def _partitions(found: Iterable[Mapping[str, Any]]) -> str:
     rows = []
     for partition, manifests in sorted(by_partition.items()):
         size = sum(file["bytes"] for manifest in manifests for file in manifest["files"])
-        counts = [sum(manifest["rows"] for manifest in manifests), sum(sum(manifest["failures"].values()) for manifest in manifests)]
-        rows.append([partition, *(f"{count:,}" for count in counts), f"{size / 1e6:,.1f}", max(manifest["written"] for manifest in manifests)])
+        counts = [
+            sum(manifest["rows"] for manifest in manifests),
+            sum(sum(manifest["failures"].values()) for manifest in manifests),
+        ]
+        rows.append(
+            [
+                partition,
+                *(f"{count:,}" for count in counts),
+                f"{size / 1e6:,.1f}",
+                max(manifest["written"] for manifest in manifests),
+            ]
+        )
     return _table(["partition", "scores", "failures", "MB", "written"], rows)

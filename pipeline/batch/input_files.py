@@ -18,7 +18,8 @@ _KINDS_SHOWN = 5
 
 
 def input_files(configuration: Configuration, options: EventFilesOptions) -> EventFiles:
-    """Finds the files of `--input` whose partitions begin from `--from` on and before `--to`. Raises UsageError when there are none."""
+    """Finds the files of `--input` whose partitions begin from `--from` on and before `--to`. Raises
+    UsageError when there are none."""
     try:
         found = find_files(options.input, configuration.datacenters[0])
     except (OSError, ValueError) as error:
@@ -28,11 +29,23 @@ def input_files(configuration: Configuration, options: EventFilesOptions) -> Eve
         return found
     hours = sorted({hour_of(file.partition) for file in found.files if file.partition})
     if not hours:
-        raise UsageError(f"--from, --to: expected files in Hive layout (datacenter=eqiad/year=2024/…), got {printable(found.files[0].path)}")
-    chosen = [file for file in found.files if file.partition and _is_within(hour_of(file.partition), since, until)]
+        raise UsageError(
+            f"--from, --to: expected files in Hive layout (datacenter=eqiad/year=2024/…), got "
+            f"{printable(found.files[0].path)}"
+        )
+    chosen = [
+        file for file in found.files if file.partition and _is_within(hour_of(file.partition), since, until)
+    ]
     if not chosen:
-        raise UsageError(f"--from, --to: no partition of {options.input} is of that time; it has {hours[0]:%Y-%m-%dT%H:%M} to {hours[-1]:%Y-%m-%dT%H:%M}")
-    without = [LeftOut(file.path, "not in Hive layout, so that --from and --to cannot choose it", True) for file in found.files if file.partition is None]
+        raise UsageError(
+            f"--from, --to: no partition of {options.input} is of that time; it has "
+            f"{hours[0]:%Y-%m-%dT%H:%M} to {hours[-1]:%Y-%m-%dT%H:%M}"
+        )
+    without = [
+        LeftOut(file.path, "not in Hive layout, so that --from and --to cannot choose it", True)
+        for file in found.files
+        if file.partition is None
+    ]
     return found._replace(files=chosen, left_out=found.left_out + without)
 
 
@@ -41,8 +54,14 @@ def print_left_out(found: EventFiles) -> None:
     for left in found.left_out:
         print(f"not read: {printable(left.path)}: {printable(left.reason)}", file=sys.stderr)
     if found.marks:
-        kinds = ", ".join(f"{count} {printable(kind)}" for kind, count in found.marks.most_common(_KINDS_SHOWN))
-        print(f"passed over, as readers of Hive tables do: {kinds}{', …' if len(found.marks) > _KINDS_SHOWN else ''}", file=sys.stderr)
+        kinds = ", ".join(
+            f"{count} {printable(kind)}" for kind, count in found.marks.most_common(_KINDS_SHOWN)
+        )
+        print(
+            f"passed over, as readers of Hive tables do: "
+            f"{kinds}{', …' if len(found.marks) > _KINDS_SHOWN else ''}",
+            file=sys.stderr,
+        )
 
 
 def _is_within(hour: datetime, since: datetime | None, until: datetime | None) -> bool:

@@ -1,4 +1,5 @@
-"""What a run of `regenerate` has to do: each unit, a model and a partition, is compared with what its input, rule and wikis ask for now."""
+"""What a run of `regenerate` has to do: each unit, a model and a partition, is compared with what its input,
+rule and wikis ask for now."""
 
 from __future__ import annotations
 
@@ -26,7 +27,9 @@ from transforms.events.parsing import NotAnEvent
 from transforms.events.source_events import wiki_of
 from transforms.models.model import ANY_WIKI, Configuration, Model
 
-OF_SCORES = frozenset({"meta", "database", "wiki_id", "rev_id", "revision", "scores", "predicted_classification"})
+OF_SCORES = frozenset(
+    {"meta", "database", "wiki_id", "rev_id", "revision", "scores", "predicted_classification"}
+)
 
 
 class Keeps(Enum):
@@ -44,7 +47,8 @@ class Task:
     ids: frozenset[str] | None  # the `meta.id`s of the scores to ask for; None: all that the input asks for
     keeps: Keeps
     made_of: MadeOf  # what is true of the partition then
-    unwanted: Mapping[str, int] = field(default_factory=dict)  # rows that stay though nothing asks for them, by wiki
+    # rows that stay though nothing asks for them, by wiki
+    unwanted: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass
@@ -56,9 +60,12 @@ class Plan:
     blocked: dict[UnitKey, str] = field(default_factory=dict)  # nothing can be written there, and why
     remarks: list[str] = field(default_factory=list)
     unwanted: Counter[UnitKey] = field(default_factory=Counter)  # rows that stay though nothing asks for them
-    failures: dict[str, Counter[str]] = field(default_factory=dict)  # rows of the input that are no events, by partition, as manifests know them
-    inputs: list[tuple[str | None, Mapping[str, Any]]] = field(default_factory=list)  # partition, and the file as manifests have it
-    has_trouble: bool = False  # whether the input has what cannot be read or is no event, of which the run has to tell
+    # rows of the input that are no events, by partition, as manifests know them
+    failures: dict[str, Counter[str]] = field(default_factory=dict)
+    # partition, and the file as manifests have it
+    inputs: list[tuple[str | None, Mapping[str, Any]]] = field(default_factory=list)
+    # whether the input has what cannot be read or is no event, of which the run has to tell
+    has_trouble: bool = False
 
     def asks(self, partition: str) -> bool:
         """Whether the input of the partition has to go through the steps."""
@@ -68,7 +75,8 @@ class Plan:
 
 @dataclass(frozen=True)
 class Planner:
-    """Compares what there is with what a run is to make. `scope`: the wikis that the run is about; None: all."""
+    """Compares what there is with what a run is to make. `scope`: the wikis that the run is about; None:
+    all."""
 
     writer: DatasetWriter
     run: str
@@ -81,16 +89,25 @@ class Planner:
     def journals(self) -> Path:
         return self.writer.working / "journals"
 
-    def plan(self, configuration: Configuration, files: Sequence[InputFile], partitions: Sequence[str]) -> Plan:
-        """Returns what is to be done. `partitions`: those of the files; none where their places do not tell. Raises UsageError when the dataset cannot be
-        looked at."""
+    def plan(
+        self, configuration: Configuration, files: Sequence[InputFile], partitions: Sequence[str]
+    ) -> Plan:
+        """Returns what is to be done. `partitions`: those of the files; none where their places do not tell.
+        Raises UsageError when the dataset cannot be looked at."""
         try:
             return self._plan(configuration, files, partitions)
         except OSError as error:
-            raise UsageError(f"--output: {error.filename or self.writer.root} cannot be read: {error.strerror}") from error
+            raise UsageError(
+                f"--output: {error.filename or self.writer.root} cannot be read: {error.strerror}"
+            ) from error
 
-    def _plan(self, configuration: Configuration, files: Sequence[InputFile], partitions: Sequence[str]) -> Plan:
-        plan, to_look = Plan(inputs=[(file.partition, input_entry(file)) for file in files]), dict[UnitKey, FoundPartition]()
+    def _plan(
+        self, configuration: Configuration, files: Sequence[InputFile], partitions: Sequence[str]
+    ) -> Plan:
+        plan, to_look = (
+            Plan(inputs=[(file.partition, input_entry(file)) for file in files]),
+            dict[UnitKey, FoundPartition](),
+        )
         for name, model in configuration.models.items():
             for partition in partitions or self._known_partitions(name):
                 if found := self._plan_unit(plan, (name, partition), self._made_of(plan, model, partition)):
@@ -101,12 +118,20 @@ class Planner:
 
     def task(self, plan: Plan, model: Model, partition: str) -> Task:
         """Returns the task of a unit; of one that nobody knew of, to make it."""
-        return plan.tasks.get((model.name, partition)) or Task(None, Keeps.NONE, self._made_of(plan, model, partition))
+        return plan.tasks.get((model.name, partition)) or Task(
+            None, Keeps.NONE, self._made_of(plan, model, partition)
+        )
 
     def done(self, plan: Plan) -> DoneBefore:
         """Tells the steps which scores not to ask for."""
         only = {unit: task.ids for unit, task in plan.tasks.items() if task.ids is not None}
-        return DoneBefore(self.journals, self.writer.streams, frozenset(plan.whole | plan.blocked.keys()), only, self.backfill is None)
+        return DoneBefore(
+            self.journals,
+            self.writer.streams,
+            frozenset(plan.whole | plan.blocked.keys()),
+            only,
+            self.backfill is None,
+        )
 
     def unit(self, task: Task, model: Model, partition: str, about: Mapping[str, Any]) -> Unit:
         """Returns the unit as it is to be committed."""
@@ -131,7 +156,9 @@ class Planner:
         return lambda row: self.scope is not None and wiki_of_failure(row) not in self.scope
 
     def _made_of(self, plan: Plan, model: Model, partition: str) -> MadeOf:
-        return made_of(model, [entry for place, entry in plan.inputs if place in (None, partition)], self.program)
+        return made_of(
+            model, [entry for place, entry in plan.inputs if place in (None, partition)], self.program
+        )
 
     def _known_partitions(self, model: str) -> list[str]:
         if self.backfill:
@@ -142,7 +169,10 @@ class Planner:
         """Plans a unit by its manifest; returns the partition when its rows have to be looked at."""
         found = find_partition(self.writer.partition(*unit))
         if self.writer.is_on_another_device(self.writer.partition(*unit)):
-            plan.blocked[unit] = f"{self.writer.partition(*unit)} is on another file system than {self.writer.root}; write to each by itself"
+            plan.blocked[unit] = (
+                f"{self.writer.partition(*unit)} is on another file system than {self.writer.root}; write "
+                f"to each by itself"
+            )
         elif self.backfill:
             self._plan_backfill(plan, unit, made_of, found)
         elif found is None:
@@ -155,9 +185,13 @@ class Planner:
             return self._plan_failures(plan, unit, made_of, found)
         return None
 
-    def _plan_failures(self, plan: Plan, unit: UnitKey, made_of: MadeOf, found: FoundPartition) -> FoundPartition | None:
+    def _plan_failures(
+        self, plan: Plan, unit: UnitKey, made_of: MadeOf, found: FoundPartition
+    ) -> FoundPartition | None:
         """Of a partition that is as it would be made now, what failed is asked for again."""
-        failed = [score for score in found.manifest["missing"] if self.scope is None or score["wiki"] in self.scope]
+        failed = [
+            score for score in found.manifest["missing"] if self.scope is None or score["wiki"] in self.scope
+        ]
         if any(score["id"] is None for score in failed):
             return found
         unwanted = dict(found.manifest.get("unwanted", {}))
@@ -170,7 +204,9 @@ class Planner:
         plan.failures[unit[1]] = Counter(found.manifest.get("unusable_events", {}))
         return None
 
-    def _plan_backfill(self, plan: Plan, unit: UnitKey, made_of: MadeOf, found: FoundPartition | None) -> None:
+    def _plan_backfill(
+        self, plan: Plan, unit: UnitKey, made_of: MadeOf, found: FoundPartition | None
+    ) -> None:
         ids = (self.backfill or BackfillList({})).ids.get(unit)
         if not ids:
             plan.whole.add(unit)
@@ -178,7 +214,12 @@ class Planner:
             plan.blocked[unit] = f"{problem}; regenerate --resume makes the partition anew"
         elif found and found.is_known:
             there = found.manifest
-            plan.tasks[unit] = Task(ids, Keeps.ALL, MadeOf(there["inputs"], there["rule"], there["wikis"]), there.get("unwanted", {}))
+            plan.tasks[unit] = Task(
+                ids,
+                Keeps.ALL,
+                MadeOf(there["inputs"], there["rule"], there["wikis"]),
+                there.get("unwanted", {}),
+            )
         else:  # nothing is known of what the rest of it was made of
             plan.tasks[unit] = Task(ids, Keeps.ALL, replace(made_of, wikis={}))
 
@@ -186,9 +227,17 @@ class Planner:
         if self.scope is None:
             plan.tasks[unit] = Task(None, Keeps.NONE, made_of)
         elif problem := self._unreadable(unit, found):
-            plan.blocked[unit] = f"{problem}, and there may be other wikis than those of --wikis in it; say --overwrite without --wikis"
+            plan.blocked[unit] = (
+                f"{problem}, and there may be other wikis than those of --wikis in it; say --overwrite "
+                f"without --wikis"
+            )
         else:
-            plan.tasks[unit] = Task(None, Keeps.OTHER_WIKIS, found.with_others(made_of, self.scope), self._of_others(found, made_of))
+            plan.tasks[unit] = Task(
+                None,
+                Keeps.OTHER_WIKIS,
+                found.with_others(made_of, self.scope),
+                self._of_others(found, made_of),
+            )
 
     def _unreadable(self, unit: UnitKey, found: FoundPartition | None) -> str:
         """Why the rows of a partition that is not as it was written cannot be read; empty when they can."""
@@ -200,10 +249,20 @@ class Planner:
                 return str(error)
         return ""
 
-    def _look(self, plan: Plan, configuration: Configuration, files: Sequence[InputFile], units: Mapping[UnitKey, FoundPartition]) -> None:
+    def _look(
+        self,
+        plan: Plan,
+        configuration: Configuration,
+        files: Sequence[InputFile],
+        units: Mapping[UnitKey, FoundPartition],
+    ) -> None:
         """Plans units by their rows: what the input asks for and is not there is to be asked for."""
-        there = {unit: wikis for unit in units if (wikis := self._wikis_by_id(plan, unit, units[unit])) is not None}
-        wanted = WantedScores(replace(configuration, models={name: configuration.models[name] for name, _ in units}))
+        there = {
+            unit: wikis for unit in units if (wikis := self._wikis_by_id(plan, unit, units[unit])) is not None
+        }
+        wanted = WantedScores(
+            replace(configuration, models={name: configuration.models[name] for name, _ in units})
+        )
         ids: dict[UnitKey, set[str]] = {unit: set() for unit in there}
         partitions = {None, *(partition for _, partition in units)}
         for score in wanted.of([file for file in files if file.partition in partitions]):
@@ -213,11 +272,22 @@ class Planner:
         for unit, wikis in there.items():
             made_of = self._made_of(plan, configuration.models[unit[0]], unit[1])
             unwanted = Counter(self._of_others(units[unit], made_of))
-            unwanted.update(wiki for name, wiki in wikis.items() if name not in ids[unit] and (self.scope is None or wiki in self.scope))
-            plan.tasks[unit] = Task(frozenset(ids[unit] - wikis.keys()), Keeps.ALL, units[unit].with_others(made_of, self.scope), unwanted)
+            unwanted.update(
+                wiki
+                for name, wiki in wikis.items()
+                if name not in ids[unit] and (self.scope is None or wiki in self.scope)
+            )
+            plan.tasks[unit] = Task(
+                frozenset(ids[unit] - wikis.keys()),
+                Keeps.ALL,
+                units[unit].with_others(made_of, self.scope),
+                unwanted,
+            )
             self._note(plan, unit, unwanted)
         for unit in units.keys() - there.keys() - plan.blocked.keys():
-            plan.tasks[unit] = Task(None, Keeps.NONE, self._made_of(plan, configuration.models[unit[0]], unit[1]))
+            plan.tasks[unit] = Task(
+                None, Keeps.NONE, self._made_of(plan, configuration.models[unit[0]], unit[1])
+            )
 
     def _wikis_by_id(self, plan: Plan, unit: UnitKey, found: FoundPartition) -> Mapping[str, str] | None:
         """The scores that are there; None when they cannot be read, and the unit is made anew."""
@@ -238,15 +308,22 @@ class Planner:
         """Rows of other wikis than the run's that nothing asked for when they were looked at."""
         if self.scope is None or set(found.differences(made_of, self.scope)) - {"wikis"}:
             return {}
-        return {wiki: count for wiki, count in found.manifest.get("unwanted", {}).items() if wiki not in self.scope}
+        return {
+            wiki: count
+            for wiki, count in found.manifest.get("unwanted", {}).items()
+            if wiki not in self.scope
+        }
 
     def _note(self, plan: Plan, unit: UnitKey, unwanted: Mapping[str, int]) -> None:
-        if count := sum(count for wiki, count in unwanted.items() if self.scope is None or wiki in self.scope):
+        if count := sum(
+            count for wiki, count in unwanted.items() if self.scope is None or wiki in self.scope
+        ):
             plan.unwanted[unit] = count
 
 
 def program_of(configuration: Configuration) -> Mapping[str, Any]:
-    """What tells which scores are wanted beside a model's own rule and wikis: the version of this program, and the table of wikis."""
+    """What tells which scores are wanted beside a model's own rule and wikis: the version of this program,
+    and the table of wikis."""
     table = hashlib.sha256(repr(sorted(configuration.wikis)).encode()).hexdigest()
     return {"revision_scores": version("revision-scores"), "table_of_wikis": table}
 
@@ -262,4 +339,8 @@ def made_of(model: Model, inputs: Sequence[Mapping[str, Any]], program: Mapping[
 
 def input_entry(file: InputFile) -> Mapping[str, Any]:
     """An input file as manifests have it."""
-    return {"path": printable(file.path if is_remote(file.path) else os.path.abspath(file.path)), "bytes": file.size, "version": file.version}
+    return {
+        "path": printable(file.path if is_remote(file.path) else os.path.abspath(file.path)),
+        "bytes": file.size,
+        "version": file.version,
+    }

@@ -1,4 +1,5 @@
-"""How far a batch run is: a line that is written over on a terminal, else a line a minute. Told by the journals, whoever writes them."""
+"""How far a batch run is: a line that is written over on a terminal, else a line a minute. Told by the
+journals, whoever writes them."""
 
 from __future__ import annotations
 
@@ -20,9 +21,12 @@ _ON_TERMINAL_S, _ELSEWHERE_S = 0.5, 60.0
 
 
 class Progress:
-    """Tells of the journals below `folder` while its context is open. `partitions`: how many there are to do in all; 0: nobody knows."""
+    """Tells of the journals below `folder` while its context is open. `partitions`: how many there are to do
+    in all; 0: nobody knows."""
 
-    def __init__(self, folder: Path, partitions: int, out: TextIO | None = None, every_s: float | None = None) -> None:
+    def __init__(
+        self, folder: Path, partitions: int, out: TextIO | None = None, every_s: float | None = None
+    ) -> None:
         self.done = 0  # partitions
         self._folder, self._partitions, self._out = folder, partitions, steering(out or sys.stdout)
         self._terminal = self._out.isatty()
@@ -41,7 +45,9 @@ class Progress:
         self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._stop.set()
         self._thread.join()
         if self._terminal:
@@ -49,12 +55,15 @@ class Progress:
             self._out.flush()
 
     def line(self) -> str:
-        """Such as: 12,345 scores (damaging 6,000, goodfaith 6,345), 3 failures, 812/s; 12 of 240 partitions, 0:42:10 left."""
+        """Such as: 12,345 scores (damaging 6,000, goodfaith 6,345), 3 failures, 812/s; 12 of 240 partitions,
+        0:42:10 left."""
         self._count()
         seconds = time.monotonic() - self._began
         of_models = ", ".join(f"{model} {count:,}" for model, count in sorted(self._scores.items()))
         failures = self._failures.total()
-        text = f"{self._scores.total():,} scores" + (f" ({of_models})" if of_models and not self._terminal else "")
+        text = f"{self._scores.total():,} scores" + (
+            f" ({of_models})" if of_models and not self._terminal else ""
+        )
         text += f", {failures:,} failures, {(self._scores.total() + failures) / max(seconds, 0.001):,.0f}/s"
         if self._partitions:
             text += f"; {self.done} of {self._partitions} partitions"

@@ -55,8 +55,10 @@ class Outcome:
 
     counters: Counter[str] = field(default_factory=Counter)  # by step and name
     failures: Counter[str] = field(default_factory=Counter)  # by reason, of what no other try can mend
-    unfinished: dict[UnitKey, Counter[str]] = field(default_factory=dict)  # by model and partition, the reasons
-    unread: Counter[str] = field(default_factory=Counter)  # what of the input could not be read, by reason the partitions
+    # by model and partition, the reasons
+    unfinished: dict[UnitKey, Counter[str]] = field(default_factory=dict)
+    # what of the input could not be read, by reason the partitions
+    unread: Counter[str] = field(default_factory=Counter)
     unwanted: Counter[UnitKey] = field(default_factory=Counter)  # rows that stay though nothing asks for them
     ended: str = ""  # why nothing was asked any more, as no model that was asked gave a score
     call_ms: dict[str, CallTimes] = field(default_factory=dict)  # by model
@@ -64,7 +66,8 @@ class Outcome:
 
 @dataclass(frozen=True)
 class BatchRun:
-    """A run, or the same one gone on with: one that overwrites replaces what others wrote, and keeps what it wrote itself."""
+    """A run, or the same one gone on with: one that overwrites replaces what others wrote, and keeps what it
+    wrote itself."""
 
     planner: Planner
 
@@ -72,13 +75,21 @@ class BatchRun:
     def _writer(self) -> DatasetWriter:
         return self.planner.writer
 
-    def score(self, configuration: Configuration, files: Sequence[InputFile], options: Sequence[str]) -> Outcome:
+    def score(
+        self, configuration: Configuration, files: Sequence[InputFile], options: Sequence[str]
+    ) -> Outcome:
         """Scores what is not whole. A model that gives no score at all is not asked again in this run."""
         in_places = {file.partition for file in files}
         with Progress(self.planner.journals, 0 if None in in_places else len(in_places)) as progress:
             return self._score(configuration, files, options, progress)
 
-    def _score(self, configuration: Configuration, files: Sequence[InputFile], options: Sequence[str], progress: Progress) -> Outcome:
+    def _score(
+        self,
+        configuration: Configuration,
+        files: Sequence[InputFile],
+        options: Sequence[str],
+        progress: Progress,
+    ) -> Outcome:
         direct_runner.keep_what_is_there()
         outcome, asked = Outcome(), configuration
         for chunk in chunks(files):
@@ -86,20 +97,35 @@ class BatchRun:
             plan = self.planner.plan(configuration, chunk, partitions)
             open_ = [file for file in chunk if file.partition is None or plan.asks(file.partition)]
             _note(outcome, plan, {partition for partition in partitions if not plan.asks(partition)})
-            counters = self._run(asked, open_, self.planner.done(plan), options, outcome) if open_ and asked.models else Counter[str]()
+            counters = (
+                self._run(asked, open_, self.planner.done(plan), options, outcome)
+                if open_ and asked.models
+                else Counter[str]()
+            )
             unfinished = self._commit(configuration, set(asked.models), plan, partitions, outcome)
             outcome.unfinished |= unfinished
             progress.done += len(partitions)
             asked = replace(asked, models=_answering(asked, counters, unfinished))
             if not asked.models:
-                outcome.ended = outcome.ended or next((reason for reasons in unfinished.values() for reason in reasons), "")
+                outcome.ended = outcome.ended or next(
+                    (reason for reasons in unfinished.values() for reason in reasons), ""
+                )
         return outcome
 
-    def _run(self, configuration: Configuration, chunk: Sequence[InputFile], done: DoneBefore, options: Sequence[str], outcome: Outcome) -> Counter[str]:
+    def _run(
+        self,
+        configuration: Configuration,
+        chunk: Sequence[InputFile],
+        done: DoneBefore,
+        options: Sequence[str],
+        outcome: Outcome,
+    ) -> Counter[str]:
         pipeline = direct_runner.new_pipeline(options)
         models = configuration.models.values()
         fields = fields_to_read(models)
-        score_revisions(pipeline, configuration, Files(chunk, fields), Journals(self.planner.journals), InBundle(), done)
+        score_revisions(
+            pipeline, configuration, Files(chunk, fields), Journals(self.planner.journals), InBundle(), done
+        )
         counters, call_ms = direct_runner.run(pipeline)
         outcome.counters += counters
         for name, (count, total, most) in call_ms.items():
@@ -107,7 +133,14 @@ class BatchRun:
             times.count, times.sum, times.max = times.count + count, times.sum + total, max(times.max, most)
         return counters
 
-    def _commit(self, configuration: Configuration, asked: set[str], plan: Plan, partitions: Sequence[str], outcome: Outcome) -> dict[UnitKey, Counter[str]]:
+    def _commit(
+        self,
+        configuration: Configuration,
+        asked: set[str],
+        plan: Plan,
+        partitions: Sequence[str],
+        outcome: Outcome,
+    ) -> dict[UnitKey, Counter[str]]:
         """Makes partitions of what is whole; returns the reasons of what is not."""
         unreadable, unusable = self._take_failures_of_events(outcome)
         unfinished = {unit: Counter([reason]) for unit, reason in plan.blocked.items()}
@@ -117,24 +150,38 @@ class BatchRun:
             try:
                 if name not in asked and (task.ids != frozenset() or plan.asks(partition)):
                     raise UnitIncomplete(Counter(["not asked any more"]))
-                about = self._about(configuration, model, unusable.get(partition) or plan.failures.get(partition, Counter()))
-                about["unread"] = list(unreadable.get(partition, Counter()) + unreadable.get(UNKNOWN, Counter()))
-                outcome.failures += commit_unit(self._writer, self.planner.unit(task, model, partition, about))
+                about = self._about(
+                    configuration, model, unusable.get(partition) or plan.failures.get(partition, Counter())
+                )
+                about["unread"] = list(
+                    unreadable.get(partition, Counter()) + unreadable.get(UNKNOWN, Counter())
+                )
+                outcome.failures += commit_unit(
+                    self._writer, self.planner.unit(task, model, partition, about)
+                )
             except UnitIncomplete as error:
                 unfinished[name, partition] = error.reasons
         return unfinished
 
     def _units(self, plan: Plan, configuration: Configuration, partitions: Sequence[str]) -> list[UnitKey]:
-        """The units to commit: those with a task; where places do not tell partitions, those of the journals and those to which nothing was added."""
+        """The units to commit: those with a task; where places do not tell partitions, those of the journals
+        and those to which nothing was added."""
         units = set(plan.tasks)
         if not partitions:
             units = {unit for unit, task in plan.tasks.items() if task.ids is not None}
-            units |= {(model, partition) for partition, model, _ in journals(self.planner.journals) if model and model in configuration.models}
+            units |= {
+                (model, partition)
+                for partition, model, _ in journals(self.planner.journals)
+                if model and model in configuration.models
+            }
         return sorted(units - plan.whole - plan.blocked.keys())
 
-    def _take_failures_of_events(self, outcome: Outcome) -> tuple[dict[str, Counter[str]], dict[str, Counter[str]]]:
-        """Writes the failures of events for which there was no model. Returns the reasons of files that could not be read, by partition (UNKNOWN where
-        that is not known), and those of the events that were written."""
+    def _take_failures_of_events(
+        self, outcome: Outcome
+    ) -> tuple[dict[str, Counter[str]], dict[str, Counter[str]]]:
+        """Writes the failures of events for which there was no model. Returns the reasons of files that could
+        not be read, by partition (UNKNOWN where that is not known), and those of the events that were
+        written."""
         unreadable, unusable = {}, {}
         for partition, model, journal in list(journals(self.planner.journals)):
             if model is not None:
@@ -164,9 +211,17 @@ class BatchRun:
         }
 
 
-def _answering(asked: Configuration, counters: Counter[str], unfinished: Mapping[UnitKey, object]) -> Mapping[str, Model]:
-    """The models to ask on: not one that gave no score at all, and none when all that were asked gave none."""
-    silent = {name for name in asked.models if counters[f"ScoreWithLiftWing/failures_{name}"] and not counters[f"BuildRevisionScore/scores_{name}"]}
+def _answering(
+    asked: Configuration, counters: Counter[str], unfinished: Mapping[UnitKey, object]
+) -> Mapping[str, Model]:
+    """The models to ask on: not one that gave no score at all, and none when all that were asked gave
+    none."""
+    silent = {
+        name
+        for name in asked.models
+        if counters[f"ScoreWithLiftWing/failures_{name}"]
+        and not counters[f"BuildRevisionScore/scores_{name}"]
+    }
     silent &= {model for model, _ in unfinished}
     if silent and silent >= {name for name in asked.models if counters[f"SelectModels/requests_{name}"]}:
         return {}
@@ -184,7 +239,8 @@ def _note(outcome: Outcome, plan: Plan, skipped: set[str]) -> None:
 
 
 def chunks(files: Sequence[InputFile]) -> Iterator[list[InputFile]]:
-    """Input files that go through the steps together: whole partitions, as many as make a good load; all, where a place does not tell the partition."""
+    """Input files that go through the steps together: whole partitions, as many as make a good load; all,
+    where a place does not tell the partition."""
     if any(file.partition is None for file in files):
         yield list(files)
         return
@@ -208,12 +264,20 @@ def load_or_create(planner: Planner) -> Planner:
     except FileNotFoundError:
         return planner
     except (ValueError, TypeError, KeyError):
-        print(f"{planner.writer.working / _NOTE} cannot be read: what an --overwrite that broke off replaced is not known; it is taken for whole")
+        print(
+            f"{planner.writer.working / _NOTE} cannot be read: what an --overwrite that broke off replaced "
+            f"is not known; it is taken for whole"
+        )
         return planner
 
 
 def new_planner(
-    writer: DatasetWriter, configuration: Configuration, *, overwrite: bool, scope: frozenset[str] | None, backfill: BackfillList | None
+    writer: DatasetWriter,
+    configuration: Configuration,
+    *,
+    overwrite: bool,
+    scope: frozenset[str] | None,
+    backfill: BackfillList | None,
 ) -> Planner:
     return Planner(writer, str(uuid.uuid4()), overwrite, program_of(configuration), scope, backfill)
 
@@ -229,9 +293,14 @@ def open_run(planner: Planner, *, resume: bool) -> Iterator[BatchRun]:
             shutil.rmtree(planner.journals, ignore_errors=True)
             (writer.working / _NOTE).unlink(missing_ok=True)
         planner = load_or_create(planner)
-        replace_file(writer.working / _NOTE, orjson.dumps({"name": planner.run, "overwrite": planner.overwrite}))
+        replace_file(
+            writer.working / _NOTE, orjson.dumps({"name": planner.run, "overwrite": planner.overwrite})
+        )
         if damaged := drop_failures(planner.journals):
-            print(f"{counted(damaged, 'line')} of what was answered before cannot be read, and is asked for again")
+            print(
+                f"{counted(damaged, 'line')} of what was answered before cannot be read, and is asked "
+                f"for again"
+            )
         yield BatchRun(planner)
 
 

@@ -38,33 +38,52 @@ def servers(configuration: Configuration | None, eventgates: Iterable[str]) -> l
     if configuration:
         settings = configuration.lift_wing
         active = [endpoint for model in configuration.models.values() for endpoint in model.active]
-        urls |= {endpoint.url or settings.url: Path(settings.ca_file) if settings.ca_file else None for endpoint in active}
+        urls |= {
+            endpoint.url or settings.url: Path(settings.ca_file) if settings.ca_file else None
+            for endpoint in active
+        }
     found = [(urlsplit(url), ca_file) for url, ca_file in urls.items()]
-    return list(dict.fromkeys(TlsServer(url.hostname or "", url.port or 443, ca_file) for url, ca_file in found if url.scheme == "https"))
+    return list(
+        dict.fromkeys(
+            TlsServer(url.hostname or "", url.port or 443, ca_file)
+            for url, ca_file in found
+            if url.scheme == "https"
+        )
+    )
 
 
 def brokers(addresses: Iterable[str], client: Mapping[str, str]) -> list[TlsServer]:
-    """Those at HOST:PORT that have a certificate, as a client of librdkafka with these settings trusts them."""
+    """Those at HOST:PORT that have a certificate, as a client of librdkafka with these settings trusts
+    them."""
     if not client.get("security.protocol", "").endswith("SSL"):
         return []
     ca_file, ca_pem = client.get("ssl.ca.location"), client.get("ssl.ca.pem")
     checks_name = client.get("ssl.endpoint.identification.algorithm") != "none"
     found = (urlsplit(f"//{address.strip()}") for address in addresses)
-    return [TlsServer(url.hostname or "", url.port or 9092, Path(ca_file) if ca_file else None, ca_pem, checks_name) for url in found]
+    return [
+        TlsServer(
+            url.hostname or "", url.port or 9092, Path(ca_file) if ca_file else None, ca_pem, checks_name
+        )
+        for url in found
+    ]
 
 
 def own(client: Mapping[str, str]) -> Certificate | None:
-    """The certificate by which a client of librdkafka with these settings is known. Raises OSError, ValueError."""
+    """The certificate by which a client of librdkafka with these settings is known. Raises OSError,
+    ValueError."""
     if store := client.get("ssl.keystore.location"):
-        return pkcs12.load_key_and_certificates(Path(store).read_bytes(), client["ssl.keystore.password"].encode())[1]
+        return pkcs12.load_key_and_certificates(
+            Path(store).read_bytes(), client["ssl.keystore.password"].encode()
+        )[1]
     if file := client.get("ssl.certificate.location"):
         return load_pem_x509_certificate(Path(file).read_bytes())
     return load_pem_x509_certificate(pem.encode()) if (pem := client.get("ssl.certificate.pem")) else None
 
 
 def look(asked: Iterable[TlsServer], client: Mapping[str, str] | None = None) -> Iterator[Finding]:
-    """A line for each certificate that is about to expire, or did, and one for the first of the others. `client`: settings of librdkafka. Of a server
-    that does not answer or cannot be trusted for another reason, and of a certificate that cannot be read, other lines tell."""
+    """A line for each certificate that is about to expire, or did, and one for the first of the others.
+    `client`: settings of librdkafka. Of a server that does not answer or cannot be trusted for another
+    reason, and of a certificate that cannot be read, other lines tell."""
     well = []
     for whose, days in _days_left(asked, client or {}):
         if days < _SOON_DAYS:
@@ -74,7 +93,9 @@ def look(asked: Iterable[TlsServer], client: Mapping[str, str] | None = None) ->
             well.append((days, whose))
     if well:
         days, whose = min(well)
-        yield ok(_THING, f"{whose} expires {f'first of {len(well)}, ' if len(well) > 1 else ''}in {days:.0f} days")
+        yield ok(
+            _THING, f"{whose} expires {f'first of {len(well)}, ' if len(well) > 1 else ''}in {days:.0f} days"
+        )
 
 
 def _days_left(asked: Iterable[TlsServer], client: Mapping[str, str]) -> Iterator[tuple[str, float]]:
@@ -95,8 +116,13 @@ def _days_left(asked: Iterable[TlsServer], client: Mapping[str, str]) -> Iterato
 
 def _expiry(server: TlsServer) -> float:
     """Seconds since the epoch. Raises OSError."""
-    context = ssl.create_default_context(cafile=str(server.ca_file) if server.ca_file else None, cadata=server.ca_pem)
+    context = ssl.create_default_context(
+        cafile=str(server.ca_file) if server.ca_file else None, cadata=server.ca_pem
+    )
     context.check_hostname = server.checks_name
-    with socket.create_connection((server.host, server.port), _PATIENCE_S) as raw, context.wrap_socket(raw, server_hostname=server.host) as wrapped:
+    with (
+        socket.create_connection((server.host, server.port), _PATIENCE_S) as raw,
+        context.wrap_socket(raw, server_hostname=server.host) as wrapped,
+    ):
         certificate = wrapped.getpeercert() or {}
     return float(ssl.cert_time_to_seconds(str(certificate["notAfter"])))

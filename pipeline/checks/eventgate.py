@@ -1,6 +1,8 @@
-"""Whether an EventGate takes what a stream will send: how large a body may be, and each stream with its schema.
+"""Whether an EventGate takes what a stream will send: how large a body may be, and each stream with its
+schema.
 
-It is asked with events that have nothing but a stream and a schema: no EventGate produces them, though it may note them among the invalid ones.
+It is asked with events that have nothing but a stream and a schema: no EventGate produces them, though it may
+note them among the invalid ones.
 """
 
 from __future__ import annotations
@@ -25,41 +27,73 @@ def look(url: str, streams: Mapping[str, str]) -> Iterator[Finding]:
             size = _largest(session, url)
             if size < _LARGE_ENOUGH:
                 repair = "raise max_body_size of EventGate, or the limit of the proxy before it"
-                yield wrong(_THING, f"{url}: expected to take a body of {_LARGE_ENOUGH:,} bytes, got 413 of {2 * size:,}; {repair}")
+                yield wrong(
+                    _THING,
+                    f"{url}: expected to take a body of {_LARGE_ENOUGH:,} bytes, got 413 of {2 * size:,}; "
+                    f"{repair}",
+                )
             found = list(_of_streams(session, url, streams))
-            yield from found or [ok(_THING, f"{url} takes bodies of {size:,} bytes, and knows the {len(streams)} streams and their schemas")]
+            yield from found or [
+                ok(
+                    _THING,
+                    f"{url} takes bodies of {size:,} bytes, and knows the {len(streams)} streams and "
+                    f"their schemas",
+                )
+            ]
     except requests.RequestException as error:
         yield unseen(_THING, f"{url} broke off: {type(error).__name__}")
 
 
 def _largest(session: requests.Session, url: str) -> int:
-    """A size of body that is not refused as too large, by halving; below what is enough it does not matter which."""
+    """A size of body that is not refused as too large, by halving; below what is enough it does not matter
+    which."""
     size = _LARGE
-    while size >= _LARGE_ENOUGH and _post(session, url, b"[" + b" " * (size - 2) + b"]").status_code == requests.codes.request_entity_too_large:
+    while (
+        size >= _LARGE_ENOUGH
+        and _post(session, url, b"[" + b" " * (size - 2) + b"]").status_code
+        == requests.codes.request_entity_too_large
+    ):
         size //= 2
     return size
 
 
 def _of_streams(session: requests.Session, url: str, streams: Mapping[str, str]) -> Iterator[Finding]:
-    probes = [{"$schema": schema, "meta": {"stream": stream, "id": f"check-{number}"}} for number, (stream, schema) in enumerate(streams.items())]
+    probes = [
+        {"$schema": schema, "meta": {"stream": stream, "id": f"check-{number}"}}
+        for number, (stream, schema) in enumerate(streams.items())
+    ]
     answer = _post(session, url, orjson.dumps(probes))
     try:
         told = orjson.loads(answer.content or b"{}")
-        invalid, error = ({_stream(entry): _words(entry) for entry in told.get(kind) or ()} for kind in ("invalid", "error"))
+        invalid, error = (
+            {_stream(entry): _words(entry) for entry in told.get(kind) or ()} for kind in ("invalid", "error")
+        )
     except (orjson.JSONDecodeError, AttributeError, TypeError, KeyError):
-        yield wrong(_THING, f"{url}: expected the answer of an EventGate, got {answer.status_code}; name the path of its events, such as /v1/events")
+        yield wrong(
+            _THING,
+            f"{url}: expected the answer of an EventGate, got {answer.status_code}; name the path of its "
+            f"events, such as /v1/events",
+        )
         return
     refused = {stream: words for stream, words in error.items() if stream in streams}
     for stream, words in refused.items():
         yield wrong(
-            _THING, f"{url} does not take {stream} with schema {streams[stream]}: {words}; configure the stream, and restart EventGate if it reads that once"
+            _THING,
+            f"{url} does not take {stream} with schema {streams[stream]}: {words}; configure the stream, "
+            f"and restart EventGate if it reads that once",
         )
     if unknown := [stream for stream in streams if stream not in invalid and stream not in error]:
-        yield unseen(_THING, f"{url} does not say of {', '.join(unknown[:3])} whether it knows them (it answers {answer.status_code})")
+        yield unseen(
+            _THING,
+            f"{url} does not say of {', '.join(unknown[:3])} whether it knows them (it answers "
+            f"{answer.status_code})",
+        )
 
 
 def _post(session: requests.Session, url: str, body: bytes) -> requests.Response:
-    return session.post(url, body, headers={"Content-Type": "application/json"}, timeout=_PATIENCE_S, allow_redirects=False)
+    return session.post(
+        url, body, headers={"Content-Type": "application/json"}, timeout=_PATIENCE_S, allow_redirects=False
+    )
 
 
 def _stream(entry: Mapping[str, Mapping[str, Mapping[str, str]]]) -> str:

@@ -1,4 +1,5 @@
-"""Whether a Flink cluster can take the job of a stream: of which version it is, with room for the job, and Python workers."""
+"""Whether a Flink cluster can take the job of a stream: of which version it is, with room for the job, and
+Python workers."""
 
 from __future__ import annotations
 
@@ -36,7 +37,11 @@ def version(rest: FlinkRest) -> Finding:
     except FileNotFoundError:
         return unseen("flink", f"Flink {theirs} answers at {rest.address}, and no jar tells which is wanted")
     if theirs != ours:
-        return wrong("flink", f"--flink: expected Flink {ours}, which the jar has, at {rest.address}, got {theirs}; name a cluster of {ours}")
+        return wrong(
+            "flink",
+            f"--flink: expected Flink {ours}, which the jar has, at {rest.address}, got {theirs}; name a "
+            f"cluster of {ours}",
+        )
     return ok("flink", f"{theirs} at {rest.address}")
 
 
@@ -51,7 +56,9 @@ def slots(rest: FlinkRest, group: str, options: Sequence[str]) -> Finding:
         return ok("slots", f"{free} free, and those of the job {group}, which a new stream takes over")
     if free < needed:
         return wrong(
-            "slots", f"--flink: expected as many free slots at {rest.address} as are needed, {needed}, got {free}; start a TaskManager there, or end a job"
+            "slots",
+            f"--flink: expected as many free slots at {rest.address} as are needed, {needed}, got {free}; "
+            f"start a TaskManager there, or end a job",
         )
     return ok("slots", f"{free} free, {needed} needed")
 
@@ -59,7 +66,11 @@ def slots(rest: FlinkRest, group: str, options: Sequence[str]) -> Finding:
 def parallelism(options: Sequence[str]) -> int:
     """Beam's option, of which the last counts, or the 1 of `pipeline/flink/settings.py`."""
     words = [word for option in options for word in option.split("=", 1)]
-    given = [value for name, value in zip(words, words[1:], strict=False) if name == "--parallelism" and value.isdecimal()]
+    given = [
+        value
+        for name, value in zip(words, words[1:], strict=False)
+        if name == "--parallelism" and value.isdecimal()
+    ]
     return int(given[-1]) if given else 1
 
 
@@ -72,5 +83,9 @@ def workers(flink: str, address: str) -> Finding:
         socket.create_connection((host, int(port)), timeout=_PATIENCE_S).close()
     except (OSError, ValueError, OverflowError) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else error
-        return wrong("workers", f"--workers: no Python workers answer at {address} ({why}); start some: python -m pipeline.flink.worker_pool --port {port}")
+        return wrong(
+            "workers",
+            f"--workers: no Python workers answer at {address} ({why}); start some: python -m "
+            f"pipeline.flink.worker_pool --port {port}",
+        )
     return ok("workers", f"somebody answers at {address}")

@@ -1,4 +1,5 @@
-"""Whether Lift Wing has the services that the models file names: KServe is asked of each, all at once, and those that fail alike are one line."""
+"""Whether Lift Wing has the services that the models file names: KServe is asked of each, all at once, and
+those that fail alike are one line."""
 
 from __future__ import annotations
 
@@ -45,7 +46,13 @@ def look(configuration: Configuration | None) -> list[Finding]:
             failed[fault].append(endpoint)
     if failed:
         return [wrong(_THING, _line(fault, of_fault, len(endpoints))) for fault, of_fault in failed.items()]
-    return [ok(_THING, f"{len(endpoints)} endpoints at {', '.join(sorted({_address(endpoint, settings) for endpoint in endpoints}))}")]
+    return [
+        ok(
+            _THING,
+            f"{len(endpoints)} endpoints at "
+            f"{', '.join(sorted({_address(endpoint, settings) for endpoint in endpoints}))}",
+        )
+    ]
 
 
 async def answers_of(endpoints: Sequence[Endpoint], settings: LiftWingSettings) -> list[HttpAnswer]:
@@ -68,16 +75,31 @@ def fault_of(url: str, answer: HttpAnswer) -> Fault | None:
     if answer.timed_out:
         return Fault(url, f"expected an answer within {_PATIENCE_S:g} s, got none", _ELSEWHERE, False)
     if answer.status == 0 and re.search("certificate|trust anchors", answer.error):
-        return Fault(url, answer.error, "name a file with the authority that signed it as lift_wing.ca_file in the models file", False)
+        return Fault(
+            url,
+            answer.error,
+            "name a file with the authority that signed it as lift_wing.ca_file in the models file",
+            False,
+        )
     if answer.status == 0:
         what = re.sub(r" after \d+ ms", "", answer.error)  # else no two are alike
         return Fault(url, what, _ELSEWHERE, False)
     if answer.status == 404:
-        return Fault(url, "404, no such service or model", "correct the namespace, service or wikis in the models file, or write enabled: false")
+        return Fault(
+            url,
+            "404, no such service or model",
+            "correct the namespace, service or wikis in the models file, or write enabled: false",
+        )
     if answer.status >= 500:
-        return Fault(url, f"expected 200, got {answer.status}", "see what ails the service, or write enabled: false in the models file")
+        return Fault(
+            url,
+            f"expected 200, got {answer.status}",
+            "see what ails the service, or write enabled: false in the models file",
+        )
     if answer.status == 200 and _is_unready(answer.body):
-        return Fault(url, "the model is not loaded", "wait for it, or write enabled: false in the models file")
+        return Fault(
+            url, "the model is not loaded", "wait for it, or write enabled: false in the models file"
+        )
     return None
 
 
@@ -94,5 +116,10 @@ def _address(endpoint: Endpoint, settings: LiftWingSettings) -> str:
 
 
 def _line(fault: Fault, endpoints: Sequence[Endpoint], of_all: int) -> str:
-    named = [endpoint.host if fault.is_of_service else endpoint.name for endpoint in endpoints[:_NAMED]] + ["..."] * (len(endpoints) > _NAMED)
-    return f"{len(endpoints)} of {of_all} endpoints at {fault.url} ({', '.join(named)}): {fault.what}; {fault.repair}"
+    named = [endpoint.host if fault.is_of_service else endpoint.name for endpoint in endpoints[:_NAMED]] + [
+        "..."
+    ] * (len(endpoints) > _NAMED)
+    return (
+        f"{len(endpoints)} of {of_all} endpoints at {fault.url} ({', '.join(named)}): {fault.what}; "
+        f"{fault.repair}"
+    )

@@ -1,4 +1,5 @@
-"""Whether topics are made for what a stream does with them: settings, replicas and rights, as far as the broker tells."""
+"""Whether topics are made for what a stream does with them: settings, replicas and rights, as far as the
+broker tells."""
 
 from __future__ import annotations
 
@@ -42,31 +43,55 @@ def look(kafka: Kafka, read: Sequence[str], written: Sequence[str]) -> Iterator[
 def _of_settings(found: Mapping[str, Any], is_read: bool, is_written: bool) -> Iterator[str]:
     policy = found["cleanup.policy"].value if "cleanup.policy" in found else "delete"
     if is_written and "compact" in policy:
-        yield f"cleanup.policy: expected delete, got {policy}, which takes no messages without a key, as scores are; change it with kafka-configs.sh --alter"
+        yield (
+            f"cleanup.policy: expected delete, got {policy}, which takes no messages without a key, as "
+            f"scores are; change it with kafka-configs.sh --alter"
+        )
     size = _number(found, "max.message.bytes", _LARGEST_MESSAGE)
     if is_written and size < _LARGEST_MESSAGE:
-        yield f"max.message.bytes: expected at least {_LARGEST_MESSAGE}, got {size}; larger scores become failures"
+        yield (
+            f"max.message.bytes: expected at least {_LARGEST_MESSAGE}, got {size}; larger scores become "
+            f"failures"
+        )
     retention = _number(found, "retention.ms", -1)
     if is_read and 0 <= retention < _SHORTEST_RETENTION_MS and "delete" in policy:
         hours = _SHORTEST_RETENTION_MS // 3_600_000
-        yield f"retention.ms: expected at least {hours} hours, got {retention / 3_600_000:.1f}; a stream that is off for longer loses events"
+        yield (
+            f"retention.ms: expected at least {hours} hours, got {retention / 3_600_000:.1f}; a stream "
+            f"that is off for longer loses events"
+        )
 
 
 def _of_description(found: Any, is_read: bool, is_written: bool, least_in_sync: int) -> Iterator[str]:
-    without = [partition.id for partition in found.partitions if partition.leader is None or partition.leader.id < 0]
+    without = [
+        partition.id for partition in found.partitions if partition.leader is None or partition.leader.id < 0
+    ]
     if without:
         yield f"partitions {', '.join(map(str, without))} have no leader; see the brokers"
-    elif is_written and (few := [partition.id for partition in found.partitions if len(partition.isr) < least_in_sync]):
-        yield f"min.insync.replicas is {least_in_sync}, and partitions {', '.join(map(str, few))} have fewer replicas in sync, so that nothing can be written"
+    elif is_written and (
+        few := [partition.id for partition in found.partitions if len(partition.isr) < least_in_sync]
+    ):
+        yield (
+            f"min.insync.replicas is {least_in_sync}, and partitions {', '.join(map(str, few))} have "
+            f"fewer replicas in sync, so that nothing can be written"
+        )
     if found.authorized_operations is not None:
         wanted = {AclOperation.READ: is_read, AclOperation.WRITE: is_written}
         allowed = {*found.authorized_operations}
-        for operation in (each for each, is_wanted in wanted.items() if is_wanted and not {each, AclOperation.ALL} & allowed):
+        for operation in (
+            each for each, is_wanted in wanted.items() if is_wanted and not {each, AclOperation.ALL} & allowed
+        ):
             yield f"expected to be allowed to {operation.name}, and are not; add an ACL with kafka-acls.sh"
 
 
 def _descriptions(admin: AdminClient, topics: Sequence[str]) -> dict[str, Any]:
-    asked = admin.describe_topics(TopicCollection(list(topics)), include_authorized_operations=True, request_timeout=_PATIENCE_S) if topics else {}
+    asked = (
+        admin.describe_topics(
+            TopicCollection(list(topics)), include_authorized_operations=True, request_timeout=_PATIENCE_S
+        )
+        if topics
+        else {}
+    )
     found = {}
     for topic, told in asked.items():
         try:
@@ -80,7 +105,9 @@ def _settings(admin: AdminClient, topics: Sequence[str]) -> dict[str, Mapping[st
     """Of those topics whose settings may be read."""
     resources = [ConfigResource(ResourceType.TOPIC, topic) for topic in topics]
     found = {}
-    for resource, told in admin.describe_configs(resources, request_timeout=_PATIENCE_S).items() if resources else ():
+    for resource, told in (
+        admin.describe_configs(resources, request_timeout=_PATIENCE_S).items() if resources else ()
+    ):
         try:
             found[resource.name] = told.result()
         except KafkaException:

@@ -1,4 +1,5 @@
-"""The command `audit`: which scores a dataset should have and has not, or has of an older version of the model; and what of either cannot be read."""
+"""The command `audit`: which scores a dataset should have and has not, or has of an older version of the
+model; and what of either cannot be read."""
 
 from __future__ import annotations
 
@@ -41,13 +42,18 @@ _DIFFERENCES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Options(EventFilesOptions, SomeWikisOptions):
-    scores: Path = option("--scores", type=local_directory, required=True, metavar="DIR", help="the --output of regenerate")
-    list: Path | None = option("--list", type=Path, metavar="FILE", help="where to write each hole, for regenerate --missing")
+    scores: Path = option(
+        "--scores", type=local_directory, required=True, metavar="DIR", help="the --output of regenerate"
+    )
+    list: Path | None = option(
+        "--list", type=Path, metavar="FILE", help="where to write each hole, for regenerate --missing"
+    )
     json: bool = flag("--json", help="a line for each model, wiki and partition")
 
 
 def run(options: Options) -> int:
-    """Prints what there should be and what there is. Gives 1 when there are holes, or something cannot be read."""
+    """Prints what there should be and what there is. Gives 1 when there are holes, or something cannot be
+    read."""
     configuration = load_with(options.models, options.overrides)
     found = input_files(configuration, options)
     print_left_out(found)
@@ -55,7 +61,11 @@ def run(options: Options) -> int:
         raise UsageError(f"--scores: no such directory: {options.scores}")
     scope = frozenset(names_in(options.wikis)) if options.wikis is not None else None
     streams = {model.name: model.stream for model in configuration.models.values()}
-    audit = Audit(configuration, DatasetWriter(options.scores, streams=streams, failure_stream=configuration.failure_stream), scope)
+    audit = Audit(
+        configuration,
+        DatasetWriter(options.scores, streams=streams, failure_stream=configuration.failure_stream),
+        scope,
+    )
     audit.read(found.files)
     if options.list:
         _write_list(options.list, audit.holes)
@@ -68,7 +78,9 @@ def run(options: Options) -> int:
 
 def _write_list(path: Path, holes: Sequence[Hole]) -> None:
     try:
-        path.write_bytes(b"".join(orjson.dumps(hole.as_json(), option=orjson.OPT_APPEND_NEWLINE) for hole in holes))
+        path.write_bytes(
+            b"".join(orjson.dumps(hole.as_json(), option=orjson.OPT_APPEND_NEWLINE) for hole in holes)
+        )
     except OSError as error:
         raise UsageError(f"--list: {path} cannot be written: {error.strerror}") from error
 
@@ -83,7 +95,8 @@ class Audit:
     expected: Counter[Place] = field(default_factory=Counter)
     holes: list[Hole] = field(default_factory=list)
     problems: dict[str, None] = field(default_factory=dict)  # what cannot be read, each once, in order
-    made_of: Counter[str] = field(default_factory=Counter)  # partitions by what they were made of other than now
+    # partitions by what they were made of other than now
+    made_of: Counter[str] = field(default_factory=Counter)
     unwanted: Counter[str] = field(default_factory=Counter)  # rows that nothing asks for, by model
 
     def __post_init__(self) -> None:
@@ -93,14 +106,18 @@ class Audit:
         newest = {name: self._newest_versions(model) for name, model in self.configuration.models.items()}
         wanted = WantedScores(self.configuration)
         for partition, group in _groups(files):
-            units: dict[UnitKey, dict[str, Wanted]] = {(name, partition): {} for name in self.configuration.models} if partition else {}
+            units: dict[UnitKey, dict[str, Wanted]] = (
+                {(name, partition): {} for name in self.configuration.models} if partition else {}
+            )
             for score in wanted.of(group):
                 units.setdefault(score.place.unit, {})[score.id] = score
             failed = {place: self._failures(place) for _, place in units}
             for unit, scores in units.items():
                 self._compare(unit, scores, self._versions(unit, group, scores), failed[unit[1]], newest)
         self.problems |= dict.fromkeys(text for texts in wanted.unreadable.values() for text in texts)
-        self.problems |= {f"{reason} ({counted(count, 'row')})": None for reason, count in wanted.unusable.items()}
+        self.problems |= {
+            f"{reason} ({counted(count, 'row')})": None for reason, count in wanted.unusable.items()
+        }
 
     def account(self) -> Iterator[str]:
         """Yields a line for each thing that cannot be read, then what else is to be known."""
@@ -110,9 +127,15 @@ class Audit:
             if len(self.problems) > _PROBLEMS_SHOWN:
                 yield f"and {len(self.problems) - _PROBLEMS_SHOWN:,} others"
         for difference, count in sorted((+self.made_of).items()):
-            yield f"{counted(count, 'partition')} made of {_DIFFERENCES[difference]}; regenerate --resume adds what that lacks"
+            yield (
+                f"{counted(count, 'partition')} made of {_DIFFERENCES[difference]}; regenerate --resume "
+                f"adds what that lacks"
+            )
         for model, count in sorted((+self.unwanted).items()):
-            yield f"{counted(count, 'row')} of {model} that nothing asks for any more; regenerate --overwrite removes them"
+            yield (
+                f"{counted(count, 'row')} of {model} that nothing asks for any more; regenerate "
+                f"--overwrite removes them"
+            )
 
     def _compare(
         self,
@@ -125,11 +148,15 @@ class Audit:
         for name, score in scores.items():
             self.expected[score.place] += 1
             if name not in versions:
-                self.holes.append(Hole(score.place, score.rev_id, name, "failed" if name in failed[unit[0]] else "missing"))
+                self.holes.append(
+                    Hole(score.place, score.rev_id, name, "failed" if name in failed[unit[0]] else "missing")
+                )
             elif versions[name] != newest[unit[0]].get(score.place.wiki):
                 self.holes.append(Hole(score.place, score.rev_id, name, "older"))
 
-    def _versions(self, unit: UnitKey, files: Sequence[InputFile], scores: Mapping[str, Wanted]) -> Mapping[str, str]:
+    def _versions(
+        self, unit: UnitKey, files: Sequence[InputFile], scores: Mapping[str, Wanted]
+    ) -> Mapping[str, str]:
         """The version of each score of a unit that is there; none where they cannot be read."""
         name, partition = unit
         place, model = self.dataset.partition(name, partition), self.configuration.models[name]
@@ -140,14 +167,18 @@ class Audit:
         try:
             for row in scores_in(place, name, OF_SCORES):
                 versions[row["meta"]["id"]] = said_in(row, name).model_version
-                self.unwanted[name] += row["meta"]["id"] not in scores and (self.scope is None or wiki_of(row) in self.scope)
+                self.unwanted[name] += row["meta"]["id"] not in scores and (
+                    self.scope is None or wiki_of(row) in self.scope
+                )
         except (NotAnEvent, OSError) as error:
             self._note(f"{error}; regenerate --resume makes the partition anew")
             return {}
         self._note_origin(found, model, partition, files)
         return versions
 
-    def _note_origin(self, found: FoundPartition, model: Model, partition: str, files: Sequence[InputFile]) -> None:
+    def _note_origin(
+        self, found: FoundPartition, model: Model, partition: str, files: Sequence[InputFile]
+    ) -> None:
         if found.damage:
             self._note(f"{found.damage}; regenerate --resume puts it right")
         entries = [input_entry(file) for file in files if file.partition in (None, partition)]
@@ -197,7 +228,11 @@ def _groups(files: Sequence[InputFile]) -> Iterator[tuple[str | None, list[Input
 
 def _print_json(expected: Counter[Place], holes: Counter[tuple[Place, str]]) -> None:
     for place, count in sorted(expected.items()):
-        print(orjson.dumps({**place._asdict(), "expected": count, **{why: holes[place, why] for why in _WHY}}).decode())
+        print(
+            orjson.dumps(
+                {**place._asdict(), "expected": count, **{why: holes[place, why] for why in _WHY}}
+            ).decode()
+        )
 
 
 def _print_table(expected: Counter[Place], holes: Counter[tuple[Place, str]]) -> None:
@@ -211,4 +246,6 @@ def _print_table(expected: Counter[Place], holes: Counter[tuple[Place, str]]) ->
             counts = [sum(holes[place, why] for place in places) for why in _WHY]
             with_holes = len({place.partition for place in places if any(holes[place, why] for why in _WHY)})
             rows.append([model, wiki, sum(of_model[place] for place in places), *counts, with_holes])
-    print_columns(["model", "wiki", "expected", *_WHY, "partitions with holes"], rows, right=["expected", *_WHY])
+    print_columns(
+        ["model", "wiki", "expected", *_WHY, "partitions with holes"], rows, right=["expected", *_WHY]
+    )

@@ -1,4 +1,5 @@
-"""The command `check`: looks at all that a run of `stream` with the same options needs, before there is one. It changes nothing."""
+"""The command `check`: looks at all that a run of `stream` with the same options needs, before there is one.
+It changes nothing."""
 
 from __future__ import annotations
 
@@ -36,7 +37,8 @@ _UNREADABLE = "the models file does not say"
 
 
 def run(options: Options, beam_options: list[str]) -> int:
-    """Looks at everything, whatever else is wrong, and so takes as long as the slowest look. Gives 1 when something is wrong."""
+    """Looks at everything, whatever else is wrong, and so takes as long as the slowest look. Gives 1 when
+    something is wrong."""
     configuration, of_models = models(options)
     looks: list[Callable[[], Iterable[Finding]]] = [
         partial(usage, options, beam_options),
@@ -58,7 +60,8 @@ def run(options: Options, beam_options: list[str]) -> int:
 
 
 def models(options: Options) -> tuple[Configuration | None, list[Finding]]:
-    """The models file as far as it can be read, so that a slip in it hides nothing else; and all that is wrong with it."""
+    """The models file as far as it can be read, so that a slip in it hides nothing else; and all that is
+    wrong with it."""
     findings = []
     try:
         configuration: Configuration | None = load(options.models)
@@ -88,8 +91,13 @@ def usage(options: Options, beam_options: Sequence[str]) -> Iterator[Finding]:
     try:
         check_beam_options(beam_options)
     except UsageError as error:
-        unknown = re.match(r"unknown option --\w+(?=;)", str(error))  # without a dash, as those of Flink's runner are
-        yield unseen("options", f"{unknown[0]} to Beam, but Flink's runner may know it, and tells at the start") if unknown else wrong("options", error)
+        # without a dash, as those of Flink's runner are
+        unknown = re.match(r"unknown option --\w+(?=;)", str(error))
+        yield (
+            unseen("options", f"{unknown[0]} to Beam, but Flink's runner may know it, and tells at the start")
+            if unknown
+            else wrong("options", error)
+        )
 
 
 def java() -> Iterator[Finding]:
@@ -120,7 +128,9 @@ def kafka(configuration: Configuration | None, options: Options) -> Iterator[Fin
         absent = broker.absent(read, written)
     except UsageError as error:
         yield wrong("kafka", error)
-        yield hidden or unseen("topics", f"no broker tells of the {len(read)} to read and the {len(written)} to write")
+        yield hidden or unseen(
+            "topics", f"no broker tells of the {len(read)} to read and the {len(written)} to write"
+        )
         return
     yield ok("kafka", f"the broker at {options.kafka} lets us in")
     if hidden or absent.missing:
@@ -163,7 +173,11 @@ def eventgate(configuration: Configuration | None, options: Options) -> Iterator
 def certificates(configuration: Configuration | None, options: Options) -> Iterator[Finding]:
     """Of all servers over TLS, and ours."""
     try:
-        gates = addresses(options.output, configuration).values() if configuration and options.output != "kafka" else ()
+        gates = (
+            addresses(options.output, configuration).values()
+            if configuration and options.output != "kafka"
+            else ()
+        )
     except UsageError:  # another line tells
         gates = ()
     asked = check_certificates.servers(configuration, gates)
@@ -172,7 +186,9 @@ def certificates(configuration: Configuration | None, options: Options) -> Itera
     except UsageError:  # another line tells
         yield from check_certificates.look(asked)
     else:
-        yield from check_certificates.look([*asked, *check_certificates.brokers(broker.addresses(), broker.client)], broker.client)
+        yield from check_certificates.look(
+            [*asked, *check_certificates.brokers(broker.addresses(), broker.client)], broker.client
+        )
 
 
 def event_schemas(configuration: Configuration | None, options: Options) -> list[Finding]:
@@ -181,7 +197,9 @@ def event_schemas(configuration: Configuration | None, options: Options) -> list
         return [unseen("schemas", _UNREADABLE)]
     streams = written_streams(configuration, options)
     problems = {stream: problem for stream, uri in streams.items() if (problem := schema_problem(uri))}
-    return [wrong("schemas", text) for text in _by_problem(problems)] or [ok("schemas", ", ".join(sorted(set(streams.values()))))]
+    return [wrong("schemas", text) for text in _by_problem(problems)] or [
+        ok("schemas", ", ".join(sorted(set(streams.values()))))
+    ]
 
 
 def schema_problem(uri: str) -> str:
@@ -197,7 +215,10 @@ def schema_problem(uri: str) -> str:
 
 def _by_problem(problems: Mapping[str, str]) -> Iterator[str]:
     for problem in dict.fromkeys(problems.values()):
-        yield f"{problem}, for {', '.join(stream for stream, its in problems.items() if its == problem)}; install revision-scores again"
+        yield (
+            f"{problem}, for {', '.join(stream for stream, its in problems.items() if its == problem)}; "
+            f"install revision-scores again"
+        )
 
 
 def state(configuration: Configuration | None, options: Options) -> Iterator[Finding]:
@@ -216,11 +237,20 @@ def state(configuration: Configuration | None, options: Options) -> Iterator[Fin
         yield ok("state", str(folder))
         return
     try:
-        now = identity_of(options, Kafka(options.kafka, options.kafka_properties), topics_of(configuration, options)[0]) if configuration else None
+        now = (
+            identity_of(
+                options, Kafka(options.kafka, options.kafka_properties), topics_of(configuration, options)[0]
+            )
+            if configuration
+            else None
+        )
     except UsageError:
         now = None  # which is said of Kafka and its topics
     if now is None:
-        yield unseen("state", f"{folder} can be written, and nothing tells whether what is there belongs to this stream")
+        yield unseen(
+            "state",
+            f"{folder} can be written, and nothing tells whether what is there belongs to this stream",
+        )
         return
     try:
         before = state_identity.check(folder, now, options.adopt_state)
@@ -231,12 +261,15 @@ def state(configuration: Configuration | None, options: Options) -> Iterator[Fin
 
 
 def metrics(options: Options) -> Iterator[Finding]:
-    """The port, as Flink opens it: on all addresses, and though a connection of its last owner has not died away."""
+    """The port, as Flink opens it: on all addresses, and though a connection of its last owner has not died
+    away."""
     port = options.metrics_port
     if port is None:
         return
     if options.flink:
-        yield unseen("metrics", "--metrics-port does nothing with --flink, where the cluster's settings say it")
+        yield unseen(
+            "metrics", "--metrics-port does nothing with --flink, where the cluster's settings say it"
+        )
         return
     try:
         with socket.socket() as listener:
@@ -246,4 +279,7 @@ def metrics(options: Options) -> Iterator[Finding]:
         yield ok("metrics", f"port {port} is free")
     except (OSError, OverflowError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is none"
-        yield wrong("metrics", f"--metrics-port: expected a free port, got {port} ({why}); name another, or end who has it")
+        yield wrong(
+            "metrics",
+            f"--metrics-port: expected a free port, got {port} ({why}); name another, or end who has it",
+        )

@@ -1,4 +1,5 @@
-"""The command `combine`: of the datasets of revision scores one more, with what all models said of a revision in one row (`mediawiki_revision_score`)."""
+"""The command `combine`: of the datasets of revision scores one more, with what all models said of a revision
+in one row (`mediawiki_revision_score`)."""
 
 from __future__ import annotations
 
@@ -34,14 +35,24 @@ _Keyed = tuple[str, int, Part]
 @dataclass(frozen=True, kw_only=True)
 class Options(SomeModelsOptions):
     root: Path = option("root", type=local_directory, metavar="ROOT", help="the --output of regenerate")
-    schema: str = option("--schema", choices=["2.0.0", "3.0.0"], default="3.0.0", help="version of /mediawiki/revision/score (default: 3.0.0)")
+    schema: str = option(
+        "--schema",
+        choices=["2.0.0", "3.0.0"],
+        default="3.0.0",
+        help="version of /mediawiki/revision/score (default: 3.0.0)",
+    )
 
 
 def run(options: Options) -> int:
-    """Writes each partition that all models are done with and that is not there yet, or is of other files. Gives 1 when one waits for a model."""
+    """Writes each partition that all models are done with and that is not there yet, or is of other files.
+    Gives 1 when one waits for a model."""
     configuration = load_with(options.models, options.overrides)
     root = options.root.resolve()
-    models = [model for model in configuration.models.values() if model.schema == schemas.REVISION_SCORE and (root / schemas.table_name(model.stream)).is_dir()]
+    models = [
+        model
+        for model in configuration.models.values()
+        if model.schema == schemas.REVISION_SCORE and (root / schemas.table_name(model.stream)).is_dir()
+    ]
     if not models:
         raise UsageError(f"no dataset of a model lies in {options.root}; name the --output of regenerate")
     tables_of = {model.name: root / schemas.table_name(model.stream) for model in models}
@@ -61,7 +72,10 @@ def run(options: Options) -> int:
             except (NotAnEvent, OSError) as error:
                 waiting += 1
                 print(f"{partition}: {error}; regenerate --resume makes a partition anew")
-    print(f"{schemas.table_name(STREAM)}: {counted(written, 'partition')} written, {len(partitions) - waiting:,} in all")
+    print(
+        f"{schemas.table_name(STREAM)}: {counted(written, 'partition')} written, "
+        f"{len(partitions) - waiting:,} in all"
+    )
     return 1 if waiting else 0
 
 
@@ -79,13 +93,22 @@ def _write(writer: DatasetWriter, partition: str, models: Sequence[Model], schem
     """Whether there was something to write."""
     places = {model.name: writer.partition(model.name, partition) for model in models}
     failed = writer.failures(partition)
-    made_of = MadeOf([entry for place in (*places.values(), failed) for entry in inputs_below(writer.root, place)], {"schema": schema})
+    made_of = MadeOf(
+        [entry for place in (*places.values(), failed) for entry in inputs_below(writer.root, place)],
+        {"schema": schema},
+    )
     in_format = replace(writer, format=format_of(next(iter(places.values()))) or writer.format)
-    return in_format.replace_if_stale(writer.root / schemas.table_name(STREAM) / partition, schema, _combined(places, failed, schema), made_of)
+    return in_format.replace_if_stale(
+        writer.root / schemas.table_name(STREAM) / partition,
+        schema,
+        _combined(places, failed, schema),
+        made_of,
+    )
 
 
 def _combined(places: Mapping[str, Path], failed: Path, schema: str) -> Iterator[Mapping[str, Any]]:
-    """A revision of which all failed and no event can be made has none; its failures are in the failure table."""
+    """A revision of which all failed and no event can be made has none; its failures are in the failure
+    table."""
     failures = sorted(_failures(failed, places.keys()), key=_revision)
     scores = [_scores(model, place) for model, place in places.items()]
     for _, of_revision in groupby(merge(*scores, failures, key=_revision), _revision):

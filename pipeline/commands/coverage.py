@@ -1,4 +1,5 @@
-"""The command `coverage`: what ORES precached beside what the models file scores, so that it can be seen what the switch changes."""
+"""The command `coverage`: what ORES precached beside what the models file scores, so that it can be seen what
+the switch changes."""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ _HEADER = ("wiki", "model", "ORES scored", "here", "")
 
 
 class Pair(NamedTuple):
-    """A model of a wiki, the events for which ORES had it ready and for which it is scored now; None: for none."""
+    """A model of a wiki, the events for which ORES had it ready and for which it is scored now; None: for
+    none."""
 
     wiki: str
     model: str
@@ -39,14 +41,18 @@ class Options(SomeWikisOptions):
 
 
 def run(options: Options) -> int:
-    """Prints a line for each pair of wiki and model that ORES precached or the models file scores. Gives 1 when one of ORES' is not scored as it was."""
+    """Prints a line for each pair of wiki and model that ORES precached or the models file scores. Gives 1
+    when one of ORES' is not scored as it was."""
     configuration = load_with(options.models, options.overrides)
     found = sorted(pairs(configuration))
     if options.json:
         for pair in found:
             print(orjson.dumps(pair._asdict()).decode())
     else:
-        print_columns(_HEADER, [(pair.wiki, pair.model, pair.ores or "", pair.here or "", pair.verdict) for pair in found])
+        print_columns(
+            _HEADER,
+            [(pair.wiki, pair.model, pair.ores or "", pair.here or "", pair.verdict) for pair in found],
+        )
         verdicts = Counter(pair.verdict for pair in found)
         print(
             f"\n{sum(pair.ores is not None for pair in found)} pairs of ORES; "
@@ -58,11 +64,20 @@ def run(options: Options) -> int:
 def pairs(configuration: Configuration) -> Iterator[Pair]:
     """Each pair of wiki and model of either side. Models of page changes are no successors of ORES'."""
     problems: list[str] = []
-    precached = {(wiki, model): ", ".join(kinds) for wiki, models in strict_yaml.read(_PRECACHED, problems).items() for model, kinds in models.items()}
+    precached = {
+        (wiki, model): ", ".join(kinds)
+        for wiki, models in strict_yaml.read(_PRECACHED, problems).items()
+        for model, kinds in models.items()
+    }
     if problems:
         raise ConfigurationError("\n".join(f"{_PRECACHED}: {problem}" for problem in problems))
     models = {name: model for name, model in configuration.models.items() if model.source == REVISION_CREATE}
-    scored = {(wiki, name) for name, model in models.items() for wiki, endpoint in model.endpoints.items() if endpoint.enabled}
+    scored = {
+        (wiki, name)
+        for name, model in models.items()
+        for wiki, endpoint in model.endpoints.items()
+        if endpoint.enabled
+    }
     for wiki, name in precached.keys() | scored:
         yield _pair(wiki, name, precached.get((wiki, name)), models.get(name))
 

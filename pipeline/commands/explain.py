@@ -26,12 +26,16 @@ from transforms.models.selection import Selection
 
 @dataclass(frozen=True, kw_only=True)
 class Options(SomeWikisOptions):
-    events: str = option("events", metavar="EVENTS", help="a file of JSON lines, Parquet or Avro, compressed or not; - for standard input")
+    events: str = option(
+        "events",
+        metavar="EVENTS",
+        help="a file of JSON lines, Parquet or Avro, compressed or not; - for standard input",
+    )
 
 
 def run(options: Options) -> int:
-    """Prints a JSON line for each event of a file: who it is, which models' rules match, which calls follow, or why none. Raises UsageError at the end
-    when something of the file cannot be read."""
+    """Prints a JSON line for each event of a file: who it is, which models' rules match, which calls follow,
+    or why none. Raises UsageError at the end when something of the file cannot be read."""
     configuration = load_with(options.models, options.overrides)
     selection, path = Selection(configuration.models, configuration.wikis), options.events
     lost = []
@@ -39,22 +43,40 @@ def run(options: Options) -> int:
         if isinstance(piece, Unreadable):
             lost.append(re.sub(r"^\[Errno \d+\] ([^:]*).*", r"\1", piece.reason))
             continue
-        sys.stdout.write(orjson.dumps(explanation(piece, configuration, selection), option=orjson.OPT_APPEND_NEWLINE).decode())
+        sys.stdout.write(
+            orjson.dumps(
+                explanation(piece, configuration, selection), option=orjson.OPT_APPEND_NEWLINE
+            ).decode()
+        )
     sys.stdout.flush()
     if lost:
         raise UsageError(f"cannot read {printable(path)}: {'; '.join(lost)}")
     return 0
 
 
-def explanation(event: bytes | Mapping[str, Any] | BadRow, configuration: Configuration, selection: Selection) -> dict[str, Any]:
-    """`skipped` is null where calls follow; `matched` names the models whose rule matches, whether or not the event can be
-    scored, `refused` says by which field the others of the wiki do not want it."""
+def explanation(
+    event: bytes | Mapping[str, Any] | BadRow, configuration: Configuration, selection: Selection
+) -> dict[str, Any]:
+    """`skipped` is null where calls follow; `matched` names the models whose rule matches, whether or not the
+    event can be scored, `refused` says by which field the others of the wiki do not want it."""
     try:
         raw = _raw(event)
     except NotAnEvent as error:
-        return {"id": None, "database": None, "rev_id": None, "matched": [], "calls": [], "skipped": str(error), "refused": {}}
+        return {
+            "id": None,
+            "database": None,
+            "rev_id": None,
+            "matched": [],
+            "calls": [],
+            "skipped": str(error),
+            "refused": {},
+        }
     endpoints = selection.endpoints(raw)
-    skipped = _why_skipped(event if isinstance(event, bytes) else raw, raw, {configuration.models[endpoint.model].schema for endpoint in endpoints})
+    skipped = _why_skipped(
+        event if isinstance(event, bytes) else raw,
+        raw,
+        {configuration.models[endpoint.model].schema for endpoint in endpoints},
+    )
     return {
         "id": id_of(raw),
         "database": wiki_of(raw),

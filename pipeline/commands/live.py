@@ -1,6 +1,8 @@
-"""The command `live`: public edits from EventStreams, scored by Lift Wing's public gateway as they come, on the DirectRunner.
+"""The command `live`: public edits from EventStreams, scored by Lift Wing's public gateway as they come, on
+the DirectRunner.
 
-What comes within a second goes through the steps together. How far that is stands in a file beside the scores, from which the next run goes on.
+What comes within a second goes through the steps together. How far that is stands in a file beside the
+scores, from which the next run goes on.
 """
 
 from __future__ import annotations
@@ -50,10 +52,23 @@ _Item = tuple[ServerSentEvent, Position] | Exception
 
 @dataclass(frozen=True, kw_only=True)
 class Options(ClientOptions):
-    streams: str = option("--streams", default=_PUBLIC_STREAMS, metavar="URL", help=f"EventStreams (default: {_PUBLIC_STREAMS})")
-    since: str | None = option("--since", metavar="TIME", help="begin then, such as 2024-02-15T13:00, in UTC (default: where --output stopped, or now)")
-    output: Path | None = option("--output", type=local_directory, metavar="DIR", help="files of JSON lines, one a stream; the next run goes on from there")
-    events: int | None = option("--events", type=int, metavar="N", help="end after so many, and what came with the last of them")
+    streams: str = option(
+        "--streams", default=_PUBLIC_STREAMS, metavar="URL", help=f"EventStreams (default: {_PUBLIC_STREAMS})"
+    )
+    since: str | None = option(
+        "--since",
+        metavar="TIME",
+        help="begin then, such as 2024-02-15T13:00, in UTC (default: where --output stopped, or now)",
+    )
+    output: Path | None = option(
+        "--output",
+        type=local_directory,
+        metavar="DIR",
+        help="files of JSON lines, one a stream; the next run goes on from there",
+    )
+    events: int | None = option(
+        "--events", type=int, metavar="N", help="end after so many, and what came with the last of them"
+    )
     max_rate: float = option(
         "--max-rate",
         type=float,
@@ -61,7 +76,12 @@ class Options(ClientOptions):
         metavar="N",
         help=f"calls a second (default: {_PUBLIC_RATE:g}, what the gateway lets anybody ask)",
     )
-    token: str | None = option("--token", default=os.environ.get("LIFT_WING_TOKEN"), metavar="TOKEN", help="of api.wikimedia.org (default: LIFT_WING_TOKEN)")
+    token: str | None = option(
+        "--token",
+        default=os.environ.get("LIFT_WING_TOKEN"),
+        metavar="TOKEN",
+        help="of api.wikimedia.org (default: LIFT_WING_TOKEN)",
+    )
 
 
 def run(options: Options, beam_options: list[str]) -> int:
@@ -87,23 +107,35 @@ def run(options: Options, beam_options: list[str]) -> int:
 
 
 def _public(configuration: Configuration, options: Options) -> Configuration:
-    configuration = with_rate_limit(with_lift_wing_url(configuration, options.lift_wing or PUBLIC_LIFT_WING), options.max_rate)
+    configuration = with_rate_limit(
+        with_lift_wing_url(configuration, options.lift_wing or PUBLIC_LIFT_WING), options.max_rate
+    )
     settings = configuration.lift_wing
     token = None if settings.token_file else options.token or None
     if token and not is_token(token):
-        raise UsageError("--token: expected a token of printable ASCII without spaces; LIFT_WING_TOKEN may hold one too")
+        raise UsageError(
+            "--token: expected a token of printable ASCII without spaces; LIFT_WING_TOKEN may hold one too"
+        )
     max_age_s = min(settings.max_age_s, _MAX_AGE_S)
-    return dataclasses.replace(configuration, lift_wing=dataclasses.replace(settings, by_host=False, token=token, max_age_s=max_age_s))
+    return dataclasses.replace(
+        configuration,
+        lift_wing=dataclasses.replace(settings, by_host=False, token=token, max_age_s=max_age_s),
+    )
 
 
-def _live(configuration: Configuration, options: Options, beam_options: list[str], folder: Path | None) -> None:
+def _live(
+    configuration: Configuration, options: Options, beam_options: list[str], folder: Path | None
+) -> None:
     stop = stop_on_signals()
     position = _position(folder, options.since)
     streams = list(dict.fromkeys(STREAMS[model.source] for model in configuration.models.values()))
     reader = EventStreams(options.streams, streams, position, configuration.lift_wing.contact, _say)
     items: queue.Queue[_Item] = queue.Queue(_WAITING)
     threading.Thread(target=_read, args=(reader, items), name="event streams", daemon=True).start()
-    _say(f"reading {', '.join(streams)} of {options.streams}, asking {configuration.lift_wing.url}; Ctrl-C stops")
+    _say(
+        f"reading {', '.join(streams)} of {options.streams}, asking {configuration.lift_wing.url}; "
+        f"Ctrl-C stops"
+    )
     left = options.events
     scoring = LiveScoring(configuration, beam_options, folder, _written(folder), stop)
     SharedLiftWing.acquire(configuration.lift_wing)  # its connections and limits outlast a pipeline
@@ -164,7 +196,10 @@ def _position(folder: Path | None, since: str | None) -> Position:
         try:
             return Position(**orjson.loads((folder / _POSITION).read_bytes()))
         except (TypeError, ValueError) as error:
-            raise UsageError(f"--output: {folder / _POSITION} does not tell a place; say --since TIME, or remove it to begin now") from error
+            raise UsageError(
+                f"--output: {folder / _POSITION} does not tell a place; say --since TIME, or remove it to "
+                f"begin now"
+            ) from error
     position = Position(since=since or now())
     if folder:
         _note(folder, position)

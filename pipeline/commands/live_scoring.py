@@ -1,6 +1,8 @@
-"""How `live` scores what came together. While no endpoint gives a score it keeps its place; what one endpoint owes waits, and holds up no other.
+"""How `live` scores what came together. While no endpoint gives a score it keeps its place; what one endpoint
+owes waits, and holds up no other.
 
-An answer that may be another one later (a token that has expired, a Lift Wing that is away) is the end of no edit.
+An answer that may be another one later (a token that has expired, a Lift Wing that is away) is the end of no
+edit.
 """
 
 from __future__ import annotations
@@ -50,19 +52,35 @@ class Outcome:
     @property
     def silent(self) -> dict[str, str]:
         """Endpoints that gave nothing, with a reason."""
-        return {owed.endpoint: owed.failure.reason for owed in self.owed if owed.endpoint not in self.answered}
+        return {
+            owed.endpoint: owed.failure.reason for owed in self.owed if owed.endpoint not in self.answered
+        }
 
 
 class LiveScoring:
     """Scores, shows and writes. `written`: `meta.id`s of events that were written before."""
 
-    def __init__(self, configuration: Configuration, options: list[str], folder: Path | None, written: Collection[str], stop: threading.Event) -> None:
-        self._configuration, self._options, self._folder, self._written, self._stop = configuration, options, folder, written, stop
+    def __init__(
+        self,
+        configuration: Configuration,
+        options: list[str],
+        folder: Path | None,
+        written: Collection[str],
+        stop: threading.Event,
+    ) -> None:
+        self._configuration, self._options, self._folder, self._written, self._stop = (
+            configuration,
+            options,
+            folder,
+            written,
+            stop,
+        )
         self._waiting = WaitingEdits(folder / "waiting.ndjson" if folder else None)
         self._holds = False
 
     def score(self, raws: Sequence[Raw]) -> bool:
-        """Returns when each is scored, failed or waits for one endpoint; False when told to stop before. Also scores what waits, when it is time."""
+        """Returns when each is scored, failed or waits for one endpoint; False when told to stop before. Also
+        scores what waits, when it is time."""
         todo, pause_s = list(raws), _FIRST_PAUSE_S
         while todo or self._waiting.is_due() or self._is_full():
             if self._stop.is_set() and not todo:
@@ -98,7 +116,9 @@ class LiveScoring:
             return Outcome(), []
         with collecting() as (sink, events):
             pipeline = direct_runner.new_pipeline(self._options)
-            score_revisions(pipeline, self._configuration, beam.Create(numbered, reshuffle=False), sink, InBundle())
+            score_revisions(
+                pipeline, self._configuration, beam.Create(numbered, reshuffle=False), sink, InBundle()
+            )
             direct_runner.run(pipeline)
             return self._outcome(events), again
 
@@ -126,7 +146,10 @@ class LiveScoring:
         """No model gave anything: what it was asked for is to be asked for again, and the place stays."""
         if not self._holds:
             self._holds = True
-            _say(f"Lift Wing gives no score: {next(iter(outcome.silent.values()))}; the place is kept until it does")
+            _say(
+                f"Lift Wing gives no score: {next(iter(outcome.silent.values()))}; the place is kept "
+                f"until it does"
+            )
         for event in outcome.ended:
             self._show(event)
         numbers = {owed.number for owed in outcome.owed}
@@ -160,7 +183,9 @@ class LiveScoring:
         """One line for each endpoint that has gone silent, or speaks again."""
         for endpoint, reason in outcome.silent.items():
             if self._waiting.note(endpoint, is_silent=True):
-                _say(f"{endpoint} gives no score: {reason}; its edits wait, and are asked for again for a day")
+                _say(
+                    f"{endpoint} gives no score: {reason}; its edits wait, and are asked for again for a day"
+                )
         for endpoint in outcome.answered:
             if self._waiting.note(endpoint, is_silent=False):
                 _say(f"{endpoint} gives scores again")

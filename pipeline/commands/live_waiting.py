@@ -1,4 +1,5 @@
-"""Edits that `live` has read and Lift Wing gave no score for yet: which endpoints owe them, and a file that outlasts a run."""
+"""Edits that `live` has read and Lift Wing gave no score for yet: which endpoints owe them, and a file that
+outlasts a run."""
 
 from __future__ import annotations
 
@@ -46,7 +47,8 @@ class _OfEndpoint:
 
 
 class WaitingEdits:
-    """Those of all endpoints, oldest first. What is added is in the file at once; what has gone may be there again after a kill."""
+    """Those of all endpoints, oldest first. What is added is in the file at once; what has gone may be there
+    again after a kill."""
 
     def __init__(self, file: Path | None) -> None:
         self._file = file
@@ -65,7 +67,9 @@ class WaitingEdits:
             self._of(edit.endpoint).edits.append(edit)
         if self._file and edits:
             with self._file.open("ab") as file:
-                file.write(b"".join(orjson.dumps(asdict(edit), option=orjson.OPT_APPEND_NEWLINE) for edit in edits))
+                file.write(
+                    b"".join(orjson.dumps(asdict(edit), option=orjson.OPT_APPEND_NEWLINE) for edit in edits)
+                )
 
     def is_due(self) -> bool:
         """Whether some are to be asked for now."""
@@ -73,7 +77,8 @@ class WaitingEdits:
         return any(of_endpoint.edits and of_endpoint.due <= now for of_endpoint in self._endpoints.values())
 
     def take(self) -> list[WaitingEdit]:
-        """Those that are to be asked for now: of an endpoint that was silent, one, to see whether it still is. They are gone unless they are added again."""
+        """Those that are to be asked for now: of an endpoint that was silent, one, to see whether it still
+        is. They are gone unless they are added again."""
         taken: list[WaitingEdit] = []
         now = time.monotonic()
         for of_endpoint in self._endpoints.values():
@@ -84,18 +89,26 @@ class WaitingEdits:
         return taken
 
     def note(self, endpoint: str, *, is_silent: bool) -> bool:
-        """Notes whether an endpoint that was asked gave nothing but errors that pass. Gives whether that is new."""
+        """Notes whether an endpoint that was asked gave nothing but errors that pass. Gives whether that is
+        new."""
         of_endpoint = self._of(endpoint)
         is_new = of_endpoint.is_silent != is_silent
-        of_endpoint.pause_s = min(_LONGEST_PAUSE_S, 2 * of_endpoint.pause_s) if is_silent and not is_new else _FIRST_PAUSE_S
-        of_endpoint.is_silent, of_endpoint.due = is_silent, time.monotonic() + of_endpoint.pause_s if is_silent else 0.0
+        of_endpoint.pause_s = (
+            min(_LONGEST_PAUSE_S, 2 * of_endpoint.pause_s) if is_silent and not is_new else _FIRST_PAUSE_S
+        )
+        of_endpoint.is_silent, of_endpoint.due = (
+            is_silent,
+            time.monotonic() + of_endpoint.pause_s if is_silent else 0.0,
+        )
         return is_new
 
     def save(self, *, whole: bool = False) -> None:
         """Writes the file anew when much of it has gone."""
         if self._file and self._gone and (whole or self._gone >= _WRITTEN_AFTER or not len(self)):
             new = self._file.with_suffix(".new")
-            new.write_bytes(b"".join(orjson.dumps(asdict(edit), option=orjson.OPT_APPEND_NEWLINE) for edit in self._all()))
+            new.write_bytes(
+                b"".join(orjson.dumps(asdict(edit), option=orjson.OPT_APPEND_NEWLINE) for edit in self._all())
+            )
             new.rename(self._file)
             self._gone = 0
 

@@ -22,7 +22,14 @@ from pipeline.options import flag, option
 from pipeline.times import time_of
 from pipeline.usage_error import UsageError
 from transforms.async_io.bounded import InBundle
-from transforms.connectors.dead_letter_source import OffsetRange, ReadDeadLetters, ReplayDecision, ReplayFilter, decisions, offset_ranges
+from transforms.connectors.dead_letter_source import (
+    OffsetRange,
+    ReadDeadLetters,
+    ReplayDecision,
+    ReplayFilter,
+    decisions,
+    offset_ranges,
+)
 from transforms.connectors.kafka_sink import WriteToKafka
 from transforms.models.model import Configuration
 
@@ -31,10 +38,20 @@ _REASONS_SHOWN = 20
 
 @dataclass(frozen=True, kw_only=True)
 class Options(KafkaOptions, ClientOptions):
-    failures: str | None = option("--failures", metavar="TOPICS", help="with commas between (default: the failure stream of each datacenter)")
-    reason: str = option("--reason", default="", metavar="REGEX", help="only failures whose message has something like this")
-    since: str | None = option("--since", metavar="TIME", help="only failures from then on, such as 2024-02-15T13:00, in UTC")
-    dry_run: bool = flag("--dry-run", help="say what would be tried again, by model and reason; calls nothing")
+    failures: str | None = option(
+        "--failures",
+        metavar="TOPICS",
+        help="with commas between (default: the failure stream of each datacenter)",
+    )
+    reason: str = option(
+        "--reason", default="", metavar="REGEX", help="only failures whose message has something like this"
+    )
+    since: str | None = option(
+        "--since", metavar="TIME", help="only failures from then on, such as 2024-02-15T13:00, in UTC"
+    )
+    dry_run: bool = flag(
+        "--dry-run", help="say what would be tried again, by model and reason; calls nothing"
+    )
 
 
 def run(options: Options, beam_options: list[str]) -> int:
@@ -62,8 +79,14 @@ def _filter(configuration: Configuration, options: Options) -> ReplayFilter:
     try:
         re.compile(options.reason)
     except re.error as error:
-        raise UsageError(f"--reason: expected a regular expression, got {options.reason!r} ({error}); put a backslash before what is meant as it is") from error
-    only, wikis = (frozenset(name.strip() for name in given.split(",")) if given else frozenset() for given in (options.only, options.wikis))
+        raise UsageError(
+            f"--reason: expected a regular expression, got {options.reason!r} ({error}); put a backslash "
+            f"before what is meant as it is"
+        ) from error
+    only, wikis = (
+        frozenset(name.strip() for name in given.split(",")) if given else frozenset()
+        for given in (options.only, options.wikis)
+    )
     return ReplayFilter(configuration.models, only, wikis, options.reason, configuration.wikis)
 
 
@@ -88,12 +111,24 @@ def _print_plan(again: Counter[str], refused: Counter[str], topics: Sequence[str
         print(f"{count:>8}  {refusal}")
 
 
-def _score(configuration: Configuration, kafka: Kafka, ranges: Sequence[OffsetRange], chosen: ReplayFilter, beam_options: list[str]) -> Counter[str]:
+def _score(
+    configuration: Configuration,
+    kafka: Kafka,
+    ranges: Sequence[OffsetRange],
+    chosen: ReplayFilter,
+    beam_options: list[str],
+) -> Counter[str]:
     """Runs the graph; gives its counters by step and name."""
     direct_runner.keep_what_is_there()
     pipeline = direct_runner.new_pipeline(beam_options)
     source = ReadDeadLetters(kafka.address, kafka.properties, ranges, chosen)
-    score_revisions(pipeline, configuration, source, WriteToKafka(kafka.address, configuration.failure_stream, kafka.properties), InBundle())
+    score_revisions(
+        pipeline,
+        configuration,
+        source,
+        WriteToKafka(kafka.address, configuration.failure_stream, kafka.properties),
+        InBundle(),
+    )
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     try:
@@ -108,6 +143,13 @@ def _report(configuration: Configuration, counters: Counter[str]) -> int:
     print()
     direct_runner.print_models(configuration, counters, "stream", lambda model: model.stream)
     of_models = sum(counters[f"ScoreWithLiftWing/failures_{model}"] for model in configuration.models)
-    failed = of_models + sum(counters[f"{step}/failures"] for step in ("ReadEvents", "SelectModels", "BuildRevisionScore", "WritePerModel"))
-    print(f"{failed} failed again, and are in {configuration.failure_stream} again" if failed else "none failed again")
+    failed = of_models + sum(
+        counters[f"{step}/failures"]
+        for step in ("ReadEvents", "SelectModels", "BuildRevisionScore", "WritePerModel")
+    )
+    print(
+        f"{failed} failed again, and are in {configuration.failure_stream} again"
+        if failed
+        else "none failed again"
+    )
     return 1 if failed else 0

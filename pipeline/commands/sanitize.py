@@ -1,4 +1,5 @@
-"""The command `sanitize`: of the datasets, what may be kept for good, as partitions of the same tables in another place (`event_sanitized` beside `event`)."""
+"""The command `sanitize`: of the datasets, what may be kept for good, as partitions of the same tables in
+another place (`event_sanitized` beside `event`)."""
 
 from __future__ import annotations
 
@@ -33,7 +34,13 @@ _ALLOWLIST = Path(__file__).parents[1] / "event_sanitized_allowlist.yaml"
 @dataclass(frozen=True, kw_only=True)
 class Options(SomeModelsOptions):
     root: Path = option("root", type=local_directory, metavar="ROOT", help="the --output of regenerate")
-    output: Path = option("--output", type=local_directory, required=True, metavar="DIR", help="where the tables go; what is there already stays")
+    output: Path = option(
+        "--output",
+        type=local_directory,
+        required=True,
+        metavar="DIR",
+        help="where the tables go; what is there already stays",
+    )
     allowlist: Path = option(
         "--allowlist",
         type=Path,
@@ -41,12 +48,14 @@ class Options(SomeModelsOptions):
         metavar="FILE",
         help="in the format of wikimedia/analytics-refinery (default: the shipped one)",
     )
-    salt: Path | None = option("--salt", type=Path, metavar="FILE", help="the key of the hashes, if the allowlist has any")
+    salt: Path | None = option(
+        "--salt", type=Path, metavar="FILE", help="the key of the hashes, if the allowlist has any"
+    )
 
 
 def run(options: Options) -> int:
-    """Writes each partition that is not there yet, or was made of other files or by another list. Gives 0, or 1 when a partition cannot be read or the
-    output has what the list does not keep any more."""
+    """Writes each partition that is not there yet, or was made of other files or by another list. Gives 0, or
+    1 when a partition cannot be read or the output has what the list does not keep any more."""
     configuration = load_with(options.models, options.overrides)
     root, output = options.root.resolve(), options.output.resolve()
     if root == output:
@@ -60,7 +69,13 @@ def run(options: Options) -> int:
     with alone_with(writer, "--output: "):
         writer.recover()
         for table, of_table in tables.items():
-            sanitized = _SanitizedTable(table, of_table, root / table, replace(writer, format=format_of(root / table) or writer.format), allowlist)
+            sanitized = _SanitizedTable(
+                table,
+                of_table,
+                root / table,
+                replace(writer, format=format_of(root / table) or writer.format),
+                allowlist,
+            )
             try:
                 wrong += not sanitized.write()
             except OSError as error:
@@ -69,12 +84,28 @@ def run(options: Options) -> int:
     return 1 if wrong else 0
 
 
-def _tables(configuration: Configuration, root: Path, output: Path, *, everything: bool) -> dict[str, tuple[str, ...]]:
-    """The tables of models, and with `everything` all others that are there, with the schemas that their events may have; none where nobody knows."""
-    tables: dict[str, tuple[str, ...]] = {schemas.table_name(model.stream): (model.schema,) for model in configuration.models.values()}
+def _tables(
+    configuration: Configuration, root: Path, output: Path, *, everything: bool
+) -> dict[str, tuple[str, ...]]:
+    """The tables of models, and with `everything` all others that are there, with the schemas that their
+    events may have; none where nobody knows."""
+    tables: dict[str, tuple[str, ...]] = {
+        schemas.table_name(model.stream): (model.schema,) for model in configuration.models.values()
+    }
     if everything:
-        others = sorted({path.name for place in (root, output) if place.is_dir() for path in place.iterdir() if path.is_dir() and path.name[0] not in "._"})
-        known = {_COMBINED: tuple(sorted(SCHEMAS.values(), reverse=True)), schemas.table_name(configuration.failure_stream): (schemas.ERROR,)}
+        others = sorted(
+            {
+                path.name
+                for place in (root, output)
+                if place.is_dir()
+                for path in place.iterdir()
+                if path.is_dir() and path.name[0] not in "._"
+            }
+        )
+        known = {
+            _COMBINED: tuple(sorted(SCHEMAS.values(), reverse=True)),
+            schemas.table_name(configuration.failure_stream): (schemas.ERROR,),
+        }
         tables |= {table: known.get(table, ()) for table in others if table not in tables}
     return tables
 
@@ -130,7 +161,8 @@ class _SanitizedTable:
     allowlist: _Allowlist
 
     def write(self) -> bool:
-        """Writes what is kept of the table and prints what it did; returns whether all could be read and the output has nothing else. Raises OSError."""
+        """Writes what is kept of the table and prints what it did; returns whether all could be read and the
+        output has nothing else. Raises OSError."""
         there = partitions_in(self.writer.root / self.name)
         if not any(self.allowlist.masks.get((self.name, schema)) for schema in self.schemas):
             return self._tell_that_nothing_is_kept(there)
@@ -142,7 +174,11 @@ class _SanitizedTable:
                 wrong += 1
                 print(f"{self.name}: {error}; repair it and run this again")
         print(f"{self.name}: {counted(written, 'partition')} written, {len(partitions):,} in all")
-        old = [partition for partition in there if partition not in partitions and self._is_of_another_list(partition)]
+        old = [
+            partition
+            for partition in there
+            if partition not in partitions and self._is_of_another_list(partition)
+        ]
         if old:
             why = f"such as {old[0]}, cannot be made anew, as the source is gone; remove what may not stay"
             print(f"{self.name}: {counted(len(old), 'partition')} of another list, {why}")
@@ -150,10 +186,17 @@ class _SanitizedTable:
 
     def _tell_that_nothing_is_kept(self, there: list[str]) -> bool:
         listed = self.name in self.allowlist.names
-        why = "in the allowlist, but no model of the models file writes it" if listed else "not in the allowlist"
+        why = (
+            "in the allowlist, but no model of the models file writes it"
+            if listed
+            else "not in the allowlist"
+        )
         print(f"{self.name}: {why}, so nothing of it is kept")
         if there:
-            print(f"{self.name}: {counted(len(there), 'partition')} that an earlier run kept lie in {self.writer.root / self.name}; remove what may not stay")
+            print(
+                f"{self.name}: {counted(len(there), 'partition')} that an earlier run kept lie in "
+                f"{self.writer.root / self.name}; remove what may not stay"
+            )
         return not there and not listed
 
     def _write(self, partition: str) -> bool:
@@ -166,7 +209,9 @@ class _SanitizedTable:
         mask = self.allowlist.masks[self.name, schema]
         assert mask is not None
         made_of = MadeOf(inputs_below(self.source.parent, source), {"allowlist": self.allowlist.digest})
-        return self.writer.replace_if_stale(self.writer.root / self.name / partition, schema, map(mask, rows_in(source)), made_of)
+        return self.writer.replace_if_stale(
+            self.writer.root / self.name / partition, schema, map(mask, rows_in(source)), made_of
+        )
 
     def _schema(self, found: FoundPartition | None) -> str:
         """That of the events of a partition; a combined one is of the version that `combine` was told."""
@@ -176,4 +221,6 @@ class _SanitizedTable:
 
     def _is_of_another_list(self, partition: str) -> bool:
         found = find_partition(self.writer.root / self.name / partition)
-        return bool(found and found.manifest.get("rule", found.manifest).get("allowlist") != self.allowlist.digest)
+        return bool(
+            found and found.manifest.get("rule", found.manifest).get("allowlist") != self.allowlist.digest
+        )

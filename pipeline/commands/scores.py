@@ -1,4 +1,5 @@
-"""The command `scores`: what all models said of one revision, found in the datasets by the statistics of their row groups."""
+"""The command `scores`: what all models said of one revision, found in the datasets by the statistics of
+their row groups."""
 
 from __future__ import annotations
 
@@ -30,7 +31,9 @@ _Row = Mapping[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Options(SomeModelsOptions):
-    root: Path = option("root", type=local_directory, metavar="ROOT", help="the --output of regenerate, in Parquet")
+    root: Path = option(
+        "root", type=local_directory, metavar="ROOT", help="the --output of regenerate, in Parquet"
+    )
     wiki: str = option("--wiki", required=True, metavar="WIKI", help="database name, such as enwiki")
     rev_id: int = option("--rev-id", required=True, type=int, metavar="N")
     json: bool = flag("--json", help="the score events, a line each")
@@ -39,12 +42,16 @@ class Options(SomeModelsOptions):
 def run(options: Options) -> int:
     """Prints a line for each score. Gives 1 when there is none, or a file cannot be read."""
     configuration = load_with(options.models, options.overrides)
-    tables = [(model, options.root / schemas.table_name(model.stream)) for model in configuration.models.values()]
+    tables = [
+        (model, options.root / schemas.table_name(model.stream)) for model in configuration.models.values()
+    ]
     tables = [(model, table) for model, table in tables if table.is_dir()]
     if not tables:
         raise UsageError(f"no dataset of a model lies in {options.root}; name the --output of regenerate")
     with ThreadPoolExecutor() as pool:
-        found = list(pool.map(lambda of_model: _found(of_model[0], of_model[1], options.wiki, options.rev_id), tables))
+        found = list(
+            pool.map(lambda of_model: _found(of_model[0], of_model[1], options.wiki, options.rev_id), tables)
+        )
     problems = [problem for _, of_model in found for problem in of_model]
     for (model, _), (rows, _) in zip(tables, found, strict=True):
         for row in rows:
@@ -53,7 +60,10 @@ def run(options: Options) -> int:
         print(problem, file=sys.stderr)
     if not any(rows for rows, _ in found):
         but = f", but {counted(len(problems), 'file')} cannot be read" if problems else ""
-        print(f"no model has a score of revision {options.rev_id} of {options.wiki} in {options.root}{but}", file=sys.stderr)
+        print(
+            f"no model has a score of revision {options.rev_id} of {options.wiki} in {options.root}{but}",
+            file=sys.stderr,
+        )
     return 0 if any(rows for rows, _ in found) and not problems else 1
 
 
@@ -74,7 +84,9 @@ def _found(model: Model, table: Path, wiki: str, rev_id: int) -> tuple[Sequence[
         return _file_by_file(model, files, wiki, rev_id)
 
 
-def _file_by_file(model: Model, files: Sequence[str], wiki: str, rev_id: int) -> tuple[Sequence[_Row], Sequence[str]]:
+def _file_by_file(
+    model: Model, files: Sequence[str], wiki: str, rev_id: int
+) -> tuple[Sequence[_Row], Sequence[str]]:
     rows: list[_Row] = []
     problems: list[str] = []
     for file in files:
@@ -88,7 +100,8 @@ def _file_by_file(model: Model, files: Sequence[str], wiki: str, rev_id: int) ->
 
 
 def _rows(model: Model, files: Sequence[str], wiki: str, rev_id: int) -> tuple[Sequence[_Row], Sequence[str]]:
-    """The rows of a revision, and what is wrong with those that are no events. Raises what pyarrow raises for a file that it cannot read."""
+    """The rows of a revision, and what is wrong with those that are no events. Raises what pyarrow raises for
+    a file that it cannot read."""
     if not files:
         return [], []
     dataset = pads.dataset(files, schema=schemas.arrow_schema(model.schema), format="parquet")
@@ -96,13 +109,21 @@ def _rows(model: Model, files: Sequence[str], wiki: str, rev_id: int) -> tuple[S
         wanted = (pc.field("rev_id") == rev_id) & (pc.field("database") == wiki)
     else:
         wanted = (pc.field("revision", "rev_id") == rev_id) & (pc.field("wiki_id") == wiki)
-    found = [row for batch in dataset.to_table(filter=wanted).to_batches() for row in schemas.events_of_batch(batch)]
-    bad = [f"a score of {model.name} cannot be read: {row}" for row in found if isinstance(row, schemas.BadRow)]
+    found = [
+        row
+        for batch in dataset.to_table(filter=wanted).to_batches()
+        for row in schemas.events_of_batch(batch)
+    ]
+    bad = [
+        f"a score of {model.name} cannot be read: {row}" for row in found if isinstance(row, schemas.BadRow)
+    ]
     return [row for row in found if not isinstance(row, schemas.BadRow)], bad
 
 
 def _line(model: str, row: _Row) -> str:
     said = said_in(row, model)
     probability = sorted(dict(said.probabilities).items(), key=lambda item: -item[1])
-    likely = ", ".join(f"{label} {value:.3f}" for label, value in probability[:_SHOWN]) + (", …" if len(probability) > _SHOWN else "")
+    likely = ", ".join(f"{label} {value:.3f}" for label, value in probability[:_SHOWN]) + (
+        ", …" if len(probability) > _SHOWN else ""
+    )
     return f"{model:<16}  {said.model_version:<10}{', '.join(said.predictions):<30}{likely}  ({row['dt']})"

@@ -38,18 +38,43 @@ _TAKE_S, _PUBLISH_S = 0.2, 1.0
 @dataclass(frozen=True, kw_only=True)
 class Options(LogOptions, KafkaOptions, SomeWikisOptions):
     input_topics: str | None = option(
-        "--input-topics", metavar="TOPICS", help="what the stream reads, with commas between (default: what the models want, of each datacenter)"
+        "--input-topics",
+        metavar="TOPICS",
+        help="what the stream reads, with commas between (default: what the models want, of each datacenter)",
     )
-    flink: str | None = option("--flink", metavar="HOST:PORT", help="JobManager, which knows causes (default: where a stream noted it in --state)")
+    flink: str | None = option(
+        "--flink",
+        metavar="HOST:PORT",
+        help="JobManager, which knows causes (default: where a stream noted it in --state)",
+    )
     state: Path = option(
-        "--state", type=Path, default=Path("revision-scores-state"), metavar="DIR", help="the stream's --state, where the address of its Flink is"
+        "--state",
+        type=Path,
+        default=Path("revision-scores-state"),
+        metavar="DIR",
+        help="the stream's --state, where the address of its Flink is",
     )
-    group: str = option("--group", default="revision-scores", help="the stream's --group, which is the name of its job (default: revision-scores)")
-    address: str = option("--address", default="127.0.0.1", metavar="HOST", help="where to listen; 0.0.0.0 for other machines too (default: 127.0.0.1)")
+    group: str = option(
+        "--group",
+        default="revision-scores",
+        help="the stream's --group, which is the name of its job (default: revision-scores)",
+    )
+    address: str = option(
+        "--address",
+        default="127.0.0.1",
+        metavar="HOST",
+        help="where to listen; 0.0.0.0 for other machines too (default: 127.0.0.1)",
+    )
     port: int = option("--port", type=int, default=8080, help="of the page; 0: any free one (default: 8080)")
-    runbook: str | None = option("--runbook", metavar="URL", help="of docs/operate.md where your people read it, linked by the page")
+    runbook: str | None = option(
+        "--runbook", metavar="URL", help="of docs/operate.md where your people read it, linked by the page"
+    )
     grafana: str | None = option("--grafana", metavar="URL", help="of the dashboard, linked by the page")
-    host_names: str | None = option("--host-names", metavar="NAMES", help="other names of this machine or of a proxy before it, with commas between")
+    host_names: str | None = option(
+        "--host-names",
+        metavar="NAMES",
+        help="other names of this machine or of a proxy before it, with commas between",
+    )
 
 
 def run(options: Options) -> int:
@@ -63,7 +88,10 @@ def run(options: Options) -> int:
         hosts = Hosts(f"{options.address},{options.host_names or ''}")
         server = PageServer(options.address, options.port, events, watching.probes, hosts)
     except OSError as error:
-        raise UsageError(f"--port: {options.address}:{options.port} cannot be listened on: {error.strerror}; name another one") from error
+        raise UsageError(
+            f"--port: {options.address}:{options.port} cannot be listened on: {error.strerror}; name "
+            f"another one"
+        ) from error
     operator_log.say(f"watching {kafka.address} at {server.url}; Ctrl-C stops")
     due, told = 0.0, 0
     while not stop.is_set():
@@ -87,9 +115,19 @@ class _Watching:
         self.tally = Tally(configuration, topics if options.input_topics else None)
         self.messages = Messages(kafka, self.tally.topics)
         self.looks = Looks(
-            _address(options), options.group, self._diagnosis, KafkaLook(kafka, options.group, topics, ()), folder_of(options.state, options.group)
+            _address(options),
+            options.group,
+            self._diagnosis,
+            KafkaLook(kafka, options.group, topics, ()),
+            folder_of(options.state, options.group),
         )
-        self.maker = BoardMaker(configuration, self.tally, self.messages, self.looks, Links(options.lift_wing, options.runbook, options.grafana))
+        self.maker = BoardMaker(
+            configuration,
+            self.tally,
+            self.messages,
+            self.looks,
+            Links(options.lift_wing, options.runbook, options.grafana),
+        )
         self.probes: dict[str, Probe] = {
             "/healthz": lambda: readiness.healthz(self._board, time.time()),
             "/readyz": lambda: readiness.readyz(self._board, self.looks, time.time()),

@@ -1,4 +1,5 @@
-"""The command `wikis`: the table of wikis, the one in use or one that a wiki's `sitematrix` tells, in the form that `wikis_file` of a models file takes."""
+"""The command `wikis`: the table of wikis, the one in use or one that a wiki's `sitematrix` tells, in the
+form that `wikis_file` of a models file takes."""
 
 from __future__ import annotations
 
@@ -17,7 +18,14 @@ from pipeline.usage_error import UsageError
 from transforms.http.curl_client import USER_AGENT
 from transforms.models.wikis import COLUMNS, Wiki, Wikis, wiki_in
 
-_QUERY = {"action": "sitematrix", "format": "json", "formatversion": "2", "smsiteprop": "url|dbname|code|lang", "smlangprop": "site|code", "smlimit": "5000"}
+_QUERY = {
+    "action": "sitematrix",
+    "format": "json",
+    "formatversion": "2",
+    "smsiteprop": "url|dbname|code|lang",
+    "smlangprop": "site|code",
+    "smlimit": "5000",
+}
 _FAMILIES = {"wiki": "wikipedia"}  # the others are called as they are
 _TIMEOUT_S = 30.0
 _MOST_NAMED = 10
@@ -25,7 +33,11 @@ _MOST_NAMED = 10
 
 @dataclass(frozen=True, kw_only=True)
 class Options(ModelsOptions):
-    sitematrix: str | None = option("--sitematrix", metavar="URL", help="api.php of a wiki that lists all of its farm (default: print the table in use)")
+    sitematrix: str | None = option(
+        "--sitematrix",
+        metavar="URL",
+        help="api.php of a wiki that lists all of its farm (default: print the table in use)",
+    )
 
 
 def run(options: Options) -> int:
@@ -37,7 +49,11 @@ def run(options: Options) -> int:
     for wiki in sorted(wikis):
         print("\t".join(wiki))
     if options.sitematrix:
-        print(f"{len(wikis)} wikis; new: {_names(wikis.names - known.names)}; gone: {_names(known.names - wikis.names)}", file=sys.stderr)
+        print(
+            f"{len(wikis)} wikis; new: {_names(wikis.names - known.names)}; gone: "
+            f"{_names(known.names - wikis.names)}",
+            file=sys.stderr,
+        )
     return 0
 
 
@@ -52,18 +68,24 @@ def _asked(url: str) -> list[Wiki]:
         answer.raise_for_status()
         return wikis_in(answer.json())
     except requests.RequestException as error:
-        raise UsageError(f"--sitematrix: {url}: {error}; expected the api.php of a wiki, such as https://meta.wikimedia.org/w/api.php") from error
+        raise UsageError(
+            f"--sitematrix: {url}: {error}; expected the api.php of a wiki, such as "
+            f"https://meta.wikimedia.org/w/api.php"
+        ) from error
     except ValueError as error:
         raise UsageError(f"--sitematrix: {url}: {error}") from error
 
 
 def wikis_in(answer: Any) -> list[Wiki]:
-    """The wikis of an answer of the module `sitematrix` (includes/ApiSiteMatrix.php of wikimedia/mediawiki-extensions-SiteMatrix). Raises ValueError."""
+    """The wikis of an answer of the module `sitematrix` (includes/ApiSiteMatrix.php of
+    wikimedia/mediawiki-extensions-SiteMatrix). Raises ValueError."""
     matrix = answer.get("sitematrix") if isinstance(answer, Mapping) else None
     if not isinstance(matrix, Mapping):
         raise ValueError(f"expected a sitematrix, got {str(answer)[:200]}")
     if "query-continue" in answer:
-        raise ValueError(f"expected the whole sitematrix, got {matrix.get('count')} wikis in more than one answer")
+        raise ValueError(
+            f"expected the whole sitematrix, got {matrix.get('count')} wikis in more than one answer"
+        )
     wikis = list(_sites(matrix))
     if not wikis:
         raise ValueError("expected a sitematrix of wikis, got none")
@@ -75,7 +97,9 @@ def _sites(matrix: Mapping[str, Any]) -> Iterator[Wiki]:
         if key == "specials":
             yield from (_wiki(site, None) for site in _list(group))
         elif key != "count":
-            sites, code = (group.get("site"), group.get("code")) if isinstance(group, Mapping) else (group, None)
+            sites, code = (
+                (group.get("site"), group.get("code")) if isinstance(group, Mapping) else (group, None)
+            )
             yield from (_wiki(site, code if isinstance(code, str) else None) for site in _list(sites))
 
 
@@ -84,7 +108,8 @@ def _list(sites: Any) -> list[Any]:
 
 
 def _wiki(site: Any, language: str | None) -> Wiki:
-    """Its address is that of `url`; the code of the languages' group tells the language, which the address may not. A special wiki has its own."""
+    """Its address is that of `url`; the code of the languages' group tells the language, which the address
+    may not. A special wiki has its own."""
     wiki = None
     if isinstance(site, Mapping):
         closed = site.get("closed", False) is not False  # "" in the first format version, true in the second

@@ -15,7 +15,9 @@ from pipeline.usage_error import UsageError
 
 def check(options: Sequence[str], also_known: Collection[str] = ()) -> None:
     """Raises UsageError when an option is neither Beam's nor `also_known`, the runner's own."""
-    parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False, argument_default=argparse.SUPPRESS, exit_on_error=False)
+    parser = argparse.ArgumentParser(
+        allow_abbrev=False, add_help=False, argument_default=argparse.SUPPRESS, exit_on_error=False
+    )
     for family in _families(PipelineOptions):
         if "_add_argparse_args" in vars(family):
             family._add_argparse_args(parser)
@@ -31,7 +33,10 @@ def check(options: Sequence[str], also_known: Collection[str] = ()) -> None:
         if not option.startswith("--") and _is_value(option, options, also_known):
             continue
         near = difflib.get_close_matches(name, [*own, *(f"--{known}" for known in also_known)], n=1)
-        raise UsageError(f"unknown option {name}" + (f"; did you mean {near[0]}?" if near else "; neither this command nor Beam has it"))
+        raise UsageError(
+            f"unknown option {name}"
+            + (f"; did you mean {near[0]}?" if near else "; neither this command nor Beam has it")
+        )
 
 
 def _is_value(word: str, options: Sequence[str], also_known: Collection[str]) -> bool:
@@ -44,7 +49,9 @@ def of_job_server(job_endpoint: str) -> set[str]:
     """The names of the options that a job server's runner has."""
     with grpc.insecure_channel(job_endpoint) as channel:
         service = beam_job_api_pb2_grpc.JobServiceStub(channel)
-        described = service.DescribePipelineOptions(beam_job_api_pb2.DescribePipelineOptionsRequest(), timeout=30)
+        described = service.DescribePipelineOptions(
+            beam_job_api_pb2.DescribePipelineOptionsRequest(), timeout=30
+        )
     return {option.name for option in described.options}
 
 

@@ -24,17 +24,27 @@ def eventgates(given: str, configuration: Configuration) -> Mapping[str, str]:
 
 
 def addresses(given: str, configuration: Configuration) -> Mapping[str, str]:
-    """Of `--output eventgate=URL` or `eventgate.eqiad=URL,eventgate.codfw=URL` the address of each datacenter. Raises UsageError."""
+    """Of `--output eventgate=URL` or `eventgate.eqiad=URL,eventgate.codfw=URL` the address of each
+    datacenter. Raises UsageError."""
     found: dict[str, str] = {}
     for part in given.split(","):
         name, _, url = part.strip().partition("=")
         place = name.removeprefix("eventgate").removeprefix(".") or ALL
-        if not name.startswith("eventgate") or (place != ALL and place not in configuration.datacenters) or not re.match(r"https?://[^/]+", url):
-            ways = "kafka, eventgate=https://HOST:PORT/v1/events, or eventgate.DATACENTER=... for each with commas between"
+        if (
+            not name.startswith("eventgate")
+            or (place != ALL and place not in configuration.datacenters)
+            or not re.match(r"https?://[^/]+", url)
+        ):
+            ways = (
+                "kafka, eventgate=https://HOST:PORT/v1/events, or eventgate.DATACENTER=... for each "
+                "with commas between"
+            )
             raise UsageError(f"--output: expected {ways}, got {part.strip()!r}")
         found[place] = url if urlsplit(url).path.strip("/") else f"{url.rstrip('/')}/v1/events"
     if ALL not in found and (without := [name for name in configuration.datacenters if name not in found]):
-        raise UsageError(f"--output: expected an EventGate for {', '.join(without)} too; add eventgate.{without[0]}=URL")
+        raise UsageError(
+            f"--output: expected an EventGate for {', '.join(without)} too; add eventgate.{without[0]}=URL"
+        )
     return found
 
 
@@ -45,7 +55,9 @@ def check_answers(url: str) -> None:
             session.trust_env = False  # as the sink has it
             session.get(url, timeout=_PATIENCE_S)  # whatever it answers, it is there
     except requests.RequestException as error:
-        raise UsageError(f"--output: no EventGate answers at {url} ({_innermost(error)}); start it, or name another") from error
+        raise UsageError(
+            f"--output: no EventGate answers at {url} ({_innermost(error)}); start it, or name another"
+        ) from error
 
 
 def _innermost(error: BaseException) -> str:

@@ -1,4 +1,5 @@
-"""What the command line says of Kafka: the broker, how to enter it, and the topics that must be there before a run begins."""
+"""What the command line says of Kafka: the broker, how to enter it, and the topics that must be there before
+a run begins."""
 
 from __future__ import annotations
 
@@ -30,7 +31,8 @@ _STARTING = (
     KafkaError._WAIT_COORD,
 )
 _NO_PATIENCE = (KafkaError._AUTHENTICATION, KafkaError._SSL)  # waiting mends neither
-_UNTRUSTED = "certificate verify failed"  # in OpenSSL's words, which librdkafka gives with more around it or less
+# in OpenSSL's words, which librdkafka gives with more around it or less
+_UNTRUSTED = "certificate verify failed"
 
 
 class Absent(NamedTuple):
@@ -54,7 +56,9 @@ class Kafka:
         try:
             _ = self.client
         except OSError as error:
-            raise UsageError(f"--kafka-properties: {self.properties} cannot be read: {error.strerror}") from error
+            raise UsageError(
+                f"--kafka-properties: {self.properties} cannot be read: {error.strerror}"
+            ) from error
         except PropertiesError as error:
             raise UsageError(f"--kafka-properties: {self.properties}: {error}") from error
 
@@ -64,20 +68,26 @@ class Kafka:
         return client_settings(self.address, self.properties)
 
     def addresses(self) -> Iterator[str]:
-        """Of the brokers, each as HOST:PORT: those that were named, and if one lets us in all that it tells of."""
+        """Of the brokers, each as HOST:PORT: those that were named, and if one lets us in all that it tells
+        of."""
         yield from self.address.split(",")
         with suppress(UsageError):  # `absent` tells
             for broker in self._enter()[1].brokers.values():
-                yield f"[{broker.host}]:{broker.port}" if ":" in broker.host else f"{broker.host}:{broker.port}"
+                yield (
+                    f"[{broker.host}]:{broker.port}" if ":" in broker.host else f"{broker.host}:{broker.port}"
+                )
 
     def topic_ids(self, topics: Sequence[str]) -> tuple[str, dict[str, str]]:
         """The id of the cluster, and those of the topics that are there. Raises UsageError."""
         with self._looking("say which topics it has"):
             looks = KafkaLooks(self.client, "revision-scores")
-            return looks.cluster_id(), {partition.topic: place.topic_id for partition, place in looks.oldest(topics).items()}
+            return looks.cluster_id(), {
+                partition.topic: place.topic_id for partition, place in looks.oldest(topics).items()
+            }
 
     def begin(self, group: str, topics: Sequence[str], start: str | int) -> None:
-        """Gives a group without a place one, so that it begins at what is there now, not at what is there when its job runs. Raises UsageError."""
+        """Gives a group without a place one, so that it begins at what is there now, not at what is there
+        when its job runs. Raises UsageError."""
         with self._looking(f"take places for --group {group}"):
             looks = KafkaLooks(self.client, group)
             deadline = time.monotonic() + _COORDINATOR_S
@@ -96,26 +106,40 @@ class Kafka:
             yield
         except KafkaException as error:
             raise UsageError(
-                f"--kafka: the broker at {self.address} does not {what}: {error.args[0].str()}; look at its log and at what we may do there"
+                f"--kafka: the broker at {self.address} does not {what}: {error.args[0].str()}; look at "
+                f"its log and at what we may do there"
             ) from error
 
     def check_topics(self, read: Sequence[str], written: Sequence[str]) -> None:
-        """Raises UsageError when no broker lets us in, or topics are missing that it will not create by itself."""
+        """Raises UsageError when no broker lets us in, or topics are missing that it will not create by
+        itself."""
         if missing := self.absent(read, written).missing:
             raise UsageError(self.lacks(missing))
 
     def absent(self, read: Sequence[str], written: Sequence[str]) -> Absent:
         """Which of these topics are not there. Raises UsageError when no broker lets us in."""
         admin, found = self._enter()
-        missing, created = ([topic for topic in topics if topic not in found.topics] for topics in (read, written))
-        return Absent(missing, created) if not created or _creates_topics(admin, found) else Absent(missing + created, [])
+        missing, created = (
+            [topic for topic in topics if topic not in found.topics] for topics in (read, written)
+        )
+        return (
+            Absent(missing, created)
+            if not created or _creates_topics(admin, found)
+            else Absent(missing + created, [])
+        )
 
     def lacks(self, missing: Sequence[str]) -> str:
-        return f"--kafka: the broker at {self.address} has no topic {', '.join(missing)}; create what is missing: {self._create(missing)}"
+        return (
+            f"--kafka: the broker at {self.address} has no topic {', '.join(missing)}; create what is "
+            f"missing: {self._create(missing)}"
+        )
 
     def _create(self, topics: Iterable[str]) -> str:
         entry = f" --command-config {shlex.quote(str(self.properties))}" if self.properties else ""
-        return f"for topic in {' '.join(topics)}; do kafka-topics.sh --bootstrap-server {self.address}{entry} --create --topic $topic; done"
+        return (
+            f"for topic in {' '.join(topics)}; do kafka-topics.sh --bootstrap-server "
+            f"{self.address}{entry} --create --topic $topic; done"
+        )
 
     def _enter(self) -> tuple[AdminClient, Any]:
         """A client that a broker has let in, and the topics and brokers it told."""
@@ -138,21 +162,30 @@ class Kafka:
     def _locked_out(self, error: KafkaError) -> str:
         why = error.str().rpartition(" (after ")[0] or error.str()
         if _UNTRUSTED in why:
-            repair = "name the authority that signed its certificate as ssl.truststore.location in --kafka-properties, and the broker as the certificate does"
+            repair = (
+                "name the authority that signed its certificate as ssl.truststore.location in "
+                "--kafka-properties, and the broker as the certificate does"
+            )
             return f"--kafka: the broker at {self.address} cannot be trusted ({_UNTRUSTED}); {repair}"
         if _is_refusal(error):
-            repair = "mend --kafka-properties" if self.properties else "say how to enter with --kafka-properties FILE"
+            repair = (
+                "mend --kafka-properties"
+                if self.properties
+                else "say how to enter with --kafka-properties FILE"
+            )
             return f"--kafka: the broker at {self.address} does not let us in ({why}); {repair}"
         return f"--kafka: no broker answers at {self.address} ({why}); start it, or name another"
 
 
 def _is_refusal(error: KafkaError) -> bool:
-    """Whether there is a broker that does not let us in; one that finds a certificate wanting closes the connection with an alert."""
+    """Whether there is a broker that does not let us in; one that finds a certificate wanting closes the
+    connection with an alert."""
     return error.code() in _NO_PATIENCE or "SSL alert" in error.str() or _UNTRUSTED in error.str()
 
 
 def _creates_topics(admin: AdminClient, found: Any) -> bool:
-    """Whether the broker creates a topic as soon as somebody writes to it; taken as no where that may not be asked."""
+    """Whether the broker creates a topic as soon as somebody writes to it; taken as no where that may not be
+    asked."""
     broker = ConfigResource(ResourceType.BROKER, str(next(iter(found.brokers))))
     try:
         settings = admin.describe_configs([broker], request_timeout=_PATIENCE_S)[broker].result()
@@ -167,7 +200,11 @@ def input_topics(configuration: Configuration, given: str | None) -> list[str]:
     if given is None:
         models = [model for model in configuration.models.values() if model.active]
         sources = dict.fromkeys(model.source for model in models) or [REVISION_CREATE]
-        return [f"{datacenter}.{STREAMS[source]}" for datacenter in configuration.datacenters for source in sources]
+        return [
+            f"{datacenter}.{STREAMS[source]}"
+            for datacenter in configuration.datacenters
+            for source in sources
+        ]
     return _of_datacenters("--input-topics", configuration, given)
 
 
@@ -182,12 +219,16 @@ def _of_datacenters(option: str, configuration: Configuration, given: str) -> li
     topics = [topic.strip() for topic in given.split(",")]
     for topic in topics:
         if topic.partition(".")[0] not in configuration.datacenters:
-            raise UsageError(f"{option}: expected topics that begin with {' or '.join(f'{name}.' for name in configuration.datacenters)}, got {topic!r}")
+            raise UsageError(
+                f"{option}: expected topics that begin with "
+                f"{' or '.join(f'{name}.' for name in configuration.datacenters)}, got {topic!r}"
+            )
     return topics
 
 
 def output_topics(configuration: Configuration, read: Iterable[str], more: Sequence[str] = ()) -> list[str]:
-    """Where scores and failures of what is read go: to a topic of each model that is on, and of `more` streams, below the same datacenter."""
+    """Where scores and failures of what is read go: to a topic of each model that is on, and of `more`
+    streams, below the same datacenter."""
     models = [model for model in configuration.models.values() if model.active]
     streams = [*(model.stream for model in models), *more, configuration.failure_stream]
     datacenters = dict.fromkeys(topic.partition(".")[0] for topic in read)

@@ -26,7 +26,8 @@ class Overrides:
 
 
 def load_with(path: Path, overrides: Overrides) -> Configuration:
-    """Returns what a models file says, with options applied. Raises UsageError, as a ConfigurationError for what is wrong in the file."""
+    """Returns what a models file says, with options applied. Raises UsageError, as a ConfigurationError for
+    what is wrong in the file."""
     return apply_overrides(load(path), overrides)
 
 
@@ -36,10 +37,16 @@ def apply_overrides(configuration: Configuration, overrides: Overrides) -> Confi
     chosen = _chosen("--only", overrides.only, configuration.models, "model")
     models = {name: model for name, model in configuration.models.items() if name in chosen}
     if overrides.wikis is not None:
-        chosen_wikis = _chosen("--wikis", overrides.wikis, configuration.wikis.names if ANY_WIKI in wikis else wikis, "wiki")
+        chosen_wikis = _chosen(
+            "--wikis", overrides.wikis, configuration.wikis.names if ANY_WIKI in wikis else wikis, "wiki"
+        )
         models = {name: _of_wikis(model, chosen_wikis) for name, model in models.items()}
-    configuration = _introduced(replace(configuration, models=models), overrides.token_file, overrides.contact)
-    return with_lift_wing_url(configuration, _url(overrides.lift_wing)) if overrides.lift_wing else configuration
+    configuration = _introduced(
+        replace(configuration, models=models), overrides.token_file, overrides.contact
+    )
+    return (
+        with_lift_wing_url(configuration, _url(overrides.lift_wing)) if overrides.lift_wing else configuration
+    )
 
 
 def _introduced(configuration: Configuration, token_file: Path | None, contact: str | None) -> Configuration:
@@ -51,15 +58,23 @@ def _introduced(configuration: Configuration, token_file: Path | None, contact: 
             what = error.strerror if isinstance(error, OSError) else error
             raise UsageError(f"--token-file: {token_file}: {what}") from error
     if contact is not None and not is_contact(contact):
-        raise UsageError(f"--contact: expected an address or page of whoever runs this, in ASCII without brackets, got {contact!r}")
+        raise UsageError(
+            f"--contact: expected an address or page of whoever runs this, in ASCII without brackets, got "
+            f"{contact!r}"
+        )
     settings = configuration.lift_wing
     token_path = str(token_file.resolve()) if token_file else settings.token_file
-    return replace(configuration, lift_wing=replace(settings, token_file=token_path, contact=contact or settings.contact))
+    return replace(
+        configuration, lift_wing=replace(settings, token_file=token_path, contact=contact or settings.contact)
+    )
 
 
 def with_lift_wing_url(configuration: Configuration, url: str) -> Configuration:
     """With all models at one address."""
-    models = {name: model.with_endpoints(lambda endpoint: replace(endpoint, url=None)) for name, model in configuration.models.items()}
+    models = {
+        name: model.with_endpoints(lambda endpoint: replace(endpoint, url=None))
+        for name, model in configuration.models.items()
+    }
     return replace(configuration, models=models, lift_wing=replace(configuration.lift_wing, url=url))
 
 
@@ -69,7 +84,9 @@ def _chosen(option: str, names: str | None, known: Collection[str], what: str) -
     chosen = names_in(names)
     for name in chosen:
         if name not in known:
-            raise UsageError(f"{option}: no {what} is called {name!r} in the models file{did_you_mean(name, known)}")
+            raise UsageError(
+                f"{option}: no {what} is called {name!r} in the models file{did_you_mean(name, known)}"
+            )
     return chosen
 
 
@@ -92,7 +109,9 @@ def _of_wikis(model: Model, wikis: Collection[str]) -> Model:
 def _url(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UsageError(f"--lift-wing: expected an address such as https://inference.discovery.wmnet:30443, got {url!r}")
+        raise UsageError(
+            f"--lift-wing: expected an address such as https://inference.discovery.wmnet:30443, got {url!r}"
+        )
     return url
 
 

@@ -16,8 +16,12 @@ _MODELS = Path(__file__).parents[1] / "models.yaml"
 class ModelsOptions:
     """Of what reads a models file."""
 
-    models: Path = option("--models", type=Path, default=_MODELS, metavar="FILE", help="models file (default: the shipped one)")
-    lift_wing: str | None = option("--lift-wing", metavar="URL", help="address of Lift Wing, in place of the models file's")
+    models: Path = option(
+        "--models", type=Path, default=_MODELS, metavar="FILE", help="models file (default: the shipped one)"
+    )
+    lift_wing: str | None = option(
+        "--lift-wing", metavar="URL", help="address of Lift Wing, in place of the models file's"
+    )
 
     @property
     def overrides(self) -> Overrides:
@@ -50,8 +54,15 @@ class SomeWikisOptions(SomeModelsOptions):
 class ClientOptions(SomeWikisOptions):
     """Of what calls Lift Wing."""
 
-    token_file: Path | None = option("--token-file", type=Path, metavar="FILE", help="a token for Lift Wing's gateway, read again when the file changes")
-    contact: str | None = option("--contact", metavar="TEXT", help="who runs this, for the User-Agent: an email address or a page")
+    token_file: Path | None = option(
+        "--token-file",
+        type=Path,
+        metavar="FILE",
+        help="a token for Lift Wing's gateway, read again when the file changes",
+    )
+    contact: str | None = option(
+        "--contact", metavar="TEXT", help="who runs this, for the User-Agent: an email address or a page"
+    )
 
     @property
     def overrides(self) -> Overrides:
@@ -76,15 +87,27 @@ class LogOptions:
     """Of what an init system keeps up."""
 
     log_format: str = option(
-        "--log-format", choices=["text", "json"], default="text", help="of what it says: text, or JSON lines with ECS fields (default: text)"
+        "--log-format",
+        choices=["text", "json"],
+        default="text",
+        help="of what it says: text, or JSON lines with ECS fields (default: text)",
     )
-    log_level: str = option("--log-level", choices=list(LEVELS), default="info", help="the least that it says (default: info)")
+    log_level: str = option(
+        "--log-level", choices=list(LEVELS), default="info", help="the least that it says (default: info)"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class EventFilesOptions:
     """Of what reads events in files."""
 
-    input: str = option("--input", required=True, metavar="PATH", help="events: a file, or a directory in Hive layout or not; here, or in hdfs:// or s3://")
-    since: str | None = option("--from", metavar="TIME", help="only partitions from then on, such as 2024-02-15T13:00, in UTC")
+    input: str = option(
+        "--input",
+        required=True,
+        metavar="PATH",
+        help="events: a file, or a directory in Hive layout or not; here, or in hdfs:// or s3://",
+    )
+    since: str | None = option(
+        "--from", metavar="TIME", help="only partitions from then on, such as 2024-02-15T13:00, in UTC"
+    )
     until: str | None = option("--to", metavar="TIME", help="only partitions before then")

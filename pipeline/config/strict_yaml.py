@@ -1,6 +1,7 @@
 """Reads YAML the way people mean it, for `pipeline/config/models_file.py`.
 
-`on`, `off`, `yes`, `no` and dates are words, a key given twice is an error, and what is wrong is noted, never raised, so that one run tells all.
+`on`, `off`, `yes`, `no` and dates are words, a key given twice is an error, and what is wrong is noted, never
+raised, so that one run tells all.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ import yaml
 
 T = TypeVar("T")
 
-_BOOL, _STR, _MERGE, _TIMESTAMP = (f"tag:yaml.org,2002:{name}" for name in ("bool", "str", "merge", "timestamp"))
+_BOOL, _STR, _MERGE, _TIMESTAMP = (
+    f"tag:yaml.org,2002:{name}" for name in ("bool", "str", "merge", "timestamp")
+)
 
 
 class _Loader(yaml.SafeLoader):
@@ -40,13 +43,21 @@ def read(path: Path, problems: list[str]) -> Mapping[str, Any]:
         problems.append(f"expected a file that can be read, got: {error.strerror}; check the path")
     except yaml.MarkedYAMLError as error:
         line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
-        problems.append(f"{line}expected YAML, got: {error.problem or error.context}; repair the line or the one before it")
+        problems.append(
+            f"{line}expected YAML, got: {error.problem or error.context}; repair the line or the one "
+            f"before it"
+        )
     except yaml.YAMLError as error:
-        problems.append(f"expected YAML in UTF-8, got: {' '.join(str(error).split())}; save the file as UTF-8 text")
+        problems.append(
+            f"expected YAML in UTF-8, got: {' '.join(str(error).split())}; save the file as UTF-8 text"
+        )
     else:
         if isinstance(document, Mapping) and document:
             return document
-        problems.append(f"expected a mapping, got {'an empty file' if document is None else shown(document)}; see pipeline/models.yaml")
+        problems.append(
+            f"expected a mapping, got {'an empty file' if document is None else shown(document)}; see "
+            f"pipeline/models.yaml"
+        )
     return {}
 
 
@@ -59,7 +70,8 @@ def _document(loader: _Loader, problems: list[str]) -> Any:
 
 
 def _key_problems(node: yaml.Node, path: str, above: tuple[yaml.Node, ...]) -> Iterator[str]:
-    """What PyYAML would let pass: keys given twice (it takes the last), keys that are no text, an anchor inside itself."""
+    """What PyYAML would let pass: keys given twice (it takes the last), keys that are no text, an anchor
+    inside itself."""
     if any(node is other for other in above):
         raise yaml.MarkedYAMLError(problem="an anchor that contains itself", problem_mark=node.start_mark)
     if isinstance(node, yaml.SequenceNode):
@@ -120,10 +132,15 @@ class Section:
     def only(self, *known: str) -> None:
         for key in self.values:
             if key not in known:
-                self.problems.append(f"{joined(self.path, key)}: expected one of {', '.join(known)}, got {key!r}; {nearest(str(key), known)}")
+                self.problems.append(
+                    f"{joined(self.path, key)}: expected one of {', '.join(known)}, got {key!r}; "
+                    f"{nearest(str(key), known)}"
+                )
 
     def wrong(self, key: str, expected: str, repair: str) -> None:
-        self.problems.append(f"{joined(self.path, key)}: expected {expected}, got {shown(self.values[key])}; {repair}")
+        self.problems.append(
+            f"{joined(self.path, key)}: expected {expected}, got {shown(self.values[key])}; {repair}"
+        )
 
     def get(self, key: str, kind: Kind[T], default: T) -> T:
         """The value; the default, and a problem, where it is of another kind."""
@@ -136,13 +153,19 @@ class Section:
     def need(self, key: str, kind: Kind[T], otherwise: T) -> T:
         """As `get`, but a missing key is a problem too."""
         if key not in self.values:
-            self.problems.append(f"{joined(self.path, key)}: expected {kind.expected}, got nothing; add {key}: {kind.example}")
+            self.problems.append(
+                f"{joined(self.path, key)}: expected {kind.expected}, got nothing; add {key}: {kind.example}"
+            )
         return self.get(key, kind, otherwise)
 
     def section(self, key: str, kind: Kind[Mapping[str, Any]]) -> Section | None:
         """The mapping below a key that has to be there; None, and a problem, where it is none."""
         values = self.need(key, kind, {})
-        return Section(joined(self.path, key), values, self.problems) if key in self.values and kind.accepts(self.values[key]) else None
+        return (
+            Section(joined(self.path, key), values, self.problems)
+            if key in self.values and kind.accepts(self.values[key])
+            else None
+        )
 
     def sections(self, example: str) -> Iterator[tuple[str, Section]]:
         """The mappings below this one by name; what is none is a problem and left out."""

@@ -1,6 +1,8 @@
-"""What a command tells whoever operates it, a line each: as text or as JSON with the fields of the Elastic Common Schema.
+"""What a command tells whoever operates it, a line each: as text or as JSON with the fields of the Elastic
+Common Schema.
 
-The same trouble is not told twice a minute, and nothing of what others sent reaches a terminal as a control character.
+The same trouble is not told twice a minute, and nothing of what others sent reaches a terminal as a control
+character.
 """
 
 from __future__ import annotations
@@ -29,7 +31,8 @@ def warn(text: str) -> None:
 
 
 def configure(command: str, form: str, level: str) -> None:
-    """Lines are of `command` from now on, in the `form` text or json, and only those of at least that level."""
+    """Lines are of `command` from now on, in the `form` text or json, and only those of at least that
+    level."""
     for handler in _LOGGER.handlers:
         handler.setFormatter(formatter(form, command))
     _LOGGER.setLevel(level.upper())
@@ -39,7 +42,8 @@ def formatter(form: str, command: str = "") -> logging.Formatter:
     """For text, the plain message on standard output, and the command before it where it is trouble."""
     if form == "json":
         return ecs_logging.StdlibFormatter(
-            exclude_fields=["log.original"], extra={"service.name": "revision-scores", "event.dataset": f"revision-scores.{command}"}
+            exclude_fields=["log.original"],
+            extra={"service.name": "revision-scores", "event.dataset": f"revision-scores.{command}"},
         )
     return _Text(command)
 
@@ -55,7 +59,11 @@ class _Text(logging.Formatter):
         self._command = command
 
     def format(self, record: logging.LogRecord) -> str:
-        return record.getMessage() if record.levelno < logging.WARNING else f"revision-scores {self._command}: {record.getMessage()}"
+        return (
+            record.getMessage()
+            if record.levelno < logging.WARNING
+            else f"revision-scores {self._command}: {record.getMessage()}"
+        )
 
 
 class _Printable(logging.Filter):
@@ -82,7 +90,8 @@ class NotTwiceAMinute(logging.Filter):
 
 
 class _ToStream(logging.StreamHandler[TextIO]):
-    """To standard output or error as they are when a line comes: lines of at least `least` and below `most`."""
+    """To standard output or error as they are when a line comes: lines of at least `least` and below
+    `most`."""
 
     def __init__(self, name: str, least: int, most: int) -> None:
         super().__init__(getattr(sys, name))

@@ -1,4 +1,5 @@
-"""What a command prints, made safe to show: others' texts in it (answers, page titles, logs of a broker) may hold what steers a terminal."""
+"""What a command prints, made safe to show: others' texts in it (answers, page titles, logs of a broker) may
+hold what steers a terminal."""
 
 from __future__ import annotations
 
@@ -31,7 +32,8 @@ class PlainText:
 
 
 def print_plain_text() -> None:
-    """From now on this process prints nothing that steers a terminal, neither by print() nor in logs or tracebacks."""
+    """From now on this process prints nothing that steers a terminal, neither by print() nor in logs or
+    tracebacks."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is not None and not isinstance(stream, PlainText):

@@ -8,12 +8,18 @@ from pipeline.console.operator_log import printable
 
 _PYTHON = "Traceback (most recent call last):"
 _DEAD_WORKER = (
-    "Multiplexer (hanging up|shutdown)|CANCELLED: client cancelled|cancelled before receiving half close|Channel shutdownNow|SDK harness .* disconnected"
+    "Multiplexer (hanging up|shutdown)|CANCELLED: client cancelled|cancelled before receiving "
+    "half close|Channel shutdownNow|SDK harness .* disconnected"
 )
-_LOST_TASK_MANAGER = "TaskManager with id .* (no longer reachable|timed out)|unexpectedly closed by remote task manager|The TaskExecutor is shutting down"
+_LOST_TASK_MANAGER = (
+    "TaskManager with id .* (no longer reachable|timed out)|unexpectedly closed by remote "
+    "task manager|The TaskExecutor is shutting down"
+)
 _MEANINGS = {
     re.compile(_DEAD_WORKER): "a Python worker process died",
-    re.compile("minimum required resources|Slot request bulk is not fulfillable"): "no TaskManager has a free slot",
+    re.compile(
+        "minimum required resources|Slot request bulk is not fulfillable"
+    ): "no TaskManager has a free slot",
     re.compile(_LOST_TASK_MANAGER): "a TaskManager is gone",
 }
 _OF_BEAM = re.compile(r" \[while running '.*$")
@@ -28,7 +34,8 @@ def last_words(trace: str) -> str:
 
 
 def _last_words(trace: str) -> str:
-    """The last line of the innermost error in a trace of Java, of Python, or of Python within Java; without the names of Java's classes."""
+    """The last line of the innermost error in a trace of Java, of Python, or of Python within Java; without
+    the names of Java's classes."""
     lines = [line for line in trace.splitlines() if line.strip()] or ["?"]
     causes = [index for index, line in enumerate(lines) if line.startswith("Caused by: ")]
     inner = lines[causes[-1] if causes else 0 :]
@@ -38,4 +45,6 @@ def _last_words(trace: str) -> str:
         said = next((line for line in inner if not line.startswith((" ", "\t"))), inner[-1] if inner else "?")
         return printable(_OF_BEAM.sub("", said))
     name, colon, message = inner[0].removeprefix("Caused by: ").partition(": ")
-    return printable(message if colon and message and _CLASS.match(name) else inner[0].removeprefix("Caused by: "))
+    return printable(
+        message if colon and message and _CLASS.match(name) else inner[0].removeprefix("Caused by: ")
+    )

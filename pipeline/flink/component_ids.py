@@ -1,4 +1,5 @@
-"""The ids of a pipeline's components. A snapshot of Flink finds timers by the id of their transform, so that of a transform is made of its label alone."""
+"""The ids of a pipeline's components. A snapshot of Flink finds timers by the id of their transform, so that
+of a transform is made of its label alone."""
 
 from __future__ import annotations
 
@@ -9,7 +10,8 @@ from apache_beam.pipeline import AppliedPTransform, ComponentIdMap
 
 
 class LabelIds(ComponentIdMap):
-    """Gives a transform the same id in every pipeline that has its label, whatever else is there; Beam itself counts the transforms before it.
+    """Gives a transform the same id in every pipeline that has its label, whatever else is there; Beam itself
+    counts the transforms before it.
 
     For `pipeline.component_id_map`, before the first transform is applied.
     """
@@ -19,5 +21,8 @@ class LabelIds(ComponentIdMap):
             return str(super()._unique_ref(obj, obj_type, label))
         component_id = re.sub(r"[^a-zA-Z0-9_-]+", "-", label)
         if component_id in self._obj_to_id.values():
-            raise ValueError(f"expected labels that differ in letters and digits, got {label!r} beside another that makes {component_id!r} too")
+            raise ValueError(
+                f"expected labels that differ in letters and digits, got {label!r} beside another that "
+                f"makes {component_id!r} too"
+            )
         return component_id

@@ -29,7 +29,8 @@ Build = Callable[[PipelineOptions], beam.Pipeline]
 
 
 class JobLost(Exception):
-    """The job, or a process that it needs, is gone; another start may help. Says in one line what happened."""
+    """The job, or a process that it needs, is gone; another start may help. Says in one line what
+    happened."""
 
 
 class BadSnapshot(JobLost):
@@ -41,7 +42,8 @@ class BadSnapshot(JobLost):
 
 
 class Run(NamedTuple):
-    """A job that Flink has taken, the servers of ours that it cannot do without, and the snapshot that it goes on from."""
+    """A job that Flink has taken, the servers of ours that it cannot do without, and the snapshot that it
+    goes on from."""
 
     job: FlinkJob
     needs: Sequence[Server]
@@ -50,7 +52,8 @@ class Run(NamedTuple):
 
 @dataclass(frozen=True)
 class EmbeddedFlink:
-    """A Flink that lives and dies with this process, with its JobManager at `port` of this machine, unless somebody else has taken that meanwhile."""
+    """A Flink that lives and dies with this process, with its JobManager at `port` of this machine, unless
+    somebody else has taken that meanwhile."""
 
     state: Path
     port: int
@@ -62,9 +65,14 @@ class EmbeddedFlink:
         """The job, gone on from the newest snapshot. Raises JobLost, and what starting servers raises."""
         snapshots = self.snapshots
         rest = FlinkRest(f"127.0.0.1:{free_port(self.port)}")
-        settings = {**flink_settings.of_job(snapshots), **flink_settings.of_job_manager(rest.address), **flink_settings.of_metrics(self.metrics_port)}
+        settings = {
+            **flink_settings.of_job(snapshots),
+            **flink_settings.of_job_manager(rest.address),
+            **flink_settings.of_metrics(self.metrics_port),
+        }
         if newest := snapshots.newest():
-            settings["execution.savepoint.path"] = newest.as_uri()  # an embedded Flink passes over Beam's --savepoint_path
+            # an embedded Flink passes over Beam's --savepoint_path
+            settings["execution.savepoint.path"] = newest.as_uri()
             settings["execution.savepoint.ignore-unclaimed-state"] = (
                 "true"  # of steps that are gone; tests/unit/test_snapshot_contents.py holds those that stay
             )
@@ -78,9 +86,11 @@ class EmbeddedFlink:
 
 @dataclass(frozen=True)
 class FlinkCluster:
-    """A cluster with its JobManager at `address` and a pool of Python workers at `workers` as its TaskManagers see it, both HOST:PORT.
+    """A cluster with its JobManager at `address` and a pool of Python workers at `workers` as its
+    TaskManagers see it, both HOST:PORT.
 
-    Its jobs go on without this process, and whoever comes next takes them over. `state` is a folder that the cluster has too.
+    Its jobs go on without this process, and whoever comes next takes them over. `state` is a folder that the
+    cluster has too.
     """
 
     state: Path
@@ -90,8 +100,8 @@ class FlinkCluster:
 
     @contextmanager
     def running(self, name: str, build: Build, options: Sequence[str]) -> Iterator[Run]:
-        """The job, gone on from the newest snapshot; one of that name that is there already is stopped first. Raises JobLost, Unreachable, and
-        what starting servers raises."""
+        """The job, gone on from the newest snapshot; one of that name that is there already is stopped first.
+        Raises JobLost, Unreachable, and what starting servers raises."""
         snapshots, rest = self.snapshots, FlinkRest(self.address)
         for left in rest.jobs(name):
             left.end(snapshots.savepoints, _PATIENCE_S)
@@ -100,30 +110,40 @@ class FlinkCluster:
             of_flink = flink_settings.beam_options(server.address, self.workers, name)
             if newest := snapshots.newest():
                 of_flink.append(f"--savepoint_path={newest.as_uri()}")
-                of_flink.append("--allow_non_restored_state")  # of steps that are gone; tests/unit/test_snapshot_contents.py holds those that stay
+                # of steps that are gone; tests/unit/test_snapshot_contents.py holds those that stay
+                of_flink.append("--allow_non_restored_state")
             job = _submit(name, build, [*of_flink, *options], server, rest, newest)
         flink_address.note(self.state, self.address)
         yield Run(job, [], newest)
 
 
 def write_job(file: Path, state: Path, workers: str, name: str, build: Build, options: Sequence[str]) -> None:
-    """Writes the job as a jar for a cluster that runs nothing else, with org.apache.beam.runners.flink.FlinkPipelineRunner as its main class. Raises JobLost,
-    and what starting servers raises."""
+    """Writes the job as a jar for a cluster that runs nothing else, with
+    org.apache.beam.runners.flink.FlinkPipelineRunner as its main class. Raises JobLost, and what starting
+    servers raises."""
     server = JobServer(state, {}, master="[auto]")
     with started(server):
-        of_flink = [*flink_settings.beam_options(server.address, workers, name), f"--output_executable_path={file}"]
+        of_flink = [
+            *flink_settings.beam_options(server.address, workers, name),
+            f"--output_executable_path={file}",
+        ]
         beam_options.check([*of_flink, *options], also_known=beam_options.of_job_server(server.address))
         result = build(PipelineOptions([*of_flink, *options])).run()
         if result.wait_until_finish() != PipelineState.DONE:
             raise JobLost(f"the Flink job server did not write the jar; why is at the end of {server.log}")
 
 
-def _submit(name: str, build: Build, options: Sequence[str], server: JobServer, rest: FlinkRest, snapshot: Path | None) -> FlinkJob:
+def _submit(
+    name: str, build: Build, options: Sequence[str], server: JobServer, rest: FlinkRest, snapshot: Path | None
+) -> FlinkJob:
     try:
         beam_options.check(options, also_known=beam_options.of_job_server(server.address))
         result = build(PipelineOptions(list(options))).run()
     except (grpc.RpcError, RuntimeError) as error:
-        raise JobLost(f"the Flink job server did not take the job: {_in_short(error)}; why is at the end of {server.log}") from error
+        raise JobLost(
+            f"the Flink job server did not take the job: {_in_short(error)}; why is at the end of "
+            f"{server.log}"
+        ) from error
     deadline = time.monotonic() + _PATIENCE_S
     while time.monotonic() < deadline:
         end_if_told_to_stop()

@@ -1,4 +1,5 @@
-"""Where the Flink of a stream is, noted beside its state: an embedded one is at another port with each start."""
+"""Where the Flink of a stream is, noted beside its state: an embedded one is at another port with each
+start."""
 
 from __future__ import annotations
 

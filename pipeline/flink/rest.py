@@ -35,7 +35,9 @@ class FlinkRest:
         try:
             self.jobs("")
         except Unreachable as error:
-            raise UsageError(f"--flink: {error}; start one, for instance: python -m runners.local_flink") from error
+            raise UsageError(
+                f"--flink: {error}; start one, for instance: python -m runners.local_flink"
+            ) from error
 
     def jobs(self, name: str) -> list[FlinkJob]:
         """The jobs of that name that are not over. Raises Unreachable."""
@@ -59,7 +61,8 @@ class FlinkRest:
         return int(self.told("/overview", "slots-available", int))
 
     def told(self, path: str, field: str, kind: type) -> Any:
-        """A field of that kind of the object at a path. Raises Unreachable, as whatever answers otherwise is no JobManager that could be asked."""
+        """A field of that kind of the object at a path. Raises Unreachable, as whatever answers otherwise is
+        no JobManager that could be asked."""
         return self._field(self.asked("GET", path), field, kind)
 
     def asked(self, method: str, path: str, body: object = None) -> Any:
@@ -67,7 +70,9 @@ class FlinkRest:
         answer = self.ask(method, path, body)
         told = self.json_of(answer)
         if not answer.ok:
-            raise Unreachable(f"the JobManager at {self.address} answers {answer.status_code}: {errors_in(told)}")
+            raise Unreachable(
+                f"the JobManager at {self.address} answers {answer.status_code}: {errors_in(told)}"
+            )
         return told
 
     def ask(self, method: str, path: str, body: object = None) -> requests.Response:
@@ -131,7 +136,8 @@ class FlinkJob:
         return count if isinstance(count, int) else 0
 
     def end(self, savepoints: Path, patience_s: float) -> str:
-        """Stops the job with a savepoint below the folder, or cancels it when that is not to be had; says which, to follow "stopped"."""
+        """Stops the job with a savepoint below the folder, or cancels it when that is not to be had; says
+        which, to follow "stopped"."""
         before = set(savepoints.glob("*/_metadata"))
         try:
             try:
@@ -157,8 +163,11 @@ class FlinkJob:
         self._wait_until_over(deadline)
 
     def _try_to_stop(self, folder: Path, deadline: float) -> None:
-        """Not by Flink's `/stop`: timers go on after its savepoint too, and it takes up to five seconds more."""
-        begun = self.rest.ask("POST", f"{self._path}/savepoints", {"cancel-job": True, "target-directory": folder.as_uri()})
+        """Not by Flink's `/stop`: timers go on after its savepoint too, and it takes up to five seconds
+        more."""
+        begun = self.rest.ask(
+            "POST", f"{self._path}/savepoints", {"cancel-job": True, "target-directory": folder.as_uri()}
+        )
         told = self.rest.json_of(begun)
         request = _inner(told, "request-id")
         if begun.status_code != requests.codes.accepted or not isinstance(request, str):

@@ -1,4 +1,5 @@
-"""Where a job goes on: the savepoints and checkpoints of its earlier runs, as Flink leaves them below a folder."""
+"""Where a job goes on: the savepoints and checkpoints of its earlier runs, as Flink leaves them below a
+folder."""
 
 from __future__ import annotations
 
@@ -8,17 +9,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-_HEADER = struct.Struct(">iiq")  # of Flink's _metadata: what it is, its format, and the number of the checkpoint
+# of Flink's _metadata: what it is, its format, and the number of the checkpoint
+_HEADER = struct.Struct(">iiq")
 _MAGIC = 0x4960672D
 
 
 class Snapshot(NamedTuple):
-    number: int  # Flink's; a job that goes on from a snapshot counts on from its number, whatever the clocks say
+    # Flink's; a job that goes on from a snapshot counts on from its number, whatever the clocks say
+    number: int
     folder: Path
 
 
 class Snapshots:
-    """`checkpoints` has a folder for each run with its last checkpoints, `savepoints` one for each savepoint."""
+    """`checkpoints` has a folder for each run with its last checkpoints, `savepoints` one for each
+    savepoint."""
 
     def __init__(self, folder: Path) -> None:
         self.checkpoints, self.savepoints = folder / "checkpoints", folder / "savepoints"
@@ -39,13 +43,16 @@ class Snapshots:
 
     def failed(self) -> dict[Path, str]:
         """The snapshots that could not be restored, and why, those included whose file says nothing."""
-        return self._failed | {file.parent: "it is no snapshot of Flink's" for file in self._metadata() if _number(file) is None}
+        return self._failed | {
+            file.parent: "it is no snapshot of Flink's" for file in self._metadata() if _number(file) is None
+        }
 
     def forget_failures(self) -> None:
         self._failed.clear()
 
     def keep_only(self, run: str) -> list[OSError]:
-        """Removes the snapshots of all runs but one, which has a checkpoint of its own now; gives what could not be removed."""
+        """Removes the snapshots of all runs but one, which has a checkpoint of its own now; gives what could
+        not be removed."""
         problems: list[OSError] = []
         for folder in (self.checkpoints, self.savepoints):
             for other in folder.iterdir() if folder.is_dir() else ():

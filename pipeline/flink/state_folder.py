@@ -39,7 +39,8 @@ def check(state: Path) -> None:
 
 
 def check_room(state: Path) -> Room:
-    """Raises UsageError when there is too little for a stream to begin, OSError when the disk does not tell."""
+    """Raises UsageError when there is too little for a stream to begin, OSError when the disk does not
+    tell."""
     room = room_at(state)
     if room.is_too_small:
         raise UsageError(f"--state: only {room}; make room there, or name another folder")
@@ -48,8 +49,13 @@ def check_room(state: Path) -> Room:
 
 def alone(state: Path) -> AbstractContextManager[None]:
     """Two runs in one place would take each other's checkpoints for their own."""
-    return alone_in(state, f"--state: another stream works in {state}; stop it, or name another --group or --state")
+    return alone_in(
+        state, f"--state: another stream works in {state}; stop it, or name another --group or --state"
+    )
 
 
 def _cannot_be_made(state: Path, error: OSError) -> UsageError:
-    return UsageError(f"--state: nothing can be written in {state}: {error.strerror}; make that possible, or name another folder")
+    return UsageError(
+        f"--state: nothing can be written in {state}: {error.strerror}; make that possible, or name "
+        f"another folder"
+    )

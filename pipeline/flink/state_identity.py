@@ -1,4 +1,5 @@
-"""What the state of a stream belongs to, in a file beside it: another Kafka's or another group's is not taken for it."""
+"""What the state of a stream belongs to, in a file beside it: another Kafka's or another group's is not taken
+for it."""
 
 from __future__ import annotations
 
@@ -13,7 +14,10 @@ from pipeline.usage_error import UsageError
 
 _FILE = "state.json"
 _FORMAT = 1
-_ANEW = "name another --state: a new one begins where --group stopped in Kafka, and what waits in this one is left there"
+_ANEW = (
+    "name another --state: a new one begins where --group stopped in Kafka, and what waits in this one "
+    "is left there"
+)
 
 
 @dataclass(frozen=True)
@@ -30,15 +34,25 @@ def is_there(state: Path) -> bool:
 
 
 def check(state: Path, now: Identity, adopt: bool) -> Identity | None:
-    """What the state there is of; None where there is none yet. Raises UsageError unless a run with the identity `now` can go on with it."""
+    """What the state there is of; None where there is none yet. Raises UsageError unless a run with the
+    identity `now` can go on with it."""
     before = _read(state)
     if before is None:
         if Snapshots(state).are_there():
-            raise UsageError(f"--state: what is in {state} was left by a version without {_FILE}, with which this one cannot go on; {_ANEW}")
+            raise UsageError(
+                f"--state: what is in {state} was left by a version without {_FILE}, with which this one "
+                f"cannot go on; {_ANEW}"
+            )
         return None
     if (before.kafka, before.group) != (now.kafka, now.group) and not adopt:
-        whose = f"Kafka {before.kafka} and --group {before.group}, not of Kafka {now.kafka} and --group {now.group}"
-        raise UsageError(f"--state: {state} is of {whose}; {_ANEW}, or say with --adopt-state that it is meant: what waits there then goes on in this one")
+        whose = (
+            f"Kafka {before.kafka} and --group {before.group}, not of Kafka {now.kafka} and --group "
+            f"{now.group}"
+        )
+        raise UsageError(
+            f"--state: {state} is of {whose}; {_ANEW}, or say with --adopt-state that it is meant: what "
+            f"waits there then goes on in this one"
+        )
     return before
 
 
@@ -49,9 +63,15 @@ def changes(before: Identity | None, now: Identity) -> Iterator[str]:
     if before.kafka == now.kafka:
         for topic, its_id in now.topics.items():
             if topic not in before.topics:
-                yield f"{topic} is new to this state and read from where it stopped here, or from its oldest message"
+                yield (
+                    f"{topic} is new to this state and read from where it stopped here, or from its "
+                    f"oldest message"
+                )
             elif its_id != before.topics[topic]:
-                yield f"{topic} was made anew; reading it from its oldest message: what was not read of the one before is gone"
+                yield (
+                    f"{topic} was made anew; reading it from its oldest message: what was not read of "
+                    f"the one before is gone"
+                )
     for topic in before.topics.keys() - now.topics.keys():
         yield f"{topic} is not read any more; its place is kept"
     if before.combined and not now.combined:
@@ -66,7 +86,9 @@ def write(state: Path, now: Identity) -> None:
         beside.write_text(json.dumps({"format": _FORMAT, **asdict(now)}, indent=1) + "\n", encoding="utf-8")
         os.replace(beside, file)
     except OSError as error:
-        raise UsageError(f"--state: {file} cannot be written: {error.strerror}; make that possible, or name another folder") from error
+        raise UsageError(
+            f"--state: {file} cannot be written: {error.strerror}; make that possible, or name another folder"
+        ) from error
 
 
 def _read(state: Path) -> Identity | None:
@@ -74,11 +96,19 @@ def _read(state: Path) -> Identity | None:
     try:
         told = json.loads(file.read_text(encoding="utf-8"))
         if told["format"] != _FORMAT:
-            raise UsageError(f"--state: {file} has format {told['format']}, and this version knows {_FORMAT}; go on with the version that wrote it, or {_ANEW}")
+            raise UsageError(
+                f"--state: {file} has format {told['format']}, and this version knows {_FORMAT}; go on "
+                f"with the version that wrote it, or {_ANEW}"
+            )
         return Identity(str(told["kafka"]), str(told["group"]), dict(told["topics"]), bool(told["combined"]))
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise UsageError(f"--state: {file} cannot be read: {error.strerror}; make that possible, or name another folder") from error
+        raise UsageError(
+            f"--state: {file} cannot be read: {error.strerror}; make that possible, or name another folder"
+        ) from error
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise UsageError(f"--state: {file} does not say what the state is of ({type(error).__name__}); put it back from a backup, or {_ANEW}") from error
+        raise UsageError(
+            f"--state: {file} does not say what the state is of ({type(error).__name__}); put it back from "
+            f"a backup, or {_ANEW}"
+        ) from error

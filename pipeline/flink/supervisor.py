@@ -21,10 +21,14 @@ _RESTORES = 3  # that end at the state, until it is given up
 _STOPPING_S = 30  # what waits for a savepoint too long is killed by whoever told us to stop
 
 
-def supervise(start: Callable[[], AbstractContextManager[Run]], stop: threading.Event, snapshots: Snapshots, ready: str) -> int:
-    """Starts the job again and again until it is told to stop, and then ends it with a savepoint. Says `ready` when the job runs for the first time.
+def supervise(
+    start: Callable[[], AbstractContextManager[Run]], stop: threading.Event, snapshots: Snapshots, ready: str
+) -> int:
+    """Starts the job again and again until it is told to stop, and then ends it with a savepoint. Says
+    `ready` when the job runs for the first time.
 
-    Gives 0; 1 when Flink does not take the job the first time, or somebody else ends it. Raises UsageError when a server does not start the first time.
+    Gives 0; 1 when Flink does not take the job the first time, or somebody else ends it. Raises UsageError
+    when a server does not start the first time.
     """
     ran, pause = False, _SHORTEST_PAUSE_S
     while True:
@@ -112,17 +116,24 @@ class Watch:
         """What an embedded Flink that ended says: it ends with a job whose state it cannot restore."""
         if self._settled or self._run.snapshot is None:
             return JobLost(str(error))
-        return BadSnapshot(self._run.snapshot, f"Flink ended before it had a checkpoint of its own; why is at the end of {self._run.needs[0].log}")
+        return BadSnapshot(
+            self._run.snapshot,
+            f"Flink ended before it had a checkpoint of its own; why is at the end of "
+            f"{self._run.needs[0].log}",
+        )
 
     def settle(self) -> None:
-        """Removes the snapshots of earlier runs once this one has a checkpoint of its own. Raises BadSnapshot when it never gets its state."""
+        """Removes the snapshots of earlier runs once this one has a checkpoint of its own. Raises BadSnapshot
+        when it never gets its state."""
         if self._settled:
             return
         try:
             if self._run.job.completed_checkpoints():
                 self._settled = True
                 for problem in self._snapshots.keep_only(self._run.job.job_id):
-                    warn(f"{problem.filename} cannot be removed: {problem.strerror}; it is not needed any more")
+                    warn(
+                        f"{problem.filename} cannot be removed: {problem.strerror}; it is not needed any more"
+                    )
             elif self._run.snapshot and len(failures := self._run.job.failed_restores()) >= _RESTORES:
                 raise BadSnapshot(self._run.snapshot, failures[0])
         except Unreachable:

@@ -1,6 +1,7 @@
 """`python -m pipeline.flink.worker_pool --port N`: the pool of Python workers that a TaskManager asks for.
 
-It is Beam's, but for its own machine or pod alone: whoever reaches a pool can have it run anything, and Beam's own main program listens on every address.
+It is Beam's, but for its own machine or pod alone: whoever reaches a pool can have it run anything, and
+Beam's own main program listens on every address.
 """
 
 from __future__ import annotations
@@ -10,7 +11,10 @@ import sys
 
 import grpc
 from apache_beam.portability.api import beam_fn_api_pb2_grpc
-from apache_beam.runners.worker.worker_pool_main import BeamFnExternalWorkerPoolServicer, kill_process_gracefully
+from apache_beam.runners.worker.worker_pool_main import (
+    BeamFnExternalWorkerPoolServicer,
+    kill_process_gracefully,
+)
 from apache_beam.utils import thread_pool_executor
 
 from pipeline.process.signals import stop_on_signals
@@ -18,7 +22,10 @@ from pipeline.process.signals import stop_on_signals
 
 def main() -> int:
     """Serves until SIGTERM or Ctrl-C, and then ends the workers."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline.flink.worker_pool", description="The pool of Python workers that a TaskManager asks for.")
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.flink.worker_pool",
+        description="The pool of Python workers that a TaskManager asks for.",
+    )
     parser.add_argument("--port", type=int, default=50000, help="on 127.0.0.1 (default: 50000)")
     port = parser.parse_args().port
     stop = stop_on_signals()

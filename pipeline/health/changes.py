@@ -32,4 +32,6 @@ class Changes:
 
 def _is_of_the_same(one: Condition, other: Condition) -> bool:
     """Whether what is wrong has become something else that is wrong with the same: then it is not over."""
-    return bool(one.of & other.of) or (not one.of and one.key[0] == other.key[0] and one.key[0] in ("restart", "state", "room"))
+    return bool(one.of & other.of) or (
+        not one.of and one.key[0] == other.key[0] and one.key[0] in ("restart", "state", "room")
+    )

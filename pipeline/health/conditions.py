@@ -38,7 +38,8 @@ class Condition:
 
 
 def counts(facts: FlinkFacts, models: Collection[str]) -> Mapping[str, int]:
-    """Of the job since it was last started: events that came (canary events are none), scores that were built, failures of any step."""
+    """Of the job since it was last started: events that came (canary events are none), scores that were
+    built, failures of any step."""
     failures = {step: facts.count(f"{step}_failures") for step in _STEPS_THAT_FAIL}
     of_models = sum(facts.count(f"ScoreWithLiftWing_failures_{model}") for model in models)
     return {

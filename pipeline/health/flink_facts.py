@@ -1,4 +1,5 @@
-"""What a JobManager tells of a stream: the state of its job, TaskManagers, checkpoints, and what the steps count."""
+"""What a JobManager tells of a stream: the state of its job, TaskManagers, checkpoints, and what the steps
+count."""
 
 from __future__ import annotations
 
@@ -11,10 +12,19 @@ from urllib.parse import quote
 from pipeline.flink.causes import last_words
 from pipeline.flink.rest import FlinkJob, FlinkRest, Unreachable
 
-_STEPS = ("ReadEvents", "SelectModels", "ScoreWithLiftWing", "BuildRevisionScore", "WritePerModel", "CombineScores", "WriteFailures")
+_STEPS = (
+    "ReadEvents",
+    "SelectModels",
+    "ScoreWithLiftWing",
+    "BuildRevisionScore",
+    "WritePerModel",
+    "CombineScores",
+    "WriteFailures",
+)
 _NAMES_S = 10.0
 _LONGEST_QUERY = 3_000  # characters; the JobManager takes no line of more than 4,096
-_NOT_AS_EXPECTED = (ValueError, TypeError, KeyError, IndexError, AttributeError)  # what reading another server's answer raises
+# what reading another server's answer raises
+_NOT_AS_EXPECTED = (ValueError, TypeError, KeyError, IndexError, AttributeError)
 
 
 class Metric(NamedTuple):
@@ -68,10 +78,18 @@ class FlinkLook:
     def _of(self, job: FlinkJob) -> FlinkFacts:
         told = self._get(f"/jobs/{job.job_id}")
         checkpoints = self._get(f"/jobs/{job.job_id}/checkpoints")
-        failures = self._get(f"/jobs/{job.job_id}/exceptions?maxExceptions=3").get("exceptionHistory", {}).get("entries", [])
+        failures = (
+            self._get(f"/jobs/{job.job_id}/exceptions?maxExceptions=3")
+            .get("exceptionHistory", {})
+            .get("entries", [])
+        )
         completed = (checkpoints.get("latest") or {}).get("completed") or {}
         savepoint = (checkpoints.get("latest") or {}).get("savepoint") or {}
-        made = [each["latest_ack_timestamp"] / 1000 for each in (completed, savepoint) if each.get("latest_ack_timestamp")]
+        made = [
+            each["latest_ack_timestamp"] / 1000
+            for each in (completed, savepoint)
+            if each.get("latest_ack_timestamp")
+        ]
         return FlinkFacts(
             job_id=job.job_id,
             state=_state_of(told),
@@ -86,10 +104,14 @@ class FlinkLook:
         )
 
     def _metrics(self, job: FlinkJob, vertices: list[str]) -> Mapping[str, Metric]:
-        """Operators that are chained in one vertex share what Beam counts, so of the same name the most is all of it; vertices add up."""
+        """Operators that are chained in one vertex share what Beam counts, so of the same name the most is
+        all of it; vertices add up."""
         if time.monotonic() >= self._names_due or job.job_id != self._names_of:
             self._names = {vertex: names for vertex in vertices if (names := self._known(job, vertex))}
-            self._names_of, self._names_due = job.job_id, time.monotonic() + (_NAMES_S if self._names else 0.0)
+            self._names_of, self._names_due = (
+                job.job_id,
+                time.monotonic() + (_NAMES_S if self._names else 0.0),
+            )
         found: dict[str, Metric] = {}
         for vertex, names in self._names.items():
             of_vertex: dict[str, Metric] = {}
@@ -103,7 +125,11 @@ class FlinkLook:
 
     def _known(self, job: FlinkJob, vertex: str) -> dict[str, str]:
         ids = [str(metric["id"]) for metric in self._list(_path(job, vertex))]
-        return {each: name for each in ids if (name := each.rpartition(".")[2]).startswith(tuple(f"{step}_" for step in _STEPS))}
+        return {
+            each: name
+            for each in ids
+            if (name := each.rpartition(".")[2]).startswith(tuple(f"{step}_" for step in _STEPS))
+        }
 
     def _values(self, job: FlinkJob, vertex: str, names: list[str]) -> Iterator[Any]:
         while names:

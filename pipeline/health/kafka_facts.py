@@ -1,4 +1,5 @@
-"""What Kafka tells of a stream: whether it answers, which topics it lacks, and how far the stream is behind."""
+"""What Kafka tells of a stream: whether it answers, which topics it lacks, and how far the stream is
+behind."""
 
 from __future__ import annotations
 
@@ -25,7 +26,8 @@ class KafkaFacts:
 
     trouble: str = ""
     missing: Sequence[str] = ()  # topics that the broker has not
-    lag: Mapping[Partition, int] = field(default_factory=dict)  # messages that the group has not read as of its last checkpoint
+    # messages that the group has not read as of its last checkpoint
+    lag: Mapping[Partition, int] = field(default_factory=dict)
 
     @property
     def behind(self) -> int:
@@ -45,8 +47,17 @@ class KafkaLook:
         """What is so now, within seconds; never raises."""
         try:
             found = self._admin.list_topics(timeout=_TRY_S).topics
-            missing = [topic for topic in dict.fromkeys((*self._read, *self._written)) if topic not in found or found[topic].error]
-            places = [TopicPartition(topic, number) for topic in self._read if topic in found for number in found[topic].partitions]
+            missing = [
+                topic
+                for topic in dict.fromkeys((*self._read, *self._written))
+                if topic not in found or found[topic].error
+            ]
+            places = [
+                TopicPartition(topic, number)
+                for topic in self._read
+                if topic in found
+                for number in found[topic].partitions
+            ]
             return KafkaFacts(missing=missing, lag=self._lag(places))
         except KafkaException as error:
             return KafkaFacts(f"no broker answers at {self._kafka.address} ({error.args[0].str()})")
@@ -59,7 +70,13 @@ class KafkaLook:
             return {}
         ends = {
             place: end.result().offset
-            for place, end in self._admin.list_offsets({each: OffsetSpec.latest() for each in places}, request_timeout=_TRY_S).items()
+            for place, end in self._admin.list_offsets(
+                {each: OffsetSpec.latest() for each in places}, request_timeout=_TRY_S
+            ).items()
         }
         read = self._consumer.committed(places, timeout=_TRY_S)
-        return {Partition(place.topic, place.partition): max(0, ends[place] - place.offset) for place in read if place.offset >= 0 and place in ends}
+        return {
+            Partition(place.topic, place.partition): max(0, ends[place] - place.offset)
+            for place in read
+            if place.offset >= 0 and place in ends
+        }

@@ -1,4 +1,5 @@
-"""Looks at a running stream every few seconds, and tells its operator what changes, and once a minute what it has done."""
+"""Looks at a running stream every few seconds, and tells its operator what changes, and once a minute what it
+has done."""
 
 from __future__ import annotations
 
@@ -23,13 +24,22 @@ _OF_SINK = ("stream", "refused", "written")  # conditions whose words only the s
 
 
 class Observer:
-    """Looks at the job called `group` whose state is in `state`, from when it first runs until `stop` is set, in a thread of its own.
+    """Looks at the job called `group` whose state is in `state`, from when it first runs until `stop` is set,
+    in a thread of its own.
 
     Nothing that happens to it ends the stream.
     """
 
-    def __init__(self, state: Path, group: str, diagnosis: Diagnosis, kafka: KafkaLook, ask_sink: Callable[[], Iterable[Finding]]) -> None:
-        """`ask_sink` looks at what is wrong with where scores go; it is asked when they are not taken, once a minute at most."""
+    def __init__(
+        self,
+        state: Path,
+        group: str,
+        diagnosis: Diagnosis,
+        kafka: KafkaLook,
+        ask_sink: Callable[[], Iterable[Finding]],
+    ) -> None:
+        """`ask_sink` looks at what is wrong with where scores go; it is asked when they are not taken, once a
+        minute at most."""
         self._state, self._group, self._kafka, self._ask_sink = state, group, kafka, ask_sink
         self._next_asking = 0.0
         self._look: FlinkLook | None = None
@@ -69,4 +79,8 @@ class Observer:
                     operator_log.warn(f"where scores go: {finding.text}")
         if facts.at >= self._next_report and facts.flink and not facts.flink.trouble:
             self._next_report = facts.at + _REPORT_S
-            operator_log.say(", ".join(f"{count} {what}" for what, count in counts(facts.flink, self._diagnosis.models).items()))
+            operator_log.say(
+                ", ".join(
+                    f"{count} {what}" for what, count in counts(facts.flink, self._diagnosis.models).items()
+                )
+            )

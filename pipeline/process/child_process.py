@@ -37,17 +37,24 @@ def find_java() -> str:
     """The `java` on the PATH. Raises ServerError unless it is a version that Flink 1.19 runs on."""
     java = shutil.which("java")
     if not java:
-        raise ServerError("java is not on the PATH; install a JDK 11 or 17, for instance: apt-get install openjdk-17-jdk-headless")
+        raise ServerError(
+            "java is not on the PATH; install a JDK 11 or 17, for instance: apt-get install "
+            "openjdk-17-jdk-headless"
+        )
     told = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
     version = re.search(r'version "(\d+)', told)
     if not version or int(version[1]) not in _SUPPORTED:
-        raise ServerError(f"{java} is {told.splitlines()[0] if told else 'of an unknown version'}; Flink 1.19 needs a JDK 11 or 17: put one first on the PATH")
+        raise ServerError(
+            f"{java} is {told.splitlines()[0] if told else 'of an unknown version'}; Flink 1.19 needs a "
+            f"JDK 11 or 17: put one first on the PATH"
+        )
     return java
 
 
 def free_port(wished: int = 0) -> int:
-    """A TCP port that nobody listens on now, the one that is wished for if it is one. Below what Linux gives connections as their near end, and given to no
-    other process that asks here, so that it stays free until a server listens."""
+    """A TCP port that nobody listens on now, the one that is wished for if it is one. Below what Linux gives
+    connections as their near end, and given to no other process that asks here, so that it stays free until a
+    server listens."""
     if wished and _is_free(wished):
         return wished
     for port in random.sample(range(20_000, 32_000), 100):
@@ -64,7 +71,8 @@ def check_free(option: str, port: int) -> None:
 
 def _is_free(port: int) -> bool:
     with socket.socket() as listener, suppress(OSError):
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # what a server that is gone has left there is nobody who listens
+        # what a server that is gone has left there is nobody who listens
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", port))
         return True
     return False
@@ -85,7 +93,14 @@ def _claim(port: int) -> bool:
 class Server:
     """A command that listens on a port of this machine; its output goes to the end of `log`."""
 
-    def __init__(self, name: str, command: Sequence[str], port: int, log: Path, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        port: int,
+        log: Path,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.name, self.log = name, log
         self.address = f"127.0.0.1:{port}"
         self._command, self._environment = command, environment
@@ -104,8 +119,8 @@ class Server:
             )
 
     def wait(self) -> None:
-        """Returns when the port accepts connections. Raises ServerError when the server ends first or takes too long, SystemExit when the command is
-        told to stop."""
+        """Returns when the port accepts connections. Raises ServerError when the server ends first or takes
+        too long, SystemExit when the command is told to stop."""
         assert self._process
         deadline = time.monotonic() + _PATIENCE_S
         while time.monotonic() < deadline:
@@ -113,7 +128,9 @@ class Server:
             if self._process.poll() is not None:
                 break
             try:
-                socket.create_connection(("127.0.0.1", int(self.address.rpartition(":")[2])), timeout=1).close()
+                socket.create_connection(
+                    ("127.0.0.1", int(self.address.rpartition(":")[2])), timeout=1
+                ).close()
                 return
             except OSError:
                 time.sleep(0.05)
@@ -146,7 +163,9 @@ class Server:
         self._stack.enter_context(started(self))
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._stack.close()
 
 
@@ -163,6 +182,7 @@ def started(*servers: Server) -> Iterator[None]:
 
 
 def die_with_parent() -> None:
-    """For a child between fork and exec: asks Linux to end it when its parent is killed. PR_SET_PDEATHSIG is 1."""
+    """For a child between fork and exec: asks Linux to end it when its parent is killed. PR_SET_PDEATHSIG is
+    1."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)

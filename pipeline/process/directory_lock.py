@@ -14,7 +14,8 @@ from transforms.datasets.tables import DatasetWriter
 
 @contextmanager
 def alone_in(folder: Path, otherwise: str) -> Iterator[None]:
-    """Raises UsageError with what is to be said `otherwise`, when another process is in the folder. A process that is killed is out of it."""
+    """Raises UsageError with what is to be said `otherwise`, when another process is in the folder. A process
+    that is killed is out of it."""
     with (folder / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -25,7 +26,8 @@ def alone_in(folder: Path, otherwise: str) -> Iterator[None]:
 
 @contextmanager
 def alone_with(writer: DatasetWriter, option: str) -> Iterator[None]:
-    """Keeps others from writing to a dataset while the context is open. Raises UsageError when one does, or when nothing can be written there."""
+    """Keeps others from writing to a dataset while the context is open. Raises UsageError when one does, or
+    when nothing can be written there."""
     try:
         writer.working.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -44,7 +44,13 @@ def room_at(folder: Path) -> Room:
     """Of a folder, or of the nearest above it that is there. Raises OSError."""
     there = next(each for each in (folder, *folder.parents) if each.exists())
     found = os.statvfs(there)
-    return Room(folder, found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize, found.f_favail, found.f_files)
+    return Room(
+        folder,
+        found.f_bavail * found.f_frsize,
+        found.f_blocks * found.f_frsize,
+        found.f_favail,
+        found.f_files,
+    )
 
 
 def room_of(folder: Path) -> Room | None:

@@ -1,4 +1,5 @@
-"""What Ctrl-C does to a command that has not said otherwise: it ends with one line, at any moment, while it still loads its modules too.
+"""What Ctrl-C does to a command that has not said otherwise: it ends with one line, at any moment, while it
+still loads its modules too.
 
 Nothing needs to be cleared away then: what a command writes is whole or not there, however the command ends.
 """
@@ -12,7 +13,8 @@ from contextlib import suppress
 
 
 def end_in_one_line(name: str) -> None:
-    """From now on Ctrl-C prints one line that begins with `name`, and ends this process by the signal, as a shell expects."""
+    """From now on Ctrl-C prints one line that begins with `name`, and ends this process by the signal, as a
+    shell expects."""
     signal.signal(signal.SIGINT, lambda *_: _end(name))
 
 

@@ -17,7 +17,8 @@ def stop_on_signals() -> threading.Event:
 
 
 def end_if_told_to_stop() -> None:
-    """For whoever waits for something to start: raises SystemExit, with one line, when the command has been told to stop meanwhile."""
+    """For whoever waits for something to start: raises SystemExit, with one line, when the command has been
+    told to stop meanwhile."""
     if _STOP.is_set():
         print("stopped before it was up", file=sys.stderr, flush=True)
         raise SystemExit(0)

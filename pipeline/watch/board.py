@@ -1,4 +1,5 @@
-"""What the page is sent: all it shows now, once a second, and the lines of the last ten minutes, whenever five seconds are over."""
+"""What the page is sent: all it shows now, once a second, and the lines of the last ten minutes, whenever
+five seconds are over."""
 
 from __future__ import annotations
 
@@ -32,7 +33,14 @@ Board = dict[str, Any]
 class BoardMaker:
     """Makes of the figures what is shown, in plain values that JSON has."""
 
-    def __init__(self, configuration: Configuration, tally: Tally, messages: Messages, looks: Looks | None, links: Links) -> None:
+    def __init__(
+        self,
+        configuration: Configuration,
+        tally: Tally,
+        messages: Messages,
+        looks: Looks | None,
+        links: Links,
+    ) -> None:
         self._tally, self._messages, self._looks, self._links = tally, messages, looks, links
         self.trouble = ""  # of the models file
         self.follow(configuration)
@@ -41,11 +49,17 @@ class BoardMaker:
         """Shows these models from now on."""
         self._configuration = configuration
         active = {name: configuration.models[name].active for name in self._tally.models}
-        self.parked = {name for name, endpoints in active.items() if all(endpoint.concurrency == 0 for endpoint in endpoints)}
+        self.parked = {
+            name
+            for name, endpoints in active.items()
+            if all(endpoint.concurrency == 0 for endpoint in endpoints)
+        }
 
     def board(self, now: float) -> Board:
         gauges, conditions = (self._looks.by_model, self._looks.conditions) if self._looks else ({}, ())
-        verdicts = {name: self._verdict(name, gauges.get(name, {}), conditions, now) for name in self._tally.models}
+        verdicts = {
+            name: self._verdict(name, gauges.get(name, {}), conditions, now) for name in self._tally.models
+        }
         of_page = [*self._of_topics(conditions, now), *all_silent(verdicts, self._silent_s(now))]
         told = headline(conditions, of_page, verdicts)
         if told.state == STOPPED_STATE:
@@ -69,19 +83,29 @@ class BoardMaker:
         }
 
     def lines(self, now: float) -> Board:
-        """By model a list of each figure, a number or nothing for every five seconds of the last ten minutes, the oldest first."""
+        """By model a list of each figure, a number or nothing for every five seconds of the last ten minutes,
+        the oldest first."""
         return {"models": {name: _lines(model, now) for name, model in self._tally.models.items()}}
 
     def note_calls(self, now: float) -> None:
         """Keeps what Flink tells of Lift Wing's answers for the lines."""
         for name, gauges in (self._looks.by_model if self._looks else {}).items():
             if gauges.get("call_ms_p50") and name in self._tally.models:
-                self._tally.models[name].note_calls(gauges["call_ms_p50"] / 1000, gauges.get("call_ms_p99", 0) / 1000, now)
+                self._tally.models[name].note_calls(
+                    gauges["call_ms_p50"] / 1000, gauges.get("call_ms_p99", 0) / 1000, now
+                )
 
     def _verdict(self, name: str, gauges: Gauges, conditions: Sequence[Condition], now: float) -> Verdict:
         """By what is known of the cause, else by what the topics tell."""
         model, settings = self._tally.models[name], self._configuration.lift_wing
-        found = verdict(model, len(self._configuration.models[name].active), name in self.parked, settings.timeout_s, gauges, now)
+        found = verdict(
+            model,
+            len(self._configuration.models[name].active),
+            name in self.parked,
+            settings.timeout_s,
+            gauges,
+            now,
+        )
         known = of_cause(name, self._configuration.models[name].stream, conditions)
         if known is None or name in self.parked:
             return found
@@ -91,7 +115,9 @@ class BoardMaker:
         """Of a model that is silent as all are: what it is waiting for is said above."""
         if found.state != "silent":
             return found
-        return Verdict("waiting", f"Waits as the whole stream does. {in_short(self._tally.models[name], now)}.")
+        return Verdict(
+            "waiting", f"Waits as the whole stream does. {in_short(self._tally.models[name], now)}."
+        )
 
     def _silent_s(self, now: float) -> float | None:
         last = [model.last_answer for model in self._tally.models.values() if model.last_answer]
@@ -105,14 +131,19 @@ class BoardMaker:
         model = self._tally.models[name]
         recent, minute = model.last(_RATE_SLICES, now), model.last(_MINUTE, now)
         p50, p99 = quantiles_of(minute)
-        call_p50, call_p99 = (gauges[kind] / 1000 if gauges.get(kind) else None for kind in ("call_ms_p50", "call_ms_p99"))
+        call_p50, call_p99 = (
+            gauges[kind] / 1000 if gauges.get(kind) else None for kind in ("call_ms_p50", "call_ms_p99")
+        )
         answered = any(each.scored for each in model.last(_RATE_SLICES + 1, now))
         return {
             "name": name,
             "state": found.state,
             "text": found.text,
             "old": not answered and (p50 is not None or call_p50 is not None),
-            **{f"{what}_per_s": sum(getattr(each, what) for each in recent) / (_RATE_SLICES * SLICE_S) for what in ("asked", "scored", "failed")},
+            **{
+                f"{what}_per_s": sum(getattr(each, what) for each in recent) / (_RATE_SLICES * SLICE_S)
+                for what in ("asked", "scored", "failed")
+            },
             "waiting": model.waiting,
             **{kind: round(gauges[kind]) if kind in gauges else None for kind in ("in_flight", "limit")},
             "p50_s": p50,
@@ -127,7 +158,12 @@ class BoardMaker:
     def _wikis(self) -> list[Board]:
         tally = self._tally
         return [
-            {"wiki": wiki, "edits": edits, "scores": tally.scores.total[wiki], "failures": tally.failures.total[wiki]}
+            {
+                "wiki": wiki,
+                "edits": edits,
+                "scores": tally.scores.total[wiki],
+                "failures": tally.failures.total[wiki],
+            }
             for wiki, edits in tally.edits.total.most_common(_BUSIEST)
         ]
 
@@ -135,11 +171,18 @@ class BoardMaker:
         """What the page itself sees of the whole."""
         messages, tally = self._messages, self._tally
         if messages.away_since:
-            yield f"{messages.trouble} since {_clock(messages.away_since)}: figures are as of then, and the stream waits for it too"
+            yield (
+                f"{messages.trouble} since {_clock(messages.away_since)}: figures are as of then, and "
+                f"the stream waits for it too"
+            )
         elif self._looks and self._looks.trouble and not conditions:
             yield self._looks.trouble
         elif messages.has_history and (tally.last_event is None or now - tally.last_event > _QUIET_S):
-            yield f"no event came for {duration(now - tally.last_event)}" if tally.last_event else "no event came in the last ten minutes"
+            yield (
+                f"no event came for {duration(now - tally.last_event)}"
+                if tally.last_event
+                else "no event came in the last ten minutes"
+            )
 
     def _notes(self, now: float) -> Iterator[str]:
         """What is to be known beside, a sentence each."""
@@ -147,15 +190,24 @@ class BoardMaker:
         if self.trouble:
             yield self.trouble
         if messages.missing:
-            some = ", ".join(messages.missing[:3]) + (f" and {len(messages.missing) - 3} more" if len(messages.missing) > 3 else "")
+            some = ", ".join(messages.missing[:3]) + (
+                f" and {len(messages.missing) - 3} more" if len(messages.missing) > 3 else ""
+            )
             yield f"The broker has no topic {some}; it is shown as soon as there is one."
         if (behind := messages.behind()) > _FAR_BEHIND:
             yield f"This page still has {behind:,} messages to read; figures are of an earlier time."
         if unanswered := sum(model.given_up for model in tally.models.values()):
             most = duration(self._configuration.lift_wing.max_age_s)
-            yield f"Of {unanswered:,} requests neither a score nor a failure came within {most}: no stream ran then, or it has other models than --models here."
+            yield (
+                f"Of {unanswered:,} requests neither a score nor a failure came within {most}: no stream "
+                f"ran then, or it has other models than --models here."
+            )
         for topic, count in tally.unreadable.items():
-            yield f"{count:,} messages of {topic} are no such events." if count > 1 else f"A message of {topic} is no such event."
+            yield (
+                f"{count:,} messages of {topic} are no such events."
+                if count > 1
+                else f"A message of {topic} is no such event."
+            )
 
 
 def _reasons(counts: RecentCounts) -> list[tuple[str, int]]:

@@ -25,7 +25,9 @@ def exposition(facts: Facts, group: str, now: float) -> bytes:
         if name != told:
             told = name
             lines += [f"# HELP revision_scores_{name} {_HELP[name]}", f"# TYPE revision_scores_{name} gauge"]
-        text = ",".join(f'{label}="{_escaped(of_label)}"' for label, of_label in {"group": group, **labels}.items())
+        text = ",".join(
+            f'{label}="{_escaped(of_label)}"' for label, of_label in {"group": group, **labels}.items()
+        )
         lines.append(f"revision_scores_{name}{{{text}}} {value:g}")
     return "".join(f"{line}\n" for line in lines).encode()
 

@@ -1,4 +1,5 @@
-"""How the stream as a whole is, in a word and a sentence: the cause, where it is known, and not each model that suffers from it."""
+"""How the stream as a whole is, in a word and a sentence: the cause, where it is known, and not each model
+that suffers from it."""
 
 from __future__ import annotations
 
@@ -22,7 +23,9 @@ class Headline:
     more: Sequence[str] = ()
 
 
-def headline(conditions: Sequence[Condition], of_page: Sequence[str], verdicts: Mapping[str, Verdict]) -> Headline:
+def headline(
+    conditions: Sequence[Condition], of_page: Sequence[str], verdicts: Mapping[str, Verdict]
+) -> Headline:
     """`of_page`: what the page itself has found wrong with the whole, by the topics."""
     said = [condition.text for condition in conditions if not condition.of or len(condition.of) > 1]
     stopped = any(condition.severity == STOPPED for condition in conditions) or bool(of_page and not said)
@@ -30,7 +33,11 @@ def headline(conditions: Sequence[Condition], of_page: Sequence[str], verdicts: 
     if not stopped:
         parts += _of_models(conditions, verdicts)
     if parts:
-        return Headline(STOPPED_STATE if stopped else ILL, _sentence(parts[0], verdicts), tuple(_sentence(part, verdicts) for part in parts[1:]))
+        return Headline(
+            STOPPED_STATE if stopped else ILL,
+            _sentence(parts[0], verdicts),
+            tuple(_sentence(part, verdicts) for part in parts[1:]),
+        )
     parked = [name for name, verdict in verdicts.items() if verdict.state == "parked"]
     rest = f", {', '.join(parked)} parked" if parked else ""
     return Headline(WELL, f"All is well: {len(verdicts)} model{'' if len(verdicts) == 1 else 's'}{rest}.")
@@ -46,9 +53,15 @@ def all_silent(verdicts: Mapping[str, Verdict], seconds: float | None) -> Iterat
 
 
 def _of_models(conditions: Sequence[Condition], verdicts: Mapping[str, Verdict]) -> Iterator[str]:
-    known = {name: condition.text for condition in conditions if len(condition.of) == 1 for name in condition.of}
+    known = {
+        name: condition.text for condition in conditions if len(condition.of) == 1 for name in condition.of
+    }
     yield from known.values()
-    yield from (f"{name} {_WORDS[verdict.state]}" for name, verdict in verdicts.items() if verdict.state in _WRONG and name not in known)
+    yield from (
+        f"{name} {_WORDS[verdict.state]}"
+        for name, verdict in verdicts.items()
+        if verdict.state in _WRONG and name not in known
+    )
 
 
 def _sentence(text: str, models: Collection[str]) -> str:

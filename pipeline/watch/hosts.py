@@ -1,4 +1,5 @@
-"""Under which names the page may be asked for: a stranger's page whose name is made to lead here (DNS rebinding) must not read it."""
+"""Under which names the page may be asked for: a stranger's page whose name is made to lead here (DNS
+rebinding) must not read it."""
 
 from __future__ import annotations
 
@@ -9,13 +10,19 @@ from urllib.parse import urlsplit
 
 
 class Hosts:
-    """Addresses, localhost, this machine's own name, and the `others` that lead here, as behind a proxy. An address cannot be made to lead elsewhere."""
+    """Addresses, localhost, this machine's own name, and the `others` that lead here, as behind a proxy. An
+    address cannot be made to lead elsewhere."""
 
-    REPAIR = b"this page is not served under that name; open it by its address, or start watch with --host-names NAME\n"
+    REPAIR = (
+        b"this page is not served under that name; open it by its address, or start watch with "
+        b"--host-names NAME\n"
+    )
 
     def __init__(self, others: str | None = None) -> None:
         """`others`: names with commas between."""
-        self._names = {name.strip().lower().rstrip(".") for name in [socket.gethostname(), *(others or "").split(",")]} - {""}
+        self._names = {
+            name.strip().lower().rstrip(".") for name in [socket.gethostname(), *(others or "").split(",")]
+        } - {""}
 
     def are_ours(self, headers: Sequence[str]) -> bool:
         """Whether a request with these Host headers may have the page. A browser sends one."""

@@ -15,5 +15,9 @@ class Links:
 
     def shown(self, flink: str) -> list[tuple[str, str]]:
         """Name and address of each that there is; `flink` is HOST:PORT of the JobManager."""
-        found = {"Runbook": self.runbook, "Flink": f"http://{flink}" if flink else None, "Grafana": self.grafana}
+        found = {
+            "Runbook": self.runbook,
+            "Flink": f"http://{flink}" if flink else None,
+            "Grafana": self.grafana,
+        }
         return [(name, url) for name, url in found.items() if url]

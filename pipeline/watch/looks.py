@@ -1,4 +1,5 @@
-"""What Flink and Kafka tell of a stream beside its messages: its job, calls in flight, limits, breakers, how far it is behind; and what is wrong with it."""
+"""What Flink and Kafka tell of a stream beside its messages: its job, calls in flight, limits, breakers, how
+far it is behind; and what is wrong with it."""
 
 from __future__ import annotations
 
@@ -22,9 +23,17 @@ Gauges = Mapping[str, float]  # by name, such as in_flight
 
 
 class Looks:
-    """Looks every two seconds, in a thread of its own; `address` tells where the JobManager is now, nothing where nobody knows."""
+    """Looks every two seconds, in a thread of its own; `address` tells where the JobManager is now, nothing
+    where nobody knows."""
 
-    def __init__(self, address: Callable[[], str], job: str, diagnosis: Diagnosis, kafka: KafkaLook | None = None, state: Path | None = None) -> None:
+    def __init__(
+        self,
+        address: Callable[[], str],
+        job: str,
+        diagnosis: Diagnosis,
+        kafka: KafkaLook | None = None,
+        state: Path | None = None,
+    ) -> None:
         """`state`: the folder of the stream, whose disk is looked at where this machine has it."""
         self._address, self._job, self._kafka, self._state = address, job, kafka, state
         self._look: FlinkLook | None = None
@@ -57,7 +66,11 @@ class Looks:
             room = room_of(self._state) if self._state and self._state.is_dir() else None
             facts = Facts(time.time(), flink, self._kafka.facts() if self._kafka else None, room)
             self.facts, self.conditions = facts, self._diagnosis.of(facts)
-            self.by_model = {model: gauges for model in self._diagnosis.models if flink and (gauges := _gauges(flink, model))}
+            self.by_model = {
+                model: gauges
+                for model in self._diagnosis.models
+                if flink and (gauges := _gauges(flink, model))
+            }
             time.sleep(_LOOK_S)
 
 

@@ -1,4 +1,5 @@
-"""The messages of a stream's topics, those of the last ten minutes first, whatever becomes of the broker meanwhile."""
+"""The messages of a stream's topics, those of the last ten minutes first, whatever becomes of the broker
+meanwhile."""
 
 from __future__ import annotations
 
@@ -17,12 +18,21 @@ _LOOK_S, _TRY_S = 2.0, 1.0
 class Messages:
     """Read from ten minutes ago on.
 
-    `trouble`: why no broker answers since `away_since`, seconds since the epoch; `missing`: topics that are not there.
+    `trouble`: why no broker answers since `away_since`, seconds since the epoch; `missing`: topics that are
+    not there.
     """
 
     def __init__(self, kafka: Kafka, topics: Collection[str]) -> None:
-        settings = {"enable.auto.commit": False, "auto.offset.reset": "latest", "enable.partition.eof": True, "reconnect.backoff.max.ms": 1000}
-        self._consumer = Consumer({**kafka.client, "group.id": "revision-scores-watch", "log_level": 0, **settings})  # a group that nobody joins
+        settings = {
+            "enable.auto.commit": False,
+            "auto.offset.reset": "latest",
+            "enable.partition.eof": True,
+            "reconnect.backoff.max.ms": 1000,
+        }
+        # a group that nobody joins
+        self._consumer = Consumer(
+            {**kafka.client, "group.id": "revision-scores-watch", "log_level": 0, **settings}
+        )
         self.address, self._topics = kafka.address, topics
         self._assigned: set[tuple[str, int]] = set()
         self._unread: set[tuple[str, int]] = set()  # of those, what has never been read to its end
@@ -74,8 +84,15 @@ class Messages:
         """Whether a broker answers, and whether there are topics or partitions that are new."""
         try:
             found = self._consumer.list_topics(timeout=_TRY_S).topics
-            self.missing = [topic for topic in self._topics if topic not in found or not found[topic].partitions]
-            new = [TopicPartition(topic, number) for topic in self._topics if topic in found for number in found[topic].partitions]
+            self.missing = [
+                topic for topic in self._topics if topic not in found or not found[topic].partitions
+            ]
+            new = [
+                TopicPartition(topic, number)
+                for topic in self._topics
+                if topic in found
+                for number in found[topic].partitions
+            ]
             self._assign([place for place in new if (place.topic, place.partition) not in self._assigned])
         except KafkaException as error:
             self.away_since = self.away_since or time.time()
@@ -88,7 +105,9 @@ class Messages:
         if not places:
             return
         since = round((time.time() - _HISTORY_S) * 1000)
-        begun = self._consumer.offsets_for_times([TopicPartition(place.topic, place.partition, since) for place in places], timeout=_TRY_S * 5)
+        begun = self._consumer.offsets_for_times(
+            [TopicPartition(place.topic, place.partition, since) for place in places], timeout=_TRY_S * 5
+        )
         for place in begun:
             _low, high = self._consumer.get_watermark_offsets(place, timeout=_TRY_S * 5)
             place.offset = max(place.offset, high - _MOST_HISTORY) if place.offset >= 0 else high

@@ -35,7 +35,10 @@ class ModelsFile:
         except UsageError as error:
             problems = str(error).splitlines()
             more = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
-            self.trouble = f"The models file has been changed and cannot be used: {problems[0]}{more}; the page shows the models of before."
+            self.trouble = (
+                f"The models file has been changed and cannot be used: {problems[0]}{more}; the "
+                f"page shows the models of before."
+            )
             return None
         self.trouble = ""
         return found

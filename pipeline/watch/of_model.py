@@ -72,7 +72,8 @@ class OfModel:
         return seconds
 
     def begin(self) -> None:
-        """All that was there before the page is read: of edits before the first answer nobody knows whether a stream ran that heard them."""
+        """All that was there before the page is read: of edits before the first answer nobody knows whether a
+        stream ran that heard them."""
         if self.first_answer is not None:
             for key in [key for key, at in self._waiting.items() if at < self.first_answer]:
                 del self._waiting[key]
@@ -81,7 +82,11 @@ class OfModel:
         """What is too long ago. A request that is not parked ends within `max_age_s`."""
         self._slices.forget(now)
         self.failures.forget(now)
-        while not is_parked and self._waiting and next(iter(self._waiting.values())) < now - self._max_age_s - _LATE_S:
+        while (
+            not is_parked
+            and self._waiting
+            and next(iter(self._waiting.values())) < now - self._max_age_s - _LATE_S
+        ):
             del self._waiting[next(iter(self._waiting))]
             self.given_up += 1
 

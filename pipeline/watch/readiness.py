@@ -1,4 +1,5 @@
-"""What an orchestrator or a pager asks the page: whether the page lives, and whether the stream does its work."""
+"""What an orchestrator or a pager asks the page: whether the page lives, and whether the stream does its
+work."""
 
 from __future__ import annotations
 
@@ -33,8 +34,17 @@ def readyz(board: Mapping[str, Any], looks: Looks | None, now: float) -> Answer:
     elif not flink.trouble and flink.state != "RUNNING":
         why.append(f"the job is {flink.state}")
     elif not flink.trouble and (checkpoint_s is None or checkpoint_s > _OLD_CHECKPOINT_S):
-        why.append("no checkpoint was completed yet" if checkpoint_s is None else f"the last checkpoint is {checkpoint_s:.0f} s old")
+        why.append(
+            "no checkpoint was completed yet"
+            if checkpoint_s is None
+            else f"the last checkpoint is {checkpoint_s:.0f} s old"
+        )
     if behind is not None and behind > _FAR_BEHIND:
         why.append(f"the stream is {behind} events behind")
-    body = {"job": flink.state if flink else None, "last_checkpoint_s_ago": checkpoint_s, "events_behind": behind, "why": why}
+    body = {
+        "job": flink.state if flink else None,
+        "last_checkpoint_s_ago": checkpoint_s,
+        "events_behind": behind,
+        "why": why,
+    }
     return (503 if why else 200), body

@@ -43,7 +43,8 @@ class Slice:
 
 
 class Slices:
-    """Of one model. What is older than ten minutes is forgotten, what claims to come from then on is taken for new."""
+    """Of one model. What is older than ten minutes is forgotten, what claims to come from then on is taken
+    for new."""
 
     def __init__(self) -> None:
         self._slices: dict[int, Slice] = {}
@@ -61,7 +62,11 @@ class Slices:
 
     def last(self, count: int, now: float) -> Iterator[Slice]:
         """The last so many that are over."""
-        return (found for index in range(slice_of(now) - count, slice_of(now)) if (found := self._slices.get(index)))
+        return (
+            found
+            for index in range(slice_of(now) - count, slice_of(now))
+            if (found := self._slices.get(index))
+        )
 
     def all(self, now: float) -> Iterator[Slice]:
         """Of the last ten minutes, oldest first, empty ones too; without the one that is not over."""
@@ -84,7 +89,9 @@ class RecentCounts:
     def per_s(self, slices: int, now: float) -> float:
         """Of all names, over the last so many slices that are over."""
         last = range(slice_of(now) - slices, slice_of(now))
-        return sum(self._slices[index].total() for index in last if index in self._slices) / (slices * SLICE_S)
+        return sum(self._slices[index].total() for index in last if index in self._slices) / (
+            slices * SLICE_S
+        )
 
     def forget(self, now: float) -> None:
         for index in [index for index in self._slices if index <= slice_of(now) - SLICES]:
@@ -98,4 +105,8 @@ def quantiles_of(slices: Iterable[Slice]) -> tuple[float | None, float | None]:
 
 def _p50_and_p99(seconds: Iterable[float]) -> tuple[float | None, float | None]:
     ordered = sorted(seconds)
-    return (ordered[round(0.5 * (len(ordered) - 1))], ordered[round(0.99 * (len(ordered) - 1))]) if ordered else (None, None)
+    return (
+        (ordered[round(0.5 * (len(ordered) - 1))], ordered[round(0.99 * (len(ordered) - 1))])
+        if ordered
+        else (None, None)
+    )

@@ -19,14 +19,18 @@ _FILES = {
     "/page.js": ("page.js", "text/javascript"),
     "/charts.js": ("charts.js", "text/javascript"),
 }
-_POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'"
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
+    "base-uri 'none'; form-action 'none'"
+)
 _SILENCE_S = 15.0  # after which a connection without news is told that there are none
 
 Probe = Callable[[], tuple[int, Mapping[str, Any] | bytes]]  # gives status and body, JSON or plain text
 
 
 class Events:
-    """The latest event of each kind, for connections that each take it when they can: a slow reader misses some and holds up nobody."""
+    """The latest event of each kind, for connections that each take it when they can: a slow reader misses
+    some and holds up nobody."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -53,7 +57,14 @@ class PageServer(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, address: str, port: int, events: Events, probes: Mapping[str, Probe] | None = None, hosts: Hosts | None = None) -> None:
+    def __init__(
+        self,
+        address: str,
+        port: int,
+        events: Events,
+        probes: Mapping[str, Probe] | None = None,
+        hosts: Hosts | None = None,
+    ) -> None:
         """`probes`: what is asked by path, beside the page. `hosts`: under which names."""
         super().__init__((address, port), _Handler)
         self.events, self.probes, self.hosts = events, probes or {}, hosts or Hosts()
@@ -79,7 +90,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._send_events()
         elif path in self.server.probes:
             status, told = self.server.probes[path]()
-            self._head(status, "text/plain; version=0.0.4; charset=utf-8" if isinstance(told, bytes) else "application/json")
+            self._head(
+                status,
+                "text/plain; version=0.0.4; charset=utf-8" if isinstance(told, bytes) else "application/json",
+            )
             self.wfile.write(told if isinstance(told, bytes) else orjson.dumps(told) + b"\n")
         elif path in _FILES:
             name, kind = _FILES[path]

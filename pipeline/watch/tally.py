@@ -59,9 +59,16 @@ class Tally:
         self._selection = Selection(configuration.models, configuration.wikis)
         self._inputs = set(inputs)
         active = [model for model in configuration.models.values() if model.active]
-        self._scores = {f"{datacenter}.{model.stream}": model.name for datacenter in datacenters for model in active}
-        self._failures = {topic for topic in failure_topics(configuration, None) if topic.partition(".")[0] in datacenters}
-        self.models = {model.name: self.models.get(model.name) or OfModel(configuration.lift_wing.max_age_s) for model in active}
+        self._scores = {
+            f"{datacenter}.{model.stream}": model.name for datacenter in datacenters for model in active
+        }
+        self._failures = {
+            topic for topic in failure_topics(configuration, None) if topic.partition(".")[0] in datacenters
+        }
+        self.models = {
+            model.name: self.models.get(model.name) or OfModel(configuration.lift_wing.max_age_s)
+            for model in active
+        }
 
     @property
     def topics(self) -> list[str]:
@@ -136,7 +143,13 @@ def _key(event: Mapping[str, Any]) -> Key:
 
 def _shown(event: Mapping[str, Any], name: str, at: float) -> ShownScore:
     key, meta = _key(event), event.get("meta") or {}
-    title = str(event.get("page_title") or (event.get("page") or {}).get("page_title") or "")[:_LONGEST_TITLE].replace("_", " ")
+    title = str(event.get("page_title") or (event.get("page") or {}).get("page_title") or "")[
+        :_LONGEST_TITLE
+    ].replace("_", " ")
     domain = meta.get("domain")
-    diff = f"https://{domain}/w/index.php?diff={key[1]}" if isinstance(domain, str) and _DOMAIN.fullmatch(domain) else None
+    diff = (
+        f"https://{domain}/w/index.php?diff={key[1]}"
+        if isinstance(domain, str) and _DOMAIN.fullmatch(domain)
+        else None
+    )
     return ShownScore(at, name, key[0], title, in_words(said_in(event, name)), None, diff)

@@ -18,19 +18,25 @@ from transforms.connectors.collected import Collected
 from transforms.events.combined_events import SCHEMAS
 
 _MODELS = Path(__file__).parents[2] / "pipeline" / "models.yaml"
-_ENDS = {"ReadEvents": ("events of Kafka topics,", "or of files"), "WritePerModel": ("a topic or dataset", "for each model")}
+_ENDS = {
+    "ReadEvents": ("events of Kafka topics,", "or of files"),
+    "WritePerModel": ("a topic or dataset", "for each model"),
+}
 _FAILURES = "failures"
 
 _WIDTH, _HEIGHT, _GAP, _LINE = 176, 108, 72, 17  # of a box, between boxes, of text
 _TOP, _LEFT = 62, 14
 _STYLE = """
 svg { font: 13px system-ui, "DejaVu Sans", sans-serif; }
-.box { fill: #fff; stroke: #3056a9; stroke-width: 1.5; } .side { stroke-dasharray: 5 4; } .fails { stroke: #b32424; }
+.box { fill: #fff; stroke: #3056a9; stroke-width: 1.5; }
+.side { stroke-dasharray: 5 4; } .fails { stroke: #b32424; }
 .arrow { fill: none; stroke: #3056a9; stroke-width: 1.5; } .arrow.fails { stroke: #b32424; }
 .arrow.fails, .arrow.side { stroke-width: 1.2; } .arrow.side { stroke-dasharray: 5 4; }
-text { fill: #202122; } .name { font-weight: 600; } .soft { fill: #54595d; font-size: 12px; } .middle { text-anchor: middle; }
+text { fill: #202122; } .name { font-weight: 600; }
+.soft { fill: #54595d; font-size: 12px; } .middle { text-anchor: middle; }
 @media (prefers-color-scheme: dark) {
-  .box { fill: #1c2025; stroke: #88a3e8; } .arrow { stroke: #88a3e8; } .fails, .arrow.fails { stroke: #ff8f85; }
+  .box { fill: #1c2025; stroke: #88a3e8; } .arrow { stroke: #88a3e8; }
+  .fails, .arrow.fails { stroke: #ff8f85; }
   text { fill: #eaecf0; } .soft { fill: #a7adb5; } }
 """
 
@@ -51,9 +57,15 @@ def steps() -> list[Step]:
     score_revisions(pipeline, configuration, beam.Create([]), Collected(""), InState(), combine=combine)
     top = _Top()
     pipeline.visit(top)
-    made_by = {output: (node.full_label, str(name)) for node in top.found for name, output in node.outputs.items()}
+    made_by = {
+        output: (node.full_label, str(name)) for node in top.found for name, output in node.outputs.items()
+    }
     return [
-        Step(node.full_label, [part.full_label.rpartition("/")[2] for part in node.parts], [made_by[each] for each in node.inputs if each in made_by])
+        Step(
+            node.full_label,
+            [part.full_label.rpartition("/")[2] for part in node.parts],
+            [made_by[each] for each in node.inputs if each in made_by],
+        )
         for node in top.found
     ]
 
@@ -75,25 +87,42 @@ def svg() -> str:
     x_of = {name: _LEFT + index * (_WIDTH + _GAP) for index, name in enumerate(row)}
     x_of |= {step.name: x_of[row[3 + index]] for index, step in enumerate(combined)}
     width, below = x_of[row[-1]] + _WIDTH + _LEFT, _TOP + _HEIGHT + 74
-    failing = [step for name, step in found.items() if name.startswith("Write") and any(output == _FAILURES for _, output in step.inputs)]
+    failing = [
+        step
+        for name, step in found.items()
+        if name.startswith("Write") and any(output == _FAILURES for _, output in step.inputs)
+    ]
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {below + _HEIGHT + 12}" role="img" aria-label="{" > ".join(row)}">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {below + _HEIGHT + 12}" role="img" '
+        f'aria-label="{" > ".join(row)}">',
         f"<style>{_STYLE}</style>",
     ]
-    parts.append('<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">')
+    parts.append(
+        '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" '
+        'orient="auto">'
+    )
     parts.append('<path d="M0 0L8 4L0 8Z" fill="#7a8699"/></marker></defs>')
     for name in row:
         parts += _box(x_of[name], _TOP, found[name], "box")
-        parts += [_text(x_of[name] + _WIDTH / 2, 24 + _LINE * index, line, "soft middle") for index, line in enumerate(_ENDS.get(name, ()))]
+        parts += [
+            _text(x_of[name] + _WIDTH / 2, 24 + _LINE * index, line, "soft middle")
+            for index, line in enumerate(_ENDS.get(name, ()))
+        ]
     for name, after in zip(row, row[1:], strict=False):
         parts.append(_arrow(f"M{x_of[name] + _WIDTH} {_TOP + 40}H{x_of[after] - 2}"))
-        parts.append(_text(x_of[name] + _WIDTH + _GAP / 2, _TOP + 33, dict(found[after].inputs)[name], "soft middle"))
+        parts.append(
+            _text(x_of[name] + _WIDTH + _GAP / 2, _TOP + 33, dict(found[after].inputs)[name], "soft middle")
+        )
     for step in combined:
         parts += _box(x_of[step.name], below, step, "box side")
     parts.append(_arrow(f"M{x_of[row[3]] + _WIDTH / 2} {_TOP + _HEIGHT}V{below - 2}", "side"))
     parts.append(_arrow(f"M{x_of[row[3]] + _WIDTH} {below + 40}H{x_of[row[4]] - 2}", "side"))
     parts.append(_text(x_of[row[3]] + _WIDTH / 2 + 8, below - 22, "stream --combined", "soft"))
-    parts += _failure_sink([x_of[origin] for step in failing for origin, _ in step.inputs], below, [step.name for step in failing])
+    parts += _failure_sink(
+        [x_of[origin] for step in failing for origin, _ in step.inputs],
+        below,
+        [step.name for step in failing],
+    )
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
@@ -102,7 +131,14 @@ def _row(found: dict[str, Step]) -> Iterator[str]:
     name = next(step.name for step in found.values() if not step.inputs)
     while name:
         yield name
-        name = next((step.name for step in found.values() if len(step.inputs) == 1 and step.inputs[0][0] == name and step.inputs[0][1] != _FAILURES), "")
+        name = next(
+            (
+                step.name
+                for step in found.values()
+                if len(step.inputs) == 1 and step.inputs[0][0] == name and step.inputs[0][1] != _FAILURES
+            ),
+            "",
+        )
 
 
 def _box(x: float, y: float, step: Step, kind: str) -> list[str]:
@@ -110,7 +146,10 @@ def _box(x: float, y: float, step: Step, kind: str) -> list[str]:
     return [
         f'<rect class="{kind}" x="{x}" y="{y}" width="{_WIDTH}" height="{_HEIGHT}" rx="7"/>',
         _text(x + _WIDTH / 2, y + 25, step.name, "name middle"),
-        *(_text(x + _WIDTH / 2, y + 55 + _LINE * index, line, "soft middle") for index, line in enumerate(lines)),
+        *(
+            _text(x + _WIDTH / 2, y + 55 + _LINE * index, line, "soft middle")
+            for index, line in enumerate(lines)
+        ),
     ]
 
 
@@ -124,7 +163,12 @@ def _failure_sink(from_x: list[float], y: float, names: list[str]) -> list[str]:
         *arrows,
         f'<rect class="box fails" x="{x}" y="{y}" width="{width}" height="74" rx="7"/>',
         _text(x + width / 2, y + 25, ", ".join(names), "name middle"),
-        _text(x + width / 2, y + 50, "to mediawiki.revision-score.error: step, reason, the original", "soft middle"),
+        _text(
+            x + width / 2,
+            y + 50,
+            "to mediawiki.revision-score.error: step, reason, the original",
+            "soft middle",
+        ),
         _text(from_x[0] + 48, _TOP + _HEIGHT + 24, _FAILURES, "soft"),
     ]
 

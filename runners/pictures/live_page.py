@@ -1,4 +1,5 @@
-"""Pictures of the live page for the documents: `python -m runners.pictures.live_page docs/pictures`, which takes some four minutes.
+"""Pictures of the live page for the documents: `python -m runners.pictures.live_page docs/pictures`, which
+takes some four minutes.
 
 A real broker and Flink, real edits, a simulated Lift Wing; then one model hangs, and comes back.
 """
@@ -27,7 +28,9 @@ _PATIENCE_MS, _TEN_SLICES_MS = 120_000, 50_000
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folder", type=Path)
     folder: Path = parser.parse_args().folder
     folder.mkdir(parents=True, exist_ok=True)
@@ -39,7 +42,9 @@ def main() -> None:
         kafka = stack.enter_context(LocalKafka(state / "kafka"))
         kafka.create_topics(*inputs, *output_topics(configuration, inputs))
         where = ["--kafka", kafka.address, "--lift-wing", lift_wing]
-        stream = stack.enter_context(Program("pipeline", "stream", *where, "--state", str(state / "stream"), "--from", "earliest"))
+        stream = stack.enter_context(
+            Program("pipeline", "stream", *where, "--state", str(state / "stream"), "--from", "earliest")
+        )
         flink = stream.wait_for(r"; Flink at (\S+),")[1]
         watch = stack.enter_context(Program("pipeline", "watch", *where, "--flink", flink, "--port", "0"))
         page = stack.enter_context(browser(stack.enter_context(sync_playwright()))).new_page(viewport=_WIDE)
@@ -52,7 +57,9 @@ def _take_pictures(page: Page, lift_wing: str, folder: Path) -> None:
     _wait_for(page, _HUNG, "ok")
     page.wait_for_timeout(2 * _TEN_SLICES_MS)  # lines need something to show
     page.screenshot(path=folder / "well.png")
-    requests.post(f"{lift_wing}/control", json={"mode": "hang", "model": _HUNG}, timeout=10).raise_for_status()
+    requests.post(
+        f"{lift_wing}/control", json={"mode": "hang", "model": _HUNG}, timeout=10
+    ).raise_for_status()
     _wait_for(page, _HUNG, "broken")
     page.screenshot(path=folder / "hung.png")
     requests.delete(f"{lift_wing}/control", timeout=10).raise_for_status()

@@ -21,7 +21,8 @@ class Service:
     model: str
     namespace: str
     service: str | None = None  # where its name is not the model's
-    keeps_records: bool = True  # false: `revisions` and `seconds` stay empty, so that memory does not grow with the calls
+    # false: `revisions` and `seconds` stay empty, so that memory does not grow with the calls
+    keeps_records: bool = True
     total: int = 0
     in_flight: int = 0
     most_in_flight: int = 0
@@ -56,8 +57,15 @@ class Service:
 
 def services(keep_records: bool) -> dict[str, Service]:
     """Every service by its host."""
-    known = [Service(wiki, model, entry["namespace"], None, keep_records) for model, entry in ENDPOINTS.items() for wiki in entry["wikis"]]
-    known += [Service(ALL_WIKIS, model, namespace, SERVICES.get(model), keep_records) for model, namespace in NAMESPACES.items()]
+    known = [
+        Service(wiki, model, entry["namespace"], None, keep_records)
+        for model, entry in ENDPOINTS.items()
+        for wiki in entry["wikis"]
+    ]
+    known += [
+        Service(ALL_WIKIS, model, namespace, SERVICES.get(model), keep_records)
+        for model, namespace in NAMESPACES.items()
+    ]
     return {service.host: service for service in known}
 
 
@@ -69,7 +77,9 @@ def stats(known: Iterable[Service]) -> dict[str, Any]:
             by_model[service.model].append(service)
     return {
         "calls": {model: _sum(of_model) for model, of_model in by_model.items()},
-        "most_in_flight": {service.name: service.most_in_flight for of_model in by_model.values() for service in of_model},
+        "most_in_flight": {
+            service.name: service.most_in_flight for of_model in by_model.values() for service in of_model
+        },
     }
 
 
@@ -100,5 +110,6 @@ def page(told: dict[str, Any]) -> str:
     )
     return (
         "<!doctype html><meta charset=utf-8><title>Simulated Lift Wing</title><h1>Simulated Lift Wing</h1>"
-        f"<table border=1 cellpadding=4><tr><th>model<th>calls<th>in flight<th>answers by status{rows}</table>"
+        f"<table border=1 cellpadding=4><tr><th>model<th>calls<th>in flight<th>answers by "
+        f"status{rows}</table>"
     )

@@ -1,7 +1,8 @@
-"""What the simulated Lift Wing does instead of answering well: rules that a test or a demo sets while it runs.
+"""What the simulated Lift Wing does instead of answering well: rules that a test or a demo sets while it
+runs.
 
-The texts are those of revscoring_model/model_servers/extractor_utils.py in wikimedia/machinelearning-liftwing-inference-services,
-of kserve/kserve (errors.py) and of Envoy.
+The texts are those of revscoring_model/model_servers/extractor_utils.py in
+wikimedia/machinelearning-liftwing-inference-services, of kserve/kserve (errors.py) and of Envoy.
 """
 
 from __future__ import annotations
@@ -10,35 +11,63 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-MODES = ("status", "slow", "hang", "drop", "garbage", "html", "redirect", "truncated", "huge", "empty", "other_revision", "mediawiki", "refuse")
+MODES = (
+    "status",
+    "slow",
+    "hang",
+    "drop",
+    "garbage",
+    "html",
+    "redirect",
+    "truncated",
+    "huge",
+    "empty",
+    "other_revision",
+    "mediawiki",
+    "refuse",
+)
 _OF_SERVICE = ("status", "slow", "hang", "drop")  # may be of the service and not of an answer alone
 GARBAGE = "<html><body>upstream said something else"
-HTML = "<!doctype html><html><head><title>Wikimedia Error</title></head><body>Our servers are currently under maintenance</body></html>"
+HTML = (
+    "<!doctype html><html><head><title>Wikimedia Error</title></head><body>Our servers are currently "
+    "under maintenance</body></html>"
+)
 
 UNKNOWN_REVISION = (
-    "The MW API does not have any info related to the rev-id provided as input ({rev_id}), therefore it is not possible to "
+    "The MW API does not have any info related to the rev-id provided as input ({rev_id}), therefore it is "
+    "not possible to "
     "extract features properly. One possible cause is the deletion of the page related to the revision id. "
     "Please contact the ML-Team if you need more info."
 )
-MEDIAWIKI_FAILED = "An error happened while fetching feature values from the MediaWiki API, please contact the ML-Team if the issue persists."
+MEDIAWIKI_FAILED = (
+    "An error happened while fetching feature values from the MediaWiki API, please contact "
+    "the ML-Team if the issue persists."
+)
 
 # What each kind of model server says in a 500 while the wiki is away.
-_REVISION_FAILED = "An error happened while fetching info for revision from the MediaWiki API, please contact the ML-Team if the issue persists."
+_REVISION_FAILED = (
+    "An error happened while fetching info for revision from the MediaWiki API, please "
+    "contact the ML-Team if the issue persists."
+)
 _AWAY = "503, message='Service Unavailable', url='https://{host}/w/api.php'"
 _WIKI_AWAY = {
     "revertrisk-language-agnostic": _REVISION_FAILED,
     "revertrisk-multilingual": _REVISION_FAILED,
-    "revertrisk-wikidata": "Error in preprocess for rev_id {rev_id}. Reason: Failed to fetch revision content in _get_revision_content for rev_id {rev_id}. "
+    "revertrisk-wikidata": "Error in preprocess for rev_id {rev_id}. Reason: Failed to fetch revision "
+    "content in _get_revision_content for rev_id {rev_id}. "
     f"Reason: {_AWAY}",
-    "outlink-topic-model": "An unexpected error has occurred while trying to get outlinks from MW API. Please contact the ML team for more info.",
+    "outlink-topic-model": "An unexpected error has occurred while trying to get outlinks from MW API. "
+    "Please contact the ML team for more info.",
     "article-country": f"Failed to get wikidata item ID for article title: Toni_Morrison. Reason: {_AWAY}",
-    "articlequality_v2": "[503] Fetching html failed for the article revision with id: {rev_id}. Reason: Service Unavailable",
+    "articlequality_v2": "[503] Fetching html failed for the article revision with id: {rev_id}. Reason: "
+    "Service Unavailable",
 }
 
 
 @dataclass
 class Rule:
-    """One behaviour and the calls it is for; None is any. `refuse` is for the other port, whoever calls there."""
+    """One behaviour and the calls it is for; None is any. `refuse` is for the other port, whoever calls
+    there."""
 
     mode: str
     model: str | None = None
@@ -62,12 +91,21 @@ class Rule:
 
     def is_of_service(self, wiki: str, model: str) -> bool:
         """Whether the service itself is in this state, whatever it is asked."""
-        of_one = self.rev_id is not None or self.times is not None or self.model not in (None, model) or self.wiki not in (None, wiki)
+        of_one = (
+            self.rev_id is not None
+            or self.times is not None
+            or self.model not in (None, model)
+            or self.wiki not in (None, wiki)
+        )
         return not of_one and self.mode in _OF_SERVICE
 
     def takes(self, wiki: str, model: str, rev_id: int) -> bool:
         """Whether this call is for this rule; counts it if so."""
-        if self.model not in (None, model) or self.wiki not in (None, wiki) or self.rev_id not in (None, rev_id):
+        if (
+            self.model not in (None, model)
+            or self.wiki not in (None, wiki)
+            or self.rev_id not in (None, rev_id)
+        ):
             return False
         if self.times is None:
             return True
@@ -115,7 +153,9 @@ def usual_body(status: int, name: str, rev_id: int) -> Any:
     bodies: dict[int, Any] = {
         400: {"error": UNKNOWN_REVISION.format(rev_id=rev_id)},
         404: {"error": f"Model with name {name} does not exist."},
-        422: {"detail": f"Could not make prediction for revision(s) {rev_id}. Reason: parent_revision_missing"},
+        422: {
+            "detail": f"Could not make prediction for revision(s) {rev_id}. Reason: parent_revision_missing"
+        },
         429: "Too Many Requests",
         500: {"error": MEDIAWIKI_FAILED},
         502: "Bad Gateway",

@@ -1,4 +1,5 @@
-"""What the simulated Lift Wing does with a request: finds the service by the Host header, holds the call, answers well or as a rule says."""
+"""What the simulated Lift Wing does with a request: finds the service by the Host header, holds the call,
+answers well or as a rule says."""
 
 from __future__ import annotations
 
@@ -49,7 +50,11 @@ class Gateway:
         return call_log.stats(self.services.values())
 
     def calls(self) -> dict[tuple[str, str, int], int]:
-        return {(service.model, service.wiki, rev_id): count for service in self.services.values() for rev_id, count in service.revisions.items()}
+        return {
+            (service.model, service.wiki, rev_id): count
+            for service in self.services.values()
+            for rev_id, count in service.revisions.items()
+        }
 
     def forget(self) -> None:
         for service in self.services.values():
@@ -68,7 +73,9 @@ class Gateway:
         service.in_flight += 1
         service.most_in_flight = max(service.most_in_flight, service.in_flight)
         try:
-            response = (None if public else responses.misdirected(request, service)) or await self._predict(request, service, started)
+            response = (None if public else responses.misdirected(request, service)) or await self._predict(
+                request, service, started
+            )
         except responses.InvalidInputError as error:
             response = responses.json({"error": str(error)}, 400)
         finally:
@@ -79,7 +86,8 @@ class Gateway:
         return response
 
     async def _ready(self, request: web.BaseRequest, service: Service) -> web.Response:
-        """KServe's answer to whether the model is loaded. It counts as no call; a fault of all calls of the service holds for it too."""
+        """KServe's answer to whether the model is loaded. It counts as no call; a fault of all calls of the
+        service holds for it too."""
         fault = next((rule for rule in self.rules if rule.is_of_service(service.wiki, service.model)), None)
         if fault is not None and fault.mode in ("hang", "slow"):
             await self._hold(service, 0, 1, fault)
@@ -89,7 +97,9 @@ class Gateway:
             return responses.faulty(fault, service, 0, False)
         return responses.json({"name": service.name, "ready": True})
 
-    async def _predict(self, request: web.BaseRequest, service: Service, started: float) -> web.StreamResponse:
+    async def _predict(
+        self, request: web.BaseRequest, service: Service, started: float
+    ) -> web.StreamResponse:
         if "Expect" in request.headers and request.transport:  # curl asks before it sends a whole event
             request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         inputs = responses.inputs_of(await request.read())
@@ -110,11 +120,18 @@ class Gateway:
             return await partial_bodies.stream(request, fault, responses.good_body(service, rev_id, extended))
         return responses.faulty(fault, service, rev_id, extended)
 
-    async def _predict_pages(self, service: Service, asked: list[page_models.Question], started: float) -> web.StreamResponse:
+    async def _predict_pages(
+        self, service: Service, asked: list[page_models.Question], started: float
+    ) -> web.StreamResponse:
         """A fault of status 422 is of its revision alone, any other of the whole call."""
         revisions = [page_models.revision_of(question) for question in asked]
         attempts = [service.attempt(rev_id) for rev_id in revisions]
-        faults = {rev_id: rule for rev_id in revisions for rule in self.rules if rule.takes(service.wiki, service.model, rev_id)}
+        faults = {
+            rev_id: rule
+            for rev_id in revisions
+            for rule in self.rules
+            if rule.takes(service.wiki, service.model, rev_id)
+        }
         failing = {rev_id for rev_id, rule in faults.items() if rule.mode == "status" and rule.status == 422}
         of_call = next((rule for rev_id, rule in faults.items() if rev_id not in failing), None)
         await self._hold(service, revisions[0], attempts[0], of_call)
@@ -150,7 +167,9 @@ class Gateway:
                     return web.Response(text=call_log.page(told), content_type="text/html")
                 return responses.json(told)
             case "GET", "/stats/revisions" | "/stats/seconds":
-                return responses.json(call_log.by_revision(self.services.values(), request.path.rpartition("/")[2]))
+                return responses.json(
+                    call_log.by_revision(self.services.values(), request.path.rpartition("/")[2])
+                )
             case _:
                 return web.Response(status=404)  # Istio's, for a host that it does not route
         return web.Response(status=204)

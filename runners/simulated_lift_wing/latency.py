@@ -1,7 +1,8 @@
 """How long the simulated Lift Wing holds a call.
 
-The draw is a hash of (wiki, model, revision, attempt): two runs over the same revisions meet the same times, in any order.
-The "staging" times are the load tests in test/locust/results/ of wikimedia/machinelearning-liftwing-inference-services.
+The draw is a hash of (wiki, model, revision, attempt): two runs over the same revisions meet the same times,
+in any order. The "staging" times are the load tests in test/locust/results/ of
+wikimedia/machinelearning-liftwing-inference-services.
 """
 
 from __future__ import annotations
@@ -43,7 +44,12 @@ def latency(text: str, scale: float = 1.0) -> Latency:
 def curves() -> dict[str, Curve]:
     """The measured percentiles of each model."""
     with (DATA / "lift_wing_latencies.csv").open(encoding="utf-8", newline="") as file:
-        measured = {row.pop("model"): [(float(percent.rstrip("%")) / 100, float(ms) / 1000) for percent, ms in row.items()] for row in csv.DictReader(file)}
+        measured = {
+            row.pop("model"): [
+                (float(percent.rstrip("%")) / 100, float(ms) / 1000) for percent, ms in row.items()
+            ]
+            for row in csv.DictReader(file)
+        }
     return measured | {model: measured[like] for model, like in _UNMEASURED.items()}
 
 
@@ -56,7 +62,10 @@ def seconds_at(curve: Curve, share: float) -> float:
 
 def _staging(scale: float) -> Latency:
     measured = curves()
-    return lambda wiki, model, rev_id, attempt: seconds_at(measured.get(model, measured[_LIKE_NEWER_ONES]), _share(wiki, model, rev_id, attempt)) * scale
+    return lambda wiki, model, rev_id, attempt: (
+        seconds_at(measured.get(model, measured[_LIKE_NEWER_ONES]), _share(wiki, model, rev_id, attempt))
+        * scale
+    )
 
 
 def _lognormal(p50: float, p99: float, scale: float) -> Latency:

@@ -13,8 +13,11 @@ Handle = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 @asynccontextmanager
-async def listening(handle: Handle, address: str, port: int, tls: ssl.SSLContext | None) -> AsyncIterator[str]:
-    """Serves as long as the context is open; yields the URL. A client that goes away ends its call, as in `hang`."""
+async def listening(
+    handle: Handle, address: str, port: int, tls: ssl.SSLContext | None
+) -> AsyncIterator[str]:
+    """Serves as long as the context is open; yields the URL. A client that goes away ends its call, as in
+    `hang`."""
     server = web.Server(handle, access_log=None, keepalive_timeout=3600.0, handler_cancellation=True)
     runner = web.ServerRunner(server, shutdown_timeout=0.1)
     await runner.setup()
@@ -26,11 +29,13 @@ async def listening(handle: Handle, address: str, port: int, tls: ssl.SSLContext
 
 
 class OtherPort:
-    """While it is shut, connections are refused and those that were open are lost. It belongs to this process until `close`."""
+    """While it is shut, connections are refused and those that were open are lost. It belongs to this process
+    until `close`."""
 
     def __init__(self, handle: Handle, address: str, port: int, tls: ssl.SSLContext | None) -> None:
         self._handle, self._address, self._tls = handle, address, tls
-        self._holder = socket.socket()  # bound and never listening: nobody else gets the port, not even as the near end of a connection
+        # bound and never listening: nobody else gets the port, not even as the near end of a connection
+        self._holder = socket.socket()
         self._holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._holder.bind((address, port))
         self._open: AsyncExitStack | None = None

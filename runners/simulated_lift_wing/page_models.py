@@ -1,7 +1,9 @@
-"""The newer models of the simulated Lift Wing, one service for all wikis each: what they are asked, and what they answer.
+"""The newer models of the simulated Lift Wing, one service for all wikis each: what they are asked, and what
+they answer.
 
-As src/models/*/model_server in wikimedia/machinelearning-liftwing-inference-services: revertrisk answers several questions of one
-language in one call, and says of each that it cannot answer why, beside the predictions.
+As src/models/*/model_server in wikimedia/machinelearning-liftwing-inference-services: revertrisk answers
+several questions of one language in one call, and says of each that it cannot answer why, beside the
+predictions.
 """
 
 from __future__ import annotations
@@ -15,7 +17,13 @@ from aiohttp import web
 from runners.simulated_lift_wing.responses import InvalidInputError, json
 from runners.simulated_lift_wing.scores import TOPICS, truth_of
 
-VERSIONS = {"revertrisk-language-agnostic": "3", "revertrisk-multilingual": "4", "revertrisk-wikidata": "2", "article-country": "1", "articlequality_v2": "2"}
+VERSIONS = {
+    "revertrisk-language-agnostic": "3",
+    "revertrisk-multilingual": "4",
+    "revertrisk-wikidata": "2",
+    "article-country": "1",
+    "articlequality_v2": "2",
+}
 COUNTRIES = ("France", "Japan", "Peru")
 QUALITIES = ("B", "C", "FA", "GA", "Start", "Stub")
 _MOST_INSTANCES = 20
@@ -66,7 +74,11 @@ def answer(model: str, asked: Sequence[Question], failing: set[int]) -> web.Resp
     if all(revision_of(question) in failing for question in asked):
         return json({"detail": "; ".join(_refused(question) for question in asked)}, 422)
     if model == "revertrisk-language-agnostic":
-        told = {"predictions": [_risk(model, question) for question in asked if revision_of(question) not in failing]}
+        told = {
+            "predictions": [
+                _risk(model, question) for question in asked if revision_of(question) not in failing
+            ]
+        }
         errors = [_refused(question) for question in asked if revision_of(question) in failing]
         return json({**told, "errors": errors} if errors else told)
     (question,) = asked
@@ -74,22 +86,46 @@ def answer(model: str, asked: Sequence[Question], failing: set[int]) -> web.Resp
 
 
 def _refused(question: Question) -> str:
-    return f"Could not make prediction for revision {revision_of(question)} ({question.get('lang', 'en')}). Reason: parent_revision_missing"
+    return (
+        f"Could not make prediction for revision {revision_of(question)} "
+        f"({question.get('lang', 'en')}). Reason: parent_revision_missing"
+    )
 
 
 def _single(model: str, question: Question) -> Any:
     rev_id = revision_of(question)
     if model == "outlink-topic-model":
-        results = [{"topic": topic, "score": round(1 / (rank + 1 + rev_id % 2), 6)} for rank, topic in enumerate(TOPICS[:3])]
+        results = [
+            {"topic": topic, "score": round(1 / (rank + 1 + rev_id % 2), 6)}
+            for rank, topic in enumerate(TOPICS[:3])
+        ]
         place = question.get("lang") or str(question["wiki_id"]).removesuffix("wiki").replace("_", "-")
-        return {"prediction": {"article": f"https://{place}.wikipedia.org/wiki?curid={question['page_id']}", "results": results}}
+        return {
+            "prediction": {
+                "article": f"https://{place}.wikipedia.org/wiki?curid={question['page_id']}",
+                "results": results,
+            }
+        }
     if model == "revise-tone-task-generator":
-        found = [{"paragraph_index": index, "section_name": "LEAD", "text": "…", "score": 0.9 - 0.1 * index} for index in range(rev_id % 3)]
+        found = [
+            {"paragraph_index": index, "section_name": "LEAD", "text": "…", "score": 0.9 - 0.1 * index}
+            for index in range(rev_id % 3)
+        ]
         event = question["event"]
-        return {"page_id": event["page"]["page_id"], "wiki_id": event["wiki_id"], "revision_id": rev_id, "lang": "en", "predictions": found}
+        return {
+            "page_id": event["page"]["page_id"],
+            "wiki_id": event["wiki_id"],
+            "revision_id": rev_id,
+            "lang": "en",
+            "predictions": found,
+        }
     if model == "article-country":
         results = [{"country": country, "score": 0.5, "source": {}} for country in COUNTRIES[: rev_id % 3]]
-        return {"model_name": model, "model_version": VERSIONS[model], "prediction": {"article": question["title"], "results": results}}
+        return {
+            "model_name": model,
+            "model_version": VERSIONS[model],
+            "prediction": {"article": question["title"], "results": results},
+        }
     if model == "articlequality_v2":
         label = QUALITIES[rev_id % len(QUALITIES)]
         probabilities = {quality: 0.5 if quality == label else 0.1 for quality in QUALITIES}

@@ -1,4 +1,5 @@
-"""The answers of the simulated Lift Wing that are no whole HTTP message in memory: one that breaks off, and one of many megabytes."""
+"""The answers of the simulated Lift Wing that are no whole HTTP message in memory: one that breaks off, and
+one of many megabytes."""
 
 from __future__ import annotations
 
@@ -31,7 +32,9 @@ async def _break_off(request: web.BaseRequest, response: web.StreamResponse, goo
         request.transport.close()
 
 
-async def _send_huge(request: web.BaseRequest, response: web.StreamResponse, fault: Rule, good: bytes) -> None:
+async def _send_huge(
+    request: web.BaseRequest, response: web.StreamResponse, fault: Rule, good: bytes
+) -> None:
     if fault.chunked:
         response.content_length = None
         response.enable_chunked_encoding()

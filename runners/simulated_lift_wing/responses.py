@@ -1,6 +1,7 @@
 """How the simulated Lift Wing reads a request and writes an answer, well or faulty.
 
-As revscoring_model/model_servers/model_servers.py in wikimedia/machinelearning-liftwing-inference-services and kserve/kserve do it.
+As revscoring_model/model_servers/model_servers.py in wikimedia/machinelearning-liftwing-inference-services
+and kserve/kserve do it.
 """
 
 from __future__ import annotations
@@ -54,7 +55,9 @@ def rev_id_of(inputs: dict[str, Any]) -> int:
             elif schema.startswith("/mediawiki/page/change/1"):
                 rev_id = event["revision"]["rev_id"]
             else:
-                raise InvalidInputError(f"Unsupported event of schema {schema}, the rev_id value cannot be determined.")
+                raise InvalidInputError(
+                    f"Unsupported event of schema {schema}, the rev_id value cannot be determined."
+                )
     except (KeyError, TypeError, AttributeError):
         raise InvalidInputError('Expected "rev_id" in input data.') from None
     if type(rev_id) is not int:
@@ -71,14 +74,25 @@ def good_body(service: Service, rev_id: int, extended: bool) -> bytes:
     scored: dict[str, Any] = {"score": score(wiki, model, rev_id)}
     if extended:
         scored["features"] = features(wiki, model, rev_id)
-    return orjson.dumps({wiki: {"models": {model: {"version": version(wiki, model)}}, "scores": {str(rev_id): {model: scored}}}})
+    return orjson.dumps(
+        {
+            wiki: {
+                "models": {model: {"version": version(wiki, model)}},
+                "scores": {str(rev_id): {model: scored}},
+            }
+        }
+    )
 
 
 def faulty(fault: Rule, service: Service, rev_id: int, extended: bool) -> web.Response:
     match fault.mode:
         case "status":
             body = usual_body(fault.status, service.name, rev_id) if fault.body is None else fault.body
-            response = web.Response(text=body, status=fault.status) if isinstance(body, str) else json(body, fault.status)
+            response = (
+                web.Response(text=body, status=fault.status)
+                if isinstance(body, str)
+                else json(body, fault.status)
+            )
             response.headers.update(fault.headers)
             return response
         case "mediawiki":
@@ -90,7 +104,14 @@ def faulty(fault: Rule, service: Service, rev_id: int, extended: bool) -> web.Re
         case "redirect":
             return web.Response(status=302, headers={"Location": fault.location})
         case "empty":
-            return json({service.wiki: {"models": {service.model: {"version": version(service.wiki, service.model)}}, "scores": {}}})
+            return json(
+                {
+                    service.wiki: {
+                        "models": {service.model: {"version": version(service.wiki, service.model)}},
+                        "scores": {},
+                    }
+                }
+            )
         case "other_revision":
             return good(service, rev_id + 1, extended)
         case _:

@@ -1,8 +1,10 @@
-"""The scores of the simulated Lift Wing: a hash of (wiki, model, revision) made to look like a model's answer.
+"""The scores of the simulated Lift Wing: a hash of (wiki, model, revision) made to look like a model's
+answer.
 
-Every process and every Python gives the same score, so a test knows the exact answer it must find in a stream.
-Shapes are those of `get_output` in revscoring_model/model_servers/model_servers.py of
-wikimedia/machinelearning-liftwing-inference-services; labels are those of the deployed models (data/lift_wing_labels.yaml).
+Every process and every Python gives the same score, so a test knows the exact answer it must find in a
+stream. Shapes are those of `get_output` in revscoring_model/model_servers/model_servers.py of
+wikimedia/machinelearning-liftwing-inference-services; labels are those of the deployed models
+(data/lift_wing_labels.yaml).
 """
 
 from __future__ import annotations
@@ -40,7 +42,8 @@ _LABELS: dict[str, Any] = _table("lift_wing_labels.yaml")
 TOPICS: tuple[str, ...] = tuple(_LABELS["topics"])
 _TOPIC_MODELS = ("articletopic", "drafttopic", "itemtopic")
 
-# One byte of the digest makes one topic's probability; x**16 leaves 2 or 3 of the 64 topics above one half, and sometimes none.
+# One byte of the digest makes one topic's probability; x**16 leaves 2 or 3 of the 64 topics above one half,
+# and sometimes none.
 _TOPIC_PROBABILITY = tuple(round(0.0001 + 0.9998 * (byte / 255) ** 16, 12) for byte in range(256))
 
 _FEATURES = (
@@ -72,7 +75,8 @@ def truth_of(model: str, rev_id: int) -> Score:
 
 
 def features(wiki: str, model: str, rev_id: int) -> dict[str, float]:
-    """What `extended_output` adds beside the score; a few of the some hundred features that a real model names."""
+    """What `extended_output` adds beside the score; a few of the some hundred features that a real model
+    names."""
     return dict(zip(_FEATURES, map(float, _digest(wiki, model, rev_id)), strict=False))
 
 

@@ -2,17 +2,18 @@
 
     python -m runners.simulated_lift_wing --port 0 --latency staging
 
-Like the Istio gateway of the real one (helmfile.d/ml-services/ in wikimedia/operations-deployment-charts) it finds the service by the
-Host header. It shares the machine with what is measured, so it answers from aiohttp's bare server: no routes, no access log.
+Like the Istio gateway of the real one (helmfile.d/ml-services/ in wikimedia/operations-deployment-charts) it
+finds the service by the Host header. It shares the machine with what is measured, so it answers from
+aiohttp's bare server: no routes, no access log.
 
     POST /v1/models/{wiki}-{model}:predict   a score
     GET /v1/models/{wiki}-{model}            whether the model is loaded: 200, 404 where there is none
-    POST /control, DELETE /control           set a fault (see faults.Rule); clear all faults, open the other port
+    POST /control, DELETE /control           set a fault (see faults.Rule); clear all, open the other port
     GET /stats, DELETE /stats                calls by model (a table for browsers); forget them
     GET /stats/revisions, /stats/seconds     how often each revision came; how long its last answer was held
 
-With --no-records the last two stay empty and memory is flat over any number of calls: how long a call was held is then told by the answer's
-X-Simulated-Seconds, and by `latency` for an attempt of 1.
+With --no-records the last two stay empty and memory is flat over any number of calls: how long a call was
+held is then told by the answer's X-Simulated-Seconds, and by `latency` for an attempt of 1.
 """
 
 from __future__ import annotations
@@ -49,7 +50,9 @@ def _new_event_loop() -> asyncio.AbstractEventLoop:
 
 
 @asynccontextmanager
-async def _serving(gateway: Gateway, address: str, ports: Ports, tls: ssl.SSLContext | None) -> AsyncIterator[tuple[str, str]]:
+async def _serving(
+    gateway: Gateway, address: str, ports: Ports, tls: ssl.SSLContext | None
+) -> AsyncIterator[tuple[str, str]]:
     """Serves as long as the context is open; yields the URL, and that of the other port or nothing."""
     async with listening(gateway.handle, address, ports[0], tls) as url:
         if ports[1] is None:
@@ -93,7 +96,9 @@ class SimulatedLiftWing:
         self.url, self.other_url = self._urls.result()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
 
@@ -143,7 +148,9 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="simulated_lift_wing", description="A simulated Lift Wing.")
     parser.add_argument("--address", default="127.0.0.1", help="where to listen; 0.0.0.0 in a container")
     parser.add_argument("--port", type=int, default=8080, help="0: any free one")
-    parser.add_argument("--other-port", type=int, help="one more port, which the fault `refuse` shuts; 0: any free one")
+    parser.add_argument(
+        "--other-port", type=int, help="one more port, which the fault `refuse` shuts; 0: any free one"
+    )
     parser.add_argument("--no-records", action="store_true", help="remember nothing of single revisions")
     parser.add_argument("--latency", default="0", help="staging, lognormal:P50:P99 or seconds")
     parser.add_argument("--latency-scale", type=float, default=1.0)
@@ -167,8 +174,12 @@ async def _until_told_to_stop(gateway: Gateway, arguments: argparse.Namespace) -
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with _serving(gateway, arguments.address, (arguments.port, arguments.other_port), _tls(arguments)) as (url, other_url):
-        print(f"simulated Lift Wing on {url}" + (f"\nother port: {other_url}" if other_url else ""), flush=True)
+    async with _serving(
+        gateway, arguments.address, (arguments.port, arguments.other_port), _tls(arguments)
+    ) as (url, other_url):
+        print(
+            f"simulated Lift Wing on {url}" + (f"\nother port: {other_url}" if other_url else ""), flush=True
+        )
         await stop.wait()
 
 
@@ -178,7 +189,8 @@ def main() -> int:
     try:
         gateway = Gateway(arguments.latency, arguments.latency_scale, not arguments.no_records)
         loop.run_until_complete(_until_told_to_stop(gateway, arguments))
-    except (OSError, ValueError) as error:  # a port that is taken, a certificate that cannot be read, a latency that is none
+    # a port that is taken, a certificate that cannot be read, a latency that is none
+    except (OSError, ValueError) as error:
         print(f"simulated Lift Wing: {error}", file=sys.stderr)
         return 2
     finally:

@@ -1,10 +1,13 @@
-"""`regenerate` beside what one would write instead: the same real edits, the same calls, a Parquet dataset per model.
+"""`regenerate` beside what one would write instead: the same real edits, the same calls, a Parquet dataset
+per model.
 
-The whole process is measured, its start included, and, from two sizes of input, what each further score costs. Each may have so many calls
-in flight. They run in turn, A B A B, so that the noise of the machine falls on all.
+The whole process is measured, its start included, and, from two sizes of input, what each further score
+costs. Each may have so many calls in flight. They run in turn, A B A B, so that the noise of the machine
+falls on all.
 
     python -m tests.benchmarks.batch --events 11344,22688 --rounds 3
-    python -m tests.benchmarks.batch --events 100000 --rounds 1 --only articletopic,damaging --without wikidatawiki --systems regenerate,threads,pyspark
+    python -m tests.benchmarks.batch --events 100000 --rounds 1 --only articletopic,damaging \\
+        --without wikidatawiki --systems regenerate,threads,pyspark
 """
 
 from __future__ import annotations
@@ -40,7 +43,10 @@ class Batch:
     def __init__(self, folder: Path, arguments: argparse.Namespace) -> None:
         self._folder, self._in_flight = folder, str(arguments.in_flight)
         self._models = write_models(
-            folder / "models.yaml", arguments.in_flight, arguments.only.split(",") if arguments.only else None, arguments.without.split(",")
+            folder / "models.yaml",
+            arguments.in_flight,
+            arguments.only.split(",") if arguments.only else None,
+            arguments.without.split(","),
         )
         self._rules = folder / "rules.json"
         self._rules.write_bytes(orjson.dumps(rules_of(load(self._models))))
@@ -57,7 +63,15 @@ class Batch:
             used = measured("pipeline", "regenerate", "--models", str(self._models), *where)
         else:
             module, *more = PEERS[name]
-            used = measured(f"tests.benchmarks.peers.{module}", *more, "--rules", str(self._rules), "--in-flight", self._in_flight, *where)
+            used = measured(
+                f"tests.benchmarks.peers.{module}",
+                *more,
+                "--rules",
+                str(self._rules),
+                "--in-flight",
+                self._in_flight,
+                *where,
+            )
         shutil.rmtree(output)
         with urllib.request.urlopen(f"{lift_wing}/stats") as answer:
             calls = sum(of_model["total"] for of_model in json.load(answer)["calls"].values())
@@ -83,42 +97,80 @@ def compare(batch: Batch, names: list[str], sizes: list[int], rounds: int, laten
         for name in names:
             figures = _figures(runs[name, size], scores)
             microseconds = median(used.seconds for used in runs[name, size]) / size * 1e6
-            rows.append([f"{name}, {size:,} events", *figures, microseconds, own[0] / figures[0], own[1] / figures[1]])
+            rows.append(
+                [f"{name}, {size:,} events", *figures, microseconds, own[0] / figures[0], own[1] / figures[1]]
+            )
     for size, counts in calls.items():
         if len(counts) > 1:
             rows.append([f"NOT COMPARABLE: {size} events led to {sorted(counts)} calls", *[""] * 6])
-    columns = ["", "scores/s", "CPU s per 10,000", "peak MB", "µs an event", f"{names[0]}'s rate : its", f"{names[0]}'s CPU : its"]
-    tables = [table(f"Batch: whole processes, {latency * 1000:.0f} ms latency, medians of {rounds}", columns, rows)]
+    columns = [
+        "",
+        "scores/s",
+        "CPU s per 10,000",
+        "peak MB",
+        "µs an event",
+        f"{names[0]}'s rate : its",
+        f"{names[0]}'s CPU : its",
+    ]
+    tables = [
+        table(f"Batch: whole processes, {latency * 1000:.0f} ms latency, medians of {rounds}", columns, rows)
+    ]
     if len(sizes) > 1:
         small, large = sizes[0], sizes[-1]
         more = max(calls[large]) - max(calls[small])
-        each = {name: per_10_000(median(u.cpu_s for u in runs[name, large]) - median(u.cpu_s for u in runs[name, small]), more) for name in names}
-        peak = {name: median(u.peak_mb for u in runs[name, large]) / median(u.peak_mb for u in runs[name, small]) for name in names}
+        each = {
+            name: per_10_000(
+                median(u.cpu_s for u in runs[name, large]) - median(u.cpu_s for u in runs[name, small]), more
+            )
+            for name in names
+        }
+        peak = {
+            name: median(u.peak_mb for u in runs[name, large]) / median(u.peak_mb for u in runs[name, small])
+            for name in names
+        }
         columns = ["", "CPU s per 10,000 more scores", f"{names[0]}'s : its", "peak MB, large : small"]
-        more_rows: list[list[str | float]] = [[name, each[name], each[names[0]] / each[name], peak[name]] for name in names]
+        more_rows: list[list[str | float]] = [
+            [name, each[name], each[names[0]] / each[name], peak[name]] for name in names
+        ]
         tables.append(table(f"Batch: from {small:,} to {large:,} events", columns, more_rows))
     return tables
 
 
 def _figures(runs: list[Used], scores: int) -> list[float]:
-    return [median(scores / used.seconds for used in runs), median(per_10_000(used.cpu_s, scores) for used in runs), median(used.peak_mb for used in runs)]
+    return [
+        median(scores / used.seconds for used in runs),
+        median(per_10_000(used.cpu_s, scores) for used in runs),
+        median(used.peak_mb for used in runs),
+    ]
 
 
 def main(argv: list[str] | None = None) -> list[str]:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--events", default="11344,22688", help="sizes of input, with a comma between")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--latency", type=float, default=0.05, help="seconds")
     parser.add_argument("--in-flight", type=int, default=64)
     parser.add_argument("--only", help="these models, with a comma between (default: all)")
     parser.add_argument("--without", default="", help="these wikis, with a comma between")
-    parser.add_argument("--systems", default="regenerate,script", help=f"with a comma between, of regenerate, {', '.join(PEERS)} (default: regenerate,script)")
+    parser.add_argument(
+        "--systems",
+        default="regenerate,script",
+        help=f"with a comma between, of regenerate, {', '.join(PEERS)} (default: regenerate,script)",
+    )
     arguments = parser.parse_args(argv)
     names = arguments.systems.split(",")
     if "pyspark" in names:
         build()
     with tempfile.TemporaryDirectory(prefix="benchmark-batch-") as folder:
-        tables = compare(Batch(Path(folder), arguments), names, sorted(int(size) for size in arguments.events.split(",")), arguments.rounds, arguments.latency)
+        tables = compare(
+            Batch(Path(folder), arguments),
+            names,
+            sorted(int(size) for size in arguments.events.split(",")),
+            arguments.rounds,
+            arguments.latency,
+        )
     print("\n".join(tables), flush=True)
     return tables
 

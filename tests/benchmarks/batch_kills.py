@@ -1,4 +1,5 @@
-"""`regenerate` killed with -9 at random moments, and gone on with each time: whether it ends as a run that is left alone, and what it asks twice.
+"""`regenerate` killed with -9 at random moments, and gone on with each time: whether it ends as a run that is
+left alone, and what it asks twice.
 
     python -m tests.benchmarks.batch_kills [--events 300000] [--kills 10]
 
@@ -26,15 +27,29 @@ from tests.benchmarks.measuring import table
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--events", type=int, default=300_000)
     parser.add_argument("--kills", type=int, default=10)
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="benchmark-batch-") as name, SimulatedLiftWingProgram("--latency", "0.05") as lift_wing:
+    with (
+        tempfile.TemporaryDirectory(prefix="benchmark-batch-") as name,
+        SimulatedLiftWingProgram("--latency", "0.05") as lift_wing,
+    ):
         folder = Path(name)
         models = write_models(folder / "models.yaml", 64, ["damaging", "articletopic"], ["wikidatawiki"])
         source = write_hours(folder / "in", arguments.events)
-        command = ["pipeline", "regenerate", "--models", str(models), "--lift-wing", lift_wing.url, "--input", str(source)]
+        command = [
+            "pipeline",
+            "regenerate",
+            "--models",
+            str(models),
+            "--lift-wing",
+            lift_wing.url,
+            "--input",
+            str(source),
+        ]
         began = time.monotonic()
         with Program(*command, "--output", str(folder / "alone")) as program:
             _succeeded(program)
@@ -45,7 +60,10 @@ def main() -> None:
             repeated = _killed(command, folder / "killed", arguments.kills, seconds)
         calls = _calls(lift_wing.url) - 2 * expected
         same = _rows(folder / "alone") == _rows(folder / "killed")
-        largest = max(orjson.loads(manifest.read_bytes())["rows"] for manifest in (folder / "alone").rglob("_manifest.json"))
+        largest = max(
+            orjson.loads(manifest.read_bytes())["rows"]
+            for manifest in (folder / "alone").rglob("_manifest.json")
+        )
     rows: list[list[str | float]] = [
         ["kills", str(repeated)],
         ["calls of a run that is left alone", str(expected)],
@@ -54,7 +72,10 @@ def main() -> None:
         ["all rows equal but for meta.dt", "yes" if same else "NO"],
         ["looks of a reader at partitions, of them not whole", f"{reader.looks}, {reader.torn}"],
     ]
-    print(table(f"Batch: kill -9 again and again, {arguments.events:,} events", ["", "figure"], rows), flush=True)
+    print(
+        table(f"Batch: kill -9 again and again, {arguments.events:,} events", ["", "figure"], rows),
+        flush=True,
+    )
 
 
 def _succeeded(program: Program) -> None:
@@ -63,7 +84,8 @@ def _succeeded(program: Program) -> None:
 
 
 def _killed(command: list[str], output: Path, kills: int, seconds: float) -> int:
-    """Kills runs until there were so many or one came to its end; then one is left alone. Gives the number of kills."""
+    """Kills runs until there were so many or one came to its end; then one is left alone. Gives the number of
+    kills."""
     done = 0
     for number in range(kills):
         with Program(*command, "--output", str(output), *(["--resume"] if number else [])) as program:
@@ -87,9 +109,16 @@ def _rows(root: Path) -> pa.Table:
     tables = []
     for part in sorted(root.rglob("part-*.parquet"), key=lambda part: part.parent):
         rows = pq.read_table(part, partitioning=None)
-        meta = pa.array([{name: value for name, value in meta.items() if name != "dt"} for meta in rows["meta"].to_pylist()])
+        meta = pa.array(
+            [
+                {name: value for name, value in meta.items() if name != "dt"}
+                for meta in rows["meta"].to_pylist()
+            ]
+        )
         place = pa.array([str(part.parent.relative_to(root))] * rows.num_rows)
-        tables.append(rows.set_column(rows.schema.get_field_index("meta"), "meta", meta).append_column("place", place))
+        tables.append(
+            rows.set_column(rows.schema.get_field_index("meta"), "meta", meta).append_column("place", place)
+        )
     return pa.concat_tables(tables)
 
 

@@ -1,9 +1,11 @@
 """The stream beside what one would write instead, in one run: the same load, latencies, models and machine.
 
-    python -m tests.benchmarks.beside_peers [--rates 50,400] [--seconds 60] [--systems stream,groups,pool,pyflink,pyflink-free] [--faults hang]
+    python -m tests.benchmarks.beside_peers [--rates 50,400] [--seconds 60] \\
+        [--systems stream,groups,pool,pyflink,pyflink-free] [--faults hang]
 
-groups and pool are the asyncio script with a consumer group for each model, and with one group and one pool of calls; pyflink waits for
-each batch, pyflink-free does not. With --faults also what a misbehaving model does to the others (see isolation.py), at the first rate.
+groups and pool are the asyncio script with a consumer group for each model, and with one group and one pool
+of calls; pyflink waits for each batch, pyflink-free does not. With --faults also what a misbehaving model
+does to the others (see isolation.py), at the first rate.
 """
 
 from __future__ import annotations
@@ -63,8 +65,19 @@ def _peer(module: str, *more: str) -> Callable[[Stage], Program]:
     def program(set_up: Stage) -> Program:
         rules = set_up.folder / "rules.json"
         rules.write_bytes(orjson.dumps(rules_of(set_up.configuration)))
-        topics = ",".join(f"{datacenter}.mediawiki.revision-create" for datacenter in set_up.configuration.datacenters)
-        where = ["--kafka", set_up.kafka.address, "--lift-wing", set_up.lift_wing.url, "--rules", str(rules), "--topics", topics]
+        topics = ",".join(
+            f"{datacenter}.mediawiki.revision-create" for datacenter in set_up.configuration.datacenters
+        )
+        where = [
+            "--kafka",
+            set_up.kafka.address,
+            "--lift-wing",
+            set_up.lift_wing.url,
+            "--rules",
+            str(rules),
+            "--topics",
+            topics,
+        ]
         return Program(f"tests.benchmarks.peers.{module}", *where, *more)
 
     return program

@@ -1,8 +1,10 @@
-"""What it costs to build an event and to hold it against its schema, in microseconds, and how long two validators take for the same events.
+"""What it costs to build an event and to hold it against its schema, in microseconds, and how long two
+validators take for the same events.
 
     python -m tests.benchmarks.building [--events 20000]
 
-The score events are those of real edits; each validator has the real schema, compiled beforehand. jsonschema is what one would take first.
+The score events are those of real edits; each validator has the real schema, compiled beforehand. jsonschema
+is what one would take first.
 """
 
 from __future__ import annotations
@@ -24,16 +26,29 @@ _SCORE = Score("0.5.1", False, {"true": 0.25, "false": 0.75})
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--events", type=int, default=20_000)
     count = parser.parse_args().events
     edits = list(events(count))
-    built = [revision_score(edit, "damaging", "mediawiki.revision-score-damaging", _SCORE, utc_now()) for edit in edits]
-    validator = jsonschema.Draft7Validator({**schemas.load(schemas.REVISION_SCORE), "$schema": "http://json-schema.org/draft-07/schema#"})
+    built = [
+        revision_score(edit, "damaging", "mediawiki.revision-score-damaging", _SCORE, utc_now())
+        for edit in edits
+    ]
+    validator = jsonschema.Draft7Validator(
+        {**schemas.load(schemas.REVISION_SCORE), "$schema": "http://json-schema.org/draft-07/schema#"}
+    )
     few = built[: max(1, count // 20)]
     rows: list[list[str | float]] = [
-        ["build", _microseconds(lambda edit: revision_score(edit, "damaging", "s", _SCORE, utc_now()), edits)],
-        ["validate, fastjsonschema (compiled)", _microseconds(schemas.validator(schemas.REVISION_SCORE), built)],
+        [
+            "build",
+            _microseconds(lambda edit: revision_score(edit, "damaging", "s", _SCORE, utc_now()), edits),
+        ],
+        [
+            "validate, fastjsonschema (compiled)",
+            _microseconds(schemas.validator(schemas.REVISION_SCORE), built),
+        ],
         ["validate, jsonschema", _microseconds(validator.validate, few)],
     ]
     print(table(f"{count:,} events of real edits", ["", "µs an event"], rows), flush=True)

@@ -1,10 +1,13 @@
-"""Blows to every process while events come: what is missing at the end, what came twice, and whether repeats have the same meta.id.
+"""Blows to every process while events come: what is missing at the end, what came twice, and whether repeats
+have the same meta.id.
 
-    python -m tests.benchmarks.chaos [--events 100000] [--rate 400] [--blows TaskManager,worker,JobManager,broker,frozen-broker,lift-wing]
+    python -m tests.benchmarks.chaos [--events 100000] [--rate 400] \\
+        [--blows TaskManager,worker,JobManager,broker,frozen-broker,lift-wing]
 
-Blows come one after the other, evenly over the events. TaskManager, worker, JobManager, broker: kill -9 (the broker is then started
-again). frozen-broker: SIGSTOP for 20 s. lift-wing: killed, and down for 60 s. A Flink embedded in its job server is JobManager and
-TaskManager in one: then the job server gets the blow. The command is started again whenever it ends.
+Blows come one after the other, evenly over the events. TaskManager, worker, JobManager, broker: kill -9 (the
+broker is then started again). frozen-broker: SIGSTOP for 20 s. lift-wing: killed, and down for 60 s. A Flink
+embedded in its job server is JobManager and TaskManager in one: then the job server gets the blow. The
+command is started again whenever it ends.
 """
 
 from __future__ import annotations
@@ -38,19 +41,38 @@ def main() -> None:
     options = parser(__doc__, rate=400)
     options.add_argument("--events", type=int, default=100_000)
     options.add_argument("--blows", default=",".join(BLOWS), help="with commas between")
-    options.add_argument("--patience", type=float, default=180, help="seconds without any new score after which the rest is missing (default: 180)")
+    options.add_argument(
+        "--patience",
+        type=float,
+        default=180,
+        help="seconds without any new score after which the rest is missing (default: 180)",
+    )
     arguments = options.parse_args()
-    with stage(arguments) as set_up, KeptUp(lambda: set_up.stream(set_up.folder / "nine_models.yaml")) as command:
+    with (
+        stage(arguments) as set_up,
+        KeptUp(lambda: set_up.stream(set_up.folder / "nine_models.yaml")) as command,
+    ):
         set_up.load.send_until_scored()
         blows = _run(set_up, arguments)
         set_up.load.wait_for_all(arguments.patience)
         codes = ", ".join(map(str, command.codes)) or "never"
     ledger = set_up.load.ledger
-    fates = [("events", ledger.events), ("selected pairs", ledger.requests), ("scored", ledger.scored_of.total()), ("failed", ledger.failed_of.total())]
+    fates = [
+        ("events", ledger.events),
+        ("selected pairs", ledger.requests),
+        ("scored", ledger.scored_of.total()),
+        ("failed", ledger.failed_of.total()),
+    ]
     fates += [("missing", ledger.requests - ledger.done), ("scores that came again", ledger.repeats)]
-    fates += [("with another meta.id", ledger.repeats_with_another_id), ("scores nobody asked for", ledger.foreign)]
+    fates += [
+        ("with another meta.id", ledger.repeats_with_another_id),
+        ("scores nobody asked for", ledger.foreign),
+    ]
     print(table("blows", ["", "at event", "longest pause s", "came again"], _rows(blows, ledger)), flush=True)
-    title = f"after {len(blows)} blows at {arguments.rate:.0f} calls/s of {arguments.latency}; the command ended by itself: {codes}"
+    title = (
+        f"after {len(blows)} blows at {arguments.rate:.0f} calls/s of {arguments.latency}; the command "
+        f"ended by itself: {codes}"
+    )
     print(table(title, ["", "count"], [[name, f"{count:,}"] for name, count in fates]), flush=True)
 
 
@@ -74,12 +96,19 @@ def _wait_for_event(ledger: Ledger, event: int) -> None:
 
 
 def _rows(blows: list[Blow], ledger: Ledger) -> list[list[str | float]]:
-    """For each blow the longest time without any score that began before the next one, and what came again until then."""
+    """For each blow the longest time without any score that began before the next one, and what came again
+    until then."""
     came = sorted(request.scored for request in ledger.all() if request.times)
     rows: list[list[str | float]] = []
     for blow, following in pairwise([*blows, Blow("end", ledger.events, time.time(), ledger.repeats)]):
-        pauses = (later - max(at, blow.at) for at, later in pairwise([*came, math.inf]) if later > blow.at and at < min(following.at, came[-1]))
-        rows.append([blow.name, f"{blow.event}", max(pauses, default=math.inf), f"{following.repeats - blow.repeats}"])
+        pauses = (
+            later - max(at, blow.at)
+            for at, later in pairwise([*came, math.inf])
+            if later > blow.at and at < min(following.at, came[-1])
+        )
+        rows.append(
+            [blow.name, f"{blow.event}", max(pauses, default=math.inf), f"{following.repeats - blow.repeats}"]
+        )
     return rows
 
 

@@ -1,10 +1,11 @@
-"""100,000 scores of a stream that was dead: how fast they are delivered, what the other models see of it, and whether a kill and a rescale lose any.
+"""100,000 scores of a stream that was dead: how fast they are delivered, what the other models see of it, and
+whether a kill and a rescale lose any.
 
     python -m tests.benchmarks.dead_stream [--scores 100000] [--rate 50] [--seconds 60] [--latency 0.05]
 
-An authorizer denies damaging's topics while its scores pile up, as fast as the other models keep up. Then, for comparison, --seconds at --rate; then the
-topics are allowed again. A third of the way on the TaskManager and its Python worker are killed; two thirds on the command is stopped, and goes on with
-parallelism 2.
+An authorizer denies damaging's topics while its scores pile up, as fast as the other models keep up. Then,
+for comparison, --seconds at --rate; then the topics are allowed again. A third of the way on the TaskManager
+and its Python worker are killed; two thirds on the command is stopped, and goes on with parallelism 2.
 """
 
 from __future__ import annotations
@@ -46,31 +47,74 @@ class Parts:
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
         load, ledger = self.set_up.load, self.set_up.load.ledger
-        began, delivered, scored = time.time(), ledger.scored_of[DEAD], sum(ledger.scored_of[model] for model in self.others)
+        began, delivered, scored = (
+            time.time(),
+            ledger.scored_of[DEAD],
+            sum(ledger.scored_of[model] for model in self.others),
+        )
         memory: list[int] = []
         with meanwhile(lambda: memory.append(processes.rss_mb()["Python worker"]), 1.0):
             yield
         seconds = time.time() - began
-        delivered, scored = ledger.scored_of[DEAD] - delivered, sum(ledger.scored_of[model] for model in self.others) - scored
+        delivered, scored = (
+            ledger.scored_of[DEAD] - delivered,
+            sum(ledger.scored_of[model] for model in self.others) - scored,
+        )
         load.wait(lambda: ledger.open_of(self.others) < _AHEAD)
-        p99 = quantiles(ledger.overheads(self.set_up.lift_wing.draw, self.others, began, began + seconds - 1))[2]
-        self.rows.append([name, seconds, f"{delivered:,}", delivered / seconds, scored / seconds, p99, f"{max(memory, default=0)}"])
+        p99 = quantiles(
+            ledger.overheads(self.set_up.lift_wing.draw, self.others, began, began + seconds - 1)
+        )[2]
+        self.rows.append(
+            [
+                name,
+                seconds,
+                f"{delivered:,}",
+                delivered / seconds,
+                scored / seconds,
+                p99,
+                f"{max(memory, default=0)}",
+            ]
+        )
         print("  ".join(str(cell) for cell in self.rows[-1]), flush=True)
 
 
 def main() -> None:
     options = parser(__doc__, rate=50, seconds=60, latency="0.05")
-    options.add_argument("--scores", type=int, default=100_000, help="that wait for the stream (default: 100,000)")
-    options.add_argument("--patience", type=float, default=120, help="seconds without any new score after which the rest is missing (default: 120)")
+    options.add_argument(
+        "--scores", type=int, default=100_000, help="that wait for the stream (default: 100,000)"
+    )
+    options.add_argument(
+        "--patience",
+        type=float,
+        default=120,
+        help="seconds without any new score after which the rest is missing (default: 120)",
+    )
     arguments = options.parse_args()
     arguments.cluster, arguments.task_managers = True, 2
     with stage(arguments, edits, stream_faults.BROKER_SETTINGS) as set_up:
         parts = _run(set_up, arguments)
     ledger = set_up.load.ledger
-    print(table(f"{arguments.scores:,} scores of a stream that was dead, beside {arguments.rate:.0f} calls/s", ["part", *COLUMNS], parts.rows), flush=True)
-    fate = {of: sum(request.times > 1 for request in ledger.all() if (request.model == DEAD) == of) for of in (True, False)}
-    told = f"{ledger.requests} requests, {ledger.requests - ledger.done} missing, {ledger.failed_of.total()} failed"
-    print(f"{told}; came again: {fate[True]} of the stream, {fate[False]} of others; {ledger.repeats_with_another_id} with another meta.id", flush=True)
+    print(
+        table(
+            f"{arguments.scores:,} scores of a stream that was dead, beside {arguments.rate:.0f} calls/s",
+            ["part", *COLUMNS],
+            parts.rows,
+        ),
+        flush=True,
+    )
+    fate = {
+        of: sum(request.times > 1 for request in ledger.all() if (request.model == DEAD) == of)
+        for of in (True, False)
+    }
+    told = (
+        f"{ledger.requests} requests, {ledger.requests - ledger.done} missing, "
+        f"{ledger.failed_of.total()} failed"
+    )
+    print(
+        f"{told}; came again: {fate[True]} of the stream, {fate[False]} of others; "
+        f"{ledger.repeats_with_another_id} with another meta.id",
+        flush=True,
+    )
 
 
 def _run(set_up: Stage, arguments: argparse.Namespace) -> Parts:

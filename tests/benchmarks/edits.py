@@ -1,4 +1,5 @@
-"""Real edits for a stream, as many as wanted and encoded beforehand: the capture again and again, each edit with a revision of its own."""
+"""Real edits for a stream, as many as wanted and encoded beforehand: the capture again and again, each edit
+with a revision of its own."""
 
 from __future__ import annotations
 
@@ -31,9 +32,12 @@ class Edit:
 
 
 class Edits:
-    """Event n is edit n modulo the capture's length, with revision FIRST_REVISION + n; so requests have numbers too, event by event."""
+    """Event n is edit n modulo the capture's length, with revision FIRST_REVISION + n; so requests have
+    numbers too, event by event."""
 
-    def __init__(self, configuration: Configuration, wanted: Callable[[tuple[str, ...]], bool] = bool) -> None:
+    def __init__(
+        self, configuration: Configuration, wanted: Callable[[tuple[str, ...]], bool] = bool
+    ) -> None:
         """Of the capture, the edits whose models are `wanted`; by default those that any model wants."""
         self.edits: list[Edit] = []
         self.requests = 0  # of one round through the capture
@@ -46,7 +50,15 @@ class Edits:
 
     def _add(self, event: dict[str, Any], models: tuple[str, ...]) -> None:
         text = orjson.dumps({**event, "rev_id": _PLACE, "meta": {**event["meta"], "dt": _TIME}})
-        self.edits.append(Edit(text, event["database"], models, self.requests, {model: index for index, model in enumerate(models)}))
+        self.edits.append(
+            Edit(
+                text,
+                event["database"],
+                models,
+                self.requests,
+                {model: index for index, model in enumerate(models)},
+            )
+        )
         self.requests += len(models)
 
     def edit(self, event: int) -> Edit:
@@ -54,8 +66,16 @@ class Edits:
 
     def message(self, event: int, sent: float) -> bytes:
         """`sent`: seconds since the epoch, the event's time."""
-        time = datetime.fromtimestamp(sent, timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        return self.edit(event).text.replace(b"%d" % _PLACE, b"%d" % (FIRST_REVISION + event)).replace(_TIME.encode(), time.encode())
+        time = (
+            datetime.fromtimestamp(sent, timezone.utc)
+            .isoformat(timespec="milliseconds")
+            .replace("+00:00", "Z")
+        )
+        return (
+            self.edit(event)
+            .text.replace(b"%d" % _PLACE, b"%d" % (FIRST_REVISION + event))
+            .replace(_TIME.encode(), time.encode())
+        )
 
     def request(self, model: str, wiki: str, rev_id: int) -> int | None:
         """The number of the request for this score; None: nobody asked for it."""

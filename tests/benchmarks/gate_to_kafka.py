@@ -1,5 +1,5 @@
-"""A server that answers as EventGate does and writes what it takes to Kafka; one stream can be made to fail in each way that EventGate, its Kafka, or
-a proxy before it knows."""
+"""A server that answers as EventGate does and writes what it takes to Kafka; one stream can be made to fail
+in each way that EventGate, its Kafka, or a proxy before it knows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,20 @@ from confluent_kafka import Producer
 
 from tests.support.loopback import Handler, LoopbackServer
 
-FAULTS = ("unknown", "unwritable", "hangs", "413", "404", "401", "429", "503", "redirect", "page", "cut", "some")
+FAULTS = (
+    "unknown",
+    "unwritable",
+    "hangs",
+    "413",
+    "404",
+    "401",
+    "429",
+    "503",
+    "redirect",
+    "page",
+    "cut",
+    "some",
+)
 
 
 class _Handler(Handler):
@@ -40,7 +53,9 @@ class GateToKafka(LoopbackServer):
         self.posts: Counter[int] = Counter()  # by status
         self._ill, self._datacenter = ill, datacenter
         self._lock = threading.Lock()
-        self._producer = Producer({"bootstrap.servers": kafka, "enable.idempotence": True, "linger.ms": 1, "log_level": 0})
+        self._producer = Producer(
+            {"bootstrap.servers": kafka, "enable.idempotence": True, "linger.ms": 1, "log_level": 0}
+        )
         super().__init__()
 
     def answer(self, handler: _Handler, body: bytes) -> None:
@@ -57,8 +72,19 @@ class GateToKafka(LoopbackServer):
     def _tell_of_probes(self, handler: _Handler, events: list[Any], ill: list[Any]) -> None:
         """Events without a time are invalid, but for those of a stream that is not known."""
         unknown = ill if self.fault == "unknown" else []
-        invalid = [{"status": "invalid", "event": event, "context": {"errorsText": "no dt"}} for event in events if event not in unknown]
-        error = [{"status": "error", "event": event, "context": {"message": "is not allowed in stream; it is not configured."}} for event in unknown]
+        invalid = [
+            {"status": "invalid", "event": event, "context": {"errorsText": "no dt"}}
+            for event in events
+            if event not in unknown
+        ]
+        error = [
+            {
+                "status": "error",
+                "event": event,
+                "context": {"message": "is not allowed in stream; it is not configured."},
+            }
+            for event in unknown
+        ]
         self._say(handler, 400, orjson.dumps({"invalid": invalid, "error": error}))
 
     def _fail(self, handler: _Handler, body: bytes, events: list[Any], ill: list[Any]) -> None:
@@ -68,9 +94,18 @@ class GateToKafka(LoopbackServer):
             self._say(handler, 201)
         elif fault in ("unknown", "unwritable", "some"):
             refused = ill[::2] if fault == "some" else ill
-            why = "is not allowed in stream; it is not configured." if fault == "unknown" else "Local: Message timed out"
+            why = (
+                "is not allowed in stream; it is not configured."
+                if fault == "unknown"
+                else "Local: Message timed out"
+            )
             self._take([event for event in events if event not in refused])
-            told = {"invalid": [], "error": [{"status": "error", "event": event, "context": {"message": why}} for event in refused]}
+            told = {
+                "invalid": [],
+                "error": [
+                    {"status": "error", "event": event, "context": {"message": why}} for event in refused
+                ],
+            }
             self._say(handler, 500 if len(refused) == len(events) else 207, orjson.dumps(told))
         elif fault == "hangs":
             self.over.wait(30)
@@ -92,7 +127,9 @@ class GateToKafka(LoopbackServer):
         with self._lock:
             self.taken.update(event["meta"]["id"] for event in events)
 
-    def _say(self, handler: _Handler, status: int, body: bytes = b"", length: int | None = None, **headers: str) -> None:
+    def _say(
+        self, handler: _Handler, status: int, body: bytes = b"", length: int | None = None, **headers: str
+    ) -> None:
         with self._lock:
             self.posts[status] += 1
         handler.say(status, body, length, **headers)

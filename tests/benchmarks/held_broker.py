@@ -1,5 +1,5 @@
-"""A proxy before a Kafka broker that holds each produce request for a while, as a slow disk or network would, so that answers, acknowledgements and
-checkpoints come in every order."""
+"""A proxy before a Kafka broker that holds each produce request for a while, as a slow disk or network would,
+so that answers, acknowledgements and checkpoints come in every order."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ _PRODUCE = 0  # Kafka's number of this request
 
 
 class HeldBroker:
-    """Listens at `port` while its context is open, and passes everything on to the broker at `behind`, HOST:PORT."""
+    """Listens at `port` while its context is open, and passes everything on to the broker at `behind`,
+    HOST:PORT."""
 
     def __init__(self, port: int, behind: str, longest_s: float) -> None:
         self.address = f"127.0.0.1:{port}"

@@ -1,7 +1,8 @@
-"""What one call to Lift Wing costs by each HTTP client: this project's engine, libcurl below it, and what one would take instead.
+"""What one call to Lift Wing costs by each HTTP client: this project's engine, libcurl below it, and what one
+would take instead.
 
-Each client is a process of its own, and only its calls are measured, not its start; the simulated Lift Wing is another process. Plain
-HTTP/1.1 on this machine: TLS and a real network come on top for all of them.
+Each client is a process of its own, and only its calls are measured, not its start; the simulated Lift Wing
+is another process. Plain HTTP/1.1 on this machine: TLS and a real network come on top for all of them.
 
     python -m tests.benchmarks.http_clients --calls 10000 --rounds 3
 """
@@ -170,26 +171,62 @@ def compare(clients: list[str], calls: int, rounds: int) -> str:
             for _ in range(rounds):
                 for name in clients:
                     count = calls // FEWER.get(name, 1)
-                    told = json.loads(measured("tests.benchmarks.http_clients", "--client", name, lift_wing.url, str(count), str(load[1])).output)
-                    figures.setdefault((name, load), []).append((per_10_000(told["cpu_s"], count), count / told["seconds"]))
-    rows: list[list[str | float]] = [[name, *(median(run[which] for run in figures[name, load]) for load in LOADS for which in (0, 1))] for name in clients]
-    columns = [text for latency, in_flight in LOADS for text in (f"{latency * 1000:.0f} ms, {in_flight}: CPU s", "calls/s")]
-    return table(f"HTTP clients: latency, calls in flight, CPU seconds per 10,000 calls; medians of {rounds}", ["", *columns], rows)
+                    told = json.loads(
+                        measured(
+                            "tests.benchmarks.http_clients",
+                            "--client",
+                            name,
+                            lift_wing.url,
+                            str(count),
+                            str(load[1]),
+                        ).output
+                    )
+                    figures.setdefault((name, load), []).append(
+                        (per_10_000(told["cpu_s"], count), count / told["seconds"])
+                    )
+    rows: list[list[str | float]] = [
+        [name, *(median(run[which] for run in figures[name, load]) for load in LOADS for which in (0, 1))]
+        for name in clients
+    ]
+    columns = [
+        text
+        for latency, in_flight in LOADS
+        for text in (f"{latency * 1000:.0f} ms, {in_flight}: CPU s", "calls/s")
+    ]
+    return table(
+        f"HTTP clients: latency, calls in flight, CPU seconds per 10,000 calls; medians of {rounds}",
+        ["", *columns],
+        rows,
+    )
 
 
 def main(argv: list[str] | None = None) -> list[str]:
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.http_clients", description="What a call costs by each HTTP client.")
-    parser.add_argument("--calls", type=int, default=10_000, help="for each client and load; the slow ones make fewer")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks.http_clients", description="What a call costs by each HTTP client."
+    )
+    parser.add_argument(
+        "--calls", type=int, default=10_000, help="for each client and load; the slow ones make fewer"
+    )
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--clients", default=",".join(name.partition(",")[0] for name in CLIENTS), help="names up to their comma, with commas between")
-    parser.add_argument("--client", nargs=4, metavar=("NAME", "URL", "CALLS", "IN_FLIGHT"), help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--clients",
+        default=",".join(name.partition(",")[0] for name in CLIENTS),
+        help="names up to their comma, with commas between",
+    )
+    parser.add_argument(
+        "--client", nargs=4, metavar=("NAME", "URL", "CALLS", "IN_FLIGHT"), help=argparse.SUPPRESS
+    )
     arguments = parser.parse_args(argv)
     if arguments.client:
         name, url, calls, in_flight = arguments.client
         run_client(name, url, int(calls), int(in_flight))
         return []
     wanted = arguments.clients.split(",")
-    tables = [compare([name for name in CLIENTS if name.partition(",")[0] in wanted], arguments.calls, arguments.rounds)]
+    tables = [
+        compare(
+            [name for name in CLIENTS if name.partition(",")[0] in wanted], arguments.calls, arguments.rounds
+        )
+    ]
     print("\n".join(tables), flush=True)
     return tables
 

@@ -1,4 +1,5 @@
-"""What the benchmarks work on: the capture of real edits, as long as wanted, and a models file with the limits under comparison."""
+"""What the benchmarks work on: the capture of real edits, as long as wanted, and a models file with the
+limits under comparison."""
 
 from __future__ import annotations
 
@@ -45,19 +46,28 @@ def write_hours(folder: Path, count: int) -> Path:
     return folder
 
 
-def write_models(file: Path, in_flight: int, only: Collection[str] | None = None, without: Collection[str] = ()) -> Path:
-    """The shipped models, or some of them, on all wikis but some, with one limit for all endpoints together and for each."""
+def write_models(
+    file: Path, in_flight: int, only: Collection[str] | None = None, without: Collection[str] = ()
+) -> Path:
+    """The shipped models, or some of them, on all wikis but some, with one limit for all endpoints together
+    and for each."""
     told = with_on(yaml.safe_load(MODELS.read_text(encoding="utf-8")))
     told["lift_wing"]["in_flight"] = in_flight
     told["models"] = {name: model for name, model in told["models"].items() if only is None or name in only}
     for model in told["models"].values():
         model["concurrency"] = in_flight
         wikis = model["wikis"] if isinstance(model["wikis"], dict) else {wiki: {} for wiki in model["wikis"]}
-        model["wikis"] = {wiki: {**own, "concurrency": in_flight} for wiki, own in wikis.items() if wiki not in without}
+        model["wikis"] = {
+            wiki: {**own, "concurrency": in_flight} for wiki, own in wikis.items() if wiki not in without
+        }
     file.write_text(yaml.safe_dump(told, sort_keys=False), encoding="utf-8")
     return file
 
 
 def with_on(value: Any) -> Any:
     """YAML 1.1 reads the key `on` as true."""
-    return {"on" if key is True else key: with_on(below) for key, below in value.items()} if isinstance(value, dict) else value
+    return (
+        {"on" if key is True else key: with_on(below) for key, below in value.items()}
+        if isinstance(value, dict)
+        else value
+    )

@@ -1,9 +1,12 @@
-"""What one model that misbehaves does to the other eight, and whether it gets all its scores when it comes back.
+"""What one model that misbehaves does to the other eight, and whether it gets all its scores when it comes
+back.
 
-    python -m tests.benchmarks.isolation [--faults hang,status,slow,refuse] [--model damaging] [--seconds 120] [--fault-seconds 180]
+    python -m tests.benchmarks.isolation [--faults hang,status,slow,refuse] [--model damaging] \\
+        [--seconds 120] [--fault-seconds 180]
 
-For each fault a run of its own: first without it, for comparison, then with it at the same load, then the model is well again.
-hang: calls are taken and never answered. status: 503 to everything. slow: 20 s for each call. refuse: no connection.
+For each fault a run of its own: first without it, for comparison, then with it at the same load, then the
+model is well again. hang: calls are taken and never answered. status: 503 to everything. slow: 20 s for each
+call. refuse: no connection.
 """
 
 from __future__ import annotations
@@ -44,18 +47,28 @@ def add_options(options: argparse.ArgumentParser) -> None:
     options.add_argument("--faults", default=",".join(FAULTS), help="with commas between")
     options.add_argument("--model", default="damaging", help="that misbehaves (default: damaging)")
     options.add_argument("--fault-seconds", type=float, default=180, help="how long it does (default: 180)")
-    options.add_argument("--patience", type=float, default=300, help="seconds without any new score after which the rest counts as missing (default: 300)")
+    options.add_argument(
+        "--patience",
+        type=float,
+        default=300,
+        help="seconds without any new score after which the rest counts as missing (default: 300)",
+    )
 
 
 def title(arguments: argparse.Namespace) -> str:
     load = f"{arguments.rate:.0f} calls/s of {arguments.latency}"
-    return f"{arguments.model} misbehaves for {arguments.fault_seconds:.0f} s at {load}; the other models, and then itself"
+    return (
+        f"{arguments.model} misbehaves for {arguments.fault_seconds:.0f} s at {load}; the other models, "
+        f"and then itself"
+    )
 
 
 def isolation(arguments: argparse.Namespace, fault: str) -> list[str | float]:
     with stage(arguments) as set_up:
         addresses = {arguments.model: set_up.lift_wing.other_url} if fault == "refuse" else {}
-        with set_up.streaming(write_nine_models(set_up.folder / "models.yaml", set_up.lift_wing.url, addresses=addresses)):
+        with set_up.streaming(
+            write_nine_models(set_up.folder / "models.yaml", set_up.lift_wing.url, addresses=addresses)
+        ):
             return compare(set_up, arguments, fault)
 
 
@@ -76,9 +89,25 @@ def compare(set_up: Stage, arguments: argparse.Namespace, fault: str) -> list[st
     caught_up = load.wait_for_all(arguments.patience)
     took = time.time() - times[-1]
     rates = [(counts[at + 1] - counts[at]) / (times[at + 1] - times[at]) for at in (0, 1)]
-    p99s = [quantiles(ledger.overheads(set_up.lift_wing.draw, others, times[at], times[at + 1]))[2] for at in (0, 1)]
-    fate = [ledger.sent_of[model], still_open, ledger.scored_of[model], ledger.failed_of[model], ledger.open_of([model])]
-    return [*rates, rates[1] / rates[0], *p99s, p99s[1] / p99s[0], *map(str, fate), took if caught_up else "never"]
+    p99s = [
+        quantiles(ledger.overheads(set_up.lift_wing.draw, others, times[at], times[at + 1]))[2]
+        for at in (0, 1)
+    ]
+    fate = [
+        ledger.sent_of[model],
+        still_open,
+        ledger.scored_of[model],
+        ledger.failed_of[model],
+        ledger.open_of([model]),
+    ]
+    return [
+        *rates,
+        rates[1] / rates[0],
+        *p99s,
+        p99s[1] / p99s[0],
+        *map(str, fate),
+        took if caught_up else "never",
+    ]
 
 
 if __name__ == "__main__":

@@ -17,14 +17,17 @@ class KeptUp:
     def __init__(self, program: Callable[[], Program]) -> None:
         self._program = program
         self._enough = threading.Event()
-        self._thread = threading.Thread(target=self._keep, daemon=True)  # children end with the thread that started them
+        # children end with the thread that started them
+        self._thread = threading.Thread(target=self._keep, daemon=True)
         self.codes: list[int] = []  # of the times it ended by itself
 
     def __enter__(self) -> Self:
         self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._enough.set()
         self._thread.join()
 

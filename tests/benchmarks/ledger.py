@@ -1,4 +1,5 @@
-"""What was sent and what came of it: an entry for each request, exact over millions of them, in some 30 bytes each."""
+"""What was sent and what came of it: an entry for each request, exact over millions of them, in some 30 bytes
+each."""
 
 from __future__ import annotations
 
@@ -106,12 +107,19 @@ class Ledger:
         for event, sent in enumerate(self.sent):
             if since <= sent < until:
                 for number, model in self.edits.requests_of(event):
-                    yield Request(event, model, sent, self._scored[number], self._times[number], self._failures[number])
+                    yield Request(
+                        event, model, sent, self._scored[number], self._times[number], self._failures[number]
+                    )
 
-    def overheads(self, draw: Latency, models: Collection[str], since: float, until: float = math.inf) -> list[float]:
-        """Seconds from the event to its score less those of the call itself, rising; infinite where no score came."""
+    def overheads(
+        self, draw: Latency, models: Collection[str], since: float, until: float = math.inf
+    ) -> list[float]:
+        """Seconds from the event to its score less those of the call itself, rising; infinite where no score
+        came."""
         return sorted(
-            request.scored - request.sent - draw(self.edits.edit(request.event).wiki, request.model, FIRST_REVISION + request.event, 1)
+            request.scored
+            - request.sent
+            - draw(self.edits.edit(request.event).wiki, request.model, FIRST_REVISION + request.event, 1)
             if request.times
             else math.inf
             for request in self.all(since, until)

@@ -1,4 +1,5 @@
-"""Sends edits into the input topics of a broker and counts what comes out, each in a thread of its own; both do as little as they can."""
+"""Sends edits into the input topics of a broker and counts what comes out, each in a thread of its own; both
+do as little as they can."""
 
 from __future__ import annotations
 
@@ -18,20 +19,26 @@ from tests.benchmarks.edits import Edits
 from tests.benchmarks.ledger import Ledger
 from transforms.models.model import Configuration
 
-_SAFE = {"enable.idempotence": True, "linger.ms": 1, "message.timeout.ms": 0, "log_level": 0}  # a broker that is away is waited for
+# a broker that is away is waited for
+_SAFE = {"enable.idempotence": True, "linger.ms": 1, "message.timeout.ms": 0, "log_level": 0}
 PATIENCE_S = 120
 DRAIN_S = 30  # the longest call takes 15
 
 
 class Load:
-    """Needs the topics to be there. Times are those of this process: as an event leaves, and as a score is read."""
+    """Needs the topics to be there. Times are those of this process: as an event leaves, and as a score is
+    read."""
 
     def __init__(self, address: str, configuration: Configuration, edits: Edits) -> None:
         self.ledger = Ledger(edits)
         self._address = address
         self._edits = edits
         self._inputs = input_topics(configuration, None)
-        self._models = {f"{datacenter}.{model.stream}": model.name for datacenter in configuration.datacenters for model in configuration.models.values()}
+        self._models = {
+            f"{datacenter}.{model.stream}": model.name
+            for datacenter in configuration.datacenters
+            for model in configuration.models.values()
+        }
         self._failures = failure_topics(configuration, None)
         self._producer = Producer({"bootstrap.servers": address, **_SAFE})
         self.failure_reasons: Counter[str] = Counter()  # without their numbers
@@ -56,7 +63,10 @@ class Load:
         self.ledger.send(time.time())
         while True:
             try:
-                self._producer.produce(self._inputs[event % len(self._inputs)], self._edits.message(event, self.ledger.sent[event]))
+                self._producer.produce(
+                    self._inputs[event % len(self._inputs)],
+                    self._edits.message(event, self.ledger.sent[event]),
+                )
                 break
             except BufferError:
                 self._producer.poll(0.1)
@@ -64,7 +74,8 @@ class Load:
         return self.ledger.requests - before
 
     def pile_up(self, others: Collection[str], ahead: int, is_enough: Callable[[], bool]) -> None:
-        """Sends as fast as the other models keep up, with fewer than `ahead` open requests of theirs; returns when they have none."""
+        """Sends as fast as the other models keep up, with fewer than `ahead` open requests of theirs; returns
+        when they have none."""
         while not is_enough():
             if self.ledger.open_of(others) < ahead:
                 self.send_one()
@@ -74,7 +85,9 @@ class Load:
 
     def send_again(self, event: int) -> None:
         """Sends an event that was sent before, with all that it said."""
-        self._producer.produce(self._inputs[event % len(self._inputs)], self._edits.message(event, self.ledger.sent[event]))
+        self._producer.produce(
+            self._inputs[event % len(self._inputs)], self._edits.message(event, self.ledger.sent[event])
+        )
         self._producer.flush(PATIENCE_S)
 
     def send_until_scored(self) -> None:
@@ -113,7 +126,13 @@ class Load:
         return _in_thread(self._count)
 
     def _count(self, until: Callable[[], bool]) -> None:
-        settings = {"group.id": "benchmark", "auto.offset.reset": "earliest", "enable.auto.commit": False, "fetch.wait.max.ms": 10, "log_level": 0}
+        settings = {
+            "group.id": "benchmark",
+            "auto.offset.reset": "earliest",
+            "enable.auto.commit": False,
+            "fetch.wait.max.ms": 10,
+            "log_level": 0,
+        }
         consumer = Consumer({"bootstrap.servers": self._address, **settings})
         consumer.subscribe([*self._models, *self._failures])
         while not until():
@@ -123,9 +142,14 @@ class Load:
         consumer.close()
 
     def look_again(self, model: str) -> None:
-        """Reads the topics of a model once more from their beginnings, for scores that were not counted: whoever reads a topic that is deleted and made anew
-        goes on where the old one ended."""
-        settings = {"bootstrap.servers": self._address, "group.id": "benchmark again", "enable.auto.commit": False, "log_level": 0}
+        """Reads the topics of a model once more from their beginnings, for scores that were not counted:
+        whoever reads a topic that is deleted and made anew goes on where the old one ended."""
+        settings = {
+            "bootstrap.servers": self._address,
+            "group.id": "benchmark again",
+            "enable.auto.commit": False,
+            "log_level": 0,
+        }
         consumer = Consumer(settings)
         for topic in [topic for topic, name in self._models.items() if name == model]:
             place = TopicPartition(topic, 0, OFFSET_BEGINNING)

@@ -60,7 +60,8 @@ def measured(*arguments: str) -> Used:
 
 
 class _SampledCpu:
-    """What a process and all below it used, as far as it was seen: a process of Spark's that nobody waits for is in no other account."""
+    """What a process and all below it used, as far as it was seen: a process of Spark's that nobody waits for
+    is in no other account."""
 
     def __init__(self, pid: int) -> None:
         self._process = psutil.Process(pid)
@@ -87,9 +88,14 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str | floa
     widths = [max(len(row[index]) for row in [list(columns), *cells]) for index in range(len(columns))]
 
     def line(row: Sequence[str]) -> str:
-        return "  ".join(cell.ljust(width) if index == 0 else cell.rjust(width) for index, (cell, width) in enumerate(zip(row, widths, strict=True))).rstrip()
+        return "  ".join(
+            cell.ljust(width) if index == 0 else cell.rjust(width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
 
-    return "\n".join(["", title, line(columns), "  ".join("-" * width for width in widths), *map(line, cells)])
+    return "\n".join(
+        ["", title, line(columns), "  ".join("-" * width for width in widths), *map(line, cells)]
+    )
 
 
 def cells_of(row: Sequence[str | float]) -> list[str]:
@@ -97,4 +103,12 @@ def cells_of(row: Sequence[str | float]) -> list[str]:
 
 
 def _number(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 20 else f"{value:.3f}" if abs(value) < 1 else f"{value:.2f}"
+    return (
+        f"{value:,.0f}"
+        if abs(value) >= 100
+        else f"{value:.1f}"
+        if abs(value) >= 20
+        else f"{value:.3f}"
+        if abs(value) < 1
+        else f"{value:.2f}"
+    )

@@ -1,9 +1,11 @@
-"""What the stream adds to a call: Kafka-to-Kafka time less the time that the simulated Lift Wing itself holds the call.
+"""What the stream adds to a call: Kafka-to-Kafka time less the time that the simulated Lift Wing itself holds
+the call.
 
     python -m tests.benchmarks.overhead [--rates 50,400] [--seconds 60] [--latency lognormal:0.48:6.5]
 
-The real command, a real broker, a real Flink; this machine also runs what sends, answers and counts. The first ten seconds of a run do
-not count. CPU: of the system's Python processes, and of Flink's, for 10,000 scores.
+The real command, a real broker, a real Flink; this machine also runs what sends, answers and counts. The
+first ten seconds of a run do not count. CPU: of the system's Python processes, and of Flink's, for 10,000
+scores.
 """
 
 from __future__ import annotations
@@ -16,7 +18,18 @@ from tests.benchmarks.processes import cpu_s, system_mb
 from tests.benchmarks.stage import Stage, parser, quantiles, stage
 
 WARM_UP_S = 10
-COLUMNS = ["calls/s", "requests", "scored", "p50 s", "p90 s", "p99 s", "CPU s: Python", "CPU s: Java", "MB: Python", "MB: Java"]
+COLUMNS = [
+    "calls/s",
+    "requests",
+    "scored",
+    "p50 s",
+    "p90 s",
+    "p99 s",
+    "CPU s: Python",
+    "CPU s: Java",
+    "MB: Python",
+    "MB: Java",
+]
 
 
 def main() -> None:
@@ -28,7 +41,10 @@ def main() -> None:
 
 
 def title(arguments: argparse.Namespace) -> str:
-    return f"what a system adds to calls of {arguments.latency}, over {arguments.seconds:.0f} s; CPU seconds per 10,000 scores"
+    return (
+        f"what a system adds to calls of {arguments.latency}, over {arguments.seconds:.0f} s; CPU "
+        f"seconds per 10,000 scores"
+    )
 
 
 def overhead(arguments: argparse.Namespace, rate: float) -> list[str | float]:
@@ -46,7 +62,10 @@ def measure(set_up: Stage, rate: float, seconds: float) -> list[str | float]:
     load.drain()
     rising = load.ledger.overheads(set_up.lift_wing.draw, set_up.configuration.models, began)
     scored = sum(1 for request in load.ledger.all(began) if request.times)
-    costs = [per_10_000(used[name] - before[name], scores) if scores else float("nan") for name in ("python", "java")]
+    costs = [
+        per_10_000(used[name] - before[name], scores) if scores else float("nan")
+        for name in ("python", "java")
+    ]
     return [f"{rate:.0f}", str(len(rising)), str(scored), *quantiles(rising), *costs, *memory.values()]
 
 

@@ -10,9 +10,11 @@ from contextlib import suppress
 
 import psutil
 
-_MARK = "REVISION_SCORES_BENCHMARK"  # in the environment of all that this process starts, and of what those start
+# in the environment of all that this process starts, and of what those start
+_MARK = "REVISION_SCORES_BENCHMARK"
 
-# Words of a command line. Flink is all in the job server where it is embedded, and in two processes where it is a cluster.
+# Words of a command line. Flink is all in the job server where it is embedded, and in two processes where it
+# is a cluster.
 ROLES = {
     "broker": "kafka.Kafka",
     "Lift Wing": "runners.simulated_lift_wing",
@@ -36,7 +38,11 @@ def all_processes() -> Iterator[tuple[str, psutil.Process]]:
     ours = os.environ[_MARK]
     for process in psutil.process_iter():
         with suppress(psutil.Error):
-            if process.pid != os.getpid() and process.environ().get(_MARK) == ours and process.status() != psutil.STATUS_ZOMBIE:
+            if (
+                process.pid != os.getpid()
+                and process.environ().get(_MARK) == ours
+                and process.status() != psutil.STATUS_ZOMBIE
+            ):
                 line = " ".join(process.cmdline())
                 yield next((role for role, words in ROLES.items() if words in line), "other"), process
 

@@ -1,9 +1,10 @@
-"""Whether DuckDB, pyarrow and Spark with a Hive metastore read the datasets alike, and how long `scores` takes on many rows.
+"""Whether DuckDB, pyarrow and Spark with a Hive metastore read the datasets alike, and how long `scores`
+takes on many rows.
 
     python -m tests.benchmarks.readers [--events 20000] [--rows 10000000]
 
-The questions are about every table: rows of each wiki, the sum of the probabilities of each label (exploded maps), the rows of one hour
-(which must not open the files of the others), and the view over all models.
+The questions are about every table: rows of each wiki, the sum of the probabilities of each label (exploded
+maps), the rows of one hour (which must not open the files of the others), and the view over all models.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ _ROWS_OF_A_PART = 100_000
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--events", type=int, default=120_000)
     parser.add_argument("--rows", type=int, default=10_000_000, help="for `scores`, of all models together")
     arguments = parser.parse_args()
@@ -49,12 +52,30 @@ def main() -> None:
         for index, question in enumerate(_QUESTIONS):
             of_engines = {name: found[index] for name, found in engines.items()}
             count = sum(len(answer) for answer in of_engines["duckdb"])
-            rows.append([question, str(count), "yes" if of_engines["duckdb"] == of_engines["pyarrow"] == of_engines["spark"] else "NO"])
-        print(table(f"Readers of {len(_tables(folder))} tables, {arguments.events:,} events", ["", "rows of the answers", "all alike"], rows), flush=True)
+            rows.append(
+                [
+                    question,
+                    str(count),
+                    "yes" if of_engines["duckdb"] == of_engines["pyarrow"] == of_engines["spark"] else "NO",
+                ]
+            )
+        print(
+            table(
+                f"Readers of {len(_tables(folder))} tables, {arguments.events:,} events",
+                ["", "rows of the answers", "all alike"],
+                rows,
+            ),
+            flush=True,
+        )
         print(_scores(folder, arguments.rows), flush=True)
 
 
-_QUESTIONS = ["rows of each wiki", "probabilities by label", "rows of one hour, and files read for it", "rows of each model, in the view over all"]
+_QUESTIONS = [
+    "rows of each wiki",
+    "probabilities by label",
+    "rows of one hour, and files read for it",
+    "rows of each model, in the view over all",
+]
 
 
 def _regenerate(folder: Path, count: int) -> None:
@@ -70,12 +91,23 @@ def _regenerate(folder: Path, count: int) -> None:
 
 def _tables(folder: Path) -> dict[str, str]:
     """By model."""
-    found = {path.name.removeprefix("mediawiki_revision_score_"): path.name for path in sorted((folder / "scores").glob("mediawiki_*"))}
+    found = {
+        path.name.removeprefix("mediawiki_revision_score_"): path.name
+        for path in sorted((folder / "scores").glob("mediawiki_*"))
+    }
     return {model: name for model, name in found.items() if model != "error"}
 
 
 def _statements(folder: Path, dialect: str) -> str:
-    done = run("pipeline", "tables", str(folder / "scores"), "--dialect", dialect, "--only", ",".join(_tables(folder)))
+    done = run(
+        "pipeline",
+        "tables",
+        str(folder / "scores"),
+        "--dialect",
+        dialect,
+        "--only",
+        ",".join(_tables(folder)),
+    )
     if done.returncode:
         raise RuntimeError(done.stderr)
     return done.stdout
@@ -88,13 +120,26 @@ def _duckdb(folder: Path) -> list[Any]:
     def ask(question: str) -> list[list[Any]]:
         return sorted([list(row) for row in connection.execute(question).fetchall()])
 
-    answers: list[Any] = [[], [], [], [ask("select model, count(*) from mediawiki_revision_score_all group by model")]]
+    answers: list[Any] = [
+        [],
+        [],
+        [],
+        [ask("select model, count(*) from mediawiki_revision_score_all group by model")],
+    ]
     for model, name in _tables(folder).items():
         answers[0].append(ask(f"select database, count(*) from {name} group by database"))
         entries = f"select unnest(map_entries(scores['{model}'].probability)) as entry from {name}"
-        answers[1].append(_rounded(ask(f"select entry.key, sum(entry.value) from ({entries}) group by entry.key")))
-        plan = connection.execute(f"explain analyze select count(*) from {name} where hour = {_HOUR}").fetchall()[0][1]
-        files = next(int(line.split(":")[1].split("/")[0].strip(" │")) for line in plan.splitlines() if "Total Files Read" in line)
+        answers[1].append(
+            _rounded(ask(f"select entry.key, sum(entry.value) from ({entries}) group by entry.key"))
+        )
+        plan = connection.execute(
+            f"explain analyze select count(*) from {name} where hour = {_HOUR}"
+        ).fetchall()[0][1]
+        files = next(
+            int(line.split(":")[1].split("/")[0].strip(" │"))
+            for line in plan.splitlines()
+            if "Total Files Read" in line
+        )
         answers[2].append([ask(f"select count(*) from {name} where hour = {_HOUR}"), files])
     return answers
 
@@ -104,14 +149,18 @@ def _pyarrow(folder: Path) -> list[Any]:
     for model, name in _tables(folder).items():
         dataset = pads.dataset(folder / "scores" / name, partitioning="hive")
         rows = dataset.to_table(columns=["database", "scores"]).to_pylist()
-        answers[0].append(sorted([wiki, count] for wiki, count in Counter(row["database"] for row in rows).items()))
+        answers[0].append(
+            sorted([wiki, count] for wiki, count in Counter(row["database"] for row in rows).items())
+        )
         sums: Counter[str] = Counter()
         for row in rows:
             for label, value in dict(row["scores"])[model]["probability"]:
                 sums[label] += value
         answers[1].append(_rounded(sorted([label, value] for label, value in sums.items())))
         of_hour = pads.field("hour") == _HOUR
-        answers[2].append([[[dataset.count_rows(filter=of_hour)]], len(list(dataset.get_fragments(filter=of_hour)))])
+        answers[2].append(
+            [[[dataset.count_rows(filter=of_hour)]], len(list(dataset.get_fragments(filter=of_hour)))]
+        )
         answers[3][0] += [[model, len(rows)]] if rows else []
     return answers
 
@@ -121,7 +170,8 @@ def _spark(folder: Path) -> list[Any]:
     for model, name in _tables(folder).items():
         questions += [
             f"select database, count(*) from {name} group by database",
-            f"select label, sum(value) from {name} lateral view explode(scores['{model}'].probability) as label, value group by label",
+            f"select label, sum(value) from {name} lateral view explode(scores['{model}'].probability) as "
+            f"label, value group by label",
             f"select count(*) from {name} where hour = {_HOUR}",
         ]
     questions.append("select model, count(*) from mediawiki_revision_score_all group by model")
@@ -129,9 +179,18 @@ def _spark(folder: Path) -> list[Any]:
     (folder / "questions").write_text(json.dumps(questions))
     build()
     script = [str(folder / name) for name in ("statements", "questions", "spark")]
-    command = "from tests.benchmarks.peers.run_pyspark import run, HERE; import sys; run(HERE / 'spark_reader.py', sys.argv[1:])"
-    done = subprocess.run([sys.executable, "-c", command, *script], cwd=ROOT, capture_output=True, text=True, check=False)
-    found = [json.loads(line.removeprefix("answer ")) for line in done.stdout.splitlines() if line.startswith("answer ")]
+    command = (
+        "from tests.benchmarks.peers.run_pyspark import run, HERE; import sys; run(HERE / "
+        "'spark_reader.py', sys.argv[1:])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", command, *script], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    found = [
+        json.loads(line.removeprefix("answer "))
+        for line in done.stdout.splitlines()
+        if line.startswith("answer ")
+    ]
     if len(found) < len(questions):
         raise RuntimeError(f"{HERE / 'spark_reader.py'} said:\n{done.stdout}{done.stderr}")
     per_table, of_view = [found[index : index + 3] for index in range(0, len(found) - 1, 3)], found[-1]
@@ -152,13 +211,17 @@ def _scores(folder: Path, count: int) -> str:
     """The time of the whole command, of a revision that all models have and of one that none has."""
     root, wiki, rev_id = folder / "many", "", 0
     models = load(MODELS).models
-    source = pq.read_table(next((folder / "scores" / "mediawiki_revision_score_damaging").rglob("part-*.parquet")), partitioning=None)
+    source = pq.read_table(
+        next((folder / "scores" / "mediawiki_revision_score_damaging").rglob("part-*.parquet")),
+        partitioning=None,
+    )
     wiki, rev_id = source["database"][0].as_py(), source["rev_id"][0].as_py()
     parts = -(-count // (len(models) * _ROWS_OF_A_PART))
     written = 0
     for model in models:
         for number, rows in enumerate(_copies(source, parts)):
-            hour = f"datacenter=eqiad/year=2023/month={number // 24 // 28 + 1}/day={number // 24 % 28 + 1}/hour={number % 24}"
+            day, hour_of_day = divmod(number, 24)
+            hour = f"datacenter=eqiad/year=2023/month={day // 28 + 1}/day={day % 28 + 1}/hour={hour_of_day}"
             partition = root / f"mediawiki_revision_score_{model}" / hour
             partition.mkdir(parents=True)
             pq.write_table(_of_model(rows, model), partition / "part-0.parquet", row_group_size=4_000)
@@ -172,7 +235,9 @@ def _scores(folder: Path, count: int) -> str:
             seconds.append(time.monotonic() - began)
         rows_told.append([f"a revision that {what}", median(seconds)])
     files = len(list(root.rglob("part-*")))
-    return table(f"`scores` on {written:,} rows in {files:,} files, the whole command", ["", "seconds"], rows_told)
+    return table(
+        f"`scores` on {written:,} rows in {files:,} files, the whole command", ["", "seconds"], rows_told
+    )
 
 
 def _copies(source: pa.Table, parts: int) -> Iterator[pa.Table]:
@@ -180,14 +245,20 @@ def _copies(source: pa.Table, parts: int) -> Iterator[pa.Table]:
     source = pa.concat_tables([source] * -(-_ROWS_OF_A_PART // source.num_rows)).slice(0, _ROWS_OF_A_PART)
     for number in range(parts):
         revisions = pa.array([rev_id + number * 1_000_000_000 for rev_id in source["rev_id"].to_pylist()])
-        yield source.set_column(source.schema.get_field_index("rev_id"), "rev_id", revisions).sort_by([("database", "ascending"), ("rev_id", "ascending")])
+        yield source.set_column(source.schema.get_field_index("rev_id"), "rev_id", revisions).sort_by(
+            [("database", "ascending"), ("rev_id", "ascending")]
+        )
 
 
 def _of_model(rows: pa.Table, model: str) -> pa.Table:
     """The rows of damaging as another model's."""
     scores = rows["scores"].combine_chunks()
     named: Mapping[str, Any] = {"keys": pa.array([model] * len(scores.keys)), "items": scores.items}
-    return rows.set_column(rows.schema.get_field_index("scores"), "scores", pa.MapArray.from_arrays(scores.offsets, named["keys"], named["items"]))
+    return rows.set_column(
+        rows.schema.get_field_index("scores"),
+        "scores",
+        pa.MapArray.from_arrays(scores.offsets, named["keys"], named["items"]),
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""Kafka's record batches as bytes: enough of its protocol to write one in the name of another producer, which no client does."""
+"""Kafka's record batches as bytes: enough of its protocol to write one in the name of another producer, which
+no client does."""
 
 from __future__ import annotations
 

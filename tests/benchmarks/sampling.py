@@ -13,7 +13,17 @@ COLUMNS = ["MB: worker", "Flink", "command", "broker", "Lift Wing", "state on di
 def sample(state: Path) -> list[str | float]:
     """Resident memory of each process, and what the state takes on disk, in MB; a row of COLUMNS."""
     rss = rss_mb()
-    return [str(value) for value in (rss["Python worker"], flink_mb(rss), rss["command"], rss["broker"], rss["Lift Wing"], round(disk_mb(state)))]
+    return [
+        str(value)
+        for value in (
+            rss["Python worker"],
+            flink_mb(rss),
+            rss["command"],
+            rss["broker"],
+            rss["Lift Wing"],
+            round(disk_mb(state)),
+        )
+    ]
 
 
 def disk_mb(folder: Path) -> float:

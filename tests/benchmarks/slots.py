@@ -1,9 +1,12 @@
-"""Whether anything is missing however many subtasks share a TaskManager and a Python process, while both are killed again and again.
+"""Whether anything is missing however many subtasks share a TaskManager and a Python process, while both are
+killed again and again.
 
-    python -m tests.benchmarks.slots [--parallelism 1,2,4] [--slots 1,2] [--python-workers 1,2] [--kills 9] [--rate 50]
+    python -m tests.benchmarks.slots [--parallelism 1,2,4] [--slots 1,2] [--python-workers 1,2] \\
+        [--kills 9] [--rate 50]
 
-Each combination has a cluster and a broker of its own. Scores pass a proxy that holds produce requests. TaskManagers and Python workers are killed
-in turn (kill -9), as soon as scores come again after the kill before. Flink itself waits for up to a minute between two starts of a job that fails so often.
+Each combination has a cluster and a broker of its own. Scores pass a proxy that holds produce requests.
+TaskManagers and Python workers are killed in turn (kill -9), as soon as scores come again after the kill
+before. Flink itself waits for up to a minute between two starts of a job that fails so often.
 """
 
 from __future__ import annotations
@@ -31,7 +34,17 @@ from tests.benchmarks.nine_models import write_nine_models
 from tests.benchmarks.stage import LiftWing, parser
 
 _BETWEEN_S = 3.0  # of load before the next kill
-COLUMNS = ["TaskManagers", "slots of each", "Python workers of each", "requests", "scored", "failed", "missing", "came again", "with another meta.id"]
+COLUMNS = [
+    "TaskManagers",
+    "slots of each",
+    "Python workers of each",
+    "requests",
+    "scored",
+    "failed",
+    "missing",
+    "came again",
+    "with another meta.id",
+]
 
 
 def main() -> None:
@@ -40,15 +53,37 @@ def main() -> None:
     options.add_argument("--slots", default="1,2", help="of a TaskManager (default: 1,2)")
     options.add_argument("--python-workers", default="1,2", help="of a TaskManager (default: 1,2)")
     options.add_argument("--kills", type=int, default=9, help="for each combination (default: 9)")
-    options.add_argument("--hold", type=float, default=0.5, help="seconds that a produce request is held at most (default: 0.5)")
-    options.add_argument("--patience", type=float, default=240, help="seconds without any new score after which the rest is missing (default: 240)")
+    options.add_argument(
+        "--hold",
+        type=float,
+        default=0.5,
+        help="seconds that a produce request is held at most (default: 0.5)",
+    )
+    options.add_argument(
+        "--patience",
+        type=float,
+        default=240,
+        help="seconds without any new score after which the rest is missing (default: 240)",
+    )
     arguments = options.parse_args()
     processes.mark()
     rows = []
-    for chosen in product(*(map(int, text.split(",")) for text in (arguments.parallelism, arguments.slots, arguments.python_workers))):
+    for chosen in product(
+        *(
+            map(int, text.split(","))
+            for text in (arguments.parallelism, arguments.slots, arguments.python_workers)
+        )
+    ):
         rows.append([f"{chosen[0]}", *killed(arguments, *chosen)])
         print("  ".join(cells_of(rows[-1])), flush=True)
-    print(table(f"{arguments.kills} kills each, produce requests held up to {arguments.hold:g} s", ["parallelism", *COLUMNS], rows), flush=True)
+    print(
+        table(
+            f"{arguments.kills} kills each, produce requests held up to {arguments.hold:g} s",
+            ["parallelism", *COLUMNS],
+            rows,
+        ),
+        flush=True,
+    )
 
 
 def killed(arguments: argparse.Namespace, parallelism: int, slots: int, workers: int) -> list[str]:
@@ -62,7 +97,9 @@ def killed(arguments: argparse.Namespace, parallelism: int, slots: int, workers:
         configuration = load(models)
         port, held_port, real_port = free_port(), free_port(), free_port()
         listeners = {"HELD": f"127.0.0.1:{real_port}"}
-        broker = stack.enter_context(LocalKafka(folder / "kafka", listeners, held_settings(port, held_port), port))
+        broker = stack.enter_context(
+            LocalKafka(folder / "kafka", listeners, held_settings(port, held_port), port)
+        )
         inputs = input_topics(configuration, None)
         broker.create_topics(*inputs, *output_topics(configuration, inputs))
         proxy = stack.enter_context(HeldBroker(held_port, f"127.0.0.1:{real_port}", arguments.hold))
@@ -70,9 +107,20 @@ def killed(arguments: argparse.Namespace, parallelism: int, slots: int, workers:
         flink = stack.enter_context(LocalFlinkProgram(folder / "cluster", *options))
         load_ = Load(broker.address, configuration, Edits(configuration))
         stack.enter_context(load_.counting())
-        where = ["--kafka", proxy.address, "--state", str(folder / "state"), "--flink", flink.address, "--workers", flink.workers]
+        where = [
+            "--kafka",
+            proxy.address,
+            "--state",
+            str(folder / "state"),
+            "--flink",
+            flink.address,
+            "--workers",
+            flink.workers,
+        ]
         spread = [f"--parallelism={parallelism}", f"--sdk_worker_parallelism={workers}"]
-        with Program("pipeline", "stream", "--models", str(models), "--from", "earliest", *where, *spread) as program:
+        with Program(
+            "pipeline", "stream", "--models", str(models), "--from", "earliest", *where, *spread
+        ) as program:
             program.wait_for("^reading")
             load_.send_until_scored()
             with load_.sending(arguments.rate):
@@ -80,7 +128,12 @@ def killed(arguments: argparse.Namespace, parallelism: int, slots: int, workers:
                     kill_one("TaskManager" if number % 2 else "Python worker", load_)
             load_.wait_for_all(arguments.patience)
     ledger = load_.ledger
-    fate = [ledger.requests, ledger.scored_of.total(), ledger.failed_of.total(), ledger.requests - ledger.done]
+    fate = [
+        ledger.requests,
+        ledger.scored_of.total(),
+        ledger.failed_of.total(),
+        ledger.requests - ledger.done,
+    ]
     return [*map(str, (task_managers, slots, workers, *fate, ledger.repeats, ledger.repeats_with_another_id))]
 
 

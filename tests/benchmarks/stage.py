@@ -1,4 +1,5 @@
-"""Where a stream benchmark runs: a real broker, a simulated Lift Wing in a process of its own, a load, and the command under test."""
+"""Where a stream benchmark runs: a real broker, a simulated Lift Wing in a process of its own, a load, and
+the command under test."""
 
 from __future__ import annotations
 
@@ -28,27 +29,62 @@ from transforms.models.model import Configuration
 STAGING = "lognormal:0.48:6.5"  # seconds at p50 and p99; what Lift Wing's staging takes for most models
 
 
-def parser(description: str | None, *, rate: float | None = None, seconds: float | None = None, latency: str = STAGING) -> argparse.ArgumentParser:
+def parser(
+    description: str | None,
+    *,
+    rate: float | None = None,
+    seconds: float | None = None,
+    latency: str = STAGING,
+) -> argparse.ArgumentParser:
     """The options that scenarios share, with their defaults; None: this one has no such option."""
-    options = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     if rate is not None:
         options.add_argument("--rate", type=float, default=rate, help=f"calls a second (default: {rate:g})")
     if seconds is not None:
-        options.add_argument("--seconds", type=float, default=seconds, help=f"of each measurement (default: {seconds:g})")
-    options.add_argument("--latency", default=latency, help=f"of Lift Wing: staging, lognormal:P50:P99 or seconds (default: {latency})")
-    options.add_argument("--cluster", action="store_true", help="a Flink cluster of processes of its own, in place of one inside the command")
+        options.add_argument(
+            "--seconds", type=float, default=seconds, help=f"of each measurement (default: {seconds:g})"
+        )
     options.add_argument(
-        "--task-managers", type=int, default=1, metavar="N", help="with --cluster: each with a Python worker of its own, and so much parallelism (default: 1)"
+        "--latency",
+        default=latency,
+        help=f"of Lift Wing: staging, lognormal:P50:P99 or seconds (default: {latency})",
     )
-    options.add_argument("--folder", type=Path, help="below which logs, state and the broker's data are kept (default: a temporary one)")
+    options.add_argument(
+        "--cluster",
+        action="store_true",
+        help="a Flink cluster of processes of its own, in place of one inside the command",
+    )
+    options.add_argument(
+        "--task-managers",
+        type=int,
+        default=1,
+        metavar="N",
+        help="with --cluster: each with a Python worker of its own, and so much parallelism (default: 1)",
+    )
+    options.add_argument(
+        "--folder",
+        type=Path,
+        help="below which logs, state and the broker's data are kept (default: a temporary one)",
+    )
     return options
 
 
 class LiftWing:
-    """The simulated Lift Wing at a port that stays its own when it is restarted; it remembers nothing of single revisions."""
+    """The simulated Lift Wing at a port that stays its own when it is restarted; it remembers nothing of
+    single revisions."""
 
     def __init__(self, latency_text: str) -> None:
-        self._options = ["--port", str(free_port()), "--other-port", str(free_port()), "--no-records", "--latency", latency_text]
+        self._options = [
+            "--port",
+            str(free_port()),
+            "--other-port",
+            str(free_port()),
+            "--no-records",
+            "--latency",
+            latency_text,
+        ]
         self.draw = simulated_latency.latency(latency_text)
 
     def start(self) -> None:
@@ -82,7 +118,17 @@ class Stage:
     def stream(self, models: Path) -> Program:
         """The command under test, not yet started."""
         where = ["--kafka", self.kafka.address, "--state", str(self.folder / "state")]
-        return Program("pipeline", "stream", "--models", str(models), "--from", "earliest", *where, *self.cluster, *self.output)
+        return Program(
+            "pipeline",
+            "stream",
+            "--models",
+            str(models),
+            "--from",
+            "earliest",
+            *where,
+            *self.cluster,
+            *self.output,
+        )
 
     @contextmanager
     def streaming(self, models: Path) -> Iterator[Program]:
@@ -94,11 +140,19 @@ class Stage:
 
 
 @contextmanager
-def stage(arguments: argparse.Namespace, edits_of: Callable[[Configuration], Edits] = Edits, broker_settings: str = "") -> Iterator[Stage]:
+def stage(
+    arguments: argparse.Namespace,
+    edits_of: Callable[[Configuration], Edits] = Edits,
+    broker_settings: str = "",
+) -> Iterator[Stage]:
     """All but the command under test, with the topics of all nine models."""
     processes.mark()
     with ExitStack() as stack:
-        folder = _folder(arguments.folder) if arguments.folder else Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
+        folder = (
+            _folder(arguments.folder)
+            if arguments.folder
+            else Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
+        )
         lift_wing = LiftWing(arguments.latency)
         lift_wing.start()
         stack.callback(lift_wing.stop)
@@ -121,7 +175,9 @@ def _folder(wanted: Path) -> Path:
 @contextmanager
 def _cluster(folder: Path, task_managers: int) -> Iterator[Sequence[str]]:
     """A running Flink cluster, and the options that send a job there which uses all of it."""
-    with LocalFlinkProgram(folder / "cluster", "--task-managers", str(task_managers), "--slots", "1") as flink:
+    with LocalFlinkProgram(
+        folder / "cluster", "--task-managers", str(task_managers), "--slots", "1"
+    ) as flink:
         yield "--flink", flink.address, "--workers", flink.workers, f"--parallelism={task_managers}"
 
 
@@ -136,4 +192,8 @@ def restarts_of(flink: str) -> int:
 def quantiles(values: Collection[float], shares: tuple[float, ...] = (0.5, 0.9, 0.99)) -> list[float]:
     """Of values that rise."""
     rising = list(values)
-    return [rising[int(share * (len(rising) - 1))] for share in shares] if rising else [float("nan")] * len(shares)
+    return (
+        [rising[int(share * (len(rising) - 1))] for share in shares]
+        if rising
+        else [float("nan")] * len(shares)
+    )

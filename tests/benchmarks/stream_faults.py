@@ -1,4 +1,5 @@
-"""What can be wrong with one output stream, as real brokers and a real HTTP server do it, for `stream_isolation`."""
+"""What can be wrong with one output stream, as real brokers and a real HTTP server do it, for
+`stream_isolation`."""
 
 from __future__ import annotations
 
@@ -40,7 +41,8 @@ class KafkaFaults:
 
     @contextmanager
     def prepared(self, fault: str) -> Iterator[None]:
-        """What has to be before the stream starts: a second broker, that leads this topic alone (hangs) or has its second replica (replicas)."""
+        """What has to be before the stream starts: a second broker, that leads this topic alone (hangs) or
+        has its second replica (replicas)."""
         if fault not in ("hangs", "replicas"):
             yield
             return
@@ -82,7 +84,9 @@ class KafkaFaults:
         for created in self._admin.create_acls(rules).values():
             created.result(_PATIENCE_S)
         yield
-        for deleted in self._admin.delete_acls([AclBindingFilter(*of_topic, None, None, AclOperation.ANY, AclPermissionType.ANY)]).values():
+        for deleted in self._admin.delete_acls(
+            [AclBindingFilter(*of_topic, None, None, AclOperation.ANY, AclPermissionType.ANY)]
+        ).values():
             deleted.result(_PATIENCE_S)
 
     @contextmanager
@@ -93,7 +97,8 @@ class KafkaFaults:
 
     @contextmanager
     def producer(self) -> Iterator[None]:
-        """Somebody has taken the id of our producer, again and again, so that the broker refuses what it sends."""
+        """Somebody has taken the id of our producer, again and again, so that the broker refuses what it
+        sends."""
         self._fence()
         with meanwhile(self._fence, every_s=5):
             yield

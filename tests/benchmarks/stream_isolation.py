@@ -1,10 +1,13 @@
-"""What one output stream that takes nothing does to the other eight, and whether it gets all its scores when it takes them again.
+"""What one output stream that takes nothing does to the other eight, and whether it gets all its scores when
+it takes them again.
 
-    python -m tests.benchmarks.stream_isolation [--faults deleted,denied] [--eventgate] [--seconds 120] [--fault-seconds 180]
+    python -m tests.benchmarks.stream_isolation [--faults deleted,denied] [--eventgate] \\
+        [--seconds 120] [--fault-seconds 180]
 
-For each fault a run of its own: first without it, for comparison, then with it at the same load, with a savepoint in the middle, then the stream is
-well again. Of Kafka: the topic is deleted, compacted, denied by an authorizer, has too few replicas, its leader hangs, somebody took its producer's
-id. With --eventgate what an EventGate, its Kafka or a proxy answers for that stream; see `gate_to_kafka.py`.
+For each fault a run of its own: first without it, for comparison, then with it at the same load, with a
+savepoint in the middle, then the stream is well again. Of Kafka: the topic is deleted, compacted, denied by
+an authorizer, has too few replicas, its leader hangs, somebody took its producer's id. With --eventgate what
+an EventGate, its Kafka or a proxy answers for that stream; see `gate_to_kafka.py`.
 """
 
 from __future__ import annotations
@@ -51,9 +54,20 @@ def main() -> None:
     options.add_argument("--eventgate", action="store_true", help="scores go to EventGate")
     options.add_argument("--model", default="damaging", help="whose stream takes nothing (default: damaging)")
     options.add_argument("--fault-seconds", type=float, default=180, help="how long (default: 180)")
-    options.add_argument("--patience", type=float, default=120, help="seconds without any new score after which the rest counts as missing (default: 120)")
+    options.add_argument(
+        "--patience",
+        type=float,
+        default=120,
+        help="seconds without any new score after which the rest counts as missing (default: 120)",
+    )
     arguments = options.parse_args()
-    faults = arguments.faults.split(",") if arguments.faults else gate_to_kafka.FAULTS if arguments.eventgate else stream_faults.OF_KAFKA
+    faults = (
+        arguments.faults.split(",")
+        if arguments.faults
+        else gate_to_kafka.FAULTS
+        if arguments.eventgate
+        else stream_faults.OF_KAFKA
+    )
     rows = []
     for fault in faults:
         rows.append([fault, *isolation(arguments, fault)])
@@ -75,8 +89,12 @@ def isolation(arguments: argparse.Namespace, fault: str) -> list[str | float]:
             faults = KafkaFaults(set_up.kafka, f"eqiad.{stream}")
             stack.enter_context(faults.prepared(fault))
             wrong = getattr(faults, fault)()
-        program = stack.enter_context(set_up.streaming(write_nine_models(set_up.folder / "models.yaml", set_up.lift_wing.url)))
-        job = FlinkRest(set_up.cluster[1] if set_up.cluster else program.wait_for(r"Flink at (\S+),")[1]).jobs(_GROUP)[0]
+        program = stack.enter_context(
+            set_up.streaming(write_nine_models(set_up.folder / "models.yaml", set_up.lift_wing.url))
+        )
+        job = FlinkRest(
+            set_up.cluster[1] if set_up.cluster else program.wait_for(r"Flink at (\S+),")[1]
+        ).jobs(_GROUP)[0]
         return compare(set_up, arguments, wrong, job)
 
 
@@ -87,7 +105,9 @@ def _of_gate(gate: GateToKafka, fault: str) -> Iterator[None]:
     gate.fault = ""
 
 
-def compare(set_up: Stage, arguments: argparse.Namespace, wrong: AbstractContextManager[None], job: FlinkJob) -> list[str | float]:
+def compare(
+    set_up: Stage, arguments: argparse.Namespace, wrong: AbstractContextManager[None], job: FlinkJob
+) -> list[str | float]:
     load, ledger, model = set_up.load, set_up.load.ledger, arguments.model
     others = [name for name in set_up.configuration.models if name != model]
     load.send_for(arguments.rate, WARM_UP_S)
@@ -101,14 +121,32 @@ def compare(set_up: Stage, arguments: argparse.Namespace, wrong: AbstractContext
         mended, memory, still_open = time.time(), rss_mb()["Python worker"], ledger.open_of([model])
     load.wait_for_all(arguments.patience)
     load.look_again(model)
-    caught_up = max((request.scored for request in ledger.all() if request.model == model), default=mended) - mended
+    caught_up = (
+        max((request.scored for request in ledger.all() if request.model == model), default=mended) - mended
+    )
     spans = [(began, broke), (broke, broke + _HEAD_S), (broke + _HEAD_S, mended)]
     of_others = [request for request in ledger.all() if request.model in others]
-    rates = [sum(since <= request.scored < until for request in of_others) / (until - since) for since, until in spans]
-    asked = [sum(since <= request.sent < until for request in of_others) / (until - since) for since, until in spans]  # edits want now more, now less
+    rates = [
+        sum(since <= request.scored < until for request in of_others) / (until - since)
+        for since, until in spans
+    ]
+    # edits want now more, now less
+    asked = [
+        sum(since <= request.sent < until for request in of_others) / (until - since)
+        for since, until in spans
+    ]
     p99s = [quantiles(ledger.overheads(set_up.lift_wing.draw, others, *span))[2] for span in spans]
-    repeated = {of: sum(request.times > 1 for request in ledger.all() if (request.model in others) == of) for of in (True, False)}
-    fate = [ledger.sent_of[model], still_open, ledger.open_of(set_up.configuration.models), ledger.failed_of.total(), repeated[False]]
+    repeated = {
+        of: sum(request.times > 1 for request in ledger.all() if (request.model in others) == of)
+        for of in (True, False)
+    }
+    fate = [
+        ledger.sent_of[model],
+        still_open,
+        ledger.open_of(set_up.configuration.models),
+        ledger.failed_of.total(),
+        repeated[False],
+    ]
     return [
         *(rates[0], rates[2], rates[2] / asked[2] / (rates[0] / asked[0]), *p99s, p99s[2] / p99s[0]),
         *map(str, (repeated[True], restarts(job), took_savepoint, *fate)),
@@ -131,7 +169,11 @@ def savepoint_s(job: FlinkJob, set_up: Stage) -> str:
 
 def restarts(job: FlinkJob) -> str:
     metrics = job.rest.ask("GET", f"/jobs/{job.job_id}/metrics?get=numRestarts")
-    return str(metrics.json()[0]["value"]) if metrics.status_code == requests.codes.ok and metrics.json() else "?"
+    return (
+        str(metrics.json()[0]["value"])
+        if metrics.status_code == requests.codes.ok and metrics.json()
+        else "?"
+    )
 
 
 if __name__ == "__main__":

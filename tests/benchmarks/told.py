@@ -1,9 +1,12 @@
-"""What an operator is told of ten faults, and after how long: the line of `stream`, the headline of the page, and the alerts of a real Prometheus.
+"""What an operator is told of ten faults, and after how long: the line of `stream`, the headline of the page,
+and the alerts of a real Prometheus.
 
-    python -m tests.benchmarks.told [--faults 503,hang,token,topic,broker,task-manager,worker,disk,cancelled,413] [--pictures FOLDER]
+    python -m tests.benchmarks.told [--pictures FOLDER] \\
+        [--faults 503,hang,token,topic,broker,task-manager,worker,disk,cancelled,413]
 
-Each fault has a stage of its own: a broker, a Flink cluster, `stream`, `watch`, and a Prometheus with the alerts as they are. Alerts that do not belong
-to the fault are told too. `disk` mounts a small file system, for which one has to be root.
+Each fault has a stage of its own: a broker, a Flink cluster, `stream`, `watch`, and a Prometheus with the
+alerts as they are. Alerts that do not belong to the fault are told too. `disk` mounts a small file system,
+for which one has to be root.
 """
 
 from __future__ import annotations
@@ -61,7 +64,8 @@ class Scene:
 
 @dataclass(frozen=True)
 class Fault:
-    """`cause` makes it, until its context ends. What has to be in a line and in the headline, as a regular expression, and which alert has to be pending."""
+    """`cause` makes it, until its context ends. What has to be in a line and in the headline, as a regular
+    expression, and which alert has to be pending."""
 
     cause: Callable[[Scene], object]
     words: str
@@ -153,22 +157,40 @@ def main() -> None:
 @contextmanager
 def _scene(arguments: argparse.Namespace, fault: str) -> Iterator[Scene]:
     with ExitStack() as stack:
-        set_up = stack.enter_context(stage(arguments, broker_settings="auto.create.topics.enable=false\n"))  # what is deleted stays away
-        gate = stack.enter_context(GateToKafka(set_up.kafka.address, set_up.configuration.models[_MODEL].stream))
+        # what is deleted stays away
+        set_up = stack.enter_context(stage(arguments, broker_settings="auto.create.topics.enable=false\n"))
+        gate = stack.enter_context(
+            GateToKafka(set_up.kafka.address, set_up.configuration.models[_MODEL].stream)
+        )
         if fault == "413":
             set_up.output = ["--output", f"eventgate={gate.url}"]
         if fault == "disk":
             stack.enter_context(_small_disk(_state(set_up)))
         metrics, port = free_port(), free_port()
-        flink = stack.enter_context(LocalFlinkProgram(set_up.folder / "cluster", "--slots", "1", "--metrics-port", str(metrics)))
+        flink = stack.enter_context(
+            LocalFlinkProgram(set_up.folder / "cluster", "--slots", "1", "--metrics-port", str(metrics))
+        )
         set_up.cluster = ["--flink", flink.address, "--workers", flink.workers]
         models = set_up.folder / "nine_models.yaml"
-        where = ["--kafka", set_up.kafka.address, "--lift-wing", set_up.lift_wing.url, "--models", str(models), "--state", str(_state(set_up))]
+        where = [
+            "--kafka",
+            set_up.kafka.address,
+            "--lift-wing",
+            set_up.lift_wing.url,
+            "--models",
+            str(models),
+            "--state",
+            str(_state(set_up)),
+        ]
         page = stack.enter_context(browser(stack.enter_context(sync_playwright()))).new_page(viewport=_WIDE)
         stream = stack.enter_context(set_up.streaming(models))
-        watch = stack.enter_context(Program("pipeline", "watch", *where, "--flink", flink.address, "--port", str(port)))
+        watch = stack.enter_context(
+            Program("pipeline", "watch", *where, "--flink", flink.address, "--port", str(port))
+        )
         page.goto(watch.wait_for(r" at (http\S+);")[1])
-        prometheus = stack.enter_context(_prometheus(set_up.folder, {9249: metrics, 9250: metrics + 1, 8888: port}))
+        prometheus = stack.enter_context(
+            _prometheus(set_up.folder, {9249: metrics, 9250: metrics + 1, 8888: port})
+        )
         with set_up.load.sending(arguments.rate):
             yield Scene(set_up, gate, flink.address, stream, page, f"http://{prometheus.address}")
 
@@ -188,7 +210,8 @@ def _small_disk(folder: Path) -> Iterator[None]:
 
 
 def _prometheus(folder: Path, ports: dict[int, int]) -> Server:
-    """With the settings and the alerts of the documents, but for these ports, and three times as many looks."""
+    """With the settings and the alerts of the documents, but for these ports, and three times as many
+    looks."""
     monitoring = ROOT / "runners" / "monitoring"
     settings = (monitoring / "prometheus.yaml").read_text(encoding="utf-8").replace("15s", "5s")
     settings = settings.replace("rule_files: [", f"rule_files: [{monitoring}/")
@@ -196,7 +219,12 @@ def _prometheus(folder: Path, ports: dict[int, int]) -> Server:
         settings = settings.replace(f'"localhost:{told}"', f'"127.0.0.1:{real}"')
     file, port = folder / "prometheus.yaml", free_port()
     file.write_text(settings, encoding="utf-8")
-    command = ["prometheus", f"--config.file={file}", f"--storage.tsdb.path={folder / 'prometheus'}", f"--web.listen-address=127.0.0.1:{port}"]
+    command = [
+        "prometheus",
+        f"--config.file={file}",
+        f"--storage.tsdb.path={folder / 'prometheus'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+    ]
     return Server("Prometheus", command, port, folder / "prometheus.log")
 
 
@@ -211,8 +239,14 @@ def _told(arguments: argparse.Namespace, scene: Scene, name: str) -> list[str]:
         if isinstance(caused, AbstractContextManager):
             stack.enter_context(caused)
         line = headline = alert = ""
-        while (passed := time.monotonic() - began) < _LEAST_S or (passed < _PATIENCE_S and not (line and headline and alert)):
-            if not line and (found := next((each for each in scene.stream.lines[said:] if re.search(fault.words, each)), "")):
+        while (passed := time.monotonic() - began) < _LEAST_S or (
+            passed < _PATIENCE_S and not (line and headline and alert)
+        ):
+            if not line and (
+                found := next(
+                    (each for each in scene.stream.lines[said:] if re.search(fault.words, each)), ""
+                )
+            ):
                 line = f"{passed:.0f}"
                 print(f"{name}: {found.strip()}", flush=True)
             if not headline and re.search(fault.words, found := scene.headline()):

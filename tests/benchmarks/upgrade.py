@@ -2,9 +2,10 @@
 
     python -m tests.benchmarks.upgrade [--requests 2000] [--parallelism 1,2] [--before DIR] [--limit 30]
 
-damaging hangs, goodfaith is parked, and the topics of articletopic take nothing, until so many requests wait together; each event is scored once, and
-combined. Then the command is stopped with a savepoint, or killed (kill -9) after a checkpoint, and a build with another graph goes on from what is
-there, with all models and topics well again. --before: a checkout of the version that writes the snapshot (default: this one).
+damaging hangs, goodfaith is parked, and the topics of articletopic take nothing, until so many requests wait
+together; each event is scored once, and combined. Then the command is stopped with a savepoint, or killed
+(kill -9) after a checkpoint, and a build with another graph goes on from what is there, with all models and
+topics well again. --before: a checkout of the version that writes the snapshot (default: this one).
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ _ANOTHER_GRAPH = {
     other = p | "AnotherSource" >> FlinkStreamingImpulseSource() | "Nothing" >> beam.Filter(lambda _: False)
     other = other | "NoEvent" >> beam.Map(lambda _: Event({}, "eqiad")).with_output_types(Event)
     selected = (read.events, other) | "BothSources" >> beam.Flatten() | "SelectModels\"""",
-    '{"Read": read.failures, ': "{",
+    '        "Read": read.failures,\n': "",
 }
 _COLUMNS = ["snapshot", "requests", "waiting in it", "scored", "failed", "missing", "came again"]
 _MORE = ["combined events", "missing", "restarts", "seconds to the last score"]
@@ -45,11 +46,26 @@ _MORE = ["combined events", "missing", "restarts", "seconds to the last score"]
 
 def main() -> None:
     options = parser(__doc__, rate=200, latency="0.05")
-    options.add_argument("--requests", type=int, default=2_000, help="waiting in the snapshot (default: 2,000)")
+    options.add_argument(
+        "--requests", type=int, default=2_000, help="waiting in the snapshot (default: 2,000)"
+    )
     options.add_argument("--parallelism", default="1,2", help="with commas between (default: 1,2)")
-    options.add_argument("--before", type=Path, default=ROOT, metavar="DIR", help="the checkout that writes the snapshot (default: this one)")
-    options.add_argument("--limit", type=float, default=30, help="seconds that a combined event waits (default: 30)")
-    options.add_argument("--patience", type=float, default=120, help="seconds without any new score after which the rest is missing (default: 120)")
+    options.add_argument(
+        "--before",
+        type=Path,
+        default=ROOT,
+        metavar="DIR",
+        help="the checkout that writes the snapshot (default: this one)",
+    )
+    options.add_argument(
+        "--limit", type=float, default=30, help="seconds that a combined event waits (default: 30)"
+    )
+    options.add_argument(
+        "--patience",
+        type=float,
+        default=120,
+        help="seconds without any new score after which the rest is missing (default: 120)",
+    )
     arguments = options.parse_args()
     rows = []
     for parallelism in map(int, arguments.parallelism.split(",")):
@@ -57,14 +73,20 @@ def main() -> None:
             with stage(arguments) as set_up:
                 rows.append([f"{parallelism}", kind, *_upgraded(set_up, arguments, parallelism, kind)])
             print("  ".join(rows[-1]), flush=True)
-    print(table("another graph on the snapshot of this one", ["parallelism", *_COLUMNS, *_MORE], rows), flush=True)
+    print(
+        table("another graph on the snapshot of this one", ["parallelism", *_COLUMNS, *_MORE], rows),
+        flush=True,
+    )
 
 
 def _upgraded(set_up: Stage, arguments: argparse.Namespace, parallelism: int, kind: str) -> list[str]:
     load, ledger = set_up.load, set_up.load.ledger
     before = _parking(write_nine_models(set_up.folder / "before.yaml", set_up.lift_wing.url))
     after = write_nine_models(set_up.folder / "after.yaml", set_up.lift_wing.url)
-    refused = [f"{datacenter}.{set_up.configuration.models[_REFUSED].stream}" for datacenter in set_up.configuration.datacenters]
+    refused = [
+        f"{datacenter}.{set_up.configuration.models[_REFUSED].stream}"
+        for datacenter in set_up.configuration.datacenters
+    ]
     combined = [f"{datacenter}.{STREAM}" for datacenter in set_up.configuration.datacenters]
     set_up.kafka.create_topics(*combined)
     options = [f"--parallelism={parallelism}", "--each-event-once", "--combined", f"{arguments.limit:g}"]
@@ -92,8 +114,21 @@ def _upgraded(set_up: Stage, arguments: argparse.Namespace, parallelism: int, ki
         load.wait(lambda: len(_combined(set_up, combined)) >= events, arguments.patience)
         restarts = restarts_of(program.wait_for(r"^reading .*; Flink at (\S+?)[,;\s]")[1])
     found = _combined(set_up, combined)
-    fate = [in_it, ledger.scored_of.total(), ledger.failed_of.total(), ledger.requests - ledger.done, ledger.repeats]
-    return [f"{ledger.requests}", *map(str, fate), f"{len(found)}", f"{events - len(found)}", f"{restarts}", f"{last - began:.1f}"]
+    fate = [
+        in_it,
+        ledger.scored_of.total(),
+        ledger.failed_of.total(),
+        ledger.requests - ledger.done,
+        ledger.repeats,
+    ]
+    return [
+        f"{ledger.requests}",
+        *map(str, fate),
+        f"{len(found)}",
+        f"{events - len(found)}",
+        f"{restarts}",
+        f"{last - began:.1f}",
+    ]
 
 
 def _parking(file: Path) -> Path:
@@ -129,7 +164,10 @@ def _wait_for_checkpoint(state: Path) -> None:
 def _combined(set_up: Stage, topics: list[str]) -> Counter[str]:
     """How often each combined event is there, by its `meta.id`."""
     settings = {"bootstrap.servers": set_up.kafka.address}
-    return Counter(re.findall(rb'"id":"([^"]+)"', message.value() or b"")[0].decode() for message in messages(settings, offset_ranges(settings, topics)))
+    return Counter(
+        re.findall(rb'"id":"([^"]+)"', message.value() or b"")[0].decode()
+        for message in messages(settings, offset_ranges(settings, topics))
+    )
 
 
 if __name__ == "__main__":

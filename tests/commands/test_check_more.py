@@ -41,13 +41,30 @@ def setting(**settings: str) -> dict[str, Any]:
     [
         ({"cleanup_policy": "delete", "max_message_bytes": "1048588", "retention_ms": "604800000"}, True, []),
         ({"cleanup_policy": "delete", "retention_ms": "-1"}, True, []),
-        ({"cleanup_policy": "compact,delete"}, False, ["cleanup.policy: expected delete, got compact,delete, which takes no messages without a key"]),
-        ({"max_message_bytes": "2000"}, False, ["max.message.bytes: expected at least 1000000, got 2000; larger scores become failures"]),
-        ({"retention_ms": "1800000"}, True, ["retention.ms: expected at least 24 hours, got 0.5; a stream that is off for longer loses events"]),
+        (
+            {"cleanup_policy": "compact,delete"},
+            False,
+            ["cleanup.policy: expected delete, got compact,delete, which takes no messages without a key"],
+        ),
+        (
+            {"max_message_bytes": "2000"},
+            False,
+            ["max.message.bytes: expected at least 1000000, got 2000; larger scores become failures"],
+        ),
+        (
+            {"retention_ms": "1800000"},
+            True,
+            [
+                "retention.ms: expected at least 24 hours, got 0.5; a stream that is off for longer "
+                "loses events"
+            ],
+        ),
         ({"retention_ms": "1800000"}, False, []),
     ],
 )
-def test_settings_of_a_topic_that_would_hurt(settings: dict[str, str], is_read: bool, problems: list[str]) -> None:
+def test_settings_of_a_topic_that_would_hurt(
+    settings: dict[str, str], is_read: bool, problems: list[str]
+) -> None:
     found = list(_of_settings(setting(**settings), is_read, not is_read))
     assert len(found) == len(problems)
     assert all(problem.startswith(start) for problem, start in zip(found, problems, strict=True))
@@ -62,10 +79,15 @@ def test_replicas_and_rights_of_a_topic_that_would_hurt() -> None:
     assert list(_of_description(described(2), False, True, 2)) == []
     assert list(_of_description(described(1, operations=[AclOperation.WRITE]), False, True, 1)) == []
     (few,) = _of_description(described(1), False, True, 2)
-    assert few == "min.insync.replicas is 2, and partitions 0 have fewer replicas in sync, so that nothing can be written"
+    assert (
+        few == "min.insync.replicas is 2, and partitions 0 have fewer replicas in sync, so that nothing can "
+        "be written"
+    )
     (leaderless,) = _of_description(described(1, leader=-1), True, False, 0)
     assert leaderless == "partitions 0 have no leader; see the brokers"
-    (denied,) = _of_description(described(1, operations=[AclOperation.DESCRIBE, AclOperation.READ]), False, True, 1)
+    (denied,) = _of_description(
+        described(1, operations=[AclOperation.DESCRIBE, AclOperation.READ]), False, True, 1
+    )
     assert denied == "expected to be allowed to WRITE, and are not; add an ACL with kafka-acls.sh"
 
 
@@ -78,7 +100,9 @@ def test_an_eventgate_is_asked_for_each_stream_and_produces_nothing() -> None:
     with EventGateServer([SCORES]) as gate:
         (refused,) = check_eventgate.look(gate.url, streams)
     assert refused.state == "wrong"
-    assert refused.text.startswith(f"{gate.url} does not take mediawiki.revision-score.error with schema {schemas.ERROR}: event check-1")
+    assert refused.text.startswith(
+        f"{gate.url} does not take mediawiki.revision-score.error with schema {schemas.ERROR}: event check-1"
+    )
 
 
 class _Small(Handler):
@@ -115,12 +139,24 @@ def certificate(tmp_path: Path) -> Callable[[float], Path]:
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
         now = datetime.now(timezone.utc)
-        builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(1)
-        builder = builder.not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=days))
-        builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(name)
+            .public_key(key.public_key())
+            .serial_number(1)
+        )
+        builder = builder.not_valid_before(now - timedelta(days=1)).not_valid_after(
+            now + timedelta(days=days)
+        )
+        builder = builder.add_extension(
+            x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False
+        )
         made = builder.sign(key, hashes.SHA256())
         file = tmp_path / f"{days}.pem"
-        private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        private = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
         file.write_bytes(private + made.public_bytes(serialization.Encoding.PEM))
         return file
 
@@ -151,35 +187,63 @@ def tls_server(certificate: Path) -> Iterator[int]:
         (-0.5, "wrong", ": expected to be valid for 14 days, has expired; renew it"),
     ],
 )
-def test_a_certificate_that_expires_soon_is_wrong(certificate: Callable[[float], Path], days: float, state: str, text: str) -> None:
+def test_a_certificate_that_expires_soon_is_wrong(
+    certificate: Callable[[float], Path], days: float, state: str, text: str
+) -> None:
     file = certificate(days)
     with tls_server(file) as port:
-        (finding,) = check_certificates.look([TlsServer("localhost", port, file), TlsServer("localhost", 1, None)])
+        (finding,) = check_certificates.look(
+            [TlsServer("localhost", port, file), TlsServer("localhost", 1, None)]
+        )
     assert finding == Finding(state, "certificates", f"that of localhost:{port}{text}")
 
 
 @pytest.mark.parametrize("trust", ["ssl.ca.location", "ssl.ca.pem"])
 def test_brokers_are_trusted_as_the_properties_say(certificate: Callable[[float], Path], trust: str) -> None:
     file = certificate(5)
-    client = {"security.protocol": "SASL_SSL", trust: str(file) if trust == "ssl.ca.location" else file.read_text()}
+    client = {
+        "security.protocol": "SASL_SSL",
+        trust: str(file) if trust == "ssl.ca.location" else file.read_text(),
+    }
     with tls_server(file) as port:
-        (finding,) = check_certificates.look(check_certificates.brokers([f"localhost:{port}"], client), client)
-    assert finding == Finding("wrong", "certificates", f"that of localhost:{port}: expected to be valid for 14 days, expires in 5.0; renew it")
+        (finding,) = check_certificates.look(
+            check_certificates.brokers([f"localhost:{port}"], client), client
+        )
+    assert finding == Finding(
+        "wrong",
+        "certificates",
+        f"that of localhost:{port}: expected to be valid for 14 days, expires in 5.0; renew it",
+    )
     assert check_certificates.brokers(["localhost:9092"], {"security.protocol": "SASL_PLAINTEXT"}) == []
 
 
 @pytest.mark.parametrize("form", ["file", "text", "PKCS12"])
-def test_our_own_certificate_for_kafka_expires_too(certificate: Callable[[float], Path], form: str, tmp_path: Path) -> None:
+def test_our_own_certificate_for_kafka_expires_too(
+    certificate: Callable[[float], Path], form: str, tmp_path: Path
+) -> None:
     file = certificate(3)
-    client = {"ssl.certificate.location": str(file)} if form == "file" else {"ssl.certificate.pem": file.read_text()}
+    client = (
+        {"ssl.certificate.location": str(file)}
+        if form == "file"
+        else {"ssl.certificate.pem": file.read_text()}
+    )
     if form == "PKCS12":
-        key, its = serialization.load_pem_private_key(file.read_bytes(), None), x509.load_pem_x509_certificate(file.read_bytes())
+        key, its = (
+            serialization.load_pem_private_key(file.read_bytes(), None),
+            x509.load_pem_x509_certificate(file.read_bytes()),
+        )
         assert isinstance(key, ec.EllipticCurvePrivateKey)
         store = tmp_path / "client.p12"
-        store.write_bytes(pkcs12.serialize_key_and_certificates(b"client", key, its, None, serialization.BestAvailableEncryption(b"secret")))
+        store.write_bytes(
+            pkcs12.serialize_key_and_certificates(
+                b"client", key, its, None, serialization.BestAvailableEncryption(b"secret")
+            )
+        )
         client = {"ssl.keystore.location": str(store), "ssl.keystore.password": "secret"}
     (finding,) = check_certificates.look([], client)
-    assert finding == Finding("wrong", "certificates", "ours for Kafka: expected to be valid for 14 days, expires in 3.0; renew it")
+    assert finding == Finding(
+        "wrong", "certificates", "ours for Kafka: expected to be valid for 14 days, expires in 3.0; renew it"
+    )
 
 
 def test_the_probe_of_a_stream_is_no_event_that_could_be_produced() -> None:

@@ -38,9 +38,17 @@ class Cells(HTMLParser):
 
 
 @pytest.mark.parametrize("resumed", [False, True])
-def test_the_report_says_what_the_datasets_hold(lift_wing: SimulatedLiftWing, tmp_path: Path, resumed: bool) -> None:
+def test_the_report_says_what_the_datasets_hold(
+    lift_wing: SimulatedLiftWing, tmp_path: Path, resumed: bool
+) -> None:
     hourly(tmp_path / "in")
-    lift_wing.control(mode="status", status=400, model="goodfaith", wiki="frwiki", body={"error": "no <b>revision</b> 1234567"})
+    lift_wing.control(
+        mode="status",
+        status=400,
+        model="goodfaith",
+        wiki="frwiki",
+        body={"error": "no <b>revision</b> 1234567"},
+    )
     done = run(lift_wing, tmp_path)
     if resumed:
         done = run(lift_wing, tmp_path, "--resume")
@@ -73,5 +81,7 @@ def test_what_is_unfinished_is_in_it(lift_wing: SimulatedLiftWing, tmp_path: Pat
     assert run(lift_wing, tmp_path, "--only", "damaging").returncode == 1
     page = Cells()
     page.feed((tmp_path / "out" / "_report.html").read_text(encoding="utf-8"))
-    (row,) = [row for row in page.rows if len(row) == 3 and row[:2] == ["all", "of which a file could not be read"]]
+    (row,) = [
+        row for row in page.rows if len(row) == 3 and row[:2] == ["all", "of which a file could not be read"]
+    ]
     assert row[2].startswith(f"{source}/{HOURS[1]}/part-1.parquet: cannot be read after 0 events: ")

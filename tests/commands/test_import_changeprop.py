@@ -1,4 +1,5 @@
-"""ChangeProp's rules of production and of the chart's fixture as a models file: what they let through, and what cannot be carried over."""
+"""ChangeProp's rules of production and of the chart's fixture as a models file: what they let through, and
+what cannot be carried over."""
 
 from __future__ import annotations
 
@@ -38,15 +39,23 @@ def fixture(tmp_path_factory: pytest.TempPathFactory) -> Configuration:
 def test_what_is_carried_over_and_what_is_not(production: Configuration, fixture: Configuration) -> None:
     assert sorted(production.models) == sorted(RULES)
     assert production.lift_wing.url == "https://inference.discovery.wmnet:30443"
-    assert {name: model.source for name, model in production.models.items()} == dict.fromkeys(production.models, "page_change")
-    assert {endpoint.concurrency for endpoint in production.models["revertrisk-wikidata"].endpoints.values()} == {2}
-    assert production.models["drafttopic"].endpoints["enwiki"].host == "enwiki-drafttopic.revscoring-drafttopic.wikimedia.org"
+    assert {name: model.source for name, model in production.models.items()} == dict.fromkeys(
+        production.models, "page_change"
+    )
+    assert {
+        endpoint.concurrency for endpoint in production.models["revertrisk-wikidata"].endpoints.values()
+    } == {2}
+    assert (
+        production.models["drafttopic"].endpoints["enwiki"].host
+        == "enwiki-drafttopic.revscoring-drafttopic.wikimedia.org"
+    )
     assert {name for name, model in fixture.models.items() if model.source == "revision_create"} == {
         *("goodfaith", "damaging", "reverted", "articletopic", "articlequality", "draftquality")
     }
     assert len(fixture.models) == 12
     assert (
-        "damaging.kafka_topic: mediawiki.page.change is no stream of its own kind here; read it with stream --input-topics, as revision_create"
+        "damaging.kafka_topic: mediawiki.page.change is no stream of its own kind here; read it with "
+        "stream --input-topics, as revision_create"
         in command("import-changeprop", VALUES, "--at", "chart_fixture").stderr.splitlines()
     )
 
@@ -55,7 +64,13 @@ def changed(**fields: Any) -> dict[str, Any]:
     """The page change with other values for some fields, of its page, its meta or itself."""
     event: dict[str, Any] = {**CHANGE, "page": dict(CHANGE["page"]), "meta": dict(CHANGE["meta"])}
     for name, value in fields.items():
-        place = event["page"] if name in ("is_redirect", "namespace_id") else event["meta"] if name == "domain" else event
+        place = (
+            event["page"]
+            if name in ("is_redirect", "namespace_id")
+            else event["meta"]
+            if name == "domain"
+            else event
+        )
         if value is ABSENT:
             del place[name]
         else:
@@ -110,8 +125,20 @@ OF_MULTILINGUAL = [
     ({"domain": ABSENT}, False),
 ]
 OF_WIKIDATA = [
-    ({**fields, "wiki_id": fields.get("wiki_id", "wikidatawiki"), "domain": fields.get("domain", "www.wikidata.org")}, outcome)
-    for fields, outcome in [*OF_ARTICLES, ({"wiki_id": "testwikidatawiki"}, False), ({"domain": "wikidata.org"}, False), ({"domain": ABSENT}, False)]
+    (
+        {
+            **fields,
+            "wiki_id": fields.get("wiki_id", "wikidatawiki"),
+            "domain": fields.get("domain", "www.wikidata.org"),
+        },
+        outcome,
+    )
+    for fields, outcome in [
+        *OF_ARTICLES,
+        ({"wiki_id": "testwikidatawiki"}, False),
+        ({"domain": "wikidata.org"}, False),
+        ({"domain": ABSENT}, False),
+    ]
 ]
 OF_TONES = [
     *((fields, outcome and "page_change_kind" not in fields) for fields, outcome in OF_ARTICLES),
@@ -134,12 +161,21 @@ OF_DRAFTS = [
     ({"is_redirect": True}, True),
     ({"namespace_id": 118}, True),
 ]
-RULES = {**dict.fromkeys(TOPICS, OF_WIKIPEDIAS), "revertrisk-multilingual": OF_MULTILINGUAL, "revertrisk-wikidata": OF_WIKIDATA, "drafttopic": OF_DRAFTS}
+RULES = {
+    **dict.fromkeys(TOPICS, OF_WIKIPEDIAS),
+    "revertrisk-multilingual": OF_MULTILINGUAL,
+    "revertrisk-wikidata": OF_WIKIDATA,
+    "drafttopic": OF_DRAFTS,
+}
 RULES["revise-tone-task-generator"] = OF_TONES
 
 
-@pytest.mark.parametrize(("model", "fields", "outcome"), [(model, *case) for model, cases in RULES.items() for case in cases])
-def test_a_rule_of_production_lets_through_what_it_does_there(production: Configuration, model: str, fields: dict[str, Any], outcome: bool) -> None:
+@pytest.mark.parametrize(
+    ("model", "fields", "outcome"), [(model, *case) for model, cases in RULES.items() for case in cases]
+)
+def test_a_rule_of_production_lets_through_what_it_does_there(
+    production: Configuration, model: str, fields: dict[str, Any], outcome: bool
+) -> None:
     rule, event = production.models[model], changed(**fields)
     assert compile_rule(rule.match, rule.match_not)(event) is outcome
     assert (mismatch(rule.match, rule.match_not, event) is None) is outcome
@@ -162,8 +198,13 @@ RULES_OF_PAGE_CHANGES = {
 }
 
 
-@pytest.mark.parametrize(("model", "fields", "outcome"), [(model, *case) for model, cases in RULES_OF_PAGE_CHANGES.items() for case in cases])
-def test_a_rule_of_the_fixture_lets_page_changes_through_as_there(fixture: Configuration, model: str, fields: dict[str, Any], outcome: bool) -> None:
+@pytest.mark.parametrize(
+    ("model", "fields", "outcome"),
+    [(model, *case) for model, cases in RULES_OF_PAGE_CHANGES.items() for case in cases],
+)
+def test_a_rule_of_the_fixture_lets_page_changes_through_as_there(
+    fixture: Configuration, model: str, fields: dict[str, Any], outcome: bool
+) -> None:
     rule = fixture.models[model]
     assert compile_rule(rule.match, rule.match_not)(changed(**fields)) is outcome
 
@@ -186,7 +227,9 @@ def test_a_rule_of_the_fixture_lets_page_changes_through_as_there(fixture: Confi
         (ABSENT, False),
     ],
 )
-def test_the_rule_of_the_fixture_that_asks_for_a_domain(fixture: Configuration, meta: Any, outcome: bool) -> None:
+def test_the_rule_of_the_fixture_that_asks_for_a_domain(
+    fixture: Configuration, meta: Any, outcome: bool
+) -> None:
     rule = fixture.models["damaging"]
     assert compile_rule(rule.match, rule.match_not)(edit(meta=meta)) is outcome
 
@@ -207,7 +250,9 @@ OF_THE_FIXTURE = [
 
 @pytest.mark.parametrize(("event", "outcome"), OF_THE_FIXTURE)
 @pytest.mark.parametrize("model", ["goodfaith", "reverted", "articletopic", "articlequality", "draftquality"])
-def test_a_rule_of_the_fixture_wants_any_database_that_is_text(fixture: Configuration, model: str, event: dict[str, Any], outcome: bool) -> None:
+def test_a_rule_of_the_fixture_wants_any_database_that_is_text(
+    fixture: Configuration, model: str, event: dict[str, Any], outcome: bool
+) -> None:
     rule = fixture.models[model]
     assert compile_rule(rule.match, rule.match_not)(event) is outcome
 
@@ -228,20 +273,27 @@ def test_explain_tells_the_field(match: Any, match_not: Any, event: Any, told: s
     assert mismatch(match, match_not, event) == told
 
 
-def test_what_changeprop_refuses_is_refused_all_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_changeprop_refuses_is_refused_all_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     values = tmp_path / "values.yaml"
     values.write_text(
         """main_app: {liftwing: {uri: http://localhost, models: {
-  goodfaith: {match_config: {match: {database: '/(/'}}}, damaging: {match_config: {match: {a: {}}, match_not: {b: null}}}, reverted: 7}}}
+  goodfaith: {match_config: {match: {database: '/(/'}}},
+  damaging: {match_config: {match: {a: {}}, match_not: {b: null}}}, reverted: 7}}}
 """,
         encoding="utf-8",
     )
     assert wrong_use("import-changeprop", values) == 2
     assert capsys.readouterr().err.splitlines() == [
-        f"revision-scores import-changeprop: {values}: main_app.liftwing.models: ChangeProp would not start with this:",
-        "goodfaith.match_config.match.database: expected a regular expression of JavaScript, got '/(/' (Unbalanced parenthesis); repair the pattern",
-        "damaging.match_config.match.a: expected at least one field, got an empty mapping; name a field or leave a out",
-        "damaging.match_config.match_not[0].b: expected text, a number, true, false, a list or a mapping, got null; "
+        f"revision-scores import-changeprop: {values}: main_app.liftwing.models: ChangeProp would not "
+        f"start with this:",
+        "goodfaith.match_config.match.database: expected a regular expression of JavaScript, got '/(/' "
+        "(Unbalanced parenthesis); repair the pattern",
+        "damaging.match_config.match.a: expected at least one field, got an empty mapping; name a field or "
+        "leave a out",
+        "damaging.match_config.match_not[0].b: expected text, a number, true, false, a list or a mapping, "
+        "got null; "
         "quote it, or write 'undefined' for a missing field",
         "reverted: expected a mapping, got 7",
     ]
@@ -249,7 +301,10 @@ def test_what_changeprop_refuses_is_refused_all_at_once(tmp_path: Path, capsys: 
 
 def test_a_model_of_no_known_kind_is_left_out_and_named(tmp_path: Path) -> None:
     values = tmp_path / "values.yaml"
-    values.write_text("liftwing: {models: {goodfaith: {kafka_topic: mediawiki.revision-create, colour: red, message_wiki_selector: database}, other: {}}}\n")
+    values.write_text(
+        "liftwing: {models: {goodfaith: {kafka_topic: mediawiki.revision-create, colour: red, "
+        "message_wiki_selector: database}, other: {}}}\n"
+    )
     done = command("import-changeprop", values)
     assert (done.returncode, done.stderr.splitlines()) == (
         1,
@@ -265,11 +320,16 @@ def test_a_model_of_no_known_kind_is_left_out_and_named(tmp_path: Path) -> None:
     ("text", "told"),
     [
         ("a: 1\n", "expected one mapping `liftwing` with `models`, got none"),
-        ("a: {liftwing: {models: {x: {}}}}\nb: {liftwing: {models: {x: {}}}}\n", "got a.liftwing, b.liftwing; choose one with --at"),
+        (
+            "a: {liftwing: {models: {x: {}}}}\nb: {liftwing: {models: {x: {}}}}\n",
+            "got a.liftwing, b.liftwing; choose one with --at",
+        ),
         ("a: [\n", "expected YAML"),
     ],
 )
-def test_a_file_without_the_block_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, told: str) -> None:
+def test_a_file_without_the_block_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, told: str
+) -> None:
     values = tmp_path / "values.yaml"
     values.write_text(text, encoding="utf-8")
     assert wrong_use("import-changeprop", values) == 2

@@ -1,4 +1,5 @@
-"""Ctrl-C is one line, whenever it comes: here while a command loads its modules, at one of the imports after the other."""
+"""Ctrl-C is one line, whenever it comes: here while a command loads its modules, at one of the imports after
+the other."""
 
 from __future__ import annotations
 
@@ -43,7 +44,14 @@ COMMANDS = {
 
 
 def pressed(left: int, *program: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", PRESSED.format(left=left), *program], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(
+        [sys.executable, "-c", PRESSED.format(left=left), *program],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
 
 
 @pytest.mark.parametrize("name", COMMANDS)

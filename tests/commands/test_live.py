@@ -29,7 +29,12 @@ def event(number: int, datacenter: str = "eqiad", **changes: Any) -> tuple[str, 
     dt = (START + timedelta(seconds=number // 10)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return (
         f"{datacenter}.edits",
-        edit(rev_id=1000 + number, meta={"id": f"id {number}", "dt": dt, "domain": "en.wikipedia.org", "stream": "s"}, dt=dt, **changes),
+        edit(
+            rev_id=1000 + number,
+            meta={"id": f"id {number}", "dt": dt, "domain": "en.wikipedia.org", "stream": "s"},
+            dt=dt,
+            **changes,
+        ),
         dt,
     )
 
@@ -44,16 +49,41 @@ def both(count: int) -> list[tuple[str, dict[str, Any], str]]:
 @pytest.mark.parametrize("ends", [b"\n", b"\r\n", b"\r"])
 @pytest.mark.parametrize("size", [1, 2, 7, 1000])
 def test_events_are_read_whatever_ends_a_line_and_however_they_are_cut(ends: bytes, size: int) -> None:
-    text = ends.join([b":a comment", b"", b"id: 1", b"event: message", b"data: one", b"data:two", b"", b"data", b"", b"id", b"data:  three", b"", b"data: cut"])
+    text = ends.join(
+        [
+            b":a comment",
+            b"",
+            b"id: 1",
+            b"event: message",
+            b"data: one",
+            b"data:two",
+            b"",
+            b"data",
+            b"",
+            b"id",
+            b"data:  three",
+            b"",
+            b"data: cut",
+        ]
+    )
     chunks = [text[begin : begin + size] for begin in range(0, len(text), size)]
-    assert list(server_sent_events(chunks, 100)) == [ServerSentEvent("1", b"one\ntwo"), ServerSentEvent("1", b""), ServerSentEvent("", b" three")]
+    assert list(server_sent_events(chunks, 100)) == [
+        ServerSentEvent("1", b"one\ntwo"),
+        ServerSentEvent("1", b""),
+        ServerSentEvent("", b" three"),
+    ]
 
 
 def test_what_is_too_large_is_its_beginning_and_the_next_is_whole() -> None:
     text = b"id: 1\ndata: " + b"x" * 20_000_000 + b"\n\ndata: next\n\n"
     chunks = (text[begin : begin + 65_536] for begin in range(0, len(text), 65_536))
     first, second = server_sent_events(chunks, 1_000_000)
-    assert (first.id, first.too_large, first.data[:3], second) == ("1", True, b"xxx", ServerSentEvent("1", b"next"))
+    assert (first.id, first.too_large, first.data[:3], second) == (
+        "1",
+        True,
+        b"xxx",
+        ServerSentEvent("1", b"next"),
+    )
     assert len(first.data) == 1_000
 
 
@@ -67,7 +97,9 @@ def read(server: EventStreamsServer, count: int, position: Position) -> tuple[li
 
 
 @pytest.mark.parametrize(("with_offsets", "cut_after"), [(True, 7), (True, 40), (False, 40)])
-def test_nothing_is_missing_and_nothing_comes_twice_over_many_connections(with_offsets: bool, cut_after: int) -> None:
+def test_nothing_is_missing_and_nothing_comes_twice_over_many_connections(
+    with_offsets: bool, cut_after: int
+) -> None:
     with EventStreamsServer(cut_after, with_offsets=with_offsets) as server:
         for each in both(100):
             server.add(*each)
@@ -85,7 +117,10 @@ def test_another_reader_goes_on_where_the_first_was() -> None:
         found, _ = read(server, 25, saved)
         assert [orjson.loads(data)["rev_id"] for data in found] == [1000 + number for number in range(25, 50)]
         places = orjson.loads(server.requests[-1][1] or "")
-        assert [(place["topic"], place["offset"]) for place in places] == [("eqiad.edits", 17), ("codfw.edits", 8)]
+        assert [(place["topic"], place["offset"]) for place in places] == [
+            ("eqiad.edits", 17),
+            ("codfw.edits", 8),
+        ]
 
 
 def test_a_topic_that_was_silent_is_not_read_from_its_end() -> None:
@@ -104,7 +139,10 @@ def test_too_many_connections_are_waited_for_and_a_refusal_is_told() -> None:
         assert len(server.requests) == 3
         assert server.slept == [60, 60]  # as the server names no time
     for status in (400, 401, 403, 404):
-        with EventStreamsServer(refusals=[status]) as server, pytest.raises(RefusedError, match=f"{status}: .*Invalid streams: nothing"):
+        with (
+            EventStreamsServer(refusals=[status]) as server,
+            pytest.raises(RefusedError, match=f"{status}: .*Invalid streams: nothing"),
+        ):
             read(server, 1, Position())
 
 
@@ -114,7 +152,8 @@ def test_a_stream_is_read_as_it_comes_however_it_is_sent(chunked: bool, compress
         server.chunked, server.compressed = chunked, compressed
         for each in both(5):
             server.add(*each)
-        assert len(read(server, 5, Position(since="2026-01-01T00:00:00Z"))[0]) == 5  # the connection does not end
+        # the connection does not end
+        assert len(read(server, 5, Position(since="2026-01-01T00:00:00Z"))[0]) == 5
         assert len(server.requests) == 1
 
 
@@ -124,10 +163,23 @@ def test_what_ends_a_stream_once_it_was_given_is_trouble_that_passes() -> None:
         server.retry_after = "Thu, 01 Jan 2026 00:00:00 GMT"
         for each in both(4):
             server.add(*each)
-        reader = EventStreams(server.url, ["edits"], Position(since="2026-01-01T00:00:00Z"), told=said.append, sleep=server.slept.append)
+        reader = EventStreams(
+            server.url,
+            ["edits"],
+            Position(since="2026-01-01T00:00:00Z"),
+            told=said.append,
+            sleep=server.slept.append,
+        )
         events = reader.events()
         assert [orjson.loads(next(events).data)["rev_id"] for _ in range(4)] == [1000, 1001, 1002, 1003]
-    assert [text.split(": ")[2] for text in said if text.startswith("waiting")] == ["404", "408", "401", "503", "429", "403"]
+    assert [text.split(": ")[2] for text in said if text.startswith("waiting")] == [
+        "404",
+        "408",
+        "401",
+        "503",
+        "429",
+        "403",
+    ]
     assert server.slept == [0.2, 0.4, 0.8, 0.2, 0.4, 0.8, 0.2, 60, 0.8]
 
 
@@ -142,7 +194,9 @@ def test_a_stream_that_says_nothing_is_told_and_read_again() -> None:
 
         server.add(*event(0))
         position = Position(since="2026-01-01T00:00:00Z")
-        events = EventStreams(server.url, ["edits"], position, told=told, sleep=server.slept.append, silence_s=0.3).events()
+        events = EventStreams(
+            server.url, ["edits"], position, told=told, sleep=server.slept.append, silence_s=0.3
+        ).events()
         assert [orjson.loads(next(events).data)["rev_id"] for _ in range(2)] == [1000, 1001]
     assert said == ["waiting for the stream: nothing came for 0.3 s"]
 
@@ -153,10 +207,20 @@ def test_an_error_of_the_server_is_no_event() -> None:
         server.parting = b'event: error\nid: []\ndata: {"name": "KafkaSSEError", "message": "\x1b[2J"}\n\n'
         for each in both(6):
             server.add(*each)
-        reader = EventStreams(server.url, ["edits"], Position(since="2026-01-01T00:00:00Z"), told=said.append, sleep=server.slept.append)
+        reader = EventStreams(
+            server.url,
+            ["edits"],
+            Position(since="2026-01-01T00:00:00Z"),
+            told=said.append,
+            sleep=server.slept.append,
+        )
         events = reader.events()
-        assert [orjson.loads(next(events).data)["rev_id"] for _ in range(6)] == [1000 + number for number in range(6)]
-    assert said == ['waiting for the stream: the server says: {"name": "KafkaSSEError", "message": "\\u001b[2J"}']
+        assert [orjson.loads(next(events).data)["rev_id"] for _ in range(6)] == [
+            1000 + number for number in range(6)
+        ]
+    assert said == [
+        'waiting for the stream: the server says: {"name": "KafkaSSEError", "message": "\\u001b[2J"}'
+    ]
 
 
 def test_a_place_that_the_server_does_not_know_any_more_is_told_by_time() -> None:
@@ -179,11 +243,22 @@ def test_a_place_that_the_server_does_not_know_any_more_is_told_by_time() -> Non
     ],
 )
 @pytest.mark.parametrize(
-    "event_id", ["", "[]", '[{"topic": 7}]', '[{"topic": "a", "offset": "x"}]', '[{"topic": "a", "partition": {}, "timestamp": null}]', "[" * 3000]
+    "event_id",
+    [
+        "",
+        "[]",
+        '[{"topic": 7}]',
+        '[{"topic": "a", "offset": "x"}]',
+        '[{"topic": "a", "partition": {}, "timestamp": null}]',
+        "[" * 3000,
+    ],
 )
 def test_no_event_keeps_a_reader_from_going_on(odd: dict[str, Any], event_id: str) -> None:
     position = Position()
-    position.note(ServerSentEvent('[{"topic": "a", "partition": 0, "offset": 3}]', b""), {"meta": {"topic": "a", "partition": 0, "offset": 3}})
+    position.note(
+        ServerSentEvent('[{"topic": "a", "partition": 0, "offset": 3}]', b""),
+        {"meta": {"topic": "a", "partition": 0, "offset": 3}},
+    )
     position.note(ServerSentEvent(event_id, b""), odd)
     header, query = position.resume()
     assert header == {"Last-Event-ID": '[{"topic":"a","partition":0,"offset":4}]'}
@@ -195,7 +270,18 @@ def test_no_event_keeps_a_reader_from_going_on(odd: dict[str, Any], event_id: st
 
 
 def live(server: EventStreamsServer, lift_wing: SimulatedLiftWing, *options: str) -> Program:
-    where = ["--streams", server.url, "--lift-wing", lift_wing.url + PUBLIC, "--wikis", "enwiki", "--only", "damaging", "--max-rate", "1000"]
+    where = [
+        "--streams",
+        server.url,
+        "--lift-wing",
+        lift_wing.url + PUBLIC,
+        "--wikis",
+        "enwiki",
+        "--only",
+        "damaging",
+        "--max-rate",
+        "1000",
+    ]
     return Program("pipeline", "live", *where, *options)  # of an option given twice the last counts
 
 
@@ -203,15 +289,20 @@ def written(folder: Path) -> list[dict[str, Any]]:
     return [orjson.loads(line) for file in folder.glob("*.jsonl") for line in file.read_bytes().splitlines()]
 
 
-def test_scores_are_shown_and_written_over_cuts_kills_and_garbage(lift_wing: SimulatedLiftWing, tmp_path: Path) -> None:
+def test_scores_are_shown_and_written_over_cuts_kills_and_garbage(
+    lift_wing: SimulatedLiftWing, tmp_path: Path
+) -> None:
     with EventStreamsServer(cut_after=9) as server:
         for each in both(40):
             server.add(*each)
         server.add("eqiad.edits", b"{broken", "2026-01-01T00:00:00.010Z")
-        with live(server, lift_wing, "--output", str(tmp_path / "out"), "--since", "2026-01-01T00:00") as program:
+        with live(
+            server, lift_wing, "--output", str(tmp_path / "out"), "--since", "2026-01-01T00:00"
+        ) as program:
             program.wait_for("rev=|diff=1039")
             shown = program.wait_for(
-                r"^\d\d:\d\d:\d\d enwiki  War_on_terror  damaging: (true|false) \(true 0\.\d{3}\)  https://en.wikipedia.org/w/index.php\?diff=1000\n"
+                r"^\d\d:\d\d:\d\d enwiki  War_on_terror  damaging: (true|false) \(true 0\.\d{3}\)  "
+                r"https://en.wikipedia.org/w/index.php\?diff=1000\n"
             )
             assert shown
             program.wait_for("^failed: ReadEvents: not JSON")
@@ -264,7 +355,9 @@ def wait_for_place(folder: Path) -> bytes:
     raise AssertionError("no place was noted")
 
 
-def test_what_one_endpoint_refuses_waits_for_it_over_a_kill(lift_wing: SimulatedLiftWing, tmp_path: Path) -> None:
+def test_what_one_endpoint_refuses_waits_for_it_over_a_kill(
+    lift_wing: SimulatedLiftWing, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
     options = ["--only", "damaging,goodfaith", "--output", str(out)]
     with EventStreamsServer() as server:
@@ -286,7 +379,9 @@ def test_what_one_endpoint_refuses_waits_for_it_over_a_kill(lift_wing: Simulated
         ]
 
 
-def test_it_ends_after_so_many_and_says_when_the_stream_is_refused(lift_wing: SimulatedLiftWing, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_it_ends_after_so_many_and_says_when_the_stream_is_refused(
+    lift_wing: SimulatedLiftWing, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with EventStreamsServer() as server:
         for each in both(5):
             server.add(*each)
@@ -297,7 +392,10 @@ def test_it_ends_after_so_many_and_says_when_the_stream_is_refused(lift_wing: Si
         assert wrong_use("live", "--streams", server.url, "--lift-wing", lift_wing.url) == 2
         assert "--streams: http://127.0.0.1" in capsys.readouterr().err
     assert wrong_use("live", "--max-rate", "0") == 2
-    assert capsys.readouterr().err == "revision-scores live: --max-rate: expected a number of calls a second above 0, got 0\n"
+    assert (
+        capsys.readouterr().err
+        == "revision-scores live: --max-rate: expected a number of calls a second above 0, got 0\n"
+    )
 
 
 def test_the_public_gateway_is_asked_by_path_with_a_token(lift_wing: SimulatedLiftWing) -> None:
@@ -309,7 +407,12 @@ def test_the_public_gateway_is_asked_by_path_with_a_token(lift_wing: SimulatedLi
     from transforms.elements import Score
     from transforms.lift_wing.client import LiftWing
 
-    settings = replace(load(ROOT / "pipeline" / "models.yaml").lift_wing, url=lift_wing.url + PUBLIC, by_host=False, token="secret")
+    settings = replace(
+        load(ROOT / "pipeline" / "models.yaml").lift_wing,
+        url=lift_wing.url + PUBLIC,
+        by_host=False,
+        token="secret",
+    )
     assert "secret" not in repr(settings)
     public = LiftWing(settings)
     assert isinstance(asked(public).result(PATIENCE_S).result, Score)

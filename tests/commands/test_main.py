@@ -1,4 +1,5 @@
-"""The commands as people run them: what they print, what they leave behind, their exit codes, and one line for each wrong use."""
+"""The commands as people run them: what they print, what they leave behind, their exit codes, and one line
+for each wrong use."""
 
 from __future__ import annotations
 
@@ -88,7 +89,10 @@ def test_explain_says_which_calls_follow(capsys: pytest.CaptureFixture[str], tmp
         "matched": ["damaging", "goodfaith"],
         "calls": calls,
         "skipped": None,
-        "refused": {"articletopic": "on: wanted main_edit, which this is not", "drafttopic": "on: wanted page_creation, which this is not"},
+        "refused": {
+            "articletopic": "on: wanted main_edit, which this is not",
+            "drafttopic": "on: wanted page_creation, which this is not",
+        },
     }
 
 
@@ -96,18 +100,43 @@ def test_explain_says_which_calls_follow(capsys: pytest.CaptureFixture[str], tmp
     ("line", "expected"),
     [
         (b"[]", (None, None, None, [], "expected a JSON object, got list")),
-        (b"{}", (None, None, None, [], "no $schema; expected /mediawiki/revision/create/1.x or 2.x, or /mediawiki/page/change/1.x")),
+        (
+            b"{}",
+            (
+                None,
+                None,
+                None,
+                [],
+                "no $schema; expected /mediawiki/revision/create/1.x or 2.x, or /mediawiki/page/change/1.x",
+            ),
+        ),
         (
             orjson.dumps({"meta": 7, "database": 8, "rev_id": "x", "$schema": 9}),
-            (None, 8, "x", [], "unknown $schema 9; expected /mediawiki/revision/create/1.x or 2.x, or /mediawiki/page/change/1.x"),
+            (
+                None,
+                8,
+                "x",
+                [],
+                "unknown $schema 9; expected /mediawiki/revision/create/1.x or 2.x, or "
+                "/mediawiki/page/change/1.x",
+            ),
         ),
         (
             orjson.dumps(edit(rev_id="7", page_namespace=1, meta={"id": "i"})),
             ("i", "enwiki", "7", ["damaging", "goodfaith"], "rev_id: expected a whole number, got '7'"),
         ),
-        (orjson.dumps(edit(page_namespace=1, meta={"domain": "canary"})), (None, "enwiki", 1040920135, ["damaging", "goodfaith"], "canary event")),
-        (orjson.dumps(edit(meta={"id": "i"})), ("i", "enwiki", 1040920135, ["damaging", "goodfaith", "articletopic"], "no meta.stream")),
-        (orjson.dumps(edit(meta={"id": "i", "stream": "s"}, database="commonswiki")), ("i", "commonswiki", 1040920135, [], "no model wants it")),
+        (
+            orjson.dumps(edit(page_namespace=1, meta={"domain": "canary"})),
+            (None, "enwiki", 1040920135, ["damaging", "goodfaith"], "canary event"),
+        ),
+        (
+            orjson.dumps(edit(meta={"id": "i"})),
+            ("i", "enwiki", 1040920135, ["damaging", "goodfaith", "articletopic"], "no meta.stream"),
+        ),
+        (
+            orjson.dumps(edit(meta={"id": "i", "stream": "s"}, database="commonswiki")),
+            ("i", "commonswiki", 1040920135, [], "no model wants it"),
+        ),
         (
             orjson.dumps(edit(meta={"id": "i", "stream": "s"}, database="nowiki2")),
             ("i", "nowiki2", 1040920135, [], "no model wants it"),
@@ -124,7 +153,9 @@ def test_explain_says_which_calls_follow(capsys: pytest.CaptureFixture[str], tmp
         ),
     ],
 )
-def test_explain_says_why_not(capsys: pytest.CaptureFixture[str], tmp_path: Path, line: bytes, expected: tuple[Any, ...]) -> None:
+def test_explain_says_why_not(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, line: bytes, expected: tuple[Any, ...]
+) -> None:
     assert main(["explain", str(events_file(tmp_path / "in.jsonl", line))]) == 0
     explained = orjson.loads(capsys.readouterr().out)
     assert explained.pop("calls") == []
@@ -153,13 +184,26 @@ def test_explain_of_the_capture_selects_what_it_should() -> None:
 
 def test_explain_reads_standard_input_and_takes_only_some() -> None:
     done = command(
-        "explain", "-", "--only", "goodfaith,articletopic", "--wikis=enwiki", stdin=orjson.dumps(edit()) + b"\n\n" + orjson.dumps(edit(database="frwiki"))
+        "explain",
+        "-",
+        "--only",
+        "goodfaith,articletopic",
+        "--wikis=enwiki",
+        stdin=orjson.dumps(edit()) + b"\n\n" + orjson.dumps(edit(database="frwiki")),
     )
-    assert [orjson.loads(line)["matched"] for line in done.stdout.splitlines()] == [["goodfaith", "articletopic"], []]
+    assert [orjson.loads(line)["matched"] for line in done.stdout.splitlines()] == [
+        ["goodfaith", "articletopic"],
+        [],
+    ]
 
 
 def test_explain_ends_quietly_when_its_reader_has_enough() -> None:
-    with subprocess.Popen([sys.executable, "-m", "pipeline", "explain", str(EDITS)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT) as process:
+    with subprocess.Popen(
+        [sys.executable, "-m", "pipeline", "explain", str(EDITS)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=ROOT,
+    ) as process:
         assert process.stdout
         assert process.stderr
         assert process.stdout.readline().startswith(b'{"id":"c08de234')
@@ -179,50 +223,95 @@ def test_explain_ends_quietly_when_its_reader_has_enough() -> None:
             "regenerate --input {empty} --output {out}",
             "--input: no event files in {empty}: expected Parquet, Avro or JSON lines",
         ),
-        ("regenerate --input {file} --output {file}", "--output: {file} is the input; name another directory"),
+        (
+            "regenerate --input {file} --output {file}",
+            "--output: {file} is the input; name another directory",
+        ),
         ("regenerate --input {file} --output {other}", "--output: {other} is no directory"),
-        ("regenerate --input {file} --output {other}/out", "--output: {other}/out cannot be written to: Not a directory"),
-        ("regenerate --input {file} --output {out} --only damagin", "--only: no model is called 'damagin' in the models file; did you mean damaging?"),
+        (
+            "regenerate --input {file} --output {other}/out",
+            "--output: {other}/out cannot be written to: Not a directory",
+        ),
+        (
+            "regenerate --input {file} --output {out} --only damagin",
+            "--only: no model is called 'damagin' in the models file; did you mean damaging?",
+        ),
         (
             "regenerate --input {file} --output {out} --only=damaging,",
             "--only: no model is called '' in the models file; there are articlequality, articletopic, ",
         ),
-        ("regenerate --input {file} --output {out} --wikis enwki", "--wikis: no wiki is called 'enwki' in the models file; did you mean enwiki?"),
+        (
+            "regenerate --input {file} --output {out} --wikis enwki",
+            "--wikis: no wiki is called 'enwki' in the models file; did you mean enwiki?",
+        ),
         (
             "regenerate --input {file} --output {out} --lift-wing inference",
-            "--lift-wing: expected an address such as https://inference.discovery.wmnet:30443, got 'inference'",
+            "--lift-wing: expected an address such as https://inference.discovery.wmnet:30443, got "
+            "'inference'",
         ),
         ("regenerate --input {file} --output {out} --overwirte", "unknown option --overwirte; "),
         ("regenerate --input {file} --output {out} stray", "unknown option stray; "),
-        ("regenerate --input {file} --output {out} -- --runer=DirectRunner", "unknown option --runer; did you mean --runner?"),
-        ("regenerate --input {file} --output {out} --direct_num_workers=two", "Beam option argument --direct_num_workers: invalid int value: 'two'"),
-        ("regenerate --input {file}", "the following arguments are required: --output; see revision-scores regenerate --help"),
+        (
+            "regenerate --input {file} --output {out} -- --runer=DirectRunner",
+            "unknown option --runer; did you mean --runner?",
+        ),
+        (
+            "regenerate --input {file} --output {out} --direct_num_workers=two",
+            "Beam option argument --direct_num_workers: invalid int value: 'two'",
+        ),
+        (
+            "regenerate --input {file}",
+            "the following arguments are required: --output; see revision-scores regenerate --help",
+        ),
         ("regenerate --input {file} --output {out} --format csv", "argument --format: invalid choice: 'csv'"),
         ("explain {none}", "cannot read {none}: No such file or directory"),
         ("explain {empty}", "cannot read {empty}: Is a directory"),
-        ("explain {file} --runner=DirectRunner", "unknown option --runner=DirectRunner; see revision-scores explain --help"),
+        (
+            "explain {file} --runner=DirectRunner",
+            "unknown option --runner=DirectRunner; see revision-scores explain --help",
+        ),
         *(
-            (f"{command} --wikis enwiki", f"unknown option --wikis; see revision-scores {command.split()[0]} --help")
-            for command in ("tables {out}", "combine {out}", "sanitize {out} --output {none}", "scores {out} --wiki enwiki --rev-id 1")
+            (
+                f"{command} --wikis enwiki",
+                f"unknown option --wikis; see revision-scores {command.split()[0]} --help",
+            )
+            for command in (
+                "tables {out}",
+                "combine {out}",
+                "sanitize {out} --output {none}",
+                "scores {out} --wiki enwiki --rev-id 1",
+            )
         ),
         ("models enwki", "no model serves 'enwki'; did you mean enwiki?"),
-        ("models --models {none}", "{none}: expected a file that can be read, got: No such file or directory; check the path"),
+        (
+            "models --models {none}",
+            "{none}: expected a file that can be read, got: No such file or directory; check the path",
+        ),
         ("stream --kafka {nobody}", "--kafka: no broker answers at {nobody} ("),
         (
             "stream --kafka {nobody} --input-topics mediawiki.revision-create",
-            "--input-topics: expected topics that begin with eqiad. or codfw., got 'mediawiki.revision-create'",
+            "--input-topics: expected topics that begin with eqiad. or codfw., got "
+            "'mediawiki.revision-create'",
         ),
         (
             "stream --kafka {nobody} --flink {nobody}",
-            "--flink: no JobManager answers at {nobody}; start one, for instance: python -m runners.local_flink",
+            "--flink: no JobManager answers at {nobody}; start one, for instance: python -m "
+            "runners.local_flink",
         ),
-        ("stream --kafka {nobody} --runner=DirectRunner", "--runner: a stream runs on Flink; name a cluster with --flink HOST:PORT, or leave both out"),
+        (
+            "stream --kafka {nobody} --runner=DirectRunner",
+            "--runner: a stream runs on Flink; name a cluster with --flink HOST:PORT, or leave both out",
+        ),
         ("stream --kafka {nobody} --only x,damaging", "--only: no model is called 'x' in the models file; "),
         ("stream", "the following arguments are required: --kafka; see revision-scores stream --help"),
     ],
 )
-def test_a_wrong_use_is_one_line(capfd: pytest.CaptureFixture[str], tmp_path: Path, arguments: str, said: str) -> None:
-    places = {name: str(tmp_path / name) for name in ("none", "empty", "out", "file", "other")} | {"nobody": f"127.0.0.1:{free_port()}"}
+def test_a_wrong_use_is_one_line(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path, arguments: str, said: str
+) -> None:
+    places = {name: str(tmp_path / name) for name in ("none", "empty", "out", "file", "other")} | {
+        "nobody": f"127.0.0.1:{free_port()}"
+    }
     (tmp_path / "empty").mkdir()
     places["file"] = str(events_file(tmp_path / "file.jsonl", edit()))
     (tmp_path / "other").write_text("kept")
@@ -241,7 +330,10 @@ def test_a_wrong_use_is_one_line(capfd: pytest.CaptureFixture[str], tmp_path: Pa
     [
         ([], "revision-scores: the following arguments are required: COMMAND; see revision-scores --help\n"),
         (["score"], "revision-scores: argument COMMAND: invalid choice: 'score'"),
-        (["regenerate", "--input", "/none", "--output", "/nowhere/out"], "revision-scores regenerate: --input: no such file or directory: /none\n"),
+        (
+            ["regenerate", "--input", "/none", "--output", "/nowhere/out"],
+            "revision-scores regenerate: --input: no such file or directory: /none\n",
+        ),
     ],
 )
 def test_a_process_ends_with_the_line_and_2(arguments: list[str], said: str) -> None:
@@ -251,11 +343,21 @@ def test_a_process_ends_with_the_line_and_2(arguments: list[str], said: str) -> 
     assert done.stderr.count("\n") == 1
 
 
-def test_a_damaged_gzip_is_told_after_what_came_before(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_damaged_gzip_is_told_after_what_came_before(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     whole = EDITS.read_bytes()
     for name, damaged, why in [
-        ("cut.jsonl.gz", whole[:200_000], "Compressed file ended before the end-of-stream marker was reached"),
-        ("broken.jsonl.gz", whole[:200_000] + b"\xff" * 1000 + whole[201_000:], "Error -3 while decompressing data: "),
+        (
+            "cut.jsonl.gz",
+            whole[:200_000],
+            "Compressed file ended before the end-of-stream marker was reached",
+        ),
+        (
+            "broken.jsonl.gz",
+            whole[:200_000] + b"\xff" * 1000 + whole[201_000:],
+            "Error -3 while decompressing data: ",
+        ),
     ]:
         (tmp_path / name).write_bytes(damaged)
         assert main(["explain", str(tmp_path / name)]) == 2
@@ -265,16 +367,20 @@ def test_a_damaged_gzip_is_told_after_what_came_before(capfd: pytest.CaptureFixt
         assert told.count("\n") == 1
 
 
-def test_all_errors_of_a_models_file_are_told_at_once(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_all_errors_of_a_models_file_are_told_at_once(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     models = tmp_path / "models.yaml"
     models.write_text(SHORT.format(url="lift.wing").replace("[enwiki, frwiki]", "[enwki]"))
     assert main(["models", "--models", str(models)]) == 2
     out, told = capsys.readouterr()
     assert out == ""
     assert told.splitlines() == [
-        f"revision-scores models: {models}: lift_wing.url: expected an http or https address without user, query or fragment, got 'lift.wing'; "
+        f"revision-scores models: {models}: lift_wing.url: expected an http or https address without user, "
+        f"query or fragment, got 'lift.wing'; "
         "write url: https://inference.discovery.wmnet:30443",
-        f"{models}: models.damaging.wikis[0]: expected a database name of the table of wikis, got 'enwki'; did you mean enwiki?",
+        f"{models}: models.damaging.wikis[0]: expected a database name of the table of wikis, got 'enwki'; "
+        f"did you mean enwiki?",
     ]
 
 
@@ -286,12 +392,22 @@ def test_help_shows_an_example(capsys: pytest.CaptureFixture[str]) -> None:
         assert f"example: revision-scores {name}" in " ".join(capsys.readouterr().out.split())
 
 
-def test_explain_reads_what_regenerate_reads_and_nothing_else(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_explain_reads_what_regenerate_reads_and_nothing_else(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     for name in ("a.parquet", "a.avro", "a.jsonl.gz"):
-        assert main(["explain", str(write(tmp_path / name, [edit(), edit(rev_timestamp="2023-02-31T00:00:00Z")]))]) == 0
+        assert (
+            main(
+                ["explain", str(write(tmp_path / name, [edit(), edit(rev_timestamp="2023-02-31T00:00:00Z")]))]
+            )
+            == 0
+        )
         first, second = map(orjson.loads, capfd.readouterr().out.splitlines())
         assert (len(first["calls"]), first["skipped"]) == (3, None)
-        assert (second["calls"], second["skipped"]) == ([], "cannot become a score: rev_timestamp must be date-time")
+        assert (second["calls"], second["skipped"]) == (
+            [],
+            "cannot become a score: rev_timestamp must be date-time",
+        )
     (tmp_path / "picture").write_bytes(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR")
     assert main(["explain", str(tmp_path / "picture")]) == 2
     why = r"not Parquet, Avro or JSON lines; begins with b'\x89PNG\r\n\x1a\n\x00\x00\x00\r'"

@@ -1,4 +1,5 @@
-"""`regenerate` as people run it: one dataset a model, whole partitions, and a run that goes on where it was after whatever happened to it."""
+"""`regenerate` as people run it: one dataset a model, whole partitions, and a run that goes on where it was
+after whatever happened to it."""
 
 from __future__ import annotations
 
@@ -21,7 +22,19 @@ import pyarrow.parquet as pq
 import pytest
 
 from runners.simulated_lift_wing.server import SimulatedLiftWing
-from tests.support.commands import DAMAGING, EDITS, ERRORS, HOURS, command, events_file, everything_in, hourly, rows, run, scores_in
+from tests.support.commands import (
+    DAMAGING,
+    EDITS,
+    ERRORS,
+    HOURS,
+    command,
+    events_file,
+    everything_in,
+    hourly,
+    rows,
+    run,
+    scores_in,
+)
 from tests.support.events import ROOT, edit
 from transforms.datasets.manifests import MANIFEST
 
@@ -29,23 +42,31 @@ from transforms.datasets.manifests import MANIFEST
 def test_regenerate_writes_one_dataset_for_each_model(lift_wing: SimulatedLiftWing, tmp_path: Path) -> None:
     with gzip.open(EDITS) as edits:
         source = events_file(tmp_path / "in.jsonl", *(next(edits).rstrip() for _ in range(600)))
-    done = command("regenerate", "--input", source, "--output", tmp_path / "out", "--lift-wing", lift_wing.url)
+    done = command(
+        "regenerate", "--input", source, "--output", tmp_path / "out", "--lift-wing", lift_wing.url
+    )
     assert (done.returncode, done.stderr) == (0, "")
     calls = lift_wing.calls()
     assert set(calls.values()) == {1}
-    assert scores_in(tmp_path / "out") == Counter((f"mediawiki_revision_score_{model}", wiki, rev_id) for model, wiki, rev_id in calls)
+    assert scores_in(tmp_path / "out") == Counter(
+        (f"mediawiki_revision_score_{model}", wiki, rev_id) for model, wiki, rev_id in calls
+    )
     first, empty, events, header, *rows, _, _ = done.stdout.splitlines()
     assert (first, empty) == (f"1 file from {source}, scored by {lift_wing.url}", "")
     assert events.startswith("600 events, ")
     assert header.split() == ["model", "requests", "scores", "failures", "dataset"]
     of_models = Counter(model for model, _, _ in calls)
     assert {row.split()[0]: row.split()[1:] for row in rows} == {
-        model: [str(count), str(count), "0", str(tmp_path / "out" / f"mediawiki_revision_score_{model}")] for model, count in of_models.items()
+        model: [str(count), str(count), "0", str(tmp_path / "out" / f"mediawiki_revision_score_{model}")]
+        for model, count in of_models.items()
     }
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.jsonl", "out"]
     damaging = tmp_path / "out" / DAMAGING
     files = f"read_parquet('{damaging}/**/*.parquet', hive_partitioning = true)"
-    query = f"select datacenter, year, month, day, count(*), count(scores['damaging'].probability['true']) from {files} group by all"
+    query = (
+        f"select datacenter, year, month, day, count(*), count(scores['damaging'].probability['true']) "
+        f"from {files} group by all"
+    )
     count = of_models["damaging"]
     assert duckdb.sql(query).fetchall() == [("eqiad", 2023, 1, 24, count, count)]
     table = pads.dataset(damaging, partitioning="hive").to_table()
@@ -54,15 +75,38 @@ def test_regenerate_writes_one_dataset_for_each_model(lift_wing: SimulatedLiftWi
 
 
 @pytest.mark.parametrize("form", ["parquet", "avro", "jsonl"])
-def test_regenerate_goes_on_past_what_fails_and_names_it(lift_wing: SimulatedLiftWing, tmp_path: Path, form: str) -> None:
+def test_regenerate_goes_on_past_what_fails_and_names_it(
+    lift_wing: SimulatedLiftWing, tmp_path: Path, form: str
+) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
-    events_file(folder / "a.jsonl", edit(rev_id=1_000_001), edit(rev_id=1_000_002), edit(rev_id=1_000_003), b"nonsense", edit(database="nowiki2"))
+    events_file(
+        folder / "a.jsonl",
+        edit(rev_id=1_000_001),
+        edit(rev_id=1_000_002),
+        edit(rev_id=1_000_003),
+        b"nonsense",
+        edit(database="nowiki2"),
+    )
     lift_wing.control(mode="status", status=404, model="goodfaith", body={"error": "no model"})
-    lift_wing.control(mode="status", status=400, rev_id=1_000_001, model="damaging", body={"error": "no revision 1000001"})
-    lift_wing.control(mode="status", status=400, rev_id=1_000_002, model="damaging", body={"error": "no revision 1000002"})
+    lift_wing.control(
+        mode="status", status=400, rev_id=1_000_001, model="damaging", body={"error": "no revision 1000001"}
+    )
+    lift_wing.control(
+        mode="status", status=400, rev_id=1_000_002, model="damaging", body={"error": "no revision 1000002"}
+    )
     done = command(
-        "regenerate", "--input", folder, "--output", tmp_path / "out", "--lift-wing", lift_wing.url, "--format", form, "--only", "damaging,goodfaith"
+        "regenerate",
+        "--input",
+        folder,
+        "--output",
+        tmp_path / "out",
+        "--lift-wing",
+        lift_wing.url,
+        "--format",
+        form,
+        "--only",
+        "damaging,goodfaith",
     )
     assert (done.returncode, done.stderr) == (1, "")
     assert scores_in(tmp_path / "out") == {(DAMAGING, "enwiki", 1_000_003): 1}
@@ -70,9 +114,17 @@ def test_regenerate_goes_on_past_what_fails_and_names_it(lift_wing: SimulatedLif
     assert damaging.split()[:4] == ["damaging", "3", "1", "2"]
     assert goodfaith.split()[:4] == ["goodfaith", "3", "0", "3"]
     assert (empty, total) == ("", f"6 failures, with their originals in {tmp_path}/out/{ERRORS}")
-    assert [first.split(None, 1), second.split(None, 1)] == [["3", "404: no model"], ["2", "400: no revision N"]]
+    assert [first.split(None, 1), second.split(None, 1)] == [
+        ["3", "404: no model"],
+        ["2", "400: no revision N"],
+    ]
     assert len(others) == 1
-    rows_of_failures = [row for place, of_place in rows(tmp_path / "out").items() if place.startswith(ERRORS) for row in of_place]
+    rows_of_failures = [
+        row
+        for place, of_place in rows(tmp_path / "out").items()
+        if place.startswith(ERRORS)
+        for row in of_place
+    ]
     assert len(rows_of_failures) == 6
     assert {row["raw_event"] for row in rows_of_failures} >= {"nonsense"}
     (suffix,) = {path.name.partition(".")[2] for path in (tmp_path / "out").rglob("part-*")}
@@ -80,14 +132,31 @@ def test_regenerate_goes_on_past_what_fails_and_names_it(lift_wing: SimulatedLif
 
 
 def test_regenerate_never_overwrites_unasked(lift_wing: SimulatedLiftWing, tmp_path: Path) -> None:
-    arguments = ["regenerate", "--output", tmp_path / "out", "--lift-wing", lift_wing.url, "--only", "damaging", "--input"]
+    arguments = [
+        "regenerate",
+        "--output",
+        tmp_path / "out",
+        "--lift-wing",
+        lift_wing.url,
+        "--only",
+        "damaging",
+        "--input",
+    ]
     elsewhere = edit(rev_id=9, dt="2022-01-01T00:00:00Z")
-    assert command(*arguments, events_file(tmp_path / "first.jsonl", edit(rev_id=1), edit(rev_id=2), elsewhere)).returncode == 0
+    assert (
+        command(
+            *arguments, events_file(tmp_path / "first.jsonl", edit(rev_id=1), edit(rev_id=2), elsewhere)
+        ).returncode
+        == 0
+    )
     before = everything_in(tmp_path / "out")
     second = events_file(tmp_path / "second.jsonl", edit(rev_id=3))
     done = command(*arguments, second)
     assert (done.returncode, done.stdout) == (2, "")
-    ways = "name another directory, or say --resume to add what is missing, or --overwrite to replace the partitions it has"
+    ways = (
+        "name another directory, or say --resume to add what is missing, or --overwrite to replace the "
+        "partitions it has"
+    )
     assert done.stderr == f"revision-scores regenerate: --output: {tmp_path}/out is not empty; {ways}\n"
     assert everything_in(tmp_path / "out") == before
     assert command(*arguments, second, "--overwrite").returncode == 0
@@ -98,25 +167,52 @@ def test_regenerate_keeps_partitions_and_datacenters(lift_wing: SimulatedLiftWin
     folder = tmp_path / "in" / "datacenter=codfw" / "year=2021" / "month=08" / "day=27" / "hour=00"
     folder.mkdir(parents=True)
     events_file(folder / "a.jsonl", edit())
-    done = command("regenerate", "--input", tmp_path / "in", "--output", tmp_path / "out", "--lift-wing", lift_wing.url, "--only=damaging")
+    done = command(
+        "regenerate",
+        "--input",
+        tmp_path / "in",
+        "--output",
+        tmp_path / "out",
+        "--lift-wing",
+        lift_wing.url,
+        "--only=damaging",
+    )
     assert done.returncode == 0
     report, manifest, part = sorted(everything_in(tmp_path / "out"))
     assert report == "_report.html"
     assert manifest == f"{DAMAGING}/datacenter=codfw/year=2021/month=8/day=27/hour=0/{MANIFEST}"
-    assert re.fullmatch(f"{DAMAGING}/datacenter=codfw/year=2021/month=8/day=27/hour=0/part-[0-9a-f-]+.parquet", part)
+    assert re.fullmatch(
+        f"{DAMAGING}/datacenter=codfw/year=2021/month=8/day=27/hour=0/part-[0-9a-f-]+.parquet", part
+    )
 
 
 def test_regenerate_stops_when_told_and_leaves_no_half(lift_wing: SimulatedLiftWing, tmp_path: Path) -> None:
     lift_wing.control(mode="hang")
-    arguments = ["regenerate", "--input", events_file(tmp_path / "in.jsonl", edit()), "--output", tmp_path / "out", "--lift-wing", lift_wing.url]
-    with subprocess.Popen([sys.executable, "-m", "pipeline", *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT) as process:
+    arguments = [
+        "regenerate",
+        "--input",
+        events_file(tmp_path / "in.jsonl", edit()),
+        "--output",
+        tmp_path / "out",
+        "--lift-wing",
+        lift_wing.url,
+    ]
+    with subprocess.Popen(
+        [sys.executable, "-m", "pipeline", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=ROOT,
+    ) as process:
         until = monotonic() + 30
         while not lift_wing.calls():
             assert monotonic() < until
         process.send_signal(signal.SIGTERM)
         _, complaint = process.communicate(timeout=30)
     assert process.returncode == 128 + signal.SIGTERM
-    assert complaint.decode() == f"stopped; what lies in {tmp_path}/out is whole partitions, and --resume goes on from here\n"
+    assert (
+        complaint.decode()
+        == f"stopped; what lies in {tmp_path}/out is whole partitions, and --resume goes on from here\n"
+    )
     assert everything_in(tmp_path / "out") == {}
 
 
@@ -125,27 +221,46 @@ def test_regenerate_stops_when_told_and_leaves_no_half(lift_wing: SimulatedLiftW
 
 def test_a_unit_that_is_whole_says_what_it_is_made_of(lift_wing: SimulatedLiftWing, tmp_path: Path) -> None:
     source = hourly(tmp_path / "in")
-    lift_wing.control(mode="status", status=400, model="damaging", body={"error": "no revision 1000001"}, wiki="enwiki")
+    lift_wing.control(
+        mode="status", status=400, model="damaging", body={"error": "no revision 1000001"}, wiki="enwiki"
+    )
     done = run(lift_wing, tmp_path)
     assert (done.returncode, done.stderr) == (1, "")
     partition = tmp_path / "out" / DAMAGING / HOURS[2]
     (part,) = partition.glob("part-*.parquet")
     manifest = orjson.loads((partition / MANIFEST).read_bytes())
     failures = sum(call[:2] == ("damaging", "enwiki") for call in lift_wing.calls())
-    failed = [orjson.loads((tmp_path / "out" / DAMAGING / hour / MANIFEST).read_bytes())["failures"] for hour in HOURS]
+    failed = [
+        orjson.loads((tmp_path / "out" / DAMAGING / hour / MANIFEST).read_bytes())["failures"]
+        for hour in HOURS
+    ]
     assert sum((Counter(each) for each in failed), Counter()) == {"400: no revision N": failures}
     table = pq.read_table(part)
-    assert Counter(dict(row)["damaging"]["model_version"] for row in table["scores"].to_pylist()) == manifest["model_versions"]
+    assert (
+        Counter(dict(row)["damaging"]["model_version"] for row in table["scores"].to_pylist())
+        == manifest["model_versions"]
+    )
     file = source / HOURS[2] / "part-0.jsonl"
     (read,) = manifest["inputs"]
     assert (read["path"], read["bytes"], bool(read["version"])) == (str(file), file.stat().st_size, True)
-    assert (manifest["v"], manifest["format"], manifest["layout"]) == (1, "parquet", "datacenter/year/month/day/hour")
+    assert (manifest["v"], manifest["format"], manifest["layout"]) == (
+        1,
+        "parquet",
+        "datacenter/year/month/day/hour",
+    )
     assert sum(manifest["failures"].values()) == len(manifest["missing"])
     assert manifest["files"] == [{"name": part.name, "bytes": part.stat().st_size}]
-    assert (manifest["model"], manifest["partition"], manifest["rows"], manifest["lift_wing"]) == ("damaging", HOURS[2], table.num_rows, lift_wing.url)
+    assert (manifest["model"], manifest["partition"], manifest["rows"], manifest["lift_wing"]) == (
+        "damaging",
+        HOURS[2],
+        table.num_rows,
+        lift_wing.url,
+    )
 
 
-def test_a_run_that_is_killed_again_and_again_ends_as_one_that_is_not(lift_wing: SimulatedLiftWing, tmp_path: Path) -> None:
+def test_a_run_that_is_killed_again_and_again_ends_as_one_that_is_not(
+    lift_wing: SimulatedLiftWing, tmp_path: Path
+) -> None:
     hourly(tmp_path / "in")
     lift_wing.control(mode="slow", seconds=0.1)
     gone = {"error": "Missing resource for rev-id 1: RevisionNotFound"}
@@ -157,9 +272,20 @@ def test_a_run_that_is_killed_again_and_again_ends_as_one_that_is_not(lift_wing:
     shutil.rmtree(tmp_path / "out")
     (tmp_path / "out").mkdir()
     kills, seeded = 0, random.Random(4)
-    arguments = ["regenerate", "--input", tmp_path / "in", "--output", tmp_path / "out", "--lift-wing", lift_wing.url, "--resume"]
+    arguments = [
+        "regenerate",
+        "--input",
+        tmp_path / "in",
+        "--output",
+        tmp_path / "out",
+        "--lift-wing",
+        lift_wing.url,
+        "--resume",
+    ]
     while True:
-        process = subprocess.Popen([sys.executable, "-m", "pipeline", *map(str, arguments)], stdout=subprocess.DEVNULL, cwd=ROOT)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "pipeline", *map(str, arguments)], stdout=subprocess.DEVNULL, cwd=ROOT
+        )
         so_far, goal = sum(lift_wing.calls().values()), seeded.randrange(300, 600)
         while sum(lift_wing.calls().values()) < so_far + goal:
             with suppress(subprocess.TimeoutExpired):
@@ -167,7 +293,9 @@ def test_a_run_that_is_killed_again_and_again_ends_as_one_that_is_not(lift_wing:
                 break
             if files := list((tmp_path / "out").glob("mediawiki_*/**/part-*")):
                 place = files[0].parent
-                assert rows(place).get(".", []) == uninterrupted.get(str(place.relative_to(tmp_path / "out")), []), "whole as soon as it is there"
+                assert rows(place).get(".", []) == uninterrupted.get(
+                    str(place.relative_to(tmp_path / "out")), []
+                ), "whole as soon as it is there"
         if process.poll() is not None:
             assert process.returncode == 1
             break
@@ -176,26 +304,46 @@ def test_a_run_that_is_killed_again_and_again_ends_as_one_that_is_not(lift_wing:
         kills += 1
     assert kills >= 2
     assert rows(tmp_path / "out") == uninterrupted
-    again = sum(count for call, count in (Counter(lift_wing.calls()) - once - once).items() if call[:2] != ("goodfaith", "enwiki"))  # which fail each time
+    # which fail each time
+    again = sum(
+        count
+        for call, count in (Counter(lift_wing.calls()) - once - once).items()
+        if call[:2] != ("goodfaith", "enwiki")
+    )
     out = sum(lift_wing.stats()["most_in_flight"].values())
-    assert again <= kills * (128 + out), "what was out at a kill, and the answers that waited to be written together"
+    assert again <= kills * (128 + out), (
+        "what was out at a kill, and the answers that waited to be written together"
+    )
     assert not (tmp_path / "out" / ".working").exists()
 
 
-def test_a_model_that_is_dead_leaves_its_partitions_missing_until_it_is_back(lift_wing: SimulatedLiftWing, tmp_path: Path) -> None:
+def test_a_model_that_is_dead_leaves_its_partitions_missing_until_it_is_back(
+    lift_wing: SimulatedLiftWing, tmp_path: Path
+) -> None:
     hourly(tmp_path / "in")
     models = tmp_path / "models.yaml"
-    models.write_text((ROOT / "pipeline" / "models.yaml").read_text(encoding="utf-8").replace("max_age_s: 3600", "max_age_s: 2"), encoding="utf-8")
+    models.write_text(
+        (ROOT / "pipeline" / "models.yaml")
+        .read_text(encoding="utf-8")
+        .replace("max_age_s: 3600", "max_age_s: 2"),
+        encoding="utf-8",
+    )
     lift_wing.control(mode="status", status=503, model="damaging")
     done = run(lift_wing, tmp_path, "--models", str(models))
     assert (done.returncode, done.stderr) == (1, "")
     unfinished = done.stdout.splitlines()[-4:-2]
-    assert unfinished[0] == "4 partitions are not written, as not all their scores could be had; --resume goes on with them:"
+    assert (
+        unfinished[0]
+        == "4 partitions are not written, as not all their scores could be had; --resume goes on with them:"
+    )
     assert unfinished[1].split(": ")[0].split() == ["4", "damaging"]
     assert unfinished[1].endswith(f"({HOURS[0]}, …)")
     written = {path: content for path, content in everything_in(tmp_path / "out").items() if "/" in path}
     assert not [path for path in written if path.startswith((DAMAGING, ERRORS))]
-    assert {path.partition("/")[0] for path in written} >= {"mediawiki_revision_score_goodfaith", "mediawiki_revision_score_itemquality"}
+    assert {path.partition("/")[0] for path in written} >= {
+        "mediawiki_revision_score_goodfaith",
+        "mediawiki_revision_score_itemquality",
+    }
     before = Counter(lift_wing.calls())
     lift_wing.clear()
     done = run(lift_wing, tmp_path, "--models", str(models), "--resume")
@@ -204,12 +352,16 @@ def test_a_model_that_is_dead_leaves_its_partitions_missing_until_it_is_back(lif
     assert {call[0] for call in added} == {"damaging"}
     assert everything_in(tmp_path / "out").items() > written.items(), "what was whole was not touched"
     asked = before.keys() | added.keys()
-    assert scores_in(tmp_path / "out") == Counter((f"mediawiki_revision_score_{model}", wiki, rev_id) for model, wiki, rev_id in asked)
+    assert scores_in(tmp_path / "out") == Counter(
+        (f"mediawiki_revision_score_{model}", wiki, rev_id) for model, wiki, rev_id in asked
+    )
     assert run(lift_wing, tmp_path, "--resume").returncode == 0
     assert Counter(lift_wing.calls()) == before + added, "there was nothing left to do"
 
 
-def test_a_file_that_cannot_be_read_is_named_and_its_partition_has_what_the_others_hold(lift_wing: SimulatedLiftWing, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_is_named_and_its_partition_has_what_the_others_hold(
+    lift_wing: SimulatedLiftWing, tmp_path: Path
+) -> None:
     source = hourly(tmp_path / "in")
     file = source / HOURS[1] / "part-1.jsonl.gz"
     whole = gzip.compress(b"".join(orjson.dumps(edit(rev_id=rev_id)) + b"\n" for rev_id in range(1, 50)))
@@ -220,14 +372,21 @@ def test_a_file_that_cannot_be_read_is_named_and_its_partition_has_what_the_othe
         "1 file could not be read; the partitions have what the others hold, and --resume tries again:",
         str(file),
     ]
-    assert {str(path.parent.relative_to(tmp_path / "out" / DAMAGING)) for path in (tmp_path / "out" / DAMAGING).rglob("part-*")} == {*HOURS}
+    assert {
+        str(path.parent.relative_to(tmp_path / "out" / DAMAGING))
+        for path in (tmp_path / "out" / DAMAGING).rglob("part-*")
+    } == {*HOURS}
     file.write_bytes(whole)
     assert run(lift_wing, tmp_path, "--only", "damaging,goodfaith", "--resume").returncode == 0
     assert set(lift_wing.calls().values()) == {1}
-    assert {(DAMAGING, "enwiki", rev_id): 1 for rev_id in range(1, 50)}.items() <= scores_in(tmp_path / "out").items()
+    assert {(DAMAGING, "enwiki", rev_id): 1 for rev_id in range(1, 50)}.items() <= scores_in(
+        tmp_path / "out"
+    ).items()
 
 
-def test_partitions_are_replaced_one_by_one_and_only_when_asked(lift_wing: SimulatedLiftWing, tmp_path: Path) -> None:
+def test_partitions_are_replaced_one_by_one_and_only_when_asked(
+    lift_wing: SimulatedLiftWing, tmp_path: Path
+) -> None:
     hourly(tmp_path / "in")
     assert run(lift_wing, tmp_path, "--only", "damaging").returncode == 0
     first = rows(tmp_path / "out")
@@ -236,15 +395,27 @@ def test_partitions_are_replaced_one_by_one_and_only_when_asked(lift_wing: Simul
     assert run(lift_wing, tmp_path, "--only", "damaging", "--overwrite").returncode == 0
     assert rows(tmp_path / "out") == first
     after = everything_in(tmp_path / "out")
-    assert {path.rpartition("/")[0] for path in before.keys() & after.keys() if before[path] == after[path]} == {f"{DAMAGING}/{HOURS[3]}"}
+    assert {
+        path.rpartition("/")[0] for path in before.keys() & after.keys() if before[path] == after[path]
+    } == {f"{DAMAGING}/{HOURS[3]}"}
     assert Counter(lift_wing.calls().values()).keys() == {1, 2}
 
 
 def test_a_second_run_in_the_same_place_is_told(lift_wing: SimulatedLiftWing, tmp_path: Path) -> None:
     hourly(tmp_path / "in")
     lift_wing.control(mode="hang")
-    arguments = ["regenerate", "--input", tmp_path / "in", "--output", tmp_path / "out", "--lift-wing", lift_wing.url]
-    with subprocess.Popen([sys.executable, "-m", "pipeline", *map(str, arguments)], stdout=subprocess.DEVNULL, cwd=ROOT) as process:
+    arguments = [
+        "regenerate",
+        "--input",
+        tmp_path / "in",
+        "--output",
+        tmp_path / "out",
+        "--lift-wing",
+        lift_wing.url,
+    ]
+    with subprocess.Popen(
+        [sys.executable, "-m", "pipeline", *map(str, arguments)], stdout=subprocess.DEVNULL, cwd=ROOT
+    ) as process:
         until = monotonic() + 30
         while not lift_wing.calls():
             assert monotonic() < until
@@ -254,7 +425,8 @@ def test_a_second_run_in_the_same_place_is_told(lift_wing: SimulatedLiftWing, tm
     assert f"--output: another run writes to {tmp_path}/out; wait for it, or stop it" in second.stderr
     third = run(lift_wing, tmp_path)
     assert third.stderr == (
-        f"revision-scores regenerate: --output: a run to {tmp_path}/out broke off; say --resume to go on with it, or --overwrite to begin anew\n"
+        f"revision-scores regenerate: --output: a run to {tmp_path}/out broke off; say --resume to go on "
+        f"with it, or --overwrite to begin anew\n"
     )
 
 
@@ -266,10 +438,15 @@ def test_a_rate_holds_and_is_in_the_estimate(lift_wing: SimulatedLiftWing, tmp_p
     assert run(lift_wing, tmp_path, "--max-rate", "40").returncode == 0
     assert monotonic() - began > (sum(lift_wing.calls().values()) - 10) / 40
     done = run(lift_wing, tmp_path, "--max-rate", "0")
-    assert (done.returncode, done.stderr) == (2, "revision-scores regenerate: --max-rate: expected a number of calls a second above 0, got 0\n")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "revision-scores regenerate: --max-rate: expected a number of calls a second above 0, got 0\n",
+    )
 
 
-def test_a_dry_run_tells_the_calls_that_a_run_then_makes(lift_wing: SimulatedLiftWing, tmp_path: Path) -> None:
+def test_a_dry_run_tells_the_calls_that_a_run_then_makes(
+    lift_wing: SimulatedLiftWing, tmp_path: Path
+) -> None:
     hourly(tmp_path / "in")
     (tmp_path / "in" / HOURS[0] / "part-1.jsonl").write_bytes(b"no event\n")
     done = run(lift_wing, tmp_path, "--dry-run")
@@ -284,7 +461,10 @@ def test_a_dry_run_tells_the_calls_that_a_run_then_makes(lift_wing: SimulatedLif
     assert events == f"400 events, {calls.total()} calls"
     wikis = {model: len({call[1] for call in lift_wing.calls() if call[0] == model}) for model in calls}
     behind = dict.fromkeys(("damaging", "goodfaith", "reverted", "draftquality"), 3)
-    assert models == {model: [str(count), str(wikis[model]), str(count * behind.get(model, 1))] for model, count in calls.items()}
+    assert models == {
+        model: [str(count), str(wikis[model]), str(count * behind.get(model, 1))]
+        for model, count in calls.items()
+    }
     shutil.rmtree(tmp_path / "out" / DAMAGING / HOURS[3])
     missing = run(lift_wing, tmp_path, "--dry-run", "--resume").stdout.splitlines()[2]
     before = sum(lift_wing.calls().values())
@@ -296,11 +476,26 @@ def test_a_dry_run_tells_the_calls_that_a_run_then_makes(lift_wing: SimulatedLif
 
 def test_only_the_hours_that_are_asked_for(lift_wing: SimulatedLiftWing, tmp_path: Path) -> None:
     hourly(tmp_path / "in")
-    done = run(lift_wing, tmp_path, "--from", "2023-01-24T01:00", "--to", "2023-01-24T04:00+01:00", "--only", "damaging")
+    done = run(
+        lift_wing,
+        tmp_path,
+        "--from",
+        "2023-01-24T01:00",
+        "--to",
+        "2023-01-24T04:00+01:00",
+        "--only",
+        "damaging",
+    )
     assert (done.returncode, done.stderr) == (0, "")
-    assert {str(path.parent.relative_to(tmp_path / "out" / DAMAGING)) for path in (tmp_path / "out").rglob("part-*")} == {*HOURS[1:3]}
+    assert {
+        str(path.parent.relative_to(tmp_path / "out" / DAMAGING))
+        for path in (tmp_path / "out").rglob("part-*")
+    } == {*HOURS[1:3]}
     done = run(lift_wing, tmp_path, "--from", "2024-01-01")
-    said = f"--from, --to: no partition of {tmp_path}/in is of that time; it has 2023-01-24T00:00 to 2023-01-24T03:00"
+    said = (
+        f"--from, --to: no partition of {tmp_path}/in is of that time; it has 2023-01-24T00:00 to "
+        f"2023-01-24T03:00"
+    )
     assert (done.returncode, done.stderr) == (2, f"revision-scores regenerate: {said}\n")
     file = tmp_path / "in" / HOURS[0] / "part-0.jsonl"
     heap = shutil.copy(file, tmp_path / "heap.jsonl")

@@ -1,1 +1,2 @@
-"""Odd inputs by the thousand, from a seed: `python -m tests.fuzz.client` and `python -m tests.fuzz.stream`."""
+"""Odd inputs by the thousand, from a seed: `python -m tests.fuzz.client` and `python -m
+tests.fuzz.stream`."""

@@ -1,4 +1,5 @@
-"""Odd answers through the client, and what comes of each through the step after it: `python -m tests.fuzz.client --count 100000 --seed 1`."""
+"""Odd answers through the client, and what comes of each through the step after it: `python -m
+tests.fuzz.client --count 100000 --seed 1`."""
 
 from __future__ import annotations
 
@@ -28,7 +29,8 @@ _PATIENCE_S = 120
 
 
 def run(count: int, seed: int) -> Counter[str]:
-    """Asks for so many revisions, each once, and counts the ends by kind. Raises AssertionError when one does not end, ends twice, or not as it should."""
+    """Asks for so many revisions, each once, and counts the ends by kind. Raises AssertionError when one does
+    not end, ends twice, or not as it should."""
     endpoint = load(_SHIPPED).models["damaging"].endpoints["enwiki"]
     raw, ends, ended = edit(), Counter[str](), Counter[int]()
     answers: queue.Queue[tuple[int, Answer]] = queue.Queue()
@@ -37,7 +39,8 @@ def run(count: int, seed: int) -> Counter[str]:
 
         def ask(rev_id: int) -> None:
             request = ScoreRequest(Event({**raw, "rev_id": rev_id}, "eqiad"), "damaging", "enwiki", rev_id)
-            of_few = replace(endpoint, wiki=f"enwiki_x{rev_id // 2}")  # each endpoint is asked so little that none is broken
+            # each endpoint is asked so little that none is broken
+            of_few = replace(endpoint, wiki=f"enwiki_x{rev_id // 2}")
             lift_wing.ask(of_few, request, partial(_put, answers, rev_id))
 
         for rev_id in range(min(_OPEN, count)):
@@ -63,7 +66,9 @@ def _put(answers: queue.Queue[tuple[int, Answer]], rev_id: int, answer: Answer) 
 def _checked(answer: Answer, raw: dict[str, object]) -> str:
     result = answer.result
     if isinstance(result, Score):
-        schemas.validator(schemas.REVISION_SCORE)(revision_score(raw, "damaging", "mediawiki.revision-score-damaging", result, utc_now()))
+        schemas.validator(schemas.REVISION_SCORE)(
+            revision_score(raw, "damaging", "mediawiki.revision-score-damaging", result, utc_now())
+        )
         return "Score"
     assert isinstance(result, LiftWingError), repr(result)
     assert not isinstance(result, NotCalled), str(result)

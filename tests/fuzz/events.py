@@ -1,4 +1,5 @@
-"""Messages that nobody would send: real events of every kind, with parts nested, of other types, swapped and mixed; the same for the same seed.
+"""Messages that nobody would send: real events of every kind, with parts nested, of other types, swapped and
+mixed; the same for the same seed.
 
 `tests.fuzz.steps` takes them through the steps.
 """
@@ -16,9 +17,25 @@ import orjson
 DATA = Path(__file__).parents[1] / "data"
 DEPTHS = (1, 2, 50, 190, 197, 198, 199, 200, 201, 250, 300)
 SCHEMAS = [
-    *("/mediawiki/revision/create/1.0.0", "/mediawiki/revision/create/2.0.0", "/mediawiki/revision/create/2.9.9", "/mediawiki/revision/create/3.0.0"),
-    *("/mediawiki/page/change/1.0.0", "/mediawiki/page/change/1.11.0", "/mediawiki/page/change/2.0.0", "/mediawiki/revision/score/3.0.0"),
-    *("/mediawiki/page/prediction_classification_change/1.3.0", "/error/2.1.0", "/mediawiki/revision/", "mediawiki/revision/create/1", ""),
+    *(
+        "/mediawiki/revision/create/1.0.0",
+        "/mediawiki/revision/create/2.0.0",
+        "/mediawiki/revision/create/2.9.9",
+        "/mediawiki/revision/create/3.0.0",
+    ),
+    *(
+        "/mediawiki/page/change/1.0.0",
+        "/mediawiki/page/change/1.11.0",
+        "/mediawiki/page/change/2.0.0",
+        "/mediawiki/revision/score/3.0.0",
+    ),
+    *(
+        "/mediawiki/page/prediction_classification_change/1.3.0",
+        "/error/2.1.0",
+        "/mediawiki/revision/",
+        "mediawiki/revision/create/1",
+        "",
+    ),
 ]
 WIKIS = [
     "enwiki",
@@ -37,9 +54,48 @@ WIKIS = [
     "\0",
     "é" * 300,
 ]
-TEXTS = ["", "x", "0", "7", "true", "null", "\0", "\x1b[31m", "\u202e", "\U0001f600", "\ufffd", "x" * 5_000, "2021-08-27T13:20:11Z", "2021-02-30T25:61:61Z"]
-TEXTS += ["0001-01-01T00:00:00+05:00", "9999-12-31T23:59:59-12:00", "10000-01-01T00:00:00Z", "canary", "https://\n", "%", "{model}"]
-NUMBERS: list[Any] = [0, 1, -1, 7.0, 1.5, -0.0, 2**31, 2**53 - 1, 2**53, 2**63 - 1, 2**63, 2**64 - 1, -(2**63), 1e308, 5e-324]
+TEXTS = [
+    "",
+    "x",
+    "0",
+    "7",
+    "true",
+    "null",
+    "\0",
+    "\x1b[31m",
+    "\u202e",
+    "\U0001f600",
+    "\ufffd",
+    "x" * 5_000,
+    "2021-08-27T13:20:11Z",
+    "2021-02-30T25:61:61Z",
+]
+TEXTS += [
+    "0001-01-01T00:00:00+05:00",
+    "9999-12-31T23:59:59-12:00",
+    "10000-01-01T00:00:00Z",
+    "canary",
+    "https://\n",
+    "%",
+    "{model}",
+]
+NUMBERS: list[Any] = [
+    0,
+    1,
+    -1,
+    7.0,
+    1.5,
+    -0.0,
+    2**31,
+    2**53 - 1,
+    2**53,
+    2**63 - 1,
+    2**63,
+    2**64 - 1,
+    -(2**63),
+    1e308,
+    5e-324,
+]
 RAW_VALUES = [
     b"NaN",
     b"1e999",
@@ -58,7 +114,9 @@ RAW_VALUES = [
 def real_events() -> list[dict[str, Any]]:
     """One of each kind that may come by."""
     pairs = [orjson.loads(line) for line in (DATA / "real_pairs.jsonl").read_bytes().splitlines()]
-    changes = [orjson.loads((DATA / f"page_change_{version}.json").read_bytes()) for version in ("1.3.0", "1.6.0")]
+    changes = [
+        orjson.loads((DATA / f"page_change_{version}.json").read_bytes()) for version in ("1.3.0", "1.6.0")
+    ]
     created = [pair["event"] for pair in pairs[:8]]
     history = {
         **{name: value for name, value in created[0].items() if name != "$schema"},
@@ -104,7 +162,8 @@ class Fuzzer:
             event["meta"]["id"] = f"id {number}"
 
     def _changed(self, event: Any) -> Any:
-        """One part replaced, left out, renamed, wrapped, swapped with another or put where it does not belong."""
+        """One part replaced, left out, renamed, wrapped, swapped with another or put where it does not
+        belong."""
         seeded = self._seeded
         places = list(_places(event))
         if not places:
@@ -116,7 +175,22 @@ class Fuzzer:
         elif action == 3:
             del holder[key]
         elif action == 4 and isinstance(holder, dict):
-            holder[seeded.choice(["wiki_id", "database", "rev_id", "revision", "page", "meta", "performer", "$schema", "x", ""])] = holder.pop(key)
+            holder[
+                seeded.choice(
+                    [
+                        "wiki_id",
+                        "database",
+                        "rev_id",
+                        "revision",
+                        "page",
+                        "meta",
+                        "performer",
+                        "$schema",
+                        "x",
+                        "",
+                    ]
+                )
+            ] = holder.pop(key)
         elif action == 5:
             holder[key] = seeded.choice([[holder[key]], {"x": holder[key]}, {str(key): holder[key]}])
         elif action == 6:
@@ -157,8 +231,12 @@ class Fuzzer:
                 else _with_value(text, seeded.choice(RAW_VALUES), seeded)
             )
         if action == 4:
-            return text.replace(b"e", seeded.choice([b"\\u0065", b"\\ud83d", b"\xc3\xa9", b"\xff"]), seeded.randrange(1, 4))
-        return seeded.choice([b"", b" ", b"\n", b"null", b"[" * 2_000, b"{" * 2_000, b'{"a":' * 1_500, b"7", b'"x"', text * 2])
+            return text.replace(
+                b"e", seeded.choice([b"\\u0065", b"\\ud83d", b"\xc3\xa9", b"\xff"]), seeded.randrange(1, 4)
+            )
+        return seeded.choice(
+            [b"", b" ", b"\n", b"null", b"[" * 2_000, b"{" * 2_000, b'{"a":' * 1_500, b"7", b'"x"', text * 2]
+        )
 
 
 def _with_value(text: bytes, value: bytes, seeded: random.Random) -> bytes:
@@ -183,7 +261,11 @@ def _places(value: Any) -> Iterator[tuple[Any, Any]]:
     left = [value]
     while left:
         holder = left.pop()
-        for key, below in list(holder.items() if isinstance(holder, dict) else enumerate(holder)) if isinstance(holder, dict | list) else ():
+        for key, below in (
+            list(holder.items() if isinstance(holder, dict) else enumerate(holder))
+            if isinstance(holder, dict | list)
+            else ()
+        ):
             yield holder, key
             if isinstance(below, dict | list):
                 left.append(below)

@@ -1,4 +1,5 @@
-"""Files of events in every format and codec, and what happens to files: bytes flipped, cut, joined, renamed. Counts what the reader makes of them.
+"""Files of events in every format and codec, and what happens to files: bytes flipped, cut, joined, renamed.
+Counts what the reader makes of them.
 
 python -m tests.fuzz.files --count 2000
 """
@@ -72,13 +73,24 @@ AVRO_CODECS = ["null", "deflate", "snappy", "zstandard", "bzip2", "xz"]
 def whole_files(seed: int = 0) -> dict[str, bytes]:
     """By name, the same events in every format and codec."""
     seeded = random.Random(seed)
-    events = [edit(rev_id=number, comment=seeded.randbytes(40).hex(), page_title=f"é {number}") for number in range(ROWS)]
+    events = [
+        edit(rev_id=number, comment=seeded.randbytes(40).hex(), page_title=f"é {number}")
+        for number in range(ROWS)
+    ]
     rows = [schemas.table_row(event) for event in events]
     lines = b"".join(orjson.dumps(event) + b"\n" for event in events)
-    found = {f"000000_{number}.{name}": compress(lines) for number, (name, compress) in enumerate(JSON_CODECS.items())}
+    found = {
+        f"000000_{number}.{name}": compress(lines)
+        for number, (name, compress) in enumerate(JSON_CODECS.items())
+    }
     for codec in PARQUET_CODECS:
         sink = io.BytesIO()
-        pq.write_table(pa.Table.from_pylist(rows, schemas.arrow_schema(CREATE)), sink, compression=codec, row_group_size=40)
+        pq.write_table(
+            pa.Table.from_pylist(rows, schemas.arrow_schema(CREATE)),
+            sink,
+            compression=codec,
+            row_group_size=40,
+        )
         found[f"part-{codec}.parquet"] = sink.getvalue()
     for codec in AVRO_CODECS:
         sink = io.BytesIO()
@@ -102,14 +114,17 @@ def damaged(count: int, seed: int) -> Iterator[tuple[str, bytes]]:
             start = seeded.choice([0, 0, 0, seeded.randrange(len(content))])
             content = content[start : seeded.randrange(start + 1, len(content) + 1)]
         elif way == "join":
-            content += seeded.choice([seeded.choice(whole)[1], seeded.randbytes(seeded.randrange(1, 2_000)), b"\0" * 512, content])
+            content += seeded.choice(
+                [seeded.choice(whole)[1], seeded.randbytes(seeded.randrange(1, 2_000)), b"\0" * 512, content]
+            )
         else:
             name = name.partition(".")[0] + seeded.choice(ENDINGS)
         yield f"{way}-{number}-{name}", content
 
 
 class Ledger:
-    """What became of the files: `faults` are exceptions, files that nobody names, and counts that are not those of the format's own library."""
+    """What became of the files: `faults` are exceptions, files that nobody names, and counts that are not
+    those of the format's own library."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
@@ -155,7 +170,8 @@ def _read(path: Path) -> tuple[int, list[str]]:
 
 
 def _own_count(path: Path) -> int | None:
-    """How many rows pyarrow, fastavro or DuckDB read; None when they refuse the file, -1 where none of them reads such a file."""
+    """How many rows pyarrow, fastavro or DuckDB read; None when they refuse the file, -1 where none of them
+    reads such a file."""
     content = path.read_bytes()
     try:
         if content[:4] == b"PAR1" or content[-4:] == b"PAR1":
@@ -164,10 +180,14 @@ def _own_count(path: Path) -> int | None:
             with path.open("rb") as file:
                 return sum(1 for _ in fastavro.reader(file))
         if content[:1] == b"{":
-            query = "select count(*) from read_json(?, format = 'newline_delimited', compression = 'none', columns = {'rev_id': 'JSON', 'meta': 'JSON'})"
+            query = (
+                "select count(*) from read_json(?, format = 'newline_delimited', compression = 'none', "
+                "columns = {'rev_id': 'JSON', 'meta': 'JSON'})"
+            )
             return int(duckdb.execute(query, [str(path)]).fetchone()[0])  # type: ignore[index]
     except Exception as error:  # they have many
-        return _NOBODY if "invalid UTF-8" in str(error) else None  # Spark and Presto read such JSON, and so does this reader
+        # Spark and Presto read such JSON, and so does this reader
+        return _NOBODY if "invalid UTF-8" in str(error) else None
     return _NOBODY
 
 
@@ -182,7 +202,9 @@ def check(count: int, seed: int, folder: Path) -> Ledger:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--count", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--keep", type=Path, help="a folder for the files")

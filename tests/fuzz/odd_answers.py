@@ -18,14 +18,30 @@ _RETRY_AFTER = (b"0", b"1", b"21600", b"-7", b"9" * 30, b"x", b"Wed, 21 Oct 2099
 
 def good(wiki: str, model: str, rev_id: int) -> dict[str, Any]:
     score = {"prediction": True, "probability": {"true": 0.75, "false": 0.25}}
-    return {wiki: {"models": {model: {"version": "0.5.1"}}, "scores": {str(rev_id): {model: {"score": score}}}}}
+    return {
+        wiki: {"models": {model: {"version": "0.5.1"}}, "scores": {str(rev_id): {model: {"score": score}}}}
+    }
 
 
 def odd_answer(random: Random, document: dict[str, Any]) -> bytes:
     """All that comes over the connection, which ends with it."""
-    status = random.choice((200, 200, 200, 200, random.choice(_FINAL), random.choice(_FINAL), random.choice(_PASSING), random.choice(_ODD)))
+    status = random.choice(
+        (
+            200,
+            200,
+            200,
+            200,
+            random.choice(_FINAL),
+            random.choice(_FINAL),
+            random.choice(_PASSING),
+            random.choice(_ODD),
+        )
+    )
     body = _body(random, document, status)
-    headers = [b"Content-Type: " + random.choice((b"application/json", b"text/html", b"text/plain; charset=utf-16", b"\xff"))]
+    headers = [
+        b"Content-Type: "
+        + random.choice((b"application/json", b"text/html", b"text/plain; charset=utf-16", b"\xff"))
+    ]
     if random.random() < 0.2:
         headers.append(b"Retry-After: " + random.choice(_RETRY_AFTER))
     return _sent(random, status, headers, body)
@@ -36,7 +52,11 @@ def plain_answer(status: int, body: Any) -> bytes:
 
 
 def _body(random: Random, document: dict[str, Any], status: int) -> bytes:
-    said = {random.choice(("error", "detail", "message")): random.choice((MEDIAWIKI_FAILED, UNKNOWN_REVISION, "no", odd_value(random)))}
+    said = {
+        random.choice(("error", "detail", "message")): random.choice(
+            (MEDIAWIKI_FAILED, UNKNOWN_REVISION, "no", odd_value(random))
+        )
+    }
     whole = orjson.dumps(document if status == 200 or random.random() < 0.1 else said)
     match random.randrange(10):
         case 0:
@@ -50,7 +70,9 @@ def _body(random: Random, document: dict[str, Any], status: int) -> bytes:
         case 7:
             return b'{"error":' + nested(random) + b"}"
         case 8:
-            return random.choice((HTML, GARBAGE, "", "null", "[]", "7", '"a"', "no healthy upstream", "RBAC: access denied")).encode()
+            return random.choice(
+                (HTML, GARBAGE, "", "null", "[]", "7", '"a"', "no healthy upstream", "RBAC: access denied")
+            ).encode()
         case _:
             return orjson.dumps(odd_value(random))
 
@@ -75,12 +97,25 @@ def _sent(random: Random, status: int, headers: list[bytes], body: bytes) -> byt
             return _message(status, [*headers, *(b"X-%d: %b" % (at, b"y" * 50) for at in range(200))], body)
         case 5:
             return random.choice(
-                (b"\xff" * 100, b"SSH-2.0-x\r\n", b"HTTP/9.9 200\r\n\r\n", b"HTTP/1.1 abc\r\n\r\n", b"HTTP/1.1 200 \r\nContent-Length: -5\r\n\r\n")
+                (
+                    b"\xff" * 100,
+                    b"SSH-2.0-x\r\n",
+                    b"HTTP/9.9 200\r\n\r\n",
+                    b"HTTP/1.1 abc\r\n\r\n",
+                    b"HTTP/1.1 200 \r\nContent-Length: -5\r\n\r\n",
+                )
             )
         case _:
             return _message(status, headers, body)
 
 
 def _message(status: int, headers: list[bytes], body: bytes) -> bytes:
-    lines = [b"HTTP/1.1 %d " % status, *headers, b"Content-Length: %d" % len(body), b"Connection: close", b"", body]
+    lines = [
+        b"HTTP/1.1 %d " % status,
+        *headers,
+        b"Content-Length: %d" % len(body),
+        b"Connection: close",
+        b"",
+        body,
+    ]
     return b"\r\n".join(lines)

@@ -1,4 +1,5 @@
-"""JSON that nests, mistypes and mixes: pieces of a good document put where they do not belong, and what no document should hold."""
+"""JSON that nests, mistypes and mixes: pieces of a good document put where they do not belong, and what no
+document should hold."""
 
 from __future__ import annotations
 
@@ -7,7 +8,22 @@ from typing import Any
 
 import orjson
 
-TEXTS = ("", " ", "\u0000", "\x1b[2J\x1b]0;x\x07", "\u202e\u2028", "é" * 300, "x" * 20_000, "NaN", "true", "7", "Reason: ", "𝔘", "null", "{}")
+TEXTS = (
+    "",
+    " ",
+    "\u0000",
+    "\x1b[2J\x1b]0;x\x07",
+    "\u202e\u2028",
+    "é" * 300,
+    "x" * 20_000,
+    "NaN",
+    "true",
+    "7",
+    "Reason: ",
+    "𝔘",
+    "null",
+    "{}",
+)
 NUMBERS = (0, -1, 1, 2**31, 2**53 + 1, -(2**63), 2**64 - 1, 1e308, -1e-308, 0.1, 1.5)
 
 
@@ -25,11 +41,15 @@ def odd_value(random: Random, depth: int = 0) -> Any:
         case 6:
             return [odd_value(random, depth + 1) for _ in range(random.randrange(4))]
         case _:
-            return {random.choice(TEXTS)[:40] or str(at): odd_value(random, depth + 1) for at in range(random.randrange(4))}
+            return {
+                random.choice(TEXTS)[:40] or str(at): odd_value(random, depth + 1)
+                for at in range(random.randrange(4))
+            }
 
 
 def mutated(random: Random, document: Any, changes: int) -> Any:
-    """The document with so many of its places changed: another value, none, one from elsewhere in it, or the same some levels deeper."""
+    """The document with so many of its places changed: another value, none, one from elsewhere in it, or the
+    same some levels deeper."""
     changed = orjson.loads(orjson.dumps(document))
     for _ in range(changes):
         holder, key = random.choice(_places(changed) or [(None, None)])
@@ -64,7 +84,9 @@ def broken(random: Random, text: bytes) -> bytes:
             case 0:
                 data[at : at + 1] = bytes([random.randrange(256)])
             case 1:
-                data[at:at] = random.choice((b"\xff\xfe", b"\xc3\x28", b"\xed\xa0\x80", b"\\ud800", b"NaN", b"1e999", b"\x00"))
+                data[at:at] = random.choice(
+                    (b"\xff\xfe", b"\xc3\x28", b"\xed\xa0\x80", b"\\ud800", b"NaN", b"1e999", b"\x00")
+                )
             case 2:
                 del data[at:]
             case _:
@@ -78,7 +100,13 @@ def _places(document: Any) -> list[tuple[Any, Any]]:
     open_holders = [document]
     while open_holders:
         holder = open_holders.pop()
-        keys: Any = holder.keys() if isinstance(holder, dict) else range(len(holder)) if isinstance(holder, list) else ()
+        keys: Any = (
+            holder.keys()
+            if isinstance(holder, dict)
+            else range(len(holder))
+            if isinstance(holder, list)
+            else ()
+        )
         for key in keys:
             found.append((holder, key))
             open_holders.append(holder[key])

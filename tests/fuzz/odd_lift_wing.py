@@ -19,7 +19,8 @@ _LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
 
 
 class OddLiftWing:
-    """Answers a revision's first `odd` calls by `seed`, and those after them well, or for one in ten with a lasting 400."""
+    """Answers a revision's first `odd` calls by `seed`, and those after them well, or for one in ten with a
+    lasting 400."""
 
     def __init__(self, seed: int, odd: int) -> None:
         self._seed, self._odd = seed, odd
@@ -38,7 +39,9 @@ class OddLiftWing:
         self._thread.join()
 
     def _run(self) -> None:
-        server = self._loop.run_until_complete(asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=1024))
+        server = self._loop.run_until_complete(
+            asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=1024)
+        )
         self._url.set_result(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
         self._loop.run_forever()
         for task in asyncio.all_tasks(self._loop):
@@ -63,9 +66,19 @@ class OddLiftWing:
         path = _PATH.match(head)
         if path is None:
             return plain_answer(404, {"detail": "Not Found"})
-        wiki, model, rev_id = path[1].decode().partition("_x")[0], path[2].decode(), int(orjson.loads(body)["rev_id"])
+        wiki, model, rev_id = (
+            path[1].decode().partition("_x")[0],
+            path[2].decode(),
+            int(orjson.loads(body)["rev_id"]),
+        )
         self.calls[f"{wiki}-{model}", rev_id] += 1
         times = self.calls[f"{wiki}-{model}", rev_id]
         if times <= self._odd:
-            return odd_answer(Random(f"{self._seed} {wiki} {model} {rev_id} {times}"), good(wiki, model, rev_id))
-        return plain_answer(400, {"error": "no"}) if rev_id % 10 == 0 else plain_answer(200, good(wiki, model, rev_id))
+            return odd_answer(
+                Random(f"{self._seed} {wiki} {model} {rev_id} {times}"), good(wiki, model, rev_id)
+            )
+        return (
+            plain_answer(400, {"error": "no"})
+            if rev_id % 10 == 0
+            else plain_answer(200, good(wiki, model, rev_id))
+        )

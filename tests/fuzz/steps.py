@@ -1,4 +1,5 @@
-"""Takes fuzzed messages through the steps but for the calls themselves, and keeps a ledger: `python -m tests.fuzz.steps --events 200000`."""
+"""Takes fuzzed messages through the steps but for the calls themselves, and keeps a ledger: `python -m
+tests.fuzz.steps --events 200000`."""
 
 from __future__ import annotations
 
@@ -19,7 +20,16 @@ from pipeline.config.models_file import load
 from tests.fuzz.events import Fuzzer
 from transforms.build_revision_score import _BuildRevisionScoreFn
 from transforms.combine_scores import _KeyFn, decode_outcome
-from transforms.elements import Event, Failure, OutputEvent, Raw, Score, ScoreRequest, ScoreResponse, json_text
+from transforms.elements import (
+    Event,
+    Failure,
+    OutputEvent,
+    Raw,
+    Score,
+    ScoreRequest,
+    ScoreResponse,
+    json_text,
+)
 from transforms.events.combined_events import SCHEMAS, combined_score
 from transforms.events.error_events import failed
 from transforms.events.parsing import event_in, why_dropped
@@ -38,16 +48,26 @@ def models() -> Configuration:
     """All shipped models, of either kind of event, those that are switched off too."""
     created, changed = (load(ROOT / "pipeline" / name) for name in ("models.yaml", "page_change_models.yaml"))
     both = {**created.models, **changed.models}
-    return replace(created, models={name: model.with_endpoints(lambda endpoint: replace(endpoint, enabled=True)) for name, model in both.items()})
+    return replace(
+        created,
+        models={
+            name: model.with_endpoints(lambda endpoint: replace(endpoint, enabled=True))
+            for name, model in both.items()
+        },
+    )
 
 
 class Steps:
-    """The DoFns of the steps, one after the other, with a ledger of how each message and each of its requests ended."""
+    """The DoFns of the steps, one after the other, with a ledger of how each message and each of its requests
+    ended."""
 
     def __init__(self) -> None:
         self.configuration = models()
         self.ended: Counter[str] = Counter()
-        self._check, self._select = _CheckEventFn(holds=False), _SelectModelsFn(SelectModels(self.configuration.models))
+        self._check, self._select = (
+            _CheckEventFn(holds=False),
+            _SelectModelsFn(SelectModels(self.configuration.models)),
+        )
         self._build = _BuildRevisionScoreFn(self.configuration.models, lambda: NOW, holds=False)
         self._key = _KeyFn(self.configuration.models)
         for step in (self._check, self._select, self._build, self._key):
@@ -90,7 +110,10 @@ class Steps:
             return
         assert isinstance(end, OutputEvent)
         schemas.validator(end.body["$schema"])(end.body)
-        assert orjson.loads(orjson.dumps(end.body))["meta"]["stream"] == self.configuration.models[request.model].stream
+        assert (
+            orjson.loads(orjson.dumps(end.body))["meta"]["stream"]
+            == self.configuration.models[request.model].stream
+        )
         self.ended["score"] += 1
         self._combine(end)
 
@@ -98,9 +121,13 @@ class Steps:
         """What is asked is written as it would be, and answered by a score."""
         event = request.event
         try:
-            orjson.loads(question(KINDS[self.configuration.models[request.model].kind], [request], shipped_wikis()))
+            orjson.loads(
+                question(KINDS[self.configuration.models[request.model].kind], [request], shipped_wikis())
+            )
         except CannotAsk as error:
-            yield Failure("ScoreWithLiftWing", str(error), json_text(event.raw), event.datacenter, request.model)
+            yield Failure(
+                "ScoreWithLiftWing", str(error), json_text(event.raw), event.datacenter, request.model
+            )
             return
         for output in self._build.process(ScoreResponse(request, _SCORE)):
             yield output.value if isinstance(output, TaggedOutput) else output
@@ -141,7 +168,10 @@ def main() -> None:
     arguments = parser.parse_args()
     began = time.monotonic()
     ended = run(arguments.events, arguments.seed)
-    print(f"{arguments.events} messages of seed {arguments.seed} in {time.monotonic() - began:.0f} s: {dict(ended)}")
+    print(
+        f"{arguments.events} messages of seed {arguments.seed} in {time.monotonic() - began:.0f} s: "
+        f"{dict(ended)}"
+    )
     sys.exit(bool(ended["unforeseen"]))
 
 

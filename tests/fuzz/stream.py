@@ -1,6 +1,8 @@
-"""Odd answers through a running stream, with a real Kafka and Flink: `python -m tests.fuzz.stream --count 20000 --seed 1`.
+"""Odd answers through a running stream, with a real Kafka and Flink: `python -m tests.fuzz.stream --count
+20000 --seed 1`.
 
-The first answer to each revision is odd, or the first two; then comes a score, or for one in ten a lasting error. Each has to end once.
+The first answer to each revision is odd, or the first two; then comes a score, or for one in ten a lasting
+error. Each has to end once.
 """
 
 from __future__ import annotations
@@ -28,14 +30,32 @@ _SILENCE_S = LONGEST_RETRY_AFTER_S + 60  # without an end, after which no more a
 
 
 def run(count: int, seed: int, odd: int, folder: Path) -> tuple[Counter[str], list[str]]:
-    """Counts the ends of so many revisions by kind, and gives what the command said. Raises AssertionError when one does not end, or ends twice."""
+    """Counts the ends of so many revisions by kind, and gives what the command said. Raises AssertionError
+    when one does not end, or ends twice."""
     models = load(_SHIPPED)
     wikis = sorted(models.models[_MODEL].endpoints)
     with LocalKafka(folder / "kafka") as kafka, OddLiftWing(seed, odd) as server:
-        outputs = [f"{datacenter}.{stream}" for datacenter in models.datacenters for stream in (models.models[_MODEL].stream, models.failure_stream)]
-        kafka.create_topics(*(f"{datacenter}.mediawiki.revision-create" for datacenter in models.datacenters), *outputs)
+        outputs = [
+            f"{datacenter}.{stream}"
+            for datacenter in models.datacenters
+            for stream in (models.models[_MODEL].stream, models.failure_stream)
+        ]
+        kafka.create_topics(
+            *(f"{datacenter}.mediawiki.revision-create" for datacenter in models.datacenters), *outputs
+        )
         _send(kafka.address, count, [wiki for wiki in wikis if models.models[_MODEL].endpoints[wiki].enabled])
-        options = ["--kafka", kafka.address, "--lift-wing", server.url, "--only", _MODEL, "--from", "earliest", "--state", str(folder / "state")]
+        options = [
+            "--kafka",
+            kafka.address,
+            "--lift-wing",
+            server.url,
+            "--only",
+            _MODEL,
+            "--from",
+            "earliest",
+            "--state",
+            str(folder / "state"),
+        ]
         with Program("pipeline", "stream", *options) as stream:
             ends = _ends(kafka.address, outputs, count)
             assert stream.process.poll() is None
@@ -49,7 +69,9 @@ def _send(address: str, count: int, wikis: list[str]) -> None:
     producer = Producer({"bootstrap.servers": address})
     for rev_id in range(count):
         meta = {**edit()["meta"], "id": f"odd {rev_id}"}
-        producer.produce(_TOPIC, orjson.dumps(edit(rev_id=rev_id, database=wikis[rev_id % len(wikis)], meta=meta)))
+        producer.produce(
+            _TOPIC, orjson.dumps(edit(rev_id=rev_id, database=wikis[rev_id % len(wikis)], meta=meta))
+        )
         producer.poll(0)
     assert producer.flush(60) == 0
 
@@ -81,7 +103,10 @@ def main() -> int:
     with TemporaryDirectory() as folder:
         ends, said = run(arguments.count, arguments.seed, arguments.odd, Path(folder))
     print("\n".join(f"{number:>8}  {end}" for end, number in ends.most_common()))
-    print(f"{ends.total():>8}  revisions, each ended once, in {time.monotonic() - started:.0f} s (seed {arguments.seed}); the stream said:")
+    print(
+        f"{ends.total():>8}  revisions, each ended once, in {time.monotonic() - started:.0f} s (seed "
+        f"{arguments.seed}); the stream said:"
+    )
     print("".join(said))
     return 0
 

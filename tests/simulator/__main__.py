@@ -32,7 +32,11 @@ def result_of(seed: int) -> Result:
 
 
 def main() -> int:
-    options = argparse.ArgumentParser(prog="python -m tests.simulator", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = argparse.ArgumentParser(
+        prog="python -m tests.simulator",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     options.add_argument("--seeds", type=int, default=200)
     options.add_argument("--first", type=int, default=0)
     options.add_argument("--seed", type=int)
@@ -47,7 +51,9 @@ def main() -> int:
     began, failed = time.monotonic(), []
     seeds = range(arguments.first, arguments.first + arguments.seeds)
     with ProcessPoolExecutor(arguments.processes) as pool:
-        for result in pool.map(result_of, seeds, chunksize=4) if arguments.processes > 1 else map(result_of, seeds):
+        for result in (
+            pool.map(result_of, seeds, chunksize=4) if arguments.processes > 1 else map(result_of, seeds)
+        ):
             if result.violations:
                 failed.append(result.seed)
                 show(result)

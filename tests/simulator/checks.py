@@ -12,8 +12,11 @@ from tests.simulator.lift_wing import LiftWing, Phase, Service, is_rejected
 from tests.simulator.scenario import PASSING, Scenario
 from transforms.async_io.state_codec import Tag
 
-HOME_S = 8.0  # in which a call that is answered is written, and one for which there is room goes out: looks of 2.5 s, bundles, checkpoints
-BACK_S = 36.0  # after the end of a trouble its endpoint is called again: the longest pause of a breaker, and some
+# in which a call that is answered is written, and one for which there is room goes out: looks of 2.5 s,
+# bundles, checkpoints
+HOME_S = 8.0
+# after the end of a trouble its endpoint is called again: the longest pause of a breaker, and some
+BACK_S = 36.0
 DOWN_S = 10.0  # after which a process knows that an endpoint is down
 WINDOW_S = 60.0  # after a trouble, for the rate of what comes
 START_S = 3.0  # an endpoint that is back gets one call at first, then more and more
@@ -22,8 +25,16 @@ MEAN_OF_LOGNORMAL = 1.083  # of what `lift_wing.Endpoint.seconds` is multiplied 
 
 def not_kept(checkpoint: Checkpoint, ledger: Ledger) -> Iterator[str]:
     """Requests that have not ended and are lost if the job goes on at this checkpoint."""
-    positions = {partition: position for state in checkpoint.tasks.values() for partition, position in state.positions.items()}
-    read = [each for each in ledger.open.values() if all(position < positions[partition] for partition, position in each.places)]
+    positions = {
+        partition: position
+        for state in checkpoint.tasks.values()
+        for partition, position in state.positions.items()
+    }
+    read = [
+        each
+        for each in ledger.open.values()
+        if all(position < positions[partition] for partition, position in each.places)
+    ]
     if not read:
         return
     kept: set[Name] = set()
@@ -36,7 +47,8 @@ def not_kept(checkpoint: Checkpoint, ledger: Ledger) -> Iterator[str]:
 
 
 def not_held(state: TaskState, came: dict[Name, Request]) -> Iterator[str]:
-    """Of the requests that came to a task, those that have not ended and are not in its snapshot: whoever has them now may fail."""
+    """Of the requests that came to a task, those that have not ended and are not in its snapshot: whoever has
+    them now may fail."""
     held = _held(state)
     for name, request in came.items():
         if not request.ends and name not in held:
@@ -44,12 +56,23 @@ def not_held(state: TaskState, came: dict[Name, Request]) -> Iterator[str]:
 
 
 def _held(state: TaskState) -> set[Name]:
-    return {name for (_, state_id, _), values in state.bags.items() if state_id in ("pending", "undelivered") for value in values for name in names_in(value)}
+    return {
+        name
+        for (_, state_id, _), values in state.bags.items()
+        if state_id in ("pending", "undelivered")
+        for value in values
+        for name in names_in(value)
+    }
 
 
 def miscounted(tasks: Sequence[Task]) -> Iterator[str]:
-    """Of the tasks of one process, between their bundles: whether its client counts who found no room as state and timers have it."""
-    asking = [task.instance.fns[task.stage.root] for task in tasks if task.instance and hasattr(task.instance.fns[task.stage.root], "lift_wing")]
+    """Of the tasks of one process, between their bundles: whether its client counts who found no room as
+    state and timers have it."""
+    asking = [
+        task.instance.fns[task.stage.root]
+        for task in tasks
+        if task.instance and hasattr(task.instance.fns[task.stage.root], "lift_wing")
+    ]
     if not asking or any(task.instance and task.instance.in_use for task in tasks):
         return
     client = asking[0].lift_wing
@@ -59,10 +82,18 @@ def miscounted(tasks: Sequence[Task]) -> Iterator[str]:
             if name == "ts-look" and (said := Tag.decode(tag)).process == client.id:
                 counted.update(_sums(said))
     for fn in asking:
-        counted.update(each.request.model for state in fn._in_flight.keys.values() for each in state.open.values() if each.counted)
+        counted.update(
+            each.request.model
+            for state in fn._in_flight.keys.values()
+            for each in state.open.values()
+            if each.counted
+        )
     for model, counts in client.counts().items():
         if counts.waiting != counted[model]:
-            yield f"miscounted: {counts.waiting} requests for {model} wait by the count, {counted[model]} in fact"
+            yield (
+                f"miscounted: {counts.waiting} requests for {model} wait by the count, "
+                f"{counted[model]} in fact"
+            )
 
 
 def _sums(tag: Tag) -> Counter[str]:
@@ -81,7 +112,10 @@ def left_over(tasks: Sequence[Task]) -> Iterator[str]:
 
 
 def shown(request: Request) -> str:
-    return f"{request.name.wiki} {request.name.rev_id} {request.name.model} (came at {request.came_at - EPOCH:.2f})"
+    return (
+        f"{request.name.wiki} {request.name.rev_id} {request.name.model} (came at "
+        f"{request.came_at - EPOCH:.2f})"
+    )
 
 
 def after_all(scenario: Scenario, ledger: Ledger, lift_wing: LiftWing) -> Iterator[str]:
@@ -97,13 +131,22 @@ def after_all(scenario: Scenario, ledger: Ledger, lift_wing: LiftWing) -> Iterat
         for end in request.ends:
             if ids.setdefault(end.id, request) is not request:
                 yield f"the id of another: {shown(request)}"
-        if scenario.is_calm and len(request.ends) > 1 and (len(request.places) == 1 or scenario.deployment.each_event_once):
+        if (
+            scenario.is_calm
+            and len(request.ends) > 1
+            and (len(request.places) == 1 or scenario.deployment.each_event_once)
+        ):
             yield f"ended {len(request.ends)} times without a reason: {shown(request)}"
         yield from _wrong_end(request, scenario, lift_wing)
     for service in scenario.services:
         yield from _pressed(service, scenario)
         yield from _unfair(service, scenario, ledger, lift_wing)
-        if scenario.is_calm and not service.phases and not scenario.deployment.is_bounded and not scenario.troubles:
+        if (
+            scenario.is_calm
+            and not service.phases
+            and not scenario.deployment.is_bounded
+            and not scenario.troubles
+        ):
             yield from _late(service, scenario, ledger)
 
 
@@ -115,12 +158,18 @@ def _wrong_end(request: Request, scenario: Scenario, lift_wing: LiftWing) -> Ite
         age = end.at - request.came_at
         if end.is_score and rejected:
             yield f"a score of what was rejected: {shown(request)}"
-        if not end.is_score and not rejected and all(phase.what in PASSING for phase in service.phases) and age < 0.4 * scenario.deployment.max_age_s:
+        if (
+            not end.is_score
+            and not rejected
+            and all(phase.what in PASSING for phase in service.phases)
+            and age < 0.4 * scenario.deployment.max_age_s
+        ):
             yield f"given up after {age:.1f} s ({end.reason}): {shown(request)}"
 
 
 def _pressed(service: Service, scenario: Scenario) -> Iterator[str]:
-    """No process has more calls at an endpoint than the models file lets it, nor calls one that is down but now and then."""
+    """No process has more calls at an endpoint than the models file lets it, nor calls one that is down but
+    now and then."""
     if service.most_at_once > scenario.deployment.concurrency:
         yield f"pressed: {service.most_at_once} calls at once of one process at {service.name}"
     for phase in service.phases:
@@ -138,7 +187,9 @@ def _pressed(service: Service, scenario: Scenario) -> Iterator[str]:
 
 
 def _overlaps(phase: Phase, phases: Sequence[Phase]) -> bool:
-    return any(other is not phase and other.begins < phase.ends and phase.begins < other.ends for other in phases)
+    return any(
+        other is not phase and other.begins < phase.ends and phase.begins < other.ends for other in phases
+    )
 
 
 def _late(service: Service, scenario: Scenario, ledger: Ledger) -> Iterator[str]:
@@ -146,22 +197,40 @@ def _late(service: Service, scenario: Scenario, ledger: Ledger) -> Iterator[str]
     burst = sum(many for _, _, many, wiki in scenario.bursts if service.name.startswith(wiki))
     bound = HOME_S + (30 + 1.5 * burst / (service.workers - 1)) * service.seconds
     for request in ledger.requests.values():
-        if request.endpoint == service.name and request.ends and (took := request.ends[0].at - request.came_at) > bound:
+        if (
+            request.endpoint == service.name
+            and request.ends
+            and (took := request.ends[0].at - request.came_at) > bound
+        ):
             yield f"late: {shown(request)} took {took:.1f} s, and its endpoint is well"
 
 
 def _unfair(service: Service, scenario: Scenario, ledger: Ledger, lift_wing: LiftWing) -> Iterator[str]:
-    """Of what came while an endpoint was in trouble: called within waiting / max(rate - arrivals, rate / 2) x 1.5 + 5 s once it is back."""
-    if scenario.kills or scenario.rescales or scenario.failing or scenario.troubles or scenario.deployment.is_bounded:
+    """Of what came while an endpoint was in trouble: called within waiting / max(rate - arrivals, rate / 2) x
+    1.5 + 5 s once it is back."""
+    if (
+        scenario.kills
+        or scenario.rescales
+        or scenario.failing
+        or scenario.troubles
+        or scenario.deployment.is_bounded
+    ):
         return
     of_endpoint = [each for each in ledger.requests.values() if each.endpoint == service.name]
     for phase in service.phases:
         back = min((at for at in service.answered_at if at >= phase.ends), default=None)
-        waiting = [each for each in of_endpoint if each.came_at < phase.ends and (not each.ends or each.ends[0].at >= phase.ends)]
+        waiting = [
+            each
+            for each in of_endpoint
+            if each.came_at < phase.ends and (not each.ends or each.ends[0].at >= phase.ends)
+        ]
         if not waiting:
             continue
         if back is None or back > phase.ends + BACK_S:
-            yield f"not called: {service.name} is back since {phase.ends - EPOCH:.1f} and answered first {_after(back, EPOCH)}"
+            yield (
+                f"not called: {service.name} is back since {phase.ends - EPOCH:.1f} and answered first "
+                f"{_after(back, EPOCH)}"
+            )
             continue
         back = max(back, _known_to_all(service, phase))
         bound = _bound_s(service, of_endpoint, len(waiting), back)
@@ -170,13 +239,19 @@ def _unfair(service: Service, scenario: Scenario, ledger: Ledger, lift_wing: Lif
             if called is None and request.ends:
                 yield f"never called: {shown(request)}"
             elif called is None or called - back > bound:
-                yield f"starved: {shown(request)} was called {_after(called, back)} after {service.name} was back; bound {bound:.1f} s, {len(waiting)} waiting"
+                yield (
+                    f"starved: {shown(request)} was called {_after(called, back)} after {service.name} "
+                    f"was back; bound {bound:.1f} s, {len(waiting)} waiting"
+                )
 
 
 def _known_to_all(service: Service, phase: Phase) -> float:
     """When each process that called in a trouble has called again, by itself: it knows of no other."""
     called = {name for at, name in service.called if phase.begins <= at < phase.ends}
-    again = [min((at for at, name in service.called if name == each and at >= phase.ends), default=phase.ends) for each in called]
+    again = [
+        min((at for at, name in service.called if name == each and at >= phase.ends), default=phase.ends)
+        for each in called
+    ]
     return min(phase.ends + BACK_S, max(again, default=phase.ends))
 
 

@@ -1,4 +1,5 @@
-"""A virtual clock: what is due on it runs one at a time, in an order that the seed alone decides, and threads take turns by sleeping."""
+"""A virtual clock: what is due on it runs one at a time, in an order that the seed alone decides, and threads
+take turns by sleeping."""
 
 from __future__ import annotations
 

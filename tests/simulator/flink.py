@@ -1,11 +1,19 @@
-"""Flink by its contract: tasks that exchange elements and barriers, checkpoints of keyed state and timers, and restarts from them.
+"""Flink by its contract: tasks that exchange elements and barriers, checkpoints of keyed state and timers,
+and restarts from them.
 
-What is modelled was read in Beam's Flink runner and is held against the real one by `tests/system/test_flink_contract.py`:
-- A task runs one bundle at a time. It closes when it has 50 elements or after 20 ms, and before a checkpoint; timers that are due are a part of it.
-- State that a bundle writes is seen in it at once. Timers that it sets or clears reach Flink at its end, so a timer that is due meanwhile fires first.
-- A barrier goes on before the bundle is closed; what the bundle emits then is in the checkpoint, and sent with the next bundle or watermark.
-- A bundle that fails ends the job's attempt. The next one has new processes, and begins with a checkpoint that is complete.
-- A DoFn instance belongs to one task; one that had no bundle for a minute is torn down, and another takes its place.
+What is modelled was read in Beam's Flink runner and is held against the real one by
+`tests/system/test_flink_contract.py`:
+
+- A task runs one bundle at a time. It closes when it has 50 elements or after 20 ms, and before a checkpoint;
+  timers that are due are a part of it.
+- State that a bundle writes is seen in it at once. Timers that it sets or clears reach Flink at its end, so a
+  timer that is due meanwhile fires first.
+- A barrier goes on before the bundle is closed; what the bundle emits then is in the checkpoint, and sent
+  with the next bundle or watermark.
+- A bundle that fails ends the job's attempt. The next one has new processes, and begins with a checkpoint
+  that is complete.
+- A DoFn instance belongs to one task; one that had no bundle for a minute is torn down, and another takes
+  its place.
 """
 
 from __future__ import annotations
@@ -66,7 +74,8 @@ class TaskState:
 
     bags: dict[StateId, tuple[Any, ...]] = field(default_factory=dict)
     timers: dict[TimerId, int] = field(default_factory=dict)  # milliseconds since the epoch
-    unsent: list[tuple[int, Any]] = field(default_factory=list)  # number of the stage and value, emitted by the bundle that the barrier closed
+    # number of the stage and value, emitted by the bundle that the barrier closed
+    unsent: list[tuple[int, Any]] = field(default_factory=list)
     positions: dict[int, int] = field(default_factory=dict)  # of partitions of the input
 
 
@@ -116,7 +125,8 @@ class Bundle:
 
     def __init__(self, task: Task, instance: Instance) -> None:
         self.task, self.instance = task, instance
-        self.bags: dict[StateId, tuple[bool, list[Any]]] = {}  # whether it was cleared, and what was added since
+        # whether it was cleared, and what was added since
+        self.bags: dict[StateId, tuple[bool, list[Any]]] = {}
         self.timers: list[tuple[TimerId, int | None]] = []
 
 
@@ -152,7 +162,9 @@ class Timer:
     key: str
 
     def set(self, timestamp: Any, dynamic_timer_tag: str = "") -> None:
-        self.bundle.timers.append(((self.label, self.name, self.key, dynamic_timer_tag), timestamp.micros // 1000))
+        self.bundle.timers.append(
+            ((self.label, self.name, self.key, dynamic_timer_tag), timestamp.micros // 1000)
+        )
 
     def clear(self, dynamic_timer_tag: str = "") -> None:
         self.bundle.timers.append(((self.label, self.name, self.key, dynamic_timer_tag), None))
@@ -161,7 +173,9 @@ class Timer:
 class Task:
     """One subtask of a stage, in a thread of its own."""
 
-    def __init__(self, attempt: Attempt, stage: Stage, index: int, process: WorkerProcess, state: TaskState) -> None:
+    def __init__(
+        self, attempt: Attempt, stage: Stage, index: int, process: WorkerProcess, state: TaskState
+    ) -> None:
         self.attempt, self.stage, self.index, self.process, self.state = attempt, stage, index, process, state
         self.job = attempt.job
         self.inputs: list[Channel] = []
@@ -218,7 +232,12 @@ class Task:
         if not self.inputs:
             return self.barriers[0] if self.barriers else None
         for index, channel in enumerate(self.inputs):
-            if index not in self._blocked and channel.items and channel.items[0][0] <= self.job.clock.now and isinstance(channel.items[0][1], Barrier):
+            if (
+                index not in self._blocked
+                and channel.items
+                and channel.items[0][0] <= self.job.clock.now
+                and isinstance(channel.items[0][1], Barrier)
+            ):
                 self._blocked.add(index)
         if len(self._blocked) < len(self.inputs):
             return None
@@ -228,11 +247,18 @@ class Task:
     def _ready(self, now: float) -> list[int]:
         """Inputs that have an element by then. Those of the first stage are partitions."""
         if not self.inputs:
-            return [partition for partition, position in self.state.positions.items() if (self.job.log.arrival(partition, position) or inf) <= now]
+            return [
+                partition
+                for partition, position in self.state.positions.items()
+                if (self.job.log.arrival(partition, position) or inf) <= now
+            ]
         return [
             index
             for index, channel in enumerate(self.inputs)
-            if index not in self._blocked and channel.items and channel.items[0][0] <= now and not isinstance(channel.items[0][1], Barrier)
+            if index not in self._blocked
+            and channel.items
+            and channel.items[0][0] <= now
+            and not isinstance(channel.items[0][1], Barrier)
         ]
 
     def _has_input(self) -> bool:
@@ -262,7 +288,11 @@ class Task:
         """How long until a timer or a message of the input is due; elements and barriers wake the task."""
         due = self._next_timer()
         times = [] if due is None else [(due + 1) / 1000]
-        times += [at for partition, position in self.state.positions.items() if (at := self.job.log.arrival(partition, position)) is not None]
+        times += [
+            at
+            for partition, position in self.state.positions.items()
+            if (at := self.job.log.arrival(partition, position)) is not None
+        ]
         return max(0.0, min(times) - self.job.clock.now) + 1e-6 if times else None
 
     def _register(self, timer_id: TimerId, due: int) -> None:
@@ -276,7 +306,8 @@ class Task:
         self._each(bundle, "start_bundle")
         closes_at, elements = self.job.clock.now + self.job.random.uniform(0, BUNDLE_S), 0
         while elements < BUNDLE_SIZE:
-            by = min(self.job.clock.now, closes_at)  # Flink takes no more into a bundle that it closes, however long that takes
+            # Flink takes no more into a bundle that it closes, however long that takes
+            by = min(self.job.clock.now, closes_at)
             ready = self._ready(by)
             if self._timer_is_due(by) and not (ready and self.job.random.random() < 0.5):
                 self._fire(bundle)
@@ -328,7 +359,9 @@ class Task:
             self._route(bundle, step, [element])
             return
         bound = _bound(bundle, step.label, step.binding, element[0], "") if step.binding else {}
-        self._route(bundle, step, bundle.instance.fns[step].process(element, *step.arguments, **step.named, **bound))
+        self._route(
+            bundle, step, bundle.instance.fns[step].process(element, *step.arguments, **step.named, **bound)
+        )
 
     def _route(self, bundle: Bundle, step: Step, outputs: Iterable[Any] | None) -> None:
         for output in outputs or ():
@@ -392,7 +425,9 @@ class Task:
         self._blocked.clear()
         if self.barriers:
             self.barriers.popleft()
-        kept = TaskState(dict(self.state.bags), dict(self.state.timers), [*self.state.unsent], dict(self.state.positions))
+        kept = TaskState(
+            dict(self.state.bags), dict(self.state.timers), [*self.state.unsent], dict(self.state.positions)
+        )
         self.job.observer.snapshotted(self, kept)
         self.attempt.snapshotted(number, self, kept)
 
@@ -440,7 +475,9 @@ class InputLog:
 class Job:
     """A job from its start to its end, over all its attempts."""
 
-    def __init__(self, clock: Clock, random: Random, stages: Sequence[Stage], log: InputLog, observer: Observer) -> None:
+    def __init__(
+        self, clock: Clock, random: Random, stages: Sequence[Stage], log: InputLog, observer: Observer
+    ) -> None:
         self.clock, self.random, self.log, self.observer = clock, random, log, observer
         self.take(stages)
         self.layout = Layout()
@@ -484,7 +521,9 @@ class Attempt:
         self.next_checkpoint: Checkpoint | None = None
         self.stopped: Callable[[], None] | None = None  # what to do once a savepoint is complete
         self.processes: dict[tuple[int, int], WorkerProcess] = {}
-        self.tasks = [self._task(stage, index, restored) for stage in job.stages for index in range(self.parallelism)]
+        self.tasks = [
+            self._task(stage, index, restored) for stage in job.stages for index in range(self.parallelism)
+        ]
         self._connect()
         for task in self.tasks:
             task.start()
@@ -500,21 +539,40 @@ class Attempt:
 
     def _restored(self, stage: Stage, index: int, checkpoint: Checkpoint | None) -> TaskState:
         state = TaskState()
-        kept = [each for (number, _), each in checkpoint.tasks.items() if number == stage.number] if checkpoint else []
+        kept = (
+            [each for (number, _), each in checkpoint.tasks.items() if number == stage.number]
+            if checkpoint
+            else []
+        )
         for each in kept:
-            state.bags.update((state_id, values) for state_id, values in each.bags.items() if subtask_of(state_id[2], self.parallelism) == index)
-            state.timers.update((timer_id, due) for timer_id, due in each.timers.items() if subtask_of(timer_id[2], self.parallelism) == index)
+            state.bags.update(
+                (state_id, values)
+                for state_id, values in each.bags.items()
+                if subtask_of(state_id[2], self.parallelism) == index
+            )
+            state.timers.update(
+                (timer_id, due)
+                for timer_id, due in each.timers.items()
+                if subtask_of(timer_id[2], self.parallelism) == index
+            )
         state.unsent += [item for each in kept for item in each.unsent][index :: self.parallelism]
         if stage.number == 0:
-            positions = {partition: position for each in kept for partition, position in each.positions.items()}
-            state.positions.update((partition, positions.get(partition, 0)) for partition in range(index, len(self.job.log.partitions), self.parallelism))
+            positions = {
+                partition: position for each in kept for partition, position in each.positions.items()
+            }
+            state.positions.update(
+                (partition, positions.get(partition, 0))
+                for partition in range(index, len(self.job.log.partitions), self.parallelism)
+            )
         return state
 
     def _connect(self) -> None:
         by_stage = {stage: [task for task in self.tasks if task.stage is stage] for stage in self.job.stages}
         for task in self.tasks:
             for stage in task.stage.outputs.values():
-                channels = [Channel(self.job.clock, self.job.random, receiver) for receiver in by_stage[stage]]
+                channels = [
+                    Channel(self.job.clock, self.job.random, receiver) for receiver in by_stage[stage]
+                ]
                 task.outputs[stage.number] = channels
                 for receiver, channel in zip(by_stage[stage], channels, strict=True):
                     receiver.inputs.append(channel)
@@ -543,7 +601,9 @@ class Attempt:
         task.wake()
 
     def snapshotted(self, number: int, task: Task, state: TaskState) -> None:
-        self.job.clock.after(self.job.random.uniform(0.02, 0.6), partial(self._acknowledged, number, task, state))
+        self.job.clock.after(
+            self.job.random.uniform(0.02, 0.6), partial(self._acknowledged, number, task, state)
+        )
 
     def _acknowledged(self, number: int, task: Task, state: TaskState) -> None:
         checkpoint = self.next_checkpoint
@@ -597,7 +657,11 @@ class Attempt:
     def _sweep(self) -> None:
         """Tears down instances that are idle."""
         for task in self.tasks:
-            if task.instance and not task.instance.in_use and self.job.clock.now - task.instance.used_at > _IDLE_S:
+            if (
+                task.instance
+                and not task.instance.in_use
+                and self.job.clock.now - task.instance.used_at > _IDLE_S
+            ):
                 task.tear_down()
         if self.is_running:
             self.job.clock.after(_IDLE_S, self._sweep)

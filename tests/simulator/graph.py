@@ -1,4 +1,5 @@
-"""The steps of a Beam pipeline as Flink runs them: fused into stages, of which each but the first begins with a step that has state."""
+"""The steps of a Beam pipeline as Flink runs them: fused into stages, of which each but the first begins with
+a step that has state."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ from apache_beam.internal.cloudpickle import cloudpickle
 from apache_beam.pipeline import AppliedPTransform, PipelineVisitor
 from apache_beam.transforms.userstate import TimerSpec
 
-Binding = Sequence[tuple[str, str, str]]  # of each parameter that Beam fills: its name, what is wanted, and the id of the state or timer
+# of each parameter that Beam fills: its name, what is wanted, and the id of the state or timer
+Binding = Sequence[tuple[str, str, str]]
 
 
 @dataclass(eq=False)
@@ -28,7 +30,8 @@ class Step:
     named: Mapping[str, Any] = field(default_factory=dict)
     consumers: dict[str | None, list[Step]] = field(default_factory=dict)  # by tag
     binding: Binding = ()
-    timers: dict[str, tuple[Callable[..., Any], Binding]] = field(default_factory=dict)  # the callback of each timer
+    # the callback of each timer
+    timers: dict[str, tuple[Callable[..., Any], Binding]] = field(default_factory=dict)
 
     @property
     def is_stateful(self) -> bool:
@@ -37,18 +40,23 @@ class Step:
 
 @dataclass(eq=False)
 class Stage:
-    """Steps that one worker runs in one bundle. `steps` is in the order in which bundles are started and finished."""
+    """Steps that one worker runs in one bundle. `steps` is in the order in which bundles are started and
+    finished."""
 
     number: int
     root: Step
     steps: list[Step]
-    outputs: dict[Step, Stage] = field(default_factory=dict)  # by the stateful steps that other stages begin with
+    # by the stateful steps that other stages begin with
+    outputs: dict[Step, Stage] = field(default_factory=dict)
 
     @cached_property
     def with_method(self) -> dict[str, list[Step]]:
         """Which steps have something to do at the begin and at the end of a bundle."""
         fns = {step: type(step.fn) for step in self.steps if step.fn is not None}
-        return {name: [step for step, fn in fns.items() if getattr(fn, name) is not getattr(beam.DoFn, name)] for name in ("start_bundle", "finish_bundle")}
+        return {
+            name: [step for step, fn in fns.items() if getattr(fn, name) is not getattr(beam.DoFn, name)]
+            for name in ("start_bundle", "finish_bundle")
+        }
 
     def pickled(self) -> bytes:
         """The DoFns as they travel to a worker."""
@@ -94,7 +102,9 @@ def stages_of(pipeline: beam.Pipeline) -> list[Stage]:
     for stage in stages:
         for step in stage.steps:
             for consumers in step.consumers.values():
-                stage.outputs.update((consumer, by_root[consumer]) for consumer in consumers if consumer in by_root)
+                stage.outputs.update(
+                    (consumer, by_root[consumer]) for consumer in consumers if consumer in by_root
+                )
     return stages
 
 
@@ -140,7 +150,13 @@ def _step(node: AppliedPTransform) -> Step:
     if isinstance(node.transform, beam.Flatten):
         return Step(node.full_label, None)
     fn = node.transform.fn
-    step = Step(node.full_label, fn, tuple(node.transform.args), dict(node.transform.kwargs), binding=_binding(fn.process))
+    step = Step(
+        node.full_label,
+        fn,
+        tuple(node.transform.args),
+        dict(node.transform.kwargs),
+        binding=_binding(fn.process),
+    )
     for spec in vars(type(fn)).values():
         if isinstance(spec, TimerSpec):
             step.timers[spec.name] = spec._attached_callback, _binding(spec._attached_callback)

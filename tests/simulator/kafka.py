@@ -1,4 +1,5 @@
-"""Kafka by its contract, as far as a producer sees it: it acknowledges, delays, refuses, or forgets who the producer is.
+"""Kafka by its contract, as far as a producer sees it: it acknowledges, delays, refuses, or forgets who the
+producer is.
 
 A producer is one connection to the model; a message that its client gave up may be written all the same.
 """
@@ -21,7 +22,8 @@ Delivered = Callable[[KafkaError | None, Any], None]
 
 @dataclass(frozen=True)
 class Trouble:
-    """What the broker does for a while: `away` (it answers when it is back), `slow`, `refuses` (every message), `forgets` (who a producer is, once)."""
+    """What the broker does for a while: `away` (it answers when it is back), `slow`, `refuses` (every
+    message), `forgets` (who a producer is, once)."""
 
     what: str
     begins: float
@@ -32,11 +34,24 @@ class Trouble:
 class Broker:
     """Keeps what is written, and hands it to `written` as it comes."""
 
-    def __init__(self, clock: Clock, random: Random, written: Callable[[str, bytes], None], troubles: Sequence[Trouble] = ()) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        random: Random,
+        written: Callable[[str, bytes], None],
+        troubles: Sequence[Trouble] = (),
+    ) -> None:
         self.clock, self.random, self.written, self.troubles = clock, random, written, troubles
 
     def trouble(self, topic: str) -> Trouble | None:
-        return next((each for each in self.troubles if each.begins <= self.clock.now < each.ends and each.topic in ("", topic)), None)
+        return next(
+            (
+                each
+                for each in self.troubles
+                if each.begins <= self.clock.now < each.ends and each.topic in ("", topic)
+            ),
+            None,
+        )
 
     def seconds_to_answer(self, topic: str) -> float:
         trouble = self.trouble(topic)
@@ -67,12 +82,16 @@ class Producer:
     def __len__(self) -> int:
         return len(self._open) + len(self._reports)
 
-    def produce(self, topic: str, value: bytes, timestamp: int = 0, on_delivery: Delivered = lambda *_: None, **_: Any) -> None:
+    def produce(
+        self, topic: str, value: bytes, timestamp: int = 0, on_delivery: Delivered = lambda *_: None, **_: Any
+    ) -> None:
         if self._fatal:
             raise KafkaException(KafkaError(KafkaError._FATAL, "the producer is fenced"))
         message = _Message(topic, value, on_delivery)
         self._open.append(message)
-        self._broker.clock.after(self._broker.seconds_to_answer(message.topic), partial(self._decide, message))
+        self._broker.clock.after(
+            self._broker.seconds_to_answer(message.topic), partial(self._decide, message)
+        )
 
     def poll(self, seconds: float = 0.0) -> int:
         if not self._reports and seconds:
@@ -120,12 +139,19 @@ class Producer:
             return
         trouble = self._broker.trouble(message.topic)
         if trouble and trouble.what == "away":
-            self._broker.clock.after(self._broker.seconds_to_answer(message.topic), partial(self._decide, message))
+            self._broker.clock.after(
+                self._broker.seconds_to_answer(message.topic), partial(self._decide, message)
+            )
             return
         if trouble and trouble.what == "forgets" and trouble not in self._forgotten:
             self._forget(trouble)
             return
-        self._end(message, KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED, "not now") if trouble and trouble.what == "refuses" else None)
+        self._end(
+            message,
+            KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED, "not now")
+            if trouble and trouble.what == "refuses"
+            else None,
+        )
 
     def _forget(self, trouble: Trouble) -> None:
         """A fatal error: all that is open fails, though it may be written."""

@@ -1,4 +1,5 @@
-"""A ledger of its own: each request that the input asks for, when it came, was called and ended, and under which id."""
+"""A ledger of its own: each request that the input asks for, when it came, was called and ended, and under
+which id."""
 
 from __future__ import annotations
 
@@ -44,7 +45,9 @@ class Request:
 class Ledger:
     """Of one run."""
 
-    def __init__(self, clock: Clock, messages: Sequence[Sequence[tuple[float, Any]]], configuration: Configuration) -> None:
+    def __init__(
+        self, clock: Clock, messages: Sequence[Sequence[tuple[float, Any]]], configuration: Configuration
+    ) -> None:
         self._clock = clock
         self.requests: dict[Name, Request] = {}
         self.unknown: list[str] = []  # what was written and is of no request
@@ -66,7 +69,9 @@ class Ledger:
         if request is None:
             self.unknown.append(f"{topic}: {value[:200]!r}")
             return
-        request.ends.append(End(self._clock.now, "raw_event" not in body, body["meta"]["id"], body.get("message", "")))
+        request.ends.append(
+            End(self._clock.now, "raw_event" not in body, body["meta"]["id"], body.get("message", ""))
+        )
         self.open.pop(request.name, None)
 
 
@@ -82,7 +87,10 @@ def _name_of(body: Mapping[str, Any]) -> Name | None:
 
 @lru_cache(maxsize=10_000)
 def names_in(value: bytes) -> frozenset[Name]:
-    """The requests in a value of the state: those that wait for Lift Wing, or those whose ends wait for Kafka."""
+    """The requests in a value of the state: those that wait for Lift Wing, or those whose ends wait for
+    Kafka."""
     if value.startswith(b"{"):
-        return frozenset(Name(each.request.wiki, each.request.rev_id, each.request.model) for each in decode_pending(value))
+        return frozenset(
+            Name(each.request.wiki, each.request.rev_id, each.request.model) for each in decode_pending(value)
+        )
     return frozenset(name for each in decode_events(value) if (name := _name_of(each.body)))

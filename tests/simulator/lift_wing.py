@@ -36,8 +36,9 @@ NESTED = b'{"error":' + b"[" * 1010 + b"]" * 1010 + b"}"
 
 @dataclass(frozen=True)
 class Phase:
-    """An endpoint's state for a while: `stalled` (it answers what it got when it goes on), `hanging` (it never does), `refused` (no connection),
-    `garbage` and `nested` (no answers that make sense), or the status that it answers with."""
+    """An endpoint's state for a while: `stalled` (it answers what it got when it goes on), `hanging` (it
+    never does), `refused` (no connection), `garbage` and `nested` (no answers that make sense), or the status
+    that it answers with."""
 
     what: str
     begins: float
@@ -57,7 +58,8 @@ class Service:
     free_at: list[float] = field(default_factory=list)
     called: list[tuple[float, str]] = field(default_factory=list)  # when, and by which process
     most_at_once: int = 0  # calls of one process
-    answered_at: list[float] = field(default_factory=list)  # with a score, or the word that there will be none
+    # with a score, or the word that there will be none
+    answered_at: list[float] = field(default_factory=list)
 
     def phase(self, now: float) -> Phase | None:
         return next((phase for phase in self.phases if phase.begins <= now < phase.ends), None)
@@ -77,7 +79,9 @@ class Service:
 class LiftWing:
     """All endpoints, as the workers of a stream reach them."""
 
-    def __init__(self, clock: Clock, random: Random, endpoints: Sequence[Service], told: Callable[[str], None]) -> None:
+    def __init__(
+        self, clock: Clock, random: Random, endpoints: Sequence[Service], told: Callable[[str], None]
+    ) -> None:
         self.clock, self.random, self._told = clock, random, told
         self.endpoints = {endpoint.name: endpoint for endpoint in endpoints}
         self.calls: Counter[tuple[str, int]] = Counter()  # by endpoint and revision
@@ -94,10 +98,15 @@ class LiftWing:
             self.calls[endpoint.name, revision] += 1
             self.called_at.setdefault((endpoint.name, revision), self.clock.now)
         seconds, answer = self._answer(endpoint, asked, revisions, timeout_s)
-        self._told(f"{endpoint.name} is asked {', '.join(map(str, revisions))}: {answer.status or answer.error} after {seconds:.3f} s")
+        self._told(
+            f"{endpoint.name} is asked {', '.join(map(str, revisions))}: {answer.status or answer.error} "
+            f"after {seconds:.3f} s"
+        )
         return seconds, answer
 
-    def _answer(self, endpoint: Service, asked: Any, revisions: Sequence[int], timeout_s: float) -> tuple[float, HttpAnswer]:
+    def _answer(
+        self, endpoint: Service, asked: Any, revisions: Sequence[int], timeout_s: float
+    ) -> tuple[float, HttpAnswer]:
         now, phase = self.clock.now, endpoint.phase(self.clock.now)
         what = phase.what if phase else HEALTHY
         if what == HANGING:
@@ -110,7 +119,9 @@ class LiftWing:
             return 0.02, HttpAnswer(500, NESTED, 0.02, 0.0)
         if phase and what.isdigit():
             seconds = self.random.uniform(0.002, 0.02)
-            return seconds, HttpAnswer(int(what), _error_body(int(what), self.random), seconds, phase.retry_after_s)
+            return seconds, HttpAnswer(
+                int(what), _error_body(int(what), self.random), seconds, phase.retry_after_s
+            )
         seconds = endpoint.taken(now, endpoint.seconds * self.random.lognormvariate(0, 0.4)) - now
         if seconds > timeout_s:
             return timeout_s, _lost(timeout_s, "Operation timed out", timed_out=True)
@@ -130,7 +141,12 @@ def _lost(seconds: float, error: str, timed_out: bool = False) -> HttpAnswer:
 
 
 def _error_body(status: int, random: Random) -> bytes:
-    bodies = [b'{"error": "no healthy upstream"}', b"upstream connect error", b'{"detail": "try again"}', b"\xff"]
+    bodies = [
+        b'{"error": "no healthy upstream"}',
+        b"upstream connect error",
+        b'{"detail": "try again"}',
+        b"\xff",
+    ]
     return b'{"error": "MW API error"}' if status == 500 else random.choice(bodies)
 
 
@@ -138,11 +154,19 @@ def _scores(endpoint: Service, asked: Any, revisions: Sequence[int]) -> bytes:
     probability = {"true": 0.25, "false": 0.75}
     if "instances" in asked:
         told = [
-            {"revision_id": each, "model_version": "3", "output": {"prediction": False, "probabilities": probability}}
+            {
+                "revision_id": each,
+                "model_version": "3",
+                "output": {"prediction": False, "probabilities": probability},
+            }
             for each in revisions
             if not is_rejected(endpoint, each)
         ]
-        errors = [f"Could not make prediction for revision {each} (en)." for each in revisions if is_rejected(endpoint, each)]
+        errors = [
+            f"Could not make prediction for revision {each} (en)."
+            for each in revisions
+            if is_rejected(endpoint, each)
+        ]
         return orjson.dumps({"predictions": told, "errors": errors})
     if "lang" in asked:
         score = {
@@ -155,7 +179,14 @@ def _scores(endpoint: Service, asked: Any, revisions: Sequence[int]) -> bytes:
         return orjson.dumps({"predictions": [score]})
     wiki, _, model = endpoint.name.partition("-")
     return orjson.dumps(
-        {wiki: {"models": {model: {"version": "0.5.1"}}, "scores": {str(revisions[0]): {model: {"score": {"prediction": False, "probability": probability}}}}}}
+        {
+            wiki: {
+                "models": {model: {"version": "0.5.1"}},
+                "scores": {
+                    str(revisions[0]): {model: {"score": {"prediction": False, "probability": probability}}}
+                },
+            }
+        }
     )
 
 
@@ -163,15 +194,23 @@ class Connection:
     """What a worker process calls through: transforms.environment.Connection without threads."""
 
     def __init__(self, lift_wing: LiftWing, process: str, timeout_s: float, on_fault: OnFault) -> None:
-        self._lift_wing, self._process, self._timeout_s, self._on_fault = lift_wing, process, timeout_s, on_fault
+        self._lift_wing, self._process, self._timeout_s, self._on_fault = (
+            lift_wing,
+            process,
+            timeout_s,
+            on_fault,
+        )
         self._is_open = True
         self._calls: Counter[str] = Counter()  # that are out, by service
 
     def run_soon(self, action: Callable[[], None]) -> None:
-        self._lift_wing.clock.after(self._lift_wing.random.uniform(0.00002, 0.0005), partial(self._run, action))
+        self._lift_wing.clock.after(
+            self._lift_wing.random.uniform(0.00002, 0.0005), partial(self._run, action)
+        )
 
     def run_later(self, seconds: float, action: Callable[[], None]) -> None:
-        self._lift_wing.clock.after(max(0.001, seconds), partial(self._run, action))  # the resolution of a loop
+        # the resolution of a loop
+        self._lift_wing.clock.after(max(0.001, seconds), partial(self._run, action))
 
     def post(self, url: str, headers: list[str], body: bytes, done: Done) -> None:
         service = self._lift_wing.service(url)
@@ -179,7 +218,9 @@ class Connection:
         self._calls[service.name] += 1
         service.most_at_once = max(service.most_at_once, self._calls[service.name])
         seconds, answer = self._lift_wing.answer(service, body, self._timeout_s)
-        self._lift_wing.clock.after(seconds, partial(self._run, partial(self._answered, service, done, answer)))
+        self._lift_wing.clock.after(
+            seconds, partial(self._run, partial(self._answered, service, done, answer))
+        )
 
     def close(self) -> None:
         self._is_open = False

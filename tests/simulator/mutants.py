@@ -29,7 +29,9 @@ class Mutant(NamedTuple):
 
 
 MUTANTS = (
-    Mutant("requests are not written to state", "async_io/stateful", "            pending.add(encoded)\n", ""),
+    Mutant(
+        "requests are not written to state", "async_io/stateful", "            pending.add(encoded)\n", ""
+    ),
     Mutant(
         "state is cleared before a request has ended",
         "async_io/stateful",
@@ -48,22 +50,44 @@ MUTANTS = (
         "    look.set(Timestamp.of(tag.due), dynamic",
         "    tag.rests[0].requests > 1 or look.set(Timestamp.of(tag.due), dynamic",
     ),
-    Mutant("an ended request stays in state", "async_io/in_flight", "        del self.open[name]\n        self.dirty = True", "        del self.open[name]"),
+    Mutant(
+        "an ended request stays in state",
+        "async_io/in_flight",
+        "        del self.open[name]\n        self.dirty = True",
+        "        del self.open[name]",
+    ),
     Mutant(
         "subtasks of a process share their answers",
         "async_io/in_flight",
-        "        self.keys: dict[str, KeyState] = {}\n        self._answered: queue.SimpleQueue[tuple[str, Pending, Answer]] = queue.SimpleQueue()",
-        "        InFlight.of_all = getattr(InFlight, 'of_all', ({}, queue.SimpleQueue()))\n        self.keys, self._answered = InFlight.of_all",
+        "        self.keys: dict[str, KeyState] = {}\n        self._answered: queue.SimpleQueue[tuple[str, "
+        "Pending, Answer]] = queue.SimpleQueue()",
+        "        InFlight.of_all = getattr(InFlight, 'of_all', ({}, queue.SimpleQueue()))\n        "
+        "self.keys, self._answered = InFlight.of_all",
     ),
     Mutant("a repeated event is asked again", "async_io/stateful", '            seen.add(b"")\n', ""),
-    Mutant("an event that is alone in a bundle is dropped", "async_io/keying", "        if self._together:\n", "        if len(self._together) > 1:\n"),
-    Mutant("a bundle is emitted twice", "async_io/keying", "        together, self._together = self._together, []\n", "        together = [*self._together]\n"),
-    Mutant("the format loses the second event of a key", "async_io/state_codec", '"events": list(events.values())}', '"events": list(events.values())[:9]}'),
+    Mutant(
+        "an event that is alone in a bundle is dropped",
+        "async_io/keying",
+        "        if self._together:\n",
+        "        if len(self._together) > 1:\n",
+    ),
+    Mutant(
+        "a bundle is emitted twice",
+        "async_io/keying",
+        "        together, self._together = self._together, []\n",
+        "        together = [*self._together]\n",
+    ),
+    Mutant(
+        "the format loses the second event of a key",
+        "async_io/state_codec",
+        '"events": list(events.values())}',
+        '"events": list(events.values())[:9]}',
+    ),
     Mutant(
         "counts of a process before are believed",
         "async_io/state_codec",
-        "        return self if self.process == process else",
-        "        return Tag(process, self.rests) if self.process != process else self if True else",
+        "            else Tag(process, [rest._replace(counted=0) for rest in self.rests])",
+        "            else Tag(process, self.rests)",
     ),
     Mutant(
         "a request is given up at its third failure",
@@ -71,22 +95,42 @@ MUTANTS = (
         "    if isinstance(error, Rejected)",
         "    if tries >= 3 or isinstance(error, Rejected)",
     ),
-    Mutant("a request is given up two seconds after it came", "lift_wing/responses", "if left_s > 0 else None", "if left_s > max_age_s - 2 else None"),
+    Mutant(
+        "a request is given up two seconds after it came",
+        "lift_wing/responses",
+        "if left_s > 0 else None",
+        "if left_s > max_age_s - 2 else None",
+    ),
     Mutant(
         "calls that are sent away are forgotten",
         "lift_wing/client",
         "            self._finish(call, NotCalled(lane.last_error), 0.0)\n",
         "            lane.last_error = lane.last_error\n",
     ),
-    Mutant("an answer frees no place", "lift_wing/client", "        lane.in_flight -= 1\n", "        lane.in_flight -= answer.status == 200\n"),
+    Mutant(
+        "an answer frees no place",
+        "lift_wing/client",
+        "        lane.in_flight -= 1\n",
+        "        lane.in_flight -= answer.status == 200\n",
+    ),
     Mutant(
         "an answer starts no other call",
         "lift_wing/client",
         "                self._finish(call, result, answer.seconds)\n        self._list(lane)\n",
         "                self._finish(call, result, answer.seconds)\n",
     ),
-    Mutant("who came back is counted still", "lift_wing/client", "            lane.waitlist.remove(entered_at, counted)\n", ""),
-    Mutant("every place is for who is new", "lift_wing/bulkhead", "self.late and (self._late_is_next or not self.new)", "self.late and not self.new"),
+    Mutant(
+        "who came back is counted still",
+        "lift_wing/client",
+        "            lane.waitlist.remove(entered_at, counted)\n",
+        "",
+    ),
+    Mutant(
+        "every place is for who is new",
+        "lift_wing/bulkhead",
+        "self.late and (self._late_is_next or not self.new)",
+        "self.late and not self.new",
+    ),
     Mutant(
         "one of several that are asked again alone is lost",
         "lift_wing/bulkhead",
@@ -99,7 +143,12 @@ MUTANTS = (
         "        return in_flight < int(self._limit)\n",
         "        return in_flight <= int(self._limit)\n",
     ),
-    Mutant("a limit never grows again", "lift_wing/concurrency_limit", "        elif self._limit < self.most:\n", "        elif self._limit > self.most:\n"),
+    Mutant(
+        "a limit never grows again",
+        "lift_wing/concurrency_limit",
+        "        elif self._limit < self.most:\n",
+        "        elif self._limit > self.most:\n",
+    ),
     Mutant(
         "a breaker never opens",
         "lift_wing/concurrency_limit",
@@ -165,12 +214,21 @@ def seed_that_finds(mutant: Mutant, seeds: int) -> str:
         except DoesNotApply as error:
             return f"does not apply: {error}"
         command = [sys.executable, "-m", "tests.simulator", "--seeds", str(seeds), "--stop"]
-        done = subprocess.run(command, cwd=folder, env={**os.environ, "PYTHONPATH": folder}, capture_output=True, text=True)
-        return next((line for line in done.stdout.splitlines() if line.startswith("seed ")), "" if done.returncode == 0 else done.stderr[-300:])
+        done = subprocess.run(
+            command, cwd=folder, env={**os.environ, "PYTHONPATH": folder}, capture_output=True, text=True
+        )
+        return next(
+            (line for line in done.stdout.splitlines() if line.startswith("seed ")),
+            "" if done.returncode == 0 else done.stderr[-300:],
+        )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    options = argparse.ArgumentParser(prog="python -m tests.simulator.mutants", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = argparse.ArgumentParser(
+        prog="python -m tests.simulator.mutants",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     options.add_argument("--seeds", type=int, default=200)
     options.add_argument("--processes", type=int, default=1)
     options.add_argument("--only", default="")
@@ -178,7 +236,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     mutants = [mutant for mutant in MUTANTS if parsed.only in mutant.name]
     with ThreadPoolExecutor(parsed.processes) as pool:
         found = 0
-        for mutant, said in zip(mutants, pool.map(partial(seed_that_finds, seeds=parsed.seeds), mutants), strict=True):
+        for mutant, said in zip(
+            mutants, pool.map(partial(seed_that_finds, seeds=parsed.seeds), mutants), strict=True
+        ):
             found += said.startswith("seed ")
             print(f"{mutant.name}: {said or 'NOT FOUND'}", flush=True)
     print(f"{found} of {len(mutants)} found within {parsed.seeds} seeds")

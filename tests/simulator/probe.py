@@ -1,4 +1,5 @@
-"""A small stateful DoFn that does as each element says and logs what it sees, to hold the model of Flink against the real one."""
+"""A small stateful DoFn that does as each element says and logs what it sees, to hold the model of Flink
+against the real one."""
 
 from __future__ import annotations
 
@@ -100,7 +101,8 @@ class TogetherFn(beam.DoFn):
 
 
 class ProbeFn(beam.DoFn):
-    """Does what elements say: `["add", text]`, `["clear"]`, `["set", tag, seconds]`, `["unset", tag]`, `["sleep", seconds]`, `["fail", name]` once."""
+    """Does what elements say: `["add", text]`, `["clear"]`, `["set", tag, seconds]`, `["unset", tag]`,
+    `["sleep", seconds]`, `["fail", name]` once."""
 
     BAG = BagStateSpec("bag", coders.StrUtf8Coder())
     TIMER = TimerSpec("timer", TimeDomain.REAL_TIME)
@@ -117,14 +119,21 @@ class ProbeFn(beam.DoFn):
     def finish_bundle(self) -> None:
         self._log("finish")
 
-    def process(self, element: Element, bag: Any = beam.DoFn.StateParam(BAG), timer: Any = beam.DoFn.TimerParam(TIMER)) -> None:
+    def process(
+        self, element: Element, bag: Any = beam.DoFn.StateParam(BAG), timer: Any = beam.DoFn.TimerParam(TIMER)
+    ) -> None:
         key, orders = element
         self._log("process", key=key, state=sorted(bag.read()))
         for order, *values in json.loads(orders):
             getattr(self, f"_{order}")(bag, timer, *values)
 
     @on_timer(TIMER)
-    def fire(self, key: str = beam.DoFn.KeyParam, tag: str = beam.DoFn.DynamicTimerTagParam, bag: Any = beam.DoFn.StateParam(BAG)) -> None:
+    def fire(
+        self,
+        key: str = beam.DoFn.KeyParam,
+        tag: str = beam.DoFn.DynamicTimerTagParam,
+        bag: Any = beam.DoFn.StateParam(BAG),
+    ) -> None:
         self._log("fire", key=key, tag=tag, state=sorted(bag.read()))
 
     def _add(self, bag: Any, timer: Any, text: str) -> None:
@@ -147,7 +156,15 @@ class ProbeFn(beam.DoFn):
             raise RuntimeError("the probe was told to fail")
 
     def _log(self, what: str, **seen: Any) -> None:
-        self._world.log({"at": self._world.time(), "process": self._world.process(), "instance": self._instance, "what": what, **seen})
+        self._world.log(
+            {
+                "at": self._world.time(),
+                "process": self._world.process(),
+                "instance": self._instance,
+                "what": what,
+                **seen,
+            }
+        )
 
 
 def probe(ticks: beam.PCollection[int], script: Mapping[int, Sequence[Element]], world: World) -> None:

@@ -51,7 +51,13 @@ class Source(beam.PTransform):
 def stages(deployment: Deployment) -> list[Stage]:
     """Of the graph as it runs on Flink."""
     p, environment, configuration = beam.Pipeline(), Environment(), deployment.configuration()
-    sink = WriteToKafka("kafka:9092", configuration.failure_stream, waits_in_state=True, new_producer=NewProducer(), environment=environment)
+    sink = WriteToKafka(
+        "kafka:9092",
+        configuration.failure_stream,
+        waits_in_state=True,
+        new_producer=NewProducer(),
+        environment=environment,
+    )
     waiting = InState(deployment.each_event_once, environment)
     score_revisions(p, configuration, Source(), sink, waiting, undelivered=RetryDeliveries(sink.writing))
     return stages_of(p)
@@ -130,15 +136,26 @@ class Run:
         self.violations: list[str] = []
         self.trace: deque[str] = deque(maxlen=TRACED)
         self.clock = Clock()
-        self._came: dict[Task, dict[Name, Request]] = {}  # to which task what came in its life, and had no end at its last snapshot
+        # to which task what came in its life, and had no end at its last snapshot
+        self._came: dict[Task, dict[Name, Request]] = {}
         self._handed_on: set[Name] = set()
         self._wanted: tuple[Layout, Deployment] | None = None
         random = Random(scenario.seed)
         self.ledger = Ledger(self.clock, scenario.messages, scenario.deployment.configuration())
         self.lift_wing = LiftWing(self.clock, Random(random.random()), scenario.services, self.told)
         self.broker = Broker(self.clock, Random(random.random()), self._written, scenario.troubles)
-        self.job = Job(self.clock, Random(random.random()), stages(scenario.deployment), InputLog(scenario.messages), self)
-        self.job.layout, self.job.declined, self.job.checkpoint_s = scenario.layout, scenario.declined, scenario.checkpoint_s
+        self.job = Job(
+            self.clock,
+            Random(random.random()),
+            stages(scenario.deployment),
+            InputLog(scenario.messages),
+            self,
+        )
+        self.job.layout, self.job.declined, self.job.checkpoint_s = (
+            scenario.layout,
+            scenario.declined,
+            scenario.checkpoint_s,
+        )
         self.job.new_process = partial(Process, self)
 
     def violated(self, what: str) -> None:
@@ -158,7 +175,10 @@ class Run:
         self.clock.run(ends + PATIENCE_S, lambda: not self.ledger.open or self._is_enough())
         self.clock.run(self.clock.now + 15.0, self._is_enough)
         if not self.ledger.open:  # what was asked again may still be out, or held
-            self.clock.run(self.clock.now + PATIENCE_S, lambda: self._is_enough() or not any(checks.left_over(self.job.attempt.tasks)))
+            self.clock.run(
+                self.clock.now + PATIENCE_S,
+                lambda: self._is_enough() or not any(checks.left_over(self.job.attempt.tasks)),
+            )
             self.violations += checks.left_over(self.job.attempt.tasks)
         self._count_waiting()
         self.violations += checks.after_all(self.scenario, self.ledger, self.lift_wing)
@@ -169,7 +189,11 @@ class Run:
         """Leaves nothing to the next run: what a process knows ends with a real one."""
         for task in self.job.attempt.tasks:
             self.job.attempt.cancel(task)
-        for of_processes in (write_streams._STREAMS, retry_deliveries._PROCESSES, waiting_deliveries._BY_ENVIRONMENT):
+        for of_processes in (
+            write_streams._STREAMS,
+            retry_deliveries._PROCESSES,
+            waiting_deliveries._BY_ENVIRONMENT,
+        ):
             of_processes.clear()
 
     def _is_enough(self) -> bool:
@@ -187,7 +211,13 @@ class Run:
     def _count_waiting(self) -> None:
         """Looks now and then whether the counts are right."""
         for process in self.job.attempt.processes.values():
-            for each in checks.miscounted([task for task in self.job.attempt.tasks if task.process is process and self.job.attempt.is_running]):
+            for each in checks.miscounted(
+                [
+                    task
+                    for task in self.job.attempt.tasks
+                    if task.process is process and self.job.attempt.is_running
+                ]
+            ):
                 self.violated(each)
 
     def _look(self) -> None:
@@ -207,7 +237,8 @@ class Run:
         self._stop()
 
     def _stop(self) -> None:
-        """Asks for a savepoint until there is one, as `stream` does: a job that is just starting takes none."""
+        """Asks for a savepoint until there is one, as `stream` does: a job that is just starting takes
+        none."""
         if self._wanted:
             if self.job.attempt.is_running and self.job.attempt.stopped is None:
                 self.job.attempt.savepoint(self._go_on)
@@ -230,10 +261,13 @@ class Run:
             self._handed_on.update(name for name in names_in(value) if came.pop(name, None))
 
     def processed(self, task: Task, element: Any) -> None:
-        """Notes what came to a task; not an event that comes again, and is dropped, while another task has its score."""
+        """Notes what came to a task; not an event that comes again, and is dropped, while another task has
+        its score."""
         came = self._came.setdefault(task, {})
         for name in names_in(element[1]):
-            if (request := self.ledger.open.get(name)) and not (self.scenario.deployment.each_event_once and name in self._handed_on):
+            if (request := self.ledger.open.get(name)) and not (
+                self.scenario.deployment.each_event_once and name in self._handed_on
+            ):
                 came[name] = request
 
     def snapshotted(self, task: Task, state: TaskState) -> None:
@@ -245,7 +279,9 @@ class Run:
 
     def ended(self, task: Task, _step: Step, output: Any) -> None:
         if isinstance(output, (ScoreResponse, Failure)):
-            self.told(f"{task} ends {output.request.rev_id if isinstance(output, ScoreResponse) else output.reason}")
+            self.told(
+                f"{task} ends {output.request.rev_id if isinstance(output, ScoreResponse) else output.reason}"
+            )
 
     def failed(self, task: Task, error: Exception) -> None:
         self.told(f"{task}: a bundle fails: {error!r}")

@@ -15,7 +15,8 @@ from tests.simulator.lift_wing import HANGING, STALLED, Phase, Service
 from transforms.events.source_events import PAGE_CHANGE
 from transforms.models.model import ANY_WIKI, Configuration, Endpoint, LiftWingSettings, Model
 
-PASSING = (STALLED, HANGING, "refused", "502", "503", "504", "429", "401", "403")  # after which a request is tried again until it is too old
+# after which a request is tried again until it is too old
+PASSING = (STALLED, HANGING, "refused", "502", "503", "504", "429", "401", "403")
 LASTING = ("garbage", "nested", "500", "404")
 PARTITIONS = 4
 
@@ -38,7 +39,9 @@ class Deployment:
         return self.in_flight < 1000 or self.calls_per_s is not None
 
     def configuration(self) -> Configuration:
-        settings = LiftWingSettings("http://lift-wing", self.timeout_s, self.max_age_s, self.in_flight, calls_per_s=self.calls_per_s)
+        settings = LiftWingSettings(
+            "http://lift-wing", self.timeout_s, self.max_age_s, self.in_flight, calls_per_s=self.calls_per_s
+        )
         models = {
             "damaging": self._model("damaging", ["enwiki", "dewiki"]),
             "goodfaith": self._model("goodfaith", ["enwiki"]),
@@ -47,8 +50,14 @@ class Deployment:
         return Configuration(settings, models, "errors", ("eqiad",))
 
     def _model(self, name: str, wikis: Sequence[str], **told: Any) -> Model:
-        endpoints = {wiki: Endpoint(wiki, name, name, "edit", self.concurrency, kind=told.get("kind", "revscoring")) for wiki in wikis}
-        endpoints = {wiki: replace(each, concurrency=0) if each.name == self.stopped else each for wiki, each in endpoints.items()}
+        endpoints = {
+            wiki: Endpoint(wiki, name, name, "edit", self.concurrency, kind=told.get("kind", "revscoring"))
+            for wiki in wikis
+        }
+        endpoints = {
+            wiki: replace(each, concurrency=0) if each.name == self.stopped else each
+            for wiki, each in endpoints.items()
+        }
         return Model(name, f"scores.{name}", endpoints, **told)
 
 
@@ -72,13 +81,15 @@ class Scenario:
     deployment: Deployment
     layout: Layout
     services: list[Service]
-    messages: list[list[tuple[float, Any]]] = field(default_factory=list)  # by partition; when it comes, and the event
+    # by partition; when it comes, and the event
+    messages: list[list[tuple[float, Any]]] = field(default_factory=list)
     troubles: list[Trouble] = field(default_factory=list)
     kills: list[float] = field(default_factory=list)
     older: list[float] = field(default_factory=list)  # kills after which it goes on at an older checkpoint
     rescales: list[tuple[float, Layout, Deployment]] = field(default_factory=list)
     failing: list[tuple[float, float, float]] = field(default_factory=list)  # from, to, share of elements
-    bursts: list[tuple[float, float, int, str]] = field(default_factory=list)  # from, to, how many events, of which wiki
+    # from, to, how many events, of which wiki
+    bursts: list[tuple[float, float, int, str]] = field(default_factory=list)
     declined: float = 0.0
     checkpoint_s: float = 5.0
 
@@ -91,14 +102,26 @@ class Scenario:
     def ends(self) -> float:
         """When all that goes wrong is over, and all events have come."""
         times = [message[0] for partition in self.messages for message in partition]
-        times += [phase.ends for service in self.services for phase in service.phases] + [trouble.ends for trouble in self.troubles]
-        return max([*times, *self.kills, *(at for at, *_ in self.rescales), *(end for _, end, _ in self.failing)])
+        times += [phase.ends for service in self.services for phase in service.phases] + [
+            trouble.ends for trouble in self.troubles
+        ]
+        return max(
+            [*times, *self.kills, *(at for at, *_ in self.rescales), *(end for _, end, _ in self.failing)]
+        )
 
 
 def scenario_of(seed: int) -> Scenario:
     random = Random(seed)
     deployment, layout = random.choice(DEPLOYMENTS), _layout(random)
-    services = [Service(name, random.choice((0.1, 0.3, 0.8)), deployment.concurrency + 1, rejected=random.choice((0.0, 0.0, 0.05))) for name in NAMES]
+    services = [
+        Service(
+            name,
+            random.choice((0.1, 0.3, 0.8)),
+            deployment.concurrency + 1,
+            rejected=random.choice((0.0, 0.0, 0.05)),
+        )
+        for name in NAMES
+    ]
     scenario = Scenario(seed, deployment, layout, services, checkpoint_s=random.choice((1.5, 3.0, 5.0)))
     lasts = random.choice((10.0, 20.0, 40.0))
     for trouble in _TROUBLES[seed % len(_TROUBLES)]:
@@ -119,14 +142,17 @@ def _endpoint_in_trouble(scenario: Scenario, random: Random, lasts: float) -> No
     begins = EPOCH + random.uniform(2, lasts / 2)
     ends = begins + random.choice((4.0, 8.0, 20.0, 40.0))
     what = random.choice((*PASSING, STALLED, HANGING, *LASTING))
-    service.phases = [*service.phases, Phase(what, begins, ends, random.choice((0.0, 0.0, 3.0)) if what in ("429", "503") else 0.0)]
+    service.phases = [
+        *service.phases,
+        Phase(what, begins, ends, random.choice((0.0, 0.0, 3.0)) if what in ("429", "503") else 0.0),
+    ]
     if random.random() < 0.3:  # so many that a model is asked for several at once
         scenario.bursts.append((begins, min(begins + 2.0, ends), random.randint(30, 80), ""))
 
 
 def _stall(scenario: Scenario, random: Random, lasts: float) -> None:
-    """One endpoint says nothing for less than a call may take, so that no call fails, while much comes for it; at times as much as it can take
-    goes on coming once it is back."""
+    """One endpoint says nothing for less than a call may take, so that no call fails, while much comes for
+    it; at times as much as it can take goes on coming once it is back."""
     scenario.deployment = replace(scenario.deployment, timeout_s=30.0, max_age_s=3600.0)
     service = random.choice(scenario.services[:2])
     begins = EPOCH + random.uniform(5, 12)
@@ -162,7 +188,14 @@ def _rescales(scenario: Scenario, random: Random, lasts: float) -> None:
 def _kafka_in_trouble(scenario: Scenario, random: Random, lasts: float) -> None:
     begins = EPOCH + random.uniform(1, lasts)
     topic = random.choice(("", "", "eqiad.scores.damaging", "eqiad.errors"))
-    scenario.troubles = [Trouble(random.choice(("away", "slow", "slow", "refuses", "forgets")), begins, begins + random.uniform(1, 20), topic)]
+    scenario.troubles = [
+        Trouble(
+            random.choice(("away", "slow", "slow", "refuses", "forgets")),
+            begins,
+            begins + random.uniform(1, 20),
+            topic,
+        )
+    ]
 
 
 def _checkpoints_declined(scenario: Scenario, random: Random, lasts: float) -> None:
@@ -189,7 +222,11 @@ _TROUBLES = (
 def _messages(scenario: Scenario, random: Random, lasts: float) -> list[list[tuple[float, Any]]]:
     """Events at a rate that the endpoints can take, with bursts, and a pause before the last ones."""
     partitions: list[list[tuple[float, Any]]] = [[] for _ in range(PARTITIONS)]
-    rate = min(random.choice((1.0, 2.0, 4.0)), 0.8 * scenario.deployment.concurrency, 0.3 * (scenario.deployment.calls_per_s or 1000.0))
+    rate = min(
+        random.choice((1.0, 2.0, 4.0)),
+        0.8 * scenario.deployment.concurrency,
+        0.3 * (scenario.deployment.calls_per_s or 1000.0),
+    )
     now, number = EPOCH + random.uniform(0, 3), 0
     times = []
     while now < EPOCH + lasts:
@@ -197,7 +234,9 @@ def _messages(scenario: Scenario, random: Random, lasts: float) -> list[list[tup
         times += [now] * (random.randint(20, 40) if random.random() < 0.01 else 1)
     if random.random() < 0.3:
         times += [now + 130.0 + each for each in range(5)]  # after this long an idle instance is gone
-    wikis = [(at, "") for at in times] + [(random.uniform(begin, end), wiki) for begin, end, many, wiki in scenario.bursts for _ in range(many)]
+    wikis = [(at, "") for at in times] + [
+        (random.uniform(begin, end), wiki) for begin, end, many, wiki in scenario.bursts for _ in range(many)
+    ]
     for number, (at, wiki) in enumerate(wikis):
         event = _event(scenario.seed * 100_000 + number + 1, random, wiki)
         partition = random.choice(partitions)
@@ -211,7 +250,12 @@ def _messages(scenario: Scenario, random: Random, lasts: float) -> list[list[tup
 
 def _event(number: int, random: Random, of: str) -> Mapping[str, Any]:
     wiki = of or random.choice(("enwiki", "enwiki", "dewiki"))
-    meta = {"id": str(UUID(int=number)), "dt": "2023-11-14T22:13:20Z", "domain": f"{wiki[:2]}.wikipedia.org", "uri": "https://wikipedia.org/wiki/A"}
+    meta = {
+        "id": str(UUID(int=number)),
+        "dt": "2023-11-14T22:13:20Z",
+        "domain": f"{wiki[:2]}.wikipedia.org",
+        "uri": "https://wikipedia.org/wiki/A",
+    }
     if not of and random.random() < 0.3:
         return {
             "$schema": "/mediawiki/page/change/1.3.0",
@@ -222,7 +266,12 @@ def _event(number: int, random: Random, of: str) -> Mapping[str, Any]:
             "wiki_id": wiki,
             "page": {"page_id": number, "page_title": "A", "namespace_id": 0, "is_redirect": False},
             "performer": {"user_text": "B", "groups": ["*"], "is_bot": False},
-            "revision": {"rev_id": number, "rev_dt": "2023-11-14T22:13:20Z", "rev_parent_id": 1, "is_minor_edit": False},
+            "revision": {
+                "rev_id": number,
+                "rev_dt": "2023-11-14T22:13:20Z",
+                "rev_parent_id": 1,
+                "is_minor_edit": False,
+            },
         }
     return {
         "$schema": "/mediawiki/revision/create/2.0.0",

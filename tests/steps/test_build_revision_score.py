@@ -22,14 +22,19 @@ from transforms.elements import Failure, OutputEvent, Score, ScoreResponse, json
 from transforms.events.score_events import predictions, revision_score, utc_now
 from transforms.models.model import Configuration
 
-PAIRS = [json.loads(line) for line in (ROOT / "tests" / "data" / "real_pairs.jsonl").read_text(encoding="utf-8").splitlines()]
+PAIRS = [
+    json.loads(line)
+    for line in (ROOT / "tests" / "data" / "real_pairs.jsonl").read_text(encoding="utf-8").splitlines()
+]
 STREAM = "mediawiki.revision-score-damaging"
 NOW = "2024-02-15T00:00:00.000000Z"
 SCORE = Score("0.5.1", True, {"false": 0.25, "true": 0.75})
 INVALID = "not valid against /mediawiki/revision/score/3.0.0: "
 
 
-def build(raw: Mapping[str, Any], model: str = "damaging", stream: str = STREAM, score: Score = SCORE) -> dict[str, Any]:
+def build(
+    raw: Mapping[str, Any], model: str = "damaging", stream: str = STREAM, score: Score = SCORE
+) -> dict[str, Any]:
     event = revision_score(raw, model, stream, score, NOW)
     schemas.validator("/mediawiki/revision/score/3.0.0")(event)
     return event
@@ -37,7 +42,9 @@ def build(raw: Mapping[str, Any], model: str = "damaging", stream: str = STREAM,
 
 def as_version_2(raw: Mapping[str, Any]) -> dict[str, Any]:
     """A 1.1.0 event as 2.0.0 has it: with its own `dt`, and not where EventStreams found it."""
-    meta = {name: value for name, value in raw["meta"].items() if name not in ("topic", "partition", "offset")}
+    meta = {
+        name: value for name, value in raw["meta"].items() if name not in ("topic", "partition", "offset")
+    }
     return {**raw, "$schema": "/mediawiki/revision/create/2.0.0", "dt": raw["meta"]["dt"], "meta": meta}
 
 
@@ -64,9 +71,18 @@ def test_the_score_of_an_event_of_version_2() -> None:
         "rev_id": 1040920135,
         "rev_parent_id": 1040918697,
         "rev_timestamp": "2021-08-27T13:20:10Z",
-        "performer": {"user_text": "Simurghistan", "user_groups": ["*", "user", "autoconfirmed"], "user_is_bot": False},
+        "performer": {
+            "user_text": "Simurghistan",
+            "user_groups": ["*", "user", "autoconfirmed"],
+            "user_is_bot": False,
+        },
         "scores": {
-            "damaging": {"model_name": "damaging", "model_version": "0.5.1", "prediction": ["true"], "probability": {"false": 0.25, "true": 0.75}},
+            "damaging": {
+                "model_name": "damaging",
+                "model_version": "0.5.1",
+                "prediction": ["true"],
+                "probability": {"false": 0.25, "true": 0.75},
+            },
         },
     }
 
@@ -100,13 +116,26 @@ def test_the_score_of_an_event_of_version_1() -> None:
             "user_registration_dt": "2006-10-18T15:14:57Z",
             "user_text": "Moonwalkr",
         },
-        "scores": {"articletopic": {"model_name": "articletopic", "model_version": "1.4.0", "prediction": ["STEM.STEM*"], "probability": {"STEM.STEM*": 1}}},
+        "scores": {
+            "articletopic": {
+                "model_name": "articletopic",
+                "model_version": "1.4.0",
+                "prediction": ["STEM.STEM*"],
+                "probability": {"STEM.STEM*": 1},
+            }
+        },
     }
 
 
 @pytest.mark.parametrize(
     ("prediction", "expected"),
-    [(True, ["true"]), (False, ["false"]), ("Stub", ["Stub"]), (["STEM.STEM*", "Culture.Sports"], ["STEM.STEM*", "Culture.Sports"]), ([], [])],
+    [
+        (True, ["true"]),
+        (False, ["false"]),
+        ("Stub", ["Stub"]),
+        (["STEM.STEM*", "Culture.Sports"], ["STEM.STEM*", "Culture.Sports"]),
+        ([], []),
+    ],
 )
 def test_a_prediction_is_a_list_of_text(prediction: bool | str | list[str], expected: list[str]) -> None:
     assert predictions(prediction) == expected
@@ -116,23 +145,42 @@ def test_a_prediction_is_a_list_of_text(prediction: bool | str | list[str], expe
 def test_what_each_model_answers_makes_a_valid_event(model: str) -> None:
     wiki = simulated_scores.ENDPOINTS[model]["wikis"][0]
     score = simulated_scores.score(wiki, model, 7)
-    event = build(edit(database=wiki, rev_id=7), model, score=Score("1", score["prediction"], score["probability"]))
+    event = build(
+        edit(database=wiki, rev_id=7), model, score=Score("1", score["prediction"], score["probability"])
+    )
     assert event["scores"][model]["probability"] == score["probability"]
 
 
 def test_what_the_event_lacks_the_score_lacks() -> None:
-    for name in ("page_id", "page_title", "page_namespace", "page_is_redirect", "rev_parent_id", "rev_timestamp", "performer"):
+    for name in (
+        "page_id",
+        "page_title",
+        "page_namespace",
+        "page_is_redirect",
+        "rev_parent_id",
+        "rev_timestamp",
+        "performer",
+    ):
         for value in (ABSENT, None):
             expected = {key: value for key, value in build(edit()).items() if key != name}
             expected |= {"dt": edit()["dt"]} if name == "rev_timestamp" else {}
             assert build(edit(**{name: value})) == expected
-    assert build(edit(performer={"user_text": "A", "user_id": None, "is_temp": True}))["performer"] == {"user_text": "A"}
+    assert build(edit(performer={"user_text": "A", "user_id": None, "is_temp": True}))["performer"] == {
+        "user_text": "A"
+    }
 
 
 def test_the_time_of_a_score_is_that_of_its_revision_then_that_of_its_event_then_that_of_its_meta() -> None:
-    assert build(edit(dt="2021-01-01T00:00:00Z"))["dt"] == build(edit(dt=ABSENT, meta=ABSENT))["dt"] == "2021-08-27T13:20:10Z"
+    assert (
+        build(edit(dt="2021-01-01T00:00:00Z"))["dt"]
+        == build(edit(dt=ABSENT, meta=ABSENT))["dt"]
+        == "2021-08-27T13:20:10Z"
+    )
     assert build(edit(rev_timestamp=ABSENT, dt="2021-01-01T00:00:00Z"))["dt"] == "2021-01-01T00:00:00Z"
-    assert build(edit(rev_timestamp=ABSENT, dt=ABSENT, meta={"dt": "2021-01-02T00:00:00Z"}))["dt"] == "2021-01-02T00:00:00Z"
+    assert (
+        build(edit(rev_timestamp=ABSENT, dt=ABSENT, meta={"dt": "2021-01-02T00:00:00Z"}))["dt"]
+        == "2021-01-02T00:00:00Z"
+    )
 
 
 # As ORES had it
@@ -141,24 +189,40 @@ def test_the_time_of_a_score_is_that_of_its_revision_then_that_of_its_event_then
 def test_there_are_twenty_real_pairs() -> None:
     assert len(PAIRS) == 20
     assert {model for pair in PAIRS for model in pair["score"]["scores"]} == {
-        *("articlequality", "articletopic", "damaging", "drafttopic", "goodfaith", "itemquality", "itemtopic", "pagelevel", "reverted")
+        *(
+            "articlequality",
+            "articletopic",
+            "damaging",
+            "drafttopic",
+            "goodfaith",
+            "itemquality",
+            "itemtopic",
+            "pagelevel",
+            "reverted",
+        )
     }
 
 
-@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: f"{pair['event']['database']}-{pair['event']['rev_id']}")
+@pytest.mark.parametrize(
+    "pair", PAIRS, ids=lambda pair: f"{pair['event']['database']}-{pair['event']['rev_id']}"
+)
 def test_the_event_says_what_ores_said(pair: dict[str, Any]) -> None:
     ores = pair["score"]
     for model, said in ores["scores"].items():
-        built = build(pair["event"], model, score=Score(said["model_version"], said["prediction"], said["probability"]))
+        built = build(
+            pair["event"], model, score=Score(said["model_version"], said["prediction"], said["probability"])
+        )
         assert built["scores"] == {model: said}
-        assert {name: value for name, value in built.items() if name not in ("$schema", "dt", "meta", "scores")} == {
-            name: value for name, value in ores.items() if name not in ("$schema", "meta", "scores")
-        }
+        assert {
+            name: value for name, value in built.items() if name not in ("$schema", "dt", "meta", "scores")
+        } == {name: value for name, value in ores.items() if name not in ("$schema", "meta", "scores")}
         for name in ("uri", "request_id", "domain"):
             assert built["meta"][name] == ores["meta"][name]
 
 
-@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: f"{pair['event']['database']}-{pair['event']['rev_id']}")
+@pytest.mark.parametrize(
+    "pair", PAIRS, ids=lambda pair: f"{pair['event']['database']}-{pair['event']['rev_id']}"
+)
 def test_both_versions_of_an_event_make_the_same_score(pair: dict[str, Any]) -> None:
     assert build(pair["event"]) == build(as_version_2(pair["event"]))
 
@@ -169,7 +233,11 @@ def test_both_versions_of_an_event_make_the_same_score(pair: dict[str, Any]) -> 
 def test_building_is_pure() -> None:
     seeded = random.Random(3)
     for _ in range(200):
-        raw = edit(rev_id=seeded.randrange(2**53), page_namespace=seeded.randrange(-2, 200), database=seeded.choice(["enwiki", "frwiki"]))
+        raw = edit(
+            rev_id=seeded.randrange(2**53),
+            page_namespace=seeded.randrange(-2, 200),
+            database=seeded.choice(["enwiki", "frwiki"]),
+        )
         before = orjson.dumps(raw)
         assert orjson.dumps(build(raw)) == orjson.dumps(build(orjson.loads(before)))
         assert orjson.dumps(raw) == before
@@ -191,7 +259,15 @@ def test_the_id_tells_streams_wikis_revisions_and_events_apart() -> None:
 
 def test_the_clock_says_utc_to_the_microsecond() -> None:
     assert len(utc_now()) == len("2024-02-15T00:00:00.000000Z")
-    schemas.validator("/error/2.1.0")({"$schema": "/error/2.1.0", "dt": utc_now(), "emitter_id": "x", "message": "x", "meta": {"stream": "x"}})
+    schemas.validator("/error/2.1.0")(
+        {
+            "$schema": "/error/2.1.0",
+            "dt": utc_now(),
+            "emitter_id": "x",
+            "message": "x",
+            "meta": {"stream": "x"},
+        }
+    )
 
 
 # The step
@@ -207,20 +283,36 @@ def test_the_clock_says_utc_to_the_microsecond() -> None:
         ({"meta": "text"}, "meta must be an object, got 'text'"),
         ({"meta": []}, "meta must be an object, got []"),
         ({"performer": "Simurghistan"}, "performer must be an object, got 'Simurghistan'"),
-        ({"performer": {"user_text": "A", "user_groups": "bot"}}, INVALID + "performer.user_groups must be array"),
+        (
+            {"performer": {"user_text": "A", "user_groups": "bot"}},
+            INVALID + "performer.user_groups must be array",
+        ),
         ({"meta": {"request_id": 7}}, INVALID + "meta.request_id must be string"),
         ({"rev_timestamp": 1630070411}, INVALID + "dt must be string"),
         ({"rev_timestamp": "2021-08-27"}, INVALID + "dt must be date-time"),
         ({"dt": ABSENT, "meta": None, "rev_timestamp": None}, INVALID + "dt must be string"),
-        ({"rev_timestamp": "0001-01-01T00:00:00+05:00"}, "dt must be a time, got '0001-01-01T00:00:00+05:00'"),
+        (
+            {"rev_timestamp": "0001-01-01T00:00:00+05:00"},
+            "dt must be a time, got '0001-01-01T00:00:00+05:00'",
+        ),
     ],
 )
-def test_an_event_that_makes_no_valid_score_is_a_failure(shipped: Configuration, changes: dict[str, Any], problem: str) -> None:
+def test_an_event_that_makes_no_valid_score_is_a_failure(
+    shipped: Configuration, changes: dict[str, Any], problem: str
+) -> None:
     raw = edit(**changes)
     with TestPipeline(FnApiRunner()) as p:
-        built = p | beam.Create([ScoreResponse(request(raw=raw), SCORE)]) | BuildRevisionScore(shipped.models, clock)
+        built = (
+            p
+            | beam.Create([ScoreResponse(request(raw=raw), SCORE)])
+            | BuildRevisionScore(shipped.models, clock)
+        )
         assert_that(built.scores, equal_to([]), label="scores")
-        assert_that(built.failures, equal_to([Failure("BuildRevisionScore", problem, json_text(raw), "eqiad", "damaging")]), label="failures")
+        assert_that(
+            built.failures,
+            equal_to([Failure("BuildRevisionScore", problem, json_text(raw), "eqiad", "damaging")]),
+            label="failures",
+        )
 
 
 @pytest.mark.parametrize(
@@ -232,7 +324,9 @@ def test_an_event_that_makes_no_valid_score_is_a_failure(shipped: Configuration,
         (Score(None, True, {}), "scores.damaging.model_version must be string"),  # type: ignore[arg-type]
     ],
 )
-def test_a_score_that_makes_no_valid_event_is_a_failure(shipped: Configuration, score: Score, problem: str) -> None:
+def test_a_score_that_makes_no_valid_event_is_a_failure(
+    shipped: Configuration, score: Score, problem: str
+) -> None:
     with TestPipeline(FnApiRunner()) as p:
         built = p | beam.Create([ScoreResponse(request(), score)]) | BuildRevisionScore(shipped.models, clock)
         assert_that(built.failures | beam.Map(lambda failure: failure.reason), equal_to([INVALID + problem]))

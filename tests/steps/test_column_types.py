@@ -1,4 +1,5 @@
-"""Each column of an export, and each field of a struct, in each type that a table can have: whoever is asked for a score can get one."""
+"""Each column of an export, and each field of a struct, in each type that a table can have: whoever is asked
+for a score can get one."""
 
 from __future__ import annotations
 
@@ -23,7 +24,10 @@ from transforms.models.model import Configuration
 from transforms.models.scorable import why_no_score
 from transforms.models.selection import Selection
 
-CHANGE = {**orjson.loads((ROOT / "tests" / "data" / "page_change_1.3.0.json").read_bytes()), "$schema": "/mediawiki/page/change/1.2.0"}
+CHANGE = {
+    **orjson.loads((ROOT / "tests" / "data" / "page_change_1.3.0.json").read_bytes()),
+    "$schema": "/mediawiki/page/change/1.2.0",
+}
 VALUES = {
     "text": pa.array(["x"]),
     "digits": pa.array(["7"]),
@@ -63,19 +67,28 @@ def paths(fields: Sequence[pa.Field], above: tuple[str, ...] = ()) -> Iterator[t
     for each in fields:
         yield (*above, each.name)
         if pa.types.is_struct(each.type):
-            yield from paths([each.type.field(place) for place in range(each.type.num_fields)], (*above, each.name))
+            yield from paths(
+                [each.type.field(place) for place in range(each.type.num_fields)], (*above, each.name)
+            )
 
 
 def with_value(column: pa.Array, path: Sequence[str], value: pa.Array) -> pa.Array:
     if not path:
         return value
     names = [column.type.field(place).name for place in range(column.type.num_fields)]
-    fields = [with_value(column.field(name), path[1:], value) if name == path[0] else column.field(name) for name in names]
+    fields = [
+        with_value(column.field(name), path[1:], value) if name == path[0] else column.field(name)
+        for name in names
+    ]
     return pa.StructArray.from_arrays(fields, names)
 
 
 @pytest.mark.parametrize(
-    ("schema", "event", "models"), [("/mediawiki/revision/create/2.0.0", edit(), "models"), (CHANGE["$schema"], CHANGE, "page_change_models")]
+    ("schema", "event", "models"),
+    [
+        ("/mediawiki/revision/create/2.0.0", edit(), "models"),
+        (CHANGE["$schema"], CHANGE, "page_change_models"),
+    ],
 )
 def test_whoever_is_asked_for_a_score_can_get_one(schema: str, event: dict[str, Any], models: str) -> None:
     configuration = load(ROOT / "pipeline" / f"{models}.yaml")
@@ -94,7 +107,11 @@ def fates_of(row: pa.RecordBatch, configuration: Configuration, selection: Selec
     """Raises InvalidEvent where somebody would be asked in vain."""
     (found,) = schemas.events_of_batch(row)
     try:
-        event = event_in(Raw(found.event, "eqiad", problem=found.reason) if isinstance(found, schemas.BadRow) else Raw(found, "eqiad"))
+        event = event_in(
+            Raw(found.event, "eqiad", problem=found.reason)
+            if isinstance(found, schemas.BadRow)
+            else Raw(found, "eqiad")
+        )
     except NotAnEvent:
         yield "no event"
         return
@@ -103,5 +120,9 @@ def fates_of(row: pa.RecordBatch, configuration: Configuration, selection: Selec
         if why_no_score(event, model.schema):
             yield "refused"
             continue
-        schemas.validator(model.schema)(KINDS[model.kind].build(event, model.name, model.stream, Score("1", True, {}), utc_now(), model.schema))
+        schemas.validator(model.schema)(
+            KINDS[model.kind].build(
+                event, model.name, model.stream, Score("1", True, {}), utc_now(), model.schema
+            )
+        )
         yield "scored"

@@ -30,7 +30,9 @@ from transforms.read_events import ReadEvents
 
 SCORE = "/mediawiki/revision/score/3.0.0"
 HOUR = "datacenter=codfw/year=2024/month=2/day=5/hour=0"
-EVENTS[1] = edit(rev_id=2, comment="", rev_parent_id=ABSENT, performer={"user_text": "198.18.0.1", "user_groups": []})
+EVENTS[1] = edit(
+    rev_id=2, comment="", rev_parent_id=ABSENT, performer={"user_text": "198.18.0.1", "user_groups": []}
+)
 
 
 def read(path: Path) -> list[Raw]:
@@ -95,11 +97,22 @@ def test_nulls_are_absent_and_maps_are_objects_again() -> None:
     }
     (event,) = schemas.events_of_batch(pa.RecordBatch.from_pylist([row], schemas.arrow_schema(CREATE)))
     assert event == schemas.event_of_record(row)
-    assert event == {"$schema": CREATE, "performer": {"user_groups": ["*"]}, "rev_slots": {"main": {"rev_slot_size": 7}}}
+    assert event == {
+        "$schema": CREATE,
+        "performer": {"user_groups": ["*"]},
+        "rev_slots": {"main": {"rev_slot_size": 7}},
+    }
 
 
 def test_a_map_in_parquet_is_an_object_again(tmp_path: Path) -> None:
-    slots = {"main": {"rev_slot_content_model": "wikitext", "rev_slot_sha1": "x", "rev_slot_size": 7, "rev_slot_origin_rev_id": 1}}
+    slots = {
+        "main": {
+            "rev_slot_content_model": "wikitext",
+            "rev_slot_sha1": "x",
+            "rev_slot_size": 7,
+            "rev_slot_origin_rev_id": 1,
+        }
+    }
     events = [edit(rev_slots=slots), edit(rev_slots={**slots, "media": slots["main"]})]
     for name in ("a.parquet", "a.avro"):
         assert events_in(write(tmp_path / name, events)) == events
@@ -131,7 +144,9 @@ def test_files_in_one_heap_are_of_the_first_datacenter(tmp_path: Path) -> None:
     names = ["a.parquet", "b/a.jsonl.gz", "b/c.jsonl", "c.avro"]
     for name in names:
         write(tmp_path / name)
-    assert find_files(str(tmp_path), "eqiad").files == [InputFile(str(tmp_path / name), "eqiad", None) for name in names]
+    assert find_files(str(tmp_path), "eqiad").files == [
+        InputFile(str(tmp_path / name), "eqiad", None) for name in names
+    ]
 
 
 def test_one_file_may_be_named(tmp_path: Path) -> None:
@@ -167,7 +182,11 @@ def test_an_empty_file_is_told(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "why"),
-    [("a.parquet", "Parquet magic bytes not found in footer"), ("a.avro", ""), ("a.jsonl.gz", "not Parquet, Avro or JSON lines; begins with b'This is no s'")],
+    [
+        ("a.parquet", "Parquet magic bytes not found in footer"),
+        ("a.avro", ""),
+        ("a.jsonl.gz", "not Parquet, Avro or JSON lines; begins with b'This is no s'"),
+    ],
 )
 def test_a_file_that_is_something_else_is_told(tmp_path: Path, name: str, why: str) -> None:
     path = tmp_path / name
@@ -178,7 +197,11 @@ def test_a_file_that_is_something_else_is_told(tmp_path: Path, name: str, why: s
 
 
 def test_a_file_that_went_away_is_told(tmp_path: Path) -> None:
-    assert problem_in(tmp_path / "a.jsonl") == f"{tmp_path}/a.jsonl: cannot be read after 0 events: [Errno 2] No such file or directory: '{tmp_path}/a.jsonl'"
+    assert (
+        problem_in(tmp_path / "a.jsonl")
+        == f"{tmp_path}/a.jsonl: cannot be read after 0 events: [Errno 2] No such file or directory: "
+        f"'{tmp_path}/a.jsonl'"
+    )
 
 
 def test_a_truncated_gzip_gives_what_came_before(tmp_path: Path) -> None:
@@ -190,7 +213,11 @@ def test_a_truncated_gzip_gives_what_came_before(tmp_path: Path) -> None:
     assert 1000 < len(before) < 2000
     assert [orjson.loads(raw.data) for raw in before] == events[: len(before)]
     assert last.data == str(path).encode()
-    assert last.problem == f"{path}: cannot be read after {len(before)} events: Compressed file ended before the end-of-stream marker was reached"
+    assert (
+        last.problem
+        == f"{path}: cannot be read after {len(before)} events: Compressed file ended before the "
+        f"end-of-stream marker was reached"
+    )
 
 
 def test_damaged_files_are_read_or_named(tmp_path: Path) -> None:
@@ -210,13 +237,17 @@ def test_content_tells_format_and_codec(tmp_path: Path, name: str) -> None:
 
 
 def test_what_comes_after_the_end_of_a_stream_is_told_once(tmp_path: Path) -> None:
-    for name, content in {"a.jsonl.gz": gzip.compress(b"{}\n") + b"junk", "b.jsonl.gz": gzip.compress(b"{}\n") + b"\0" * 512}.items():
+    for name, content in {
+        "a.jsonl.gz": gzip.compress(b"{}\n") + b"junk",
+        "b.jsonl.gz": gzip.compress(b"{}\n") + b"\0" * 512,
+    }.items():
         (tmp_path / name).write_bytes(content)
     data, problem = read(tmp_path / "a.jsonl.gz")
     assert (data.data, problem.final, problem.problem) == (
         b"{}",
         True,
-        f"{tmp_path}/a.jsonl.gz: cannot be read after 1 events: after the end of what is compressed come other bytes: b'junk'",
+        f"{tmp_path}/a.jsonl.gz: cannot be read after 1 events: after the end of what is compressed come "
+        f"other bytes: b'junk'",
     )
     assert [raw.data for raw in read(tmp_path / "b.jsonl.gz")] == [b"{}"]
 
@@ -232,7 +263,10 @@ def test_a_byte_order_mark_is_no_event(tmp_path: Path) -> None:
         (b'[{"a": 1}]', "a JSON array; expected an event a line (jq -c '.[]')"),
         (b'{\n "a": 1\n}\n', "an event on several lines; expected an event a line (jq -c .)"),
         ('{"a": 1}'.encode("utf-16"), "text in UTF-16; expected UTF-8"),
-        (b"\x89PNG\r\n\x1a\n\0\0", "not Parquet, Avro or JSON lines; begins with b'\\x89PNG\\r\\n\\x1a\\n\\x00\\x00'"),
+        (
+            b"\x89PNG\r\n\x1a\n\0\0",
+            "not Parquet, Avro or JSON lines; begins with b'\\x89PNG\\r\\n\\x1a\\n\\x00\\x00'",
+        ),
     ],
 )
 def test_json_that_is_not_in_lines_is_told(tmp_path: Path, content: bytes, why: str) -> None:
@@ -243,7 +277,10 @@ def test_json_that_is_not_in_lines_is_told(tmp_path: Path, content: bytes, why: 
 def test_a_file_without_any_column_of_an_event_is_told(tmp_path: Path) -> None:
     pq.write_table(pa.table({"x": [1, 2]}), tmp_path / "a.parquet")
     (raw,) = read_file(InputFile(str(tmp_path / "a.parquet"), "eqiad", None), frozenset({"rev_id"}))
-    assert raw.problem == f"{tmp_path}/a.parquet: cannot be read after 0 events: it has no column of an event, but x"
+    assert (
+        raw.problem
+        == f"{tmp_path}/a.parquet: cannot be read after 0 events: it has no column of an event, but x"
+    )
 
 
 def test_a_damaged_row_group_costs_itself_alone(tmp_path: Path) -> None:
@@ -275,7 +312,9 @@ def test_a_damaged_block_of_avro_costs_itself_alone(tmp_path: Path, codec: str) 
     found = [raw.data["rev_id"] for raw in read(path) if not raw.problem]  # type: ignore[index,call-overload]
     lost = range(blocks[0].num_records, blocks[0].num_records + blocks[1].num_records)
     assert found == [number for number in range(300) if number not in lost]
-    assert [raw.problem.startswith(f"{path}: cannot be read after ") for raw in read(path) if raw.problem] == [True]
+    assert [
+        raw.problem.startswith(f"{path}: cannot be read after ") for raw in read(path) if raw.problem
+    ] == [True]
 
 
 # Types of tables
@@ -287,7 +326,15 @@ NOON = datetime(2024, 2, 5, 12)
 @pytest.mark.parametrize(
     ("column", "value"),
     [
-        *((pa.array([NOON], kind), "2024-02-05T12:00:00Z") for kind in (pa.timestamp("ms"), pa.timestamp("us"), pa.timestamp("ns"), pa.timestamp("us", "UTC"))),
+        *(
+            (pa.array([NOON], kind), "2024-02-05T12:00:00Z")
+            for kind in (
+                pa.timestamp("ms"),
+                pa.timestamp("us"),
+                pa.timestamp("ns"),
+                pa.timestamp("us", "UTC"),
+            )
+        ),
         (pa.array([NOON], pa.timestamp("us", "Europe/Berlin")), "2024-02-05T12:00:00Z"),
         (pa.array([NOON.replace(microsecond=120_000)]), "2024-02-05T12:00:00.12Z"),
         (pa.array([NOON.date()]), "2024-02-05T00:00:00Z"),
@@ -310,9 +357,19 @@ def test_a_time_is_a_time(tmp_path: Path, column: pa.Array, value: str | None) -
 
 
 def test_an_int96_is_a_time_of_any_year(tmp_path: Path) -> None:
-    table = pa.table({"dt": pa.array([datetime(1066, 10, 14), datetime(2024, 2, 5), datetime(3000, 1, 1)], pa.timestamp("us"))})
+    table = pa.table(
+        {
+            "dt": pa.array(
+                [datetime(1066, 10, 14), datetime(2024, 2, 5), datetime(3000, 1, 1)], pa.timestamp("us")
+            )
+        }
+    )
     pq.write_table(table, tmp_path / "a.parquet", use_deprecated_int96_timestamps=True)
-    assert [raw.data["dt"] for raw in read(tmp_path / "a.parquet")] == ["1066-10-14T00:00:00Z", "2024-02-05T00:00:00Z", "3000-01-01T00:00:00Z"]  # type: ignore[index,call-overload]
+    assert [raw.data["dt"] for raw in read(tmp_path / "a.parquet")] == [
+        "1066-10-14T00:00:00Z",
+        "2024-02-05T00:00:00Z",
+        "3000-01-01T00:00:00Z",
+    ]  # type: ignore[index,call-overload]
 
 
 @pytest.mark.parametrize(
@@ -326,14 +383,20 @@ def test_an_int96_is_a_time_of_any_year(tmp_path: Path) -> None:
         ("rev_len", pa.array([2.5]), 2.5),
         ("performer", pa.array([{"user_text": None, "user_groups": None}]), None),
         ("user_groups", pa.array([["*", None]]), ["*"]),
-        ("probability", pa.array([[("true", 1.0), ("false", None)]], pa.map_(pa.string(), pa.float64())), {"true": 1.0}),
+        (
+            "probability",
+            pa.array([[("true", 1.0), ("false", None)]], pa.map_(pa.string(), pa.float64())),
+            {"true": 1.0},
+        ),
         ("probability", pa.array([[]], pa.map_(pa.string(), pa.float64())), {}),
         ("slots", pa.array([[(b"main", [1])]], pa.map_(pa.binary(), pa.list_(pa.int64()))), {"main": [1]}),
         ("slots", pa.array([[(7, 1)]], pa.map_(pa.int64(), pa.int64())), {"7": 1}),
         ("checksum", pa.array([b"\xff" * 16], pa.binary(16)), None),
     ],
 )
-def test_a_value_of_a_table_is_one_of_json(tmp_path: Path, name: str, column: pa.Array, value: object) -> None:
+def test_a_value_of_a_table_is_one_of_json(
+    tmp_path: Path, name: str, column: pa.Array, value: object
+) -> None:
     pq.write_table(pa.table({name: column, "rev_id": [1]}), tmp_path / "a.parquet")
     (raw,) = read(tmp_path / "a.parquet")
     assert isinstance(raw.data, dict)
@@ -343,15 +406,31 @@ def test_a_value_of_a_table_is_one_of_json(tmp_path: Path, name: str, column: pa
 
 def test_types_of_avro_are_those_of_json(tmp_path: Path) -> None:
     kinds = {
-        "dt": ({"type": "long", "logicalType": "timestamp-millis"}, 1_707_134_400_123, "2024-02-05T12:00:00.123Z"),
-        "rev_timestamp": ({"type": "long", "logicalType": "timestamp-micros"}, 253402300800000000, "253402300800000000"),
-        "page_id": ({"type": "bytes", "logicalType": "decimal", "precision": 10, "scale": 2}, Decimal("12.00"), 12),
+        "dt": (
+            {"type": "long", "logicalType": "timestamp-millis"},
+            1_707_134_400_123,
+            "2024-02-05T12:00:00.123Z",
+        ),
+        "rev_timestamp": (
+            {"type": "long", "logicalType": "timestamp-micros"},
+            253402300800000000,
+            "253402300800000000",
+        ),
+        "page_id": (
+            {"type": "bytes", "logicalType": "decimal", "precision": 10, "scale": 2},
+            Decimal("12.00"),
+            12,
+        ),
         "rev_parent_id": ("double", float("nan"), None),
         "day_of": ({"type": "int", "logicalType": "date"}, 19758, "2024-02-05T00:00:00Z"),
         "checksum": ({"type": "fixed", "name": "md5", "size": 2}, b"\xff\xff", None),
         "slots": ({"type": "map", "values": "int"}, {}, {}),
     }
-    schema = {"type": "record", "name": "event", "fields": [{"name": name, "type": kind} for name, (kind, _, _) in kinds.items()]}
+    schema = {
+        "type": "record",
+        "name": "event",
+        "fields": [{"name": name, "type": kind} for name, (kind, _, _) in kinds.items()],
+    }
     with (tmp_path / "a.avro").open("wb") as file:
         fastavro.writer(file, schema, [{name: value for name, (_, value, _) in kinds.items()}])
     (raw,) = read(tmp_path / "a.avro")
@@ -361,7 +440,9 @@ def test_types_of_avro_are_those_of_json(tmp_path: Path) -> None:
 def test_items_of_avro_that_are_no_records_are_told(tmp_path: Path) -> None:
     with (tmp_path / "a.avro").open("wb") as file:
         fastavro.writer(file, {"type": "map", "values": "int"}, [{"a": 1}])
-    assert problem_in(tmp_path / "a.avro").startswith(f"{tmp_path}/a.avro: cannot be read after 0 events: expected records, got items of ")
+    assert problem_in(tmp_path / "a.avro").startswith(
+        f"{tmp_path}/a.avro: cannot be read after 0 events: expected records, got items of "
+    )
 
 
 def test_one_bad_value_is_one_failure(tmp_path: Path) -> None:
@@ -370,7 +451,9 @@ def test_one_bad_value_is_one_failure(tmp_path: Path) -> None:
     first, bad, last = read(tmp_path / "a.parquet")
     assert [first.data, last.data] == [{"page_title": "a", "rev_id": 1}, {"page_title": "c", "rev_id": 3}]
     assert (bad.data, bad.final) == ({"rev_id": 2}, True)
-    assert bad.problem.startswith(f"{tmp_path}/a.parquet: event 2: page_title: UnicodeDecodeError: 'utf-8' codec can't decode byte 0xe9")
+    assert bad.problem.startswith(
+        f"{tmp_path}/a.parquet: event 2: page_title: UnicodeDecodeError: 'utf-8' codec can't decode byte 0xe9"
+    )
 
 
 def parquet(path: Path, **columns: Any) -> Path:
@@ -388,7 +471,10 @@ def parquet(path: Path, **columns: Any) -> Path:
     [
         ({"database": ABSENT}, ["database: expected the name of a wiki, got nothing"] * 5),
         ({"rev_id": ABSENT}, ["rev_id: expected a whole number, got nothing"] * 5),
-        ({"rev_id": pa.array(list("12345"))}, [f"rev_id: expected a whole number, got '{rev_id}'" for rev_id in range(1, 6)]),
+        (
+            {"rev_id": pa.array(list("12345"))},
+            [f"rev_id: expected a whole number, got '{rev_id}'" for rev_id in range(1, 6)],
+        ),
         ({"rev_id": pa.array([1, 2, None, 4, 5])}, ["rev_id: expected a whole number, got nothing"]),
         ({"rev_id": pa.array([1.0, 2.5, 3, 4, 5])}, ["rev_id: expected a whole number, got 2.5"]),
         (
@@ -397,14 +483,29 @@ def parquet(path: Path, **columns: Any) -> Path:
         ),
     ],
 )
-def test_a_missing_or_mistyped_column_fails_the_rows_it_spoils(tmp_path: Path, columns: dict[str, Any], problems: list[str]) -> None:
-    files = [InputFile(str(parquet(tmp_path / "wrong.parquet", **columns)), "eqiad", None), InputFile(str(write(tmp_path / "right.parquet")), "eqiad", None)]
+def test_a_missing_or_mistyped_column_fails_the_rows_it_spoils(
+    tmp_path: Path, columns: dict[str, Any], problems: list[str]
+) -> None:
+    files = [
+        InputFile(str(parquet(tmp_path / "wrong.parquet", **columns)), "eqiad", None),
+        InputFile(str(write(tmp_path / "right.parquet")), "eqiad", None),
+    ]
     spoilt = columns["rev_id" if "rev_id" in columns else "database"] if len(problems) == 1 else []
-    unspoilt = [raw for raw, value in zip(EVENTS, spoilt.to_pylist() if len(problems) == 1 else [], strict=False) if value not in (None, 2.5, b"\xff")]
+    unspoilt = [
+        raw
+        for raw, value in zip(EVENTS, spoilt.to_pylist() if len(problems) == 1 else [], strict=False)
+        if value not in (None, 2.5, b"\xff")
+    ]
     with TestPipeline(FnApiRunner()) as p:
         found = p | ReadEvents(Files(files))
-        assert_that(found.events, equal_to([Event(raw, "eqiad") for raw in [*EVENTS, *unspoilt]]), label="events")
-        assert_that(found.failures | beam.Map(fate), equal_to([("ReadEvents", problem, "eqiad") for problem in problems]), label="failures")
+        assert_that(
+            found.events, equal_to([Event(raw, "eqiad") for raw in [*EVENTS, *unspoilt]]), label="events"
+        )
+        assert_that(
+            found.failures | beam.Map(fate),
+            equal_to([("ReadEvents", problem, "eqiad") for problem in problems]),
+            label="failures",
+        )
 
 
 def fate(failure: Failure) -> tuple[str, str, str]:

@@ -1,4 +1,5 @@
-"""EventGate as the place where scores go: each answer it can give, and that at the end it has each event once."""
+"""EventGate as the place where scores go: each answer it can give, and that at the end it has each event
+once."""
 
 from __future__ import annotations
 
@@ -30,13 +31,24 @@ def test_whatever_it_answers_it_has_each_event_once_in_the_end() -> None:
     with EventGateServer([*STREAMS.values(), ERRORS], faults) as gate:
         send({"*": gate.url}, *good, *bad, failure(5), timeout_s=1.0)
         failures = [event for event in gate.events.values() if event["$schema"] == "/error/2.1.0"]
-        assert gate.events.keys() == {id_of(event) for event in [*good, failure(5)]} | {event["meta"]["id"] for event in failures}
+        assert gate.events.keys() == {id_of(event) for event in [*good, failure(5)]} | {
+            event["meta"]["id"] for event in failures
+        }
         assert {name for name, count in gate.taken.items() if count > 1} <= {id_of(event) for event in good}
     told = sorted((event["error_type"], event["message"]) for event in failures)
     assert told == [("ScoreWithLiftWing/damaging", "404: gone")] + [
-        ("WritePerModel/damaging", f"EventGate: 'not valid against {bad[0].body['$schema']}: page_id must be integer'") for _ in bad
+        (
+            "WritePerModel/damaging",
+            f"EventGate: 'not valid against {bad[0].body['$schema']}: page_id must be integer'",
+        )
+        for _ in bad
     ]
-    assert sorted(orjson.loads(event["raw_event"])["rev_id"] for event in failures) == [5, 10_000, 10_001, 10_002]
+    assert sorted(orjson.loads(event["raw_event"])["rev_id"] for event in failures) == [
+        5,
+        10_000,
+        10_001,
+        10_002,
+    ]
 
 
 def test_only_what_failed_is_sent_again() -> None:
@@ -48,7 +60,10 @@ def test_only_what_failed_is_sent_again() -> None:
 def test_each_datacenter_has_its_own() -> None:
     with EventGateServer(STREAMS.values()) as one, EventGateServer(STREAMS.values()) as other:
         send({"eqiad": one.url, "codfw": other.url}, scored(1), scored(2, datacenter="codfw"), scored(3))
-        assert (sorted(event["rev_id"] for event in one.events.values()), [event["rev_id"] for event in other.events.values()]) == ([1, 3], [2])
+        assert (
+            sorted(event["rev_id"] for event in one.events.values()),
+            [event["rev_id"] for event in other.events.values()],
+        ) == ([1, 3], [2])
 
 
 def test_a_post_stays_below_the_limit_of_a_body() -> None:
@@ -61,7 +76,10 @@ def test_a_post_stays_below_the_limit_of_a_body() -> None:
 def test_an_event_too_large_for_a_message_is_a_failure() -> None:
     with EventGateServer([*STREAMS.values(), ERRORS]) as gate:
         send({"*": gate.url}, scored(1, page_title="x" * 5_000_000), scored(2))
-        assert sorted(event.get("message", "")[:44] for event in gate.events.values()) == ["", "EventGate: a message takes 4194304 bytes, an"]
+        assert sorted(event.get("message", "")[:44] for event in gate.events.values()) == [
+            "",
+            "EventGate: a message takes 4194304 bytes, an",
+        ]
 
 
 def test_a_stream_that_it_does_not_know_is_named() -> None:
@@ -90,7 +108,26 @@ def left_by(url: str, *events: OutputEvent) -> set[tuple[str, int]]:
 
 
 @pytest.mark.parametrize(
-    "fault", ["unknown", "broker", "hang", "lost", "cut", "gone", "empty", "302", "redirect", "page", "torn", "401", "404", "413", "415", "429", "500"]
+    "fault",
+    [
+        "unknown",
+        "broker",
+        "hang",
+        "lost",
+        "cut",
+        "gone",
+        "empty",
+        "302",
+        "redirect",
+        "page",
+        "torn",
+        "401",
+        "404",
+        "413",
+        "415",
+        "429",
+        "500",
+    ],
 )
 def test_a_stream_that_is_not_taken_leaves_the_sink_and_the_others_are_taken_once(fault: str) -> None:
     ill = STREAMS["damaging"]
@@ -103,7 +140,9 @@ def test_a_stream_that_is_not_taken_leaves_the_sink_and_the_others_are_taken_onc
         assert left_by(gate.url, *events) == {(ill, rev_id) for rev_id in range(5)}
         assert time.monotonic() - began < 3
         began = time.monotonic()
-        assert left_by(gate.url, *(scored(rev_id, model) for rev_id in range(5, 10) for model in STREAMS)) == {(ill, rev_id) for rev_id in range(5, 10)}
+        assert left_by(
+            gate.url, *(scored(rev_id, model) for rev_id in range(5, 10) for model in STREAMS)
+        ) == {(ill, rev_id) for rev_id in range(5, 10)}
         assert time.monotonic() - began < 1, "a stream that is known to be ill is not waited for again"
         taken = {event["meta"]["id"] for event in gate.events.values() if event["meta"]["stream"] != ill}
         assert {gate.taken[name] for name in taken} == {1}
@@ -111,7 +150,8 @@ def test_a_stream_that_is_not_taken_leaves_the_sink_and_the_others_are_taken_onc
 
 
 def test_the_first_events_of_a_stream_may_take_longer_and_go_out_once() -> None:
-    """A producer that begins has to connect, which on a busy machine takes more than the second that a stream has otherwise."""
+    """A producer that begins has to connect, which on a busy machine takes more than the second that a stream
+    has otherwise."""
     with EventGateServer(STREAMS.values(), ["slow"]) as gate:
         assert left_by(gate.url, scored(1), scored(1, "goodfaith")) == set()
         assert (gate.posts, len(gate.taken), set(gate.taken.values())) == (2, 2, {1})
@@ -144,13 +184,24 @@ ERROR = {"status": "error", "event": B, "context": {"message": "Local: Message t
         (
             400,
             orjson.dumps({"invalid": [INVALID]}),
-            Verdict({"a": "'.x' must be a number"}, {"b": '400: {"invalid":[{"status":"invalid","event":{"meta":{"id":"a"}'}),
+            Verdict(
+                {"a": "'.x' must be a number"},
+                {"b": '400: {"invalid":[{"status":"invalid","event":{"meta":{"id":"a"}'},
+            ),
         ),
         (400, b"", Verdict({}, dict.fromkeys("ab", "400: (empty body)"))),
-        (500, orjson.dumps({"invalid": [INVALID], "error": [ERROR]}), Verdict({"a": "'.x' must be a number"}, {"b": "Local: Message timed out"})),
+        (
+            500,
+            orjson.dumps({"invalid": [INVALID], "error": [ERROR]}),
+            Verdict({"a": "'.x' must be a number"}, {"b": "Local: Message timed out"}),
+        ),
         (503, b"no healthy upstream", Verdict({}, dict.fromkeys("ab", "503: no healthy upstream"))),
         (207, b"not JSON", Verdict({}, dict.fromkeys("ab", "207: not JSON"))),
-        (500, orjson.dumps({"error": ["?", {"event": None}, {"event": {"meta": {"id": "z"}}}]}), Verdict({}, dict.fromkeys("ab", "500: "))),
+        (
+            500,
+            orjson.dumps({"error": ["?", {"event": None}, {"event": {"meta": {"id": "z"}}}]}),
+            Verdict({}, dict.fromkeys("ab", "500: ")),
+        ),
     ],
 )
 def test_an_answer_is_read(status: int, body: bytes, expected: Verdict) -> None:
@@ -164,16 +215,26 @@ def test_where_they_are_is_said_in_a_word(shipped: Configuration) -> None:
     with EventGateServer([]) as gate:
         root = gate.url.removesuffix("/v1/events")
         assert eventgates(f"eventgate={root}", shipped) == {"*": gate.url}
-        assert eventgates(f"eventgate.eqiad={gate.url}?hasty=true,eventgate.codfw={root}/", shipped) == {"eqiad": f"{gate.url}?hasty=true", "codfw": gate.url}
+        assert eventgates(f"eventgate.eqiad={gate.url}?hasty=true,eventgate.codfw={root}/", shipped) == {
+            "eqiad": f"{gate.url}?hasty=true",
+            "codfw": gate.url,
+        }
 
 
 @pytest.mark.parametrize(
     ("output", "told"),
     [
-        ("file", "--output: expected kafka, eventgate=https://HOST:PORT/v1/events, or eventgate.DATACENTER=... for each with commas between, got 'file'"),
+        (
+            "file",
+            "--output: expected kafka, eventgate=https://HOST:PORT/v1/events, or eventgate.DATACENTER=... "
+            "for each with commas between, got 'file'",
+        ),
         ("eventgate=localhost:4492", "got 'eventgate=localhost:4492'"),
         ("eventgate.ulsfo=http://x", "got 'eventgate.ulsfo=http://x'"),
-        ("eventgate.eqiad=http://127.0.0.1:9", "--output: expected an EventGate for codfw too; add eventgate.codfw=URL"),
+        (
+            "eventgate.eqiad=http://127.0.0.1:9",
+            "--output: expected an EventGate for codfw too; add eventgate.codfw=URL",
+        ),
         ("eventgate=http://127.0.0.1:9", "--output: no EventGate answers at http://127.0.0.1:9/v1/events ("),
     ],
 )

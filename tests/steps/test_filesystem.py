@@ -1,4 +1,5 @@
-"""What a place holds: folders on this machine with all that people put into them, and S3, here by a server on this machine."""
+"""What a place holds: folders on this machine with all that people put into them, and S3, here by a server on
+this machine."""
 
 from __future__ import annotations
 
@@ -21,7 +22,15 @@ from transforms.datasets.event_files import InputFile, find_files, read_file
 from transforms.datasets.filesystem import list_files, printable
 from transforms.datasets.folder_walk import LeftOut
 
-ODD_KEYS = ["a b.jsonl", "a#b.jsonl", "a%20b.jsonl", "a+b.jsonl", "a?b.jsonl", "a?region=b/c.jsonl", "é.jsonl"]
+ODD_KEYS = [
+    "a b.jsonl",
+    "a#b.jsonl",
+    "a%20b.jsonl",
+    "a+b.jsonl",
+    "a?b.jsonl",
+    "a?region=b/c.jsonl",
+    "é.jsonl",
+]
 HOUR = "datacenter=eqiad/year=2024/month=2/day=5/hour={}"
 
 
@@ -38,11 +47,17 @@ def s3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         client.create_bucket(Bucket="exports")
         for hour, name in enumerate(["a.parquet", "a.avro", "a.jsonl.gz"]):
             file = write(tmp_path / name, [edit(rev_id=10 * hour + index) for index in range(3)])
-            client.upload_file(str(file), "exports", f"event/mediawiki_revision_create/{HOUR.format(hour)}/{name}")
+            client.upload_file(
+                str(file), "exports", f"event/mediawiki_revision_create/{HOUR.format(hour)}/{name}"
+            )
         client.put_object(Bucket="exports", Key="event/mediawiki_revision_create/_SUCCESS.json", Body=b"{}")
         for key in ODD_KEYS:
             client.put_object(Bucket="exports", Key=f"odd/{key}", Body=orjson.dumps(edit()))
-        client.put_object(Bucket="exports", Key="event/broken.jsonl.gz", Body=gzip.compress(orjson.dumps(edit(rev_id=1)) + b"\n" * 99_999)[:-20])
+        client.put_object(
+            Bucket="exports",
+            Key="event/broken.jsonl.gz",
+            Body=gzip.compress(orjson.dumps(edit(rev_id=1)) + b"\n" * 99_999)[:-20],
+        )
         yield f"?scheme=http&region=us-east-1&endpoint_override={host}:{port}"
     finally:
         server.stop()
@@ -50,22 +65,44 @@ def s3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 def test_exports_are_read_where_they_lie(s3: str, tmp_path: Path, lift_wing: SimulatedLiftWing) -> None:
     place = f"s3://exports/event/mediawiki_revision_create{s3}"
-    done = command("regenerate", "--input", place, "--output", tmp_path / "out", "--lift-wing", lift_wing.url, "--only", "damaging")
-    assert (done.returncode, done.stderr) == (0, "passed over, as readers of Hive tables do: 1 _SUCCESS.json\n")
-    assert sorted(scores_in(tmp_path / "out")) == [(DAMAGING, "enwiki", rev_id) for rev_id in (0, 1, 2, 10, 11, 12, 20, 21, 22)]
-    assert [path.name for path in sorted((tmp_path / "out" / DAMAGING).glob("datacenter=eqiad/year=2024/month=2/day=5/*"))] == ["hour=0", "hour=1", "hour=2"]
+    done = command(
+        "regenerate",
+        "--input",
+        place,
+        "--output",
+        tmp_path / "out",
+        "--lift-wing",
+        lift_wing.url,
+        "--only",
+        "damaging",
+    )
+    assert (done.returncode, done.stderr) == (
+        0,
+        "passed over, as readers of Hive tables do: 1 _SUCCESS.json\n",
+    )
+    assert sorted(scores_in(tmp_path / "out")) == [
+        (DAMAGING, "enwiki", rev_id) for rev_id in (0, 1, 2, 10, 11, 12, 20, 21, 22)
+    ]
+    assert [
+        path.name
+        for path in sorted((tmp_path / "out" / DAMAGING).glob("datacenter=eqiad/year=2024/month=2/day=5/*"))
+    ] == ["hour=0", "hour=1", "hour=2"]
 
 
 def test_one_file_and_one_that_breaks_off(s3: str) -> None:
     (file,) = find_files(f"s3://exports/event/broken.jsonl.gz{s3}", "eqiad").files
     first, problem = read_file(file)
-    assert (orjson.loads(first.data)["rev_id"], problem.problem.partition(": cannot be read after 1 events: ")[0]) == (1, file.path)
+    assert (
+        orjson.loads(first.data)["rev_id"],
+        problem.problem.partition(": cannot be read after 1 events: ")[0],
+    ) == (1, file.path)
 
 
 def test_what_is_not_there_is_told(s3: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for place, said in {
         f"s3://exports/nothing{s3}": f"no such file or directory: s3://exports/nothing{s3}",
-        f"s3://name:password@exports/event{s3}": "s3://…@…: expected an address without a name and a password; give them by the environment",
+        f"s3://name:password@exports/event{s3}": "s3://…@…: expected an address without a name and a "
+        "password; give them by the environment",
         "gopher://exports/event": "gopher://: expected a path on this machine, hdfs://… or s3://…",
     }.items():
         assert wrong_use("regenerate", "--input", place, "--output", tmp_path / "out") == 2
@@ -99,7 +136,11 @@ def test_links_to_files_and_folders_are_followed(tmp_path: Path) -> None:
     (tmp_path / "in" / "c.jsonl").symlink_to(tmp_path / "elsewhere" / "deep" / "b.jsonl")
     listing = list_files(str(tmp_path / "in"))
     assert [file.path for file in listing.files] == [str(place / "a.jsonl"), str(place / "deep" / "b.jsonl")]
-    assert listing.left_out == [LeftOut(str(tmp_path / "in" / "c.jsonl"), f"the same file as {place}/deep/b.jsonl", may_hold_events=False)]
+    assert listing.left_out == [
+        LeftOut(
+            str(tmp_path / "in" / "c.jsonl"), f"the same file as {place}/deep/b.jsonl", may_hold_events=False
+        )
+    ]
 
 
 def test_links_in_a_circle_end(tmp_path: Path) -> None:
@@ -119,9 +160,17 @@ def test_what_is_no_file_and_what_cannot_be_opened_is_named(tmp_path: Path) -> N
     (tmp_path / "gone").symlink_to(tmp_path / "nowhere")
     (tmp_path / "self").symlink_to(tmp_path / "self")
     assert sorted(list_files(str(tmp_path)).left_out) == [
-        (f"{tmp_path}/gone", f"a link to {tmp_path}/nowhere, which cannot be opened: No such file or directory", True),
+        (
+            f"{tmp_path}/gone",
+            f"a link to {tmp_path}/nowhere, which cannot be opened: No such file or directory",
+            True,
+        ),
         (f"{tmp_path}/pipe", "not a regular file", True),
-        (f"{tmp_path}/self", f"a link to {tmp_path}/self, which cannot be opened: Too many levels of symbolic links", True),
+        (
+            f"{tmp_path}/self",
+            f"a link to {tmp_path}/self, which cannot be opened: Too many levels of symbolic links",
+            True,
+        ),
     ]
 
 
@@ -153,11 +202,23 @@ def test_the_version_is_another_when_the_file_is(tmp_path: Path) -> None:
     os.utime(path, ns=(0, 1_700_000_000_123_456_000))
     (before,) = list_files(str(tmp_path)).files
     os.utime(path, ns=(0, 1_700_000_000_123_457_000))
-    assert (before.version, list_files(str(tmp_path)).files[0].version) == ("2023-11-14T22:13:20.123456+00:00", "2023-11-14T22:13:20.123457+00:00")
+    assert (before.version, list_files(str(tmp_path)).files[0].version) == (
+        "2023-11-14T22:13:20.123456+00:00",
+        "2023-11-14T22:13:20.123457+00:00",
+    )
 
 
 def test_marks_of_hive_and_spark_are_counted(tmp_path: Path) -> None:
-    for name in ["a.jsonl", "_SUCCESS", "b/_SUCCESS", ".a.jsonl.crc", "b/.b.crc", "_temporary/0/a.jsonl", ".git/x", "_wiki=enwiki/a.jsonl"]:
+    for name in [
+        "a.jsonl",
+        "_SUCCESS",
+        "b/_SUCCESS",
+        ".a.jsonl.crc",
+        "b/.b.crc",
+        "_temporary/0/a.jsonl",
+        ".git/x",
+        "_wiki=enwiki/a.jsonl",
+    ]:
         touch(tmp_path / name)
     listing = list_files(str(tmp_path))
     assert [file.below for file in listing.files] == ["_wiki=enwiki/a.jsonl", "a.jsonl"]

@@ -16,5 +16,12 @@ def test_the_same_seed_gives_the_same_messages() -> None:
 def test_each_message_ends_once(seed: int) -> None:
     ended = run(1_000, seed)
     assert ended["unforeseen"] == 0
-    kinds = ("score", "failure of ReadEvents", "canary event", "no meta.stream", "no model wants it", "combined")
+    kinds = (
+        "score",
+        "failure of ReadEvents",
+        "canary event",
+        "no meta.stream",
+        "no model wants it",
+        "combined",
+    )
     assert [kind for kind in kinds if ended[kind] < 10] == []

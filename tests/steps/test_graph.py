@@ -1,4 +1,5 @@
-"""The whole graph on bounded input: every line ends as a score or a failure, each call is made once, and a second run gives the same."""
+"""The whole graph on bounded input: every line ends as a score or a failure, each call is made once, and a
+second run gives the same."""
 
 from __future__ import annotations
 
@@ -45,12 +46,20 @@ class Run:
     counters: dict[str, int]
 
     def scored(self) -> Counter[Call]:
-        return Counter((model, event["database"], event["rev_id"]) for event in self.scores for model in event["scores"])
+        return Counter(
+            (model, event["database"], event["rev_id"]) for event in self.scores for model in event["scores"]
+        )
 
 
 def run(configuration: Configuration, source: Path, folder: Path) -> Run:
     p = beam.Pipeline(FnApiRunner())
-    score_revisions(p, configuration, Files(find_files(str(source), "eqiad").files), Journals(folder / "journals"), InBundle())
+    score_revisions(
+        p,
+        configuration,
+        Files(find_files(str(source), "eqiad").files),
+        Journals(folder / "journals"),
+        InBundle(),
+    )
     result = p.run()
     result.wait_until_finish()
     failures, scores, partitions = [], [], []
@@ -60,39 +69,69 @@ def run(configuration: Configuration, source: Path, folder: Path) -> Run:
             schemas.validator(entry.body["$schema"])(entry.body)
             assert entry.failure or list(entry.body["scores"]) == [model]
             (failures if entry.failure else scores).append(dict(entry.body))
-    counters = {f"{each.key.metric.namespace}/{each.key.metric.name}": each.committed for each in result.metrics().query()["counters"]}
+    counters = {
+        f"{each.key.metric.namespace}/{each.key.metric.name}": each.committed
+        for each in result.metrics().query()["counters"]
+    }
     return Run(scores, failures, partitions, counters)
 
 
 def lines(path: Path, content: Iterable[dict[str, Any] | bytes]) -> Path:
-    path.write_bytes(b"\n".join(line if isinstance(line, bytes) else orjson.dumps(line) for line in content) + b"\n")
+    path.write_bytes(
+        b"\n".join(line if isinstance(line, bytes) else orjson.dumps(line) for line in content) + b"\n"
+    )
     return path
 
 
 def wanted(configuration: Configuration, events: Iterable[dict[str, Any]]) -> Counter[Call]:
     selection = Selection(configuration.models)
-    return Counter((endpoint.model, raw["database"], raw["rev_id"]) for raw in events for endpoint in selection.endpoints(raw))
+    return Counter(
+        (endpoint.model, raw["database"], raw["rev_id"])
+        for raw in events
+        for endpoint in selection.endpoints(raw)
+    )
 
 
-def test_real_events_become_the_scores_that_ores_made_of_them(configuration: Configuration, lift_wing: SimulatedLiftWing, tmp_path: Path) -> None:
+def test_real_events_become_the_scores_that_ores_made_of_them(
+    configuration: Configuration, lift_wing: SimulatedLiftWing, tmp_path: Path
+) -> None:
     pairs = [json.loads(line) for line in PAIRS.read_text(encoding="utf-8").splitlines()]
     events = [pair["event"] for pair in pairs]
     found = run(configuration, lines(tmp_path / "in.jsonl", events), tmp_path)
     assert found.scored() == lift_wing.calls() == wanted(configuration, events)
-    of_ores = Counter((model, pair["score"]["database"], pair["score"]["rev_id"]) for pair in pairs for model in pair["score"]["scores"])
-    assert found.scored() == Counter({call: count for call, count in of_ores.items() if call[0] != "pagelevel"})  # not on Lift Wing
+    of_ores = Counter(
+        (model, pair["score"]["database"], pair["score"]["rev_id"])
+        for pair in pairs
+        for model in pair["score"]["scores"]
+    )
+    # not on Lift Wing
+    assert found.scored() == Counter(
+        {call: count for call, count in of_ores.items() if call[0] != "pagelevel"}
+    )
     assert found.failures == []
     by_revision = {(raw["database"], raw["rev_id"]): raw for raw in events}
     for event in found.scores:
         raw = by_revision[event["database"], event["rev_id"]]
         ((model, score),) = event["scores"].items()
-        assert (event["dt"], event["page_title"], event["meta"]["stream"]) == (raw["rev_timestamp"], raw["page_title"], f"mediawiki.revision-score-{model}")
-        assert score["probability"] == simulated_scores.score(event["database"], model, event["rev_id"])["probability"]
+        assert (event["dt"], event["page_title"], event["meta"]["stream"]) == (
+            raw["rev_timestamp"],
+            raw["page_title"],
+            f"mediawiki.revision-score-{model}",
+        )
+        assert (
+            score["probability"]
+            == simulated_scores.score(event["database"], model, event["rev_id"])["probability"]
+        )
 
 
-def test_two_runs_give_the_same_but_for_the_time_of_writing(configuration: Configuration, lift_wing: SimulatedLiftWing, tmp_path: Path) -> None:
+def test_two_runs_give_the_same_but_for_the_time_of_writing(
+    configuration: Configuration, lift_wing: SimulatedLiftWing, tmp_path: Path
+) -> None:
     with gzip.open(EDITS) as edits:
-        source = lines(tmp_path / "in.jsonl", [*(next(edits).rstrip() for _ in range(400)), b"nonsense", edit(database="nowiki2")])
+        source = lines(
+            tmp_path / "in.jsonl",
+            [*(next(edits).rstrip() for _ in range(400)), b"nonsense", edit(database="nowiki2")],
+        )
     lift_wing.control(mode="status", status=404, model="goodfaith", wiki="enwiki", body=NO_REVISION)
     first, second = (run(configuration, source, tmp_path / name) for name in ("first", "second"))
     assert set(lift_wing.calls().values()) == {2}
@@ -102,7 +141,8 @@ def test_two_runs_give_the_same_but_for_the_time_of_writing(configuration: Confi
 
 
 def timeless(events: list[dict[str, Any]]) -> list[bytes]:
-    """All but `meta.dt`, and the `dt` of a failure, which is when it was noticed; sorted, as the order is Lift Wing's."""
+    """All but `meta.dt`, and the `dt` of a failure, which is when it was noticed; sorted, as the order is
+    Lift Wing's."""
     for event in events:
         del event["meta"]["dt"]
         if "message" in event:
@@ -110,7 +150,9 @@ def timeless(events: list[dict[str, Any]]) -> list[bytes]:
     return sorted(orjson.dumps(event) for event in events)
 
 
-def test_every_line_has_its_fate(configuration: Configuration, lift_wing: SimulatedLiftWing, tmp_path: Path) -> None:
+def test_every_line_has_its_fate(
+    configuration: Configuration, lift_wing: SimulatedLiftWing, tmp_path: Path
+) -> None:
     lift_wing.control(mode="status", status=400, rev_id=2, model="damaging")
     content: list[dict[str, Any] | bytes] = [
         edit(rev_id=1),  # three scores
@@ -136,9 +178,17 @@ def test_every_line_has_its_fate(configuration: Configuration, lift_wing: Simula
     (folder / "d.parquet").write_bytes(b"PAR1, but no more")
     found = run(configuration, tmp_path / "in", tmp_path)
     partition = "datacenter=codfw/year=2021/month=8/day=27/hour=13"
-    assert found.partitions == [f"{partition}/{model}" for model in (None, "articletopic", "damaging", "goodfaith")]
+    assert found.partitions == [
+        f"{partition}/{model}" for model in (None, "articletopic", "damaging", "goodfaith")
+    ]
     three = [("damaging", "enwiki"), ("goodfaith", "enwiki"), ("articletopic", "enwiki")]
-    assert found.scored() == Counter([*((*each, 1) for each in three), *((*each, 2) for each in three[1:]), *((*each, 12) for each in three)])
+    assert found.scored() == Counter(
+        [
+            *((*each, 1) for each in three),
+            *((*each, 2) for each in three[1:]),
+            *((*each, 12) for each in three),
+        ]
+    )
     assert Counter(event["error_type"] for event in found.failures) == {
         "ReadEvents": 7 + 2,
         "ScoreWithLiftWing/damaging": 1,
@@ -149,31 +199,50 @@ def test_every_line_has_its_fate(configuration: Configuration, lift_wing: Simula
     originals = {event["raw_event"] for event in found.failures}
     assert originals >= {line.decode() for line in content if isinstance(line, bytes)}
     assert originals >= {str(folder / name) for name in ("c.jsonl.gz", "d.parquet")}
-    assert {"ReadEvents/dropped_canary": 1, "ReadEvents/dropped_no_stream": 1, "SelectModels/dropped_no_model": 2}.items() <= found.counters.items()
+    assert {
+        "ReadEvents/dropped_canary": 1,
+        "ReadEvents/dropped_no_stream": 1,
+        "SelectModels/dropped_no_model": 2,
+    }.items() <= found.counters.items()
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_requests_are_scores_and_failures(shipped: Configuration, lift_wing: SimulatedLiftWing, tmp_path: Path, seed: int) -> None:
+def test_requests_are_scores_and_failures(
+    shipped: Configuration, lift_wing: SimulatedLiftWing, tmp_path: Path, seed: int
+) -> None:
     """Whatever the events are and whatever Lift Wing does."""
     seeded = random.Random(seed)
     wikis = ["enwiki", "wikidatawiki", "viwiki", "frwiki", "commonswiki", "nowiki2"]
     good = [
         edit(
-            rev_id=rev_id, database=seeded.choice(wikis), page_namespace=seeded.choice([0, 1]), rev_parent_id=seeded.choice([0, 1]), page_id=seeded.randrange(9)
+            rev_id=rev_id,
+            database=seeded.choice(wikis),
+            page_namespace=seeded.choice([0, 1]),
+            rev_parent_id=seeded.choice([0, 1]),
+            page_id=seeded.randrange(9),
         )
         for rev_id in range(200)
     ]
-    bad = [seeded.choice([b"", b"{", b"[1]", b"7", b'{"rev_id": 1}', orjson.dumps(edit(rev_id=None))]) + b" " for _ in range(60)]
+    bad = [
+        seeded.choice([b"", b"{", b"[1]", b"7", b'{"rev_id": 1}', orjson.dumps(edit(rev_id=None))]) + b" "
+        for _ in range(60)
+    ]
     content: list[Any] = [*good, *bad]
     seeded.shuffle(content)
     for status in (400, 404, 422, 503, 500):
         body = {"body": NO_REVISION} if status == 404 else {}  # by itself it says that there is no such model
-        lift_wing.control(mode="status", status=status, rev_id=seeded.randrange(200), times=seeded.choice([1, None]), **body)
+        lift_wing.control(
+            mode="status", status=status, rev_id=seeded.randrange(200), times=seeded.choice([1, None]), **body
+        )
     for mode in ("garbage", "empty", "other_revision", "drop"):
         lift_wing.control(mode=mode, rev_id=seeded.randrange(200), model=seeded.choice(["damaging", None]))
-    found = run(at(shipped, lift_wing.url, timeout_s=1, max_age_s=1), lines(tmp_path / "in.jsonl", content), tmp_path)
+    found = run(
+        at(shipped, lift_wing.url, timeout_s=1, max_age_s=1), lines(tmp_path / "in.jsonl", content), tmp_path
+    )
     requests = wanted(shipped, good)
-    assert set(lift_wing.calls()) == set(wanted(shipped, [event for event in good if event["page_id"]])), "no score can say that a page is number 0"
+    assert set(lift_wing.calls()) == set(wanted(shipped, [event for event in good if event["page_id"]])), (
+        "no score can say that a page is number 0"
+    )
     failed: Counter[Call] = Counter()
     for failure in found.failures:
         if model := failure["error_type"].partition("/")[2]:

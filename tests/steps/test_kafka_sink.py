@@ -1,4 +1,5 @@
-"""Kafka as it is: who is let in, which topics must be there, and what a broker that comes and goes is given and takes."""
+"""Kafka as it is: who is let in, which topics must be there, and what a broker that comes and goes is given
+and takes."""
 
 from __future__ import annotations
 
@@ -28,7 +29,10 @@ from transforms.models.model import Configuration
 pytestmark = pytest.mark.kafka
 
 PASSWORD = "horse,battery;staple"
-CREATE = "create what is missing: for topic in {}; do kafka-topics.sh --bootstrap-server {}{} --create --topic $topic; done"
+CREATE = (
+    "create what is missing: for topic in {}; do kafka-topics.sh --bootstrap-server {}{} --create "
+    "--topic $topic; done"
+)
 
 
 @pytest.fixture(scope="module")
@@ -55,32 +59,65 @@ def test_who_has_the_password_or_a_certificate_comes_in(kafka: SecureKafka, tmp_
     Kafka(kafka.with_password, entry(file, kafka.by_password())).check_topics(["eqiad.in"], ["eqiad.small"])
     for store in (
         ["ssl.keystore.type=PEM", f"ssl.keystore.location={kafka.folder / 'client.pem'}"],
-        ["ssl.keystore.type=PKCS12", f"ssl.keystore.location={kafka.folder / 'client.p12'}", f"ssl.keystore.password={kafka.password}"],
+        [
+            "ssl.keystore.type=PKCS12",
+            f"ssl.keystore.location={kafka.folder / 'client.p12'}",
+            f"ssl.keystore.password={kafka.password}",
+        ],
     ):
-        Kafka(kafka.with_certificate, entry(file, kafka.by_certificate(*store))).check_topics(["eqiad.in"], [])
+        Kafka(kafka.with_certificate, entry(file, kafka.by_certificate(*store))).check_topics(
+            ["eqiad.in"], []
+        )
 
 
 def test_who_does_not_is_told_so_in_a_line(kafka: SecureKafka, tmp_path: Path) -> None:
     file = tmp_path / "kafka.properties"
     locked = f"--kafka: the broker at {kafka.with_password} does not let us in ("
-    wrong_password = problem(Kafka(kafka.with_password, entry(file, kafka.by_password("guessed"))), ["eqiad.in"], [])
+    wrong_password = problem(
+        Kafka(kafka.with_password, entry(file, kafka.by_password("guessed"))), ["eqiad.in"], []
+    )
     assert wrong_password.startswith(locked)
-    assert wrong_password.endswith("Authentication failed: Invalid username or password); mend --kafka-properties")
+    assert wrong_password.endswith(
+        "Authentication failed: Invalid username or password); mend --kafka-properties"
+    )
     assert "guessed" not in wrong_password
-    wrong_authority = problem(Kafka(kafka.with_password, entry(file, kafka.by_password(authority="another-ca.pem"))), ["eqiad.in"], [])
+    wrong_authority = problem(
+        Kafka(kafka.with_password, entry(file, kafka.by_password(authority="another-ca.pem"))),
+        ["eqiad.in"],
+        [],
+    )
     assert wrong_authority.startswith(f"--kafka: the broker at {kafka.with_password} cannot be trusted (")
-    assert "certificate verify failed); name the authority that signed its certificate as ssl.truststore.location in --kafka-properties" in wrong_authority
-    no_certificate = problem(Kafka(kafka.with_certificate, entry(file, kafka.by_certificate())), ["eqiad.in"], [])
+    assert (
+        "certificate verify failed); name the authority that signed its certificate as "
+        "ssl.truststore.location in --kafka-properties" in wrong_authority
+    )
+    no_certificate = problem(
+        Kafka(kafka.with_certificate, entry(file, kafka.by_certificate())), ["eqiad.in"], []
+    )
     assert no_certificate.startswith(f"--kafka: the broker at {kafka.with_certificate} does not let us in (")
-    store = ["ssl.keystore.type=PKCS12", f"ssl.keystore.location={kafka.folder / 'client.p12'}", "ssl.keystore.password=guessed"]
-    assert problem(Kafka(kafka.with_certificate, entry(file, kafka.by_certificate(*store))), [], []).startswith(f"--kafka-properties: {file}: ")
-    assert problem(Kafka(kafka.with_password), [], []).startswith(f"--kafka: no broker answers at {kafka.with_password} (")
+    store = [
+        "ssl.keystore.type=PKCS12",
+        f"ssl.keystore.location={kafka.folder / 'client.p12'}",
+        "ssl.keystore.password=guessed",
+    ]
+    assert problem(
+        Kafka(kafka.with_certificate, entry(file, kafka.by_certificate(*store))), [], []
+    ).startswith(f"--kafka-properties: {file}: ")
+    assert problem(Kafka(kafka.with_password), [], []).startswith(
+        f"--kafka: no broker answers at {kafka.with_password} ("
+    )
 
 
 def test_a_file_that_cannot_be_used_is_told_before_anything_is_asked(tmp_path: Path) -> None:
     for path, text in [
-        (tmp_path / "none", f"--kafka-properties: {tmp_path / 'none'} cannot be read: No such file or directory"),
-        (entry(tmp_path / "x", "acks=0"), f"--kafka-properties: {tmp_path / 'x'}: acks: expected only security.protocol, "),
+        (
+            tmp_path / "none",
+            f"--kafka-properties: {tmp_path / 'none'} cannot be read: No such file or directory",
+        ),
+        (
+            entry(tmp_path / "x", "acks=0"),
+            f"--kafka-properties: {tmp_path / 'x'}: acks: expected only security.protocol, ",
+        ),
     ]:
         with pytest.raises(UsageError) as error:
             Kafka("127.0.0.1:9", path)
@@ -94,21 +131,40 @@ def test_a_broker_of_ours_takes_no_port_of_somebody_else(kafka: SecureKafka, tmp
     assert (done.returncode, done.stdout, done.stderr) == (2, "", line)
 
 
-def test_all_missing_topics_are_named_with_the_command_that_creates_them(kafka: SecureKafka, tmp_path: Path) -> None:
+def test_all_missing_topics_are_named_with_the_command_that_creates_them(
+    kafka: SecureKafka, tmp_path: Path
+) -> None:
     """This broker creates none by itself."""
-    missing = problem(Kafka(kafka.address), ["eqiad.in", "eqiad.none"], ["eqiad.small", "eqiad.score-a", "eqiad.score-b"])
+    missing = problem(
+        Kafka(kafka.address), ["eqiad.in", "eqiad.none"], ["eqiad.small", "eqiad.score-a", "eqiad.score-b"]
+    )
     names = ["eqiad.none", "eqiad.score-a", "eqiad.score-b"]
-    assert missing == f"--kafka: the broker at {kafka.address} has no topic {', '.join(names)}; " + CREATE.format(" ".join(names), kafka.address, "")
+    assert (
+        missing
+        == f"--kafka: the broker at {kafka.address} has no topic {', '.join(names)}; "
+        + CREATE.format(" ".join(names), kafka.address, "")
+    )
     file = entry(tmp_path / "k.properties", kafka.by_password())
     missing = problem(Kafka(kafka.with_password, file), ["eqiad.none"], [])
     assert missing.endswith(CREATE.format("eqiad.none", kafka.with_password, f" --command-config {file}"))
 
 
-def test_outputs_are_those_of_models_that_are_on_in_each_datacenter_that_is_read(shipped: Configuration) -> None:
-    streams = {model.stream for model in shipped.models.values() if any(endpoint.enabled for endpoint in model.endpoints.values())}
+def test_outputs_are_those_of_models_that_are_on_in_each_datacenter_that_is_read(
+    shipped: Configuration,
+) -> None:
+    streams = {
+        model.stream
+        for model in shipped.models.values()
+        if any(endpoint.enabled for endpoint in model.endpoints.values())
+    }
     assert 0 < len(streams) <= len(shipped.models)
-    assert output_topics(shipped, ["codfw.a", "codfw.b"]) == [f"codfw.{stream}" for stream in [*dict.fromkeys(sorted(streams, key=order(shipped))), ERRORS]]
-    assert {topic.partition(".")[0] for topic in output_topics(shipped, ["codfw.a", "eqiad.b"])} == {"codfw", "eqiad"}
+    assert output_topics(shipped, ["codfw.a", "codfw.b"]) == [
+        f"codfw.{stream}" for stream in [*dict.fromkeys(sorted(streams, key=order(shipped))), ERRORS]
+    ]
+    assert {topic.partition(".")[0] for topic in output_topics(shipped, ["codfw.a", "eqiad.b"])} == {
+        "codfw",
+        "eqiad",
+    }
 
 
 def order(configuration: Configuration) -> Any:
@@ -126,17 +182,29 @@ def numbers(address: str, topic: str) -> Counter[int]:
 
 def test_the_sink_comes_in_with_the_password_too(kafka: SecureKafka, tmp_path: Path) -> None:
     kafka.create_topics("eqiad.locked")
-    write(kafka.with_password, event(1, "locked"), event(2, "locked"), properties=entry(tmp_path / "kafka.properties", kafka.by_password()))
+    write(
+        kafka.with_password,
+        event(1, "locked"),
+        event(2, "locked"),
+        properties=entry(tmp_path / "kafka.properties", kafka.by_password()),
+    )
     assert numbers(kafka.address, "eqiad.locked") == {1: 1, 2: 1}
 
 
 def test_a_score_too_large_for_its_topic_is_a_failure_and_the_others_are_written(kafka: SecureKafka) -> None:
     kafka.configure_topic("eqiad.small", "max.message.bytes", "600")
-    write(kafka.address, event(1), event(2, padding=1_000), event(3), event(4, padding=2_000_000))  # the last is too large for librdkafka itself
+    # the last is too large for librdkafka itself
+    write(kafka.address, event(1), event(2, padding=1_000), event(3), event(4, padding=2_000_000))
     assert numbers(kafka.address, "eqiad.small") == {1: 1, 3: 1}
-    failures = sorted((orjson.loads(message.value()) for message in in_topic(kafka.address, f"eqiad.{ERRORS}")), key=lambda failure: failure["raw_event"])
+    failures = sorted(
+        (orjson.loads(message.value()) for message in in_topic(kafka.address, f"eqiad.{ERRORS}")),
+        key=lambda failure: failure["raw_event"],
+    )
     assert [(failure["error_type"], failure["message"]) for failure in failures] == [
-        ("WritePerModel/damaging", f"eqiad.small takes no message of {len(orjson.dumps(event(number, padding=padding).body))} bytes")
+        (
+            "WritePerModel/damaging",
+            f"eqiad.small takes no message of {len(orjson.dumps(event(number, padding=padding).body))} bytes",
+        )
         for number, padding in ((2, 1_000), (4, 2_000_000))
     ]
     assert [orjson.loads(failure["raw_event"]) for failure in failures] == [edit(rev_id=2), edit(rev_id=4)]
@@ -154,7 +222,9 @@ def test_a_failure_too_large_for_its_topic_loses_the_end_of_its_original(kafka: 
     assert orjson.dumps(edit(rev_id=1)).decode().startswith(failure["raw_event"])
     assert failure["message"].endswith(CUT)
     kafka.configure_topic(f"codfw.{ERRORS}", "max.message.bytes", "200")
-    with pytest.raises(Exception, match="takes not even a failure without its original; raise its max.message.bytes"):
+    with pytest.raises(
+        Exception, match="takes not even a failure without its original; raise its max.message.bytes"
+    ):
         write(kafka.address, OutputEvent("small", large.body, "codfw", request=large.request))
 
 
@@ -199,4 +269,6 @@ def test_a_broker_that_freezes_and_one_that_is_killed_get_everything_once(own_ka
     with writing(own_kafka.address, *map(event, range(100, 200))):
         own_kafka.start()
     assert numbers(own_kafka.address, "eqiad.small") == dict.fromkeys(range(200), 1)
-    assert Kafka(own_kafka.address).check_topics([], ["eqiad.any"]) is None, "this broker creates topics by itself"
+    assert Kafka(own_kafka.address).check_topics([], ["eqiad.any"]) is None, (
+        "this broker creates topics by itself"
+    )

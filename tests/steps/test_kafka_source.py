@@ -1,4 +1,5 @@
-"""Where the reading of a topic begins and goes on, whatever happened to the topic meanwhile: against a real broker."""
+"""Where the reading of a topic begins and goes on, whatever happened to the topic meanwhile: against a real
+broker."""
 
 from __future__ import annotations
 
@@ -48,19 +49,26 @@ def test_a_reader_goes_on_where_it_is_told_and_tells_where_it_is(kafka: LocalKaf
     again.close()
 
 
-def test_of_what_kafka_has_removed_the_number_is_told_and_the_rest_is_read(kafka: LocalKafka, caplog: pytest.LogCaptureFixture) -> None:
+def test_of_what_kafka_has_removed_the_number_is_told_and_the_rest_is_read(
+    kafka: LocalKafka, caplog: pytest.LogCaptureFixture
+) -> None:
     topic = Topic(kafka)
     topic.send(range(20))
     topic.expire(8)
     reader = topic.reader(topic.place(5))
     assert read(reader, 12) == list(range(8, 20))
     assert reader.lost == 3
-    said = f"{topic.first}: 3 messages were gone before they were read (5 to 7); going on at the oldest that is left"
+    said = (
+        f"{topic.first}: 3 messages were gone before they were read (5 to 7); going on at the oldest "
+        f"that is left"
+    )
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == [said]
     reader.close()
 
 
-def test_a_log_that_ends_before_the_place_is_read_from_what_is_younger_than_the_last_message(kafka: LocalKafka) -> None:
+def test_a_log_that_ends_before_the_place_is_read_from_what_is_younger_than_the_last_message(
+    kafka: LocalKafka,
+) -> None:
     """A broker that lost the end of a log takes other messages at those offsets."""
     topic = Topic(kafka)
     topic.send(range(3), timestamp_ms=HOUR_MS)
@@ -79,11 +87,15 @@ def test_a_topic_made_anew_is_another(kafka: LocalKafka) -> None:
     kafka.create_topics(topic.name)
     assert before.is_in_another_topic(topic.place())
     assert not before.is_in_another_topic(replace(before, offset=5))
-    assert not before.is_in_another_topic(replace(before, topic_id="AAAAAAAAAAAAAAAAAAAAAA")), "an old broker tells none"
+    assert not before.is_in_another_topic(replace(before, topic_id="AAAAAAAAAAAAAAAAAAAAAA")), (
+        "an old broker tells none"
+    )
     assert before.is_in_another_topic(replace(before, cluster_id="another"))
 
 
-def test_a_group_begins_where_it_stopped_and_reads_what_is_new_to_it_from_the_oldest_message(kafka: LocalKafka) -> None:
+def test_a_group_begins_where_it_stopped_and_reads_what_is_new_to_it_from_the_oldest_message(
+    kafka: LocalKafka,
+) -> None:
     topic = Topic(kafka, partitions=2)
     topic.send(range(4))
     topic.send(range(3), number=1)
@@ -100,7 +112,12 @@ def test_a_group_without_a_place_begins_where_it_is_told(kafka: LocalKafka) -> N
     topic.send([3, 4], timestamp_ms=3 * HOUR_MS)
     looks, second = topic.looks("new"), Partition(topic.name, 1)
     oldest = looks.oldest([topic.name])
-    for start, offset, of_empty in [("earliest", None, None), ("latest", 4, 0), (2 * HOUR_MS, 2, 0), (4 * HOUR_MS, 4, 0)]:
+    for start, offset, of_empty in [
+        ("earliest", None, None),
+        ("latest", 4, 0),
+        (2 * HOUR_MS, 2, 0),
+        (4 * HOUR_MS, 4, 0),
+    ]:
         assert offsets(looks.first(oldest, start)) == {topic.first: offset, second: of_empty}
 
 
@@ -109,7 +126,9 @@ def offsets(places: dict[Partition, Place]) -> dict[Partition, int | None]:
 
 
 def test_the_state_of_a_later_version_is_refused() -> None:
-    with pytest.raises(ValueError, match="expected a place of format 1 in the state, got 2; go on with the version"):
+    with pytest.raises(
+        ValueError, match="expected a place of format 1 in the state, got 2; go on with the version"
+    ):
         Place.decode(b'[2,"a","b",1,0,"new"]')
 
 

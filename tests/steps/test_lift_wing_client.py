@@ -41,7 +41,9 @@ def opened(lift_wing: SimulatedLiftWing) -> Iterator[Open]:
     all_opened: list[LiftWing] = []
 
     def open_lift_wing(**settings: Any) -> LiftWing:
-        all_opened.append(LiftWing(replace(LiftWingSettings(lift_wing.url, timeout_s=5, max_age_s=60), **settings)))
+        all_opened.append(
+            LiftWing(replace(LiftWingSettings(lift_wing.url, timeout_s=5, max_age_s=60), **settings))
+        )
         return all_opened[-1]
 
     yield open_lift_wing
@@ -86,7 +88,11 @@ def wait_for_calls(server: SimulatedLiftWing, count: int, endpoint: Endpoint) ->
 # A score
 
 
-@pytest.mark.parametrize("endpoint", [next(iter(model.endpoints.values())) for model in MODELS.values()], ids=lambda endpoint: endpoint.name)
+@pytest.mark.parametrize(
+    "endpoint",
+    [next(iter(model.endpoints.values())) for model in MODELS.values()],
+    ids=lambda endpoint: endpoint.name,
+)
 def test_each_model_gives_its_score(lift_wing: SimulatedLiftWing, opened: Open, endpoint: Endpoint) -> None:
     assert answer(opened(), endpoint=endpoint).result == good(endpoint=endpoint)
     assert lift_wing.calls() == {(endpoint.model, endpoint.wiki, REVISION): 1}
@@ -130,7 +136,9 @@ def test_the_revision_is_at_fault(lift_wing: SimulatedLiftWing, opened: Open, st
         ("x" * 9000, "x" * 500),
     ],
 )
-def test_the_reason_is_what_the_body_says(lift_wing: SimulatedLiftWing, opened: Open, body: Any, said: str) -> None:
+def test_the_reason_is_what_the_body_says(
+    lift_wing: SimulatedLiftWing, opened: Open, body: Any, said: str
+) -> None:
     lift_wing.control(mode="status", status=500, body=body)
     assert error(answer(opened())) == (Unexpected, f"500: {said}")
 
@@ -143,7 +151,9 @@ def test_a_redirect_is_not_followed(lift_wing: SimulatedLiftWing, opened: Open) 
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-def test_an_answer_of_a_hundred_megabytes_is_not_read(lift_wing: SimulatedLiftWing, opened: Open, chunked: bool) -> None:
+def test_an_answer_of_a_hundred_megabytes_is_not_read(
+    lift_wing: SimulatedLiftWing, opened: Open, chunked: bool
+) -> None:
     lift_wing.control(mode="huge", chunked=chunked)
     found = answer(opened()).result
     assert isinstance(found, Rejected)
@@ -154,17 +164,31 @@ def test_an_answer_of_a_hundred_megabytes_is_not_read(lift_wing: SimulatedLiftWi
     ("mode", "said"),
     [
         ("empty", '{"enwiki":{"models":{"damaging":{"version":"0.5.1"}},"scores":{}}}'),
-        ("other_revision", '{"enwiki":{"models":{"damaging":{"version":"0.5.1"}},"scores":{"8":{"damaging":{"score":'),
+        (
+            "other_revision",
+            '{"enwiki":{"models":{"damaging":{"version":"0.5.1"}},"scores":{"8":{"damaging":{"score":',
+        ),
     ],
 )
-def test_a_good_status_without_the_score(lift_wing: SimulatedLiftWing, opened: Open, mode: str, said: str) -> None:
+def test_a_good_status_without_the_score(
+    lift_wing: SimulatedLiftWing, opened: Open, mode: str, said: str
+) -> None:
     lift_wing.control(mode=mode)
     kind, text = error(answer(opened()))
     assert (kind, calls(lift_wing)) == (Rejected, 1)
     assert text.startswith(f"200 without the score of revision 7: {said}")
 
 
-@pytest.mark.parametrize("body", ["null", "[]", '"enwiki"', '{"enwiki": 7}', '{"enwiki": {"scores": {"7": {"damaging": {"score": null}}}, "models": {}}}'])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "null",
+        "[]",
+        '"enwiki"',
+        '{"enwiki": 7}',
+        '{"enwiki": {"scores": {"7": {"damaging": {"score": null}}}, "models": {}}}',
+    ],
+)
 def test_a_good_status_with_anything_else(lift_wing: SimulatedLiftWing, opened: Open, body: str) -> None:
     lift_wing.control(mode="status", status=200, body=body)
     assert error(answer(opened()))[0] is Rejected
@@ -182,14 +206,22 @@ def test_no_such_model(lift_wing: SimulatedLiftWing, opened: Open) -> None:
 
 
 @pytest.mark.parametrize(("mode", "said"), [("garbage", GARBAGE), ("html", HTML)])
-def test_a_page_in_place_of_an_answer(lift_wing: SimulatedLiftWing, opened: Open, mode: str, said: str) -> None:
+def test_a_page_in_place_of_an_answer(
+    lift_wing: SimulatedLiftWing, opened: Open, mode: str, said: str
+) -> None:
     lift_wing.control(mode=mode)
     assert error(answer(opened())) == (Unavailable, f"200 without JSON: {said}")
 
 
 @pytest.mark.parametrize(
     ("status", "said"),
-    [(429, "Too Many Requests"), (502, "Bad Gateway"), (503, "no healthy upstream"), (504, "upstream request timeout"), (500, MEDIAWIKI_FAILED)],
+    [
+        (429, "Too Many Requests"),
+        (502, "Bad Gateway"),
+        (503, "no healthy upstream"),
+        (504, "upstream request timeout"),
+        (500, MEDIAWIKI_FAILED),
+    ],
 )
 def test_a_passing_fault(lift_wing: SimulatedLiftWing, opened: Open, status: int, said: str) -> None:
     lift_wing.control(mode="status", status=status, headers={"Retry-After": "7"})
@@ -253,7 +285,9 @@ class Door(LoopbackServer):
         super().__init__()
 
 
-def test_a_token_is_read_again_when_its_file_changes(opened: Open, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_token_is_read_again_when_its_file_changes(
+    opened: Open, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     file = tmp_path / "token"
     with Door() as door:
         lw = opened(url=door.url, token_file=str(file), token="other")
@@ -265,7 +299,12 @@ def test_a_token_is_read_again_when_its_file_changes(opened: Open, tmp_path: Pat
                 new.write_text(content)
                 new.rename(file)
             answer(lw)
-    assert [token for token, _ in door.seen] == ["Bearer one", "Bearer two", *["Bearer three"] * 4, "Bearer four"]
+    assert [token for token, _ in door.seen] == [
+        "Bearer one",
+        "Bearer two",
+        *["Bearer three"] * 4,
+        "Bearer four",
+    ]
     assert "three" not in caplog.text
     assert caplog.text.count("token file") == 2  # two states
 
@@ -284,7 +323,9 @@ def test_whoever_asks_names_a_contact(opened: Open) -> None:
 # An endpoint that is broken
 
 
-def test_an_endpoint_that_only_fails_gets_a_probe_now_and_then(lift_wing: SimulatedLiftWing, opened: Open) -> None:
+def test_an_endpoint_that_only_fails_gets_a_probe_now_and_then(
+    lift_wing: SimulatedLiftWing, opened: Open
+) -> None:
     lift_wing.control(mode="status", status=503, model="damaging")
     lw, one = opened(), replace(DAMAGING, concurrency=1)
     found = [asked(lw, rev_id, one) for rev_id in range(20)]
@@ -360,7 +401,9 @@ def test_who_ends_without_a_call_waits_no_more(lift_wing: SimulatedLiftWing, ope
 
 
 @pytest.mark.parametrize("late", [False, True])
-def test_a_full_endpoint_sends_away_what_is_too_much(lift_wing: SimulatedLiftWing, opened: Open, late: bool) -> None:
+def test_a_full_endpoint_sends_away_what_is_too_much(
+    lift_wing: SimulatedLiftWing, opened: Open, late: bool
+) -> None:
     lift_wing.control(mode="hang")
     lw, two = opened(), replace(DAMAGING, concurrency=2)
     taken = []
@@ -373,14 +416,21 @@ def test_a_full_endpoint_sends_away_what_is_too_much(lift_wing: SimulatedLiftWin
     assert all(isinstance(future.result(PATIENCE_S).result, Score) for future in taken)
 
 
-def test_every_second_place_goes_to_those_that_have_waited(lift_wing: SimulatedLiftWing, opened: Open) -> None:
+def test_every_second_place_goes_to_those_that_have_waited(
+    lift_wing: SimulatedLiftWing, opened: Open
+) -> None:
     lift_wing.control(mode="hang")
     lw, one = opened(), replace(DAMAGING, concurrency=1)
     first = asked(lw, 0, one)
     wait_for_calls(lift_wing, 1, DAMAGING)
     order: list[int] = []
     for rev_id in (1, 2, 3, 4, 101, 102):
-        lw.ask(one, request_of(one, rev_id), lambda _answer, rev_id=rev_id: order.append(rev_id), late=rev_id > 100)
+        lw.ask(
+            one,
+            request_of(one, rev_id),
+            lambda _answer, rev_id=rev_id: order.append(rev_id),
+            late=rev_id > 100,
+        )
     lift_wing.clear()
     assert isinstance(first.result(PATIENCE_S).result, Score)
     wait_until(lambda: len(order) == 6)
@@ -390,17 +440,23 @@ def test_every_second_place_goes_to_those_that_have_waited(lift_wing: SimulatedL
 # Many calls
 
 
-def test_an_endpoint_is_never_asked_more_at_once_than_it_allows(lift_wing: SimulatedLiftWing, opened: Open) -> None:
+def test_an_endpoint_is_never_asked_more_at_once_than_it_allows(
+    lift_wing: SimulatedLiftWing, opened: Open
+) -> None:
     lift_wing.control(mode="slow", seconds=0.02)
     two, five = replace(DAMAGING, concurrency=2), replace(GOODFAITH, concurrency=5)
     lw = opened()
     futures = [asked(lw, rev_id, endpoint) for rev_id in range(40) for endpoint in (two, five)]
-    assert [future.result(PATIENCE_S).result for future in futures] == [good(rev_id, endpoint) for rev_id in range(40) for endpoint in (two, five)]
+    assert [future.result(PATIENCE_S).result for future in futures] == [
+        good(rev_id, endpoint) for rev_id in range(40) for endpoint in (two, five)
+    ]
     assert lift_wing.stats()["most_in_flight"] == {"enwiki-damaging": 2, "enwiki-goodfaith": 5}
     assert set(lift_wing.calls().values()) == {1}
 
 
-def test_all_endpoints_together_are_never_asked_more_at_once_than_the_process_allows(lift_wing: SimulatedLiftWing, opened: Open) -> None:
+def test_all_endpoints_together_are_never_asked_more_at_once_than_the_process_allows(
+    lift_wing: SimulatedLiftWing, opened: Open
+) -> None:
     lift_wing.control(mode="slow", seconds=0.02)
     lw = opened(in_flight=3)
     for future in [asked(lw, rev_id, endpoint) for rev_id in range(20) for endpoint in (DAMAGING, GOODFAITH)]:
@@ -439,7 +495,11 @@ def test_every_call_ends_once(lift_wing: SimulatedLiftWing, opened: Open) -> Non
     ended: queue.SimpleQueue[tuple[str, int]] = queue.SimpleQueue()
     everything = [(endpoint, rev_id) for rev_id in range(100) for endpoint in (DAMAGING, GOODFAITH)]
     for endpoint, rev_id in everything:
-        lw.ask(endpoint, request_of(endpoint, rev_id), lambda answer, asked=(endpoint.model, rev_id): ended.put(asked))
+        lw.ask(
+            endpoint,
+            request_of(endpoint, rev_id),
+            lambda answer, asked=(endpoint.model, rev_id): ended.put(asked),
+        )
     found = [ended.get(timeout=PATIENCE_S) for _ in everything]
     assert sorted(found) == sorted((endpoint.model, rev_id) for endpoint, rev_id in everything)
     assert ended.empty()
@@ -489,8 +549,25 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         pytest.skip("openssl makes the certificate")
     folder = tmp_path_factory.mktemp("tls")
     key, own = folder / "key.pem", folder / "cert.pem"
-    make = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=Test CA"]
-    subprocess.run([*make, "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(own)], check=True, capture_output=True)
+    make = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+        "-days",
+        "2",
+        "-subj",
+        "/CN=Test CA",
+    ]
+    subprocess.run(
+        [*make, "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(own)],
+        check=True,
+        capture_output=True,
+    )
     return own, key
 
 
@@ -502,19 +579,25 @@ def secure(certificate: tuple[Path, Path]) -> Iterator[SimulatedLiftWing]:
         yield running
 
 
-def test_a_certificate_of_a_known_authority_is_trusted(secure: SimulatedLiftWing, opened: Open, certificate: tuple[Path, Path]) -> None:
+def test_a_certificate_of_a_known_authority_is_trusted(
+    secure: SimulatedLiftWing, opened: Open, certificate: tuple[Path, Path]
+) -> None:
     assert secure.url.startswith("https://")
     assert answer(opened(url=secure.url, ca_file=str(certificate[0]))).result == good()
 
 
-def test_a_certificate_of_an_unknown_authority_is_not_trusted(secure: SimulatedLiftWing, opened: Open) -> None:
+def test_a_certificate_of_an_unknown_authority_is_not_trusted(
+    secure: SimulatedLiftWing, opened: Open
+) -> None:
     kind, said = error(answer(opened(url=secure.url)))
     assert kind is Unavailable
     assert re.match("no answer: SSL certificate .*self.signed certificate", said)
     assert secure.calls() == {}
 
 
-def test_a_certificate_of_another_host_is_not_trusted(secure: SimulatedLiftWing, opened: Open, certificate: tuple[Path, Path]) -> None:
+def test_a_certificate_of_another_host_is_not_trusted(
+    secure: SimulatedLiftWing, opened: Open, certificate: tuple[Path, Path]
+) -> None:
     url = secure.url.replace("127.0.0.1", "localhost")
     kind, said = error(answer(opened(url=url, ca_file=str(certificate[0]))))
     assert kind is Unavailable

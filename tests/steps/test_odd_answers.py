@@ -1,4 +1,5 @@
-"""Answers that no server should give: each ends its own request and no other. `python -m tests.fuzz.client` gives as many as wanted."""
+"""Answers that no server should give: each ends its own request and no other. `python -m tests.fuzz.client`
+gives as many as wanted."""
 
 from __future__ import annotations
 

@@ -38,14 +38,47 @@ NOT_EVENTS: list[tuple[Any, str]] = [
     (b"7", "expected a JSON object, got int"),
     ({}, f"no $schema; {EXPECTED}"),
     (edit(**{"$schema": ABSENT, "meta": ABSENT}), f"no $schema; {EXPECTED}"),
-    (edit(**{"$schema": None, "meta": {"schema_uri": "mediawiki/revision/score/1", "stream": "mediawiki.revision-create"}}), f"no $schema; {EXPECTED}"),
-    (edit(**{"$schema": ABSENT, "meta": {"stream": "mediawiki.revision-tags-change"}}), f"no $schema; {EXPECTED}"),
-    (edit(**{"$schema": ABSENT, "meta": {"schema_uri": 7, "topic": ["mediawiki.revision-create"]}}), f"no $schema; {EXPECTED}"),
-    (edit(**{"$schema": ABSENT, "dt": ABSENT, "rev_timestamp": ABSENT, "meta": {"topic": "mediawiki.revision-create"}}), f"no $schema; {EXPECTED}"),
+    (
+        edit(
+            **{
+                "$schema": None,
+                "meta": {"schema_uri": "mediawiki/revision/score/1", "stream": "mediawiki.revision-create"},
+            }
+        ),
+        f"no $schema; {EXPECTED}",
+    ),
+    (
+        edit(**{"$schema": ABSENT, "meta": {"stream": "mediawiki.revision-tags-change"}}),
+        f"no $schema; {EXPECTED}",
+    ),
+    (
+        edit(**{"$schema": ABSENT, "meta": {"schema_uri": 7, "topic": ["mediawiki.revision-create"]}}),
+        f"no $schema; {EXPECTED}",
+    ),
+    (
+        edit(
+            **{
+                "$schema": ABSENT,
+                "dt": ABSENT,
+                "rev_timestamp": ABSENT,
+                "meta": {"topic": "mediawiki.revision-create"},
+            }
+        ),
+        f"no $schema; {EXPECTED}",
+    ),
     (edit(**{"$schema": 7}), f"unknown $schema 7; {EXPECTED}"),
-    (edit(**{"$schema": "/mediawiki/page/change/2.0.0"}), f"unknown $schema '/mediawiki/page/change/2.0.0'; {EXPECTED}"),
-    (edit(**{"$schema": "/mediawiki/revision/create/3.0.0"}), f"unknown $schema '/mediawiki/revision/create/3.0.0'; {EXPECTED}"),
-    (edit(**{"$schema": "/mediawiki/revision/create/2.0.0/"}), f"unknown $schema '/mediawiki/revision/create/2.0.0/'; {EXPECTED}"),
+    (
+        edit(**{"$schema": "/mediawiki/page/change/2.0.0"}),
+        f"unknown $schema '/mediawiki/page/change/2.0.0'; {EXPECTED}",
+    ),
+    (
+        edit(**{"$schema": "/mediawiki/revision/create/3.0.0"}),
+        f"unknown $schema '/mediawiki/revision/create/3.0.0'; {EXPECTED}",
+    ),
+    (
+        edit(**{"$schema": "/mediawiki/revision/create/2.0.0/"}),
+        f"unknown $schema '/mediawiki/revision/create/2.0.0/'; {EXPECTED}",
+    ),
     (edit(database=ABSENT), "database: expected the name of a wiki, got nothing"),
     (edit(database=None), "database: expected the name of a wiki, got nothing"),
     (edit(database=""), "database: expected the name of a wiki, got ''"),
@@ -66,7 +99,10 @@ NOT_EVENTS: list[tuple[Any, str]] = [
 
 def canary() -> dict[str, Any]:
     """As EventBus sends it: the example of the schema, which is no edit."""
-    return {"$schema": "/mediawiki/revision/create/2.0.0", "meta": {"domain": "canary", "stream": "mediawiki.revision-create"}}
+    return {
+        "$schema": "/mediawiki/revision/create/2.0.0",
+        "meta": {"domain": "canary", "stream": "mediawiki.revision-create"},
+    }
 
 
 def as_text(data: bytes | Mapping[str, Any]) -> str:
@@ -102,7 +138,11 @@ HISTORY = {"$schema": ABSENT, "dt": ABSENT}
 @pytest.mark.parametrize(
     "meta",
     [
-        {"schema_uri": "mediawiki/revision/create/1", "topic": "mediawiki.revision-create", "dt": "2017-03-01T00:00:00+00:00"},
+        {
+            "schema_uri": "mediawiki/revision/create/1",
+            "topic": "mediawiki.revision-create",
+            "dt": "2017-03-01T00:00:00+00:00",
+        },
         {"schema_uri": "mediawiki/revision/create/3", "stream": "mediawiki.revision-create"},
         {"schema_uri": None, "topic": "mediawiki.revision_create"},
         {"topic": "eqiad.mediawiki.revision-create"},
@@ -120,13 +160,26 @@ def test_the_schema_decides_which_kind_an_event_is() -> None:
     changed = page_change(database=["frwiki"], rev_id="7")
     for event in (created, changed):
         assert event_in(Raw(orjson.dumps(event), "eqiad")) == event
-    assert (source_of(created), wiki_of(created), rev_id_of(created)) == (REVISION_CREATE, "enwiki", 1040920135)
+    assert (source_of(created), wiki_of(created), rev_id_of(created)) == (
+        REVISION_CREATE,
+        "enwiki",
+        1040920135,
+    )
     assert (source_of(changed), wiki_of(changed), rev_id_of(changed)) == (PAGE_CHANGE, "enwiki", 7)
-    assert (source_of({"wiki_id": "enwiki"}), source_of({"wiki_id": "enwiki", "database": "enwiki"})) == (PAGE_CHANGE, REVISION_CREATE)
+    assert (source_of({"wiki_id": "enwiki"}), source_of({"wiki_id": "enwiki", "database": "enwiki"})) == (
+        PAGE_CHANGE,
+        REVISION_CREATE,
+    )
 
 
 def page_change(**fields: Any) -> dict[str, Any]:
-    return {"$schema": "/mediawiki/page/change/1.3.0", "meta": {"stream": "s"}, "wiki_id": "enwiki", "revision": {"rev_id": 7}, **fields}
+    return {
+        "$schema": "/mediawiki/page/change/1.3.0",
+        "meta": {"stream": "s"},
+        "wiki_id": "enwiki",
+        "revision": {"rev_id": 7},
+        **fields,
+    }
 
 
 @pytest.mark.parametrize(
@@ -184,7 +237,18 @@ def test_a_canary_is_known_by_its_domain(meta: dict[str, str]) -> None:
     assert is_canary({"meta": meta})
 
 
-@pytest.mark.parametrize("raw", [{}, {"meta": None}, {"meta": "canary"}, {"meta": ["canary"]}, {"meta": {}}, {"meta": {"domain": "canary.org"}}, edit()])
+@pytest.mark.parametrize(
+    "raw",
+    [
+        {},
+        {"meta": None},
+        {"meta": "canary"},
+        {"meta": ["canary"]},
+        {"meta": {}},
+        {"meta": {"domain": "canary.org"}},
+        edit(),
+    ],
+)
 def test_all_else_is_no_canary(raw: dict[str, Any]) -> None:
     assert not is_canary(raw)
 
@@ -199,17 +263,47 @@ def test_what_a_source_could_not_read_is_told_in_its_own_words() -> None:
 
 
 def test_the_step_gives_each_element_its_fate() -> None:
-    found = [Raw(orjson.dumps(edit(rev_id=1)), "eqiad"), Raw(edit(rev_id=2), "codfw", PARTITION), Raw(orjson.dumps(canary()), "eqiad"), Raw(canary(), "codfw")]
+    found = [
+        Raw(orjson.dumps(edit(rev_id=1)), "eqiad"),
+        Raw(edit(rev_id=2), "codfw", PARTITION),
+        Raw(orjson.dumps(canary()), "eqiad"),
+        Raw(canary(), "codfw"),
+    ]
     found += [Raw(data, "codfw", PARTITION) for data, _ in NOT_EVENTS]
     found.append(Raw(edit(meta={"id": "x"}), "eqiad"))
     found += [Raw(b"in/x.jsonl", "eqiad", problem="in/x.jsonl: cannot be read after 3 events: it broke off")]
     p = TestPipeline(FnApiRunner())
     read = p | ReadEvents(beam.Create(found))
-    assert_that(read.events, equal_to([Event(edit(rev_id=1), "eqiad"), Event(edit(rev_id=2), "codfw", PARTITION)]), label="events")
-    failures = [Failure("ReadEvents", problem, as_text(data), "codfw", None, PARTITION) for data, problem in NOT_EVENTS]
-    failures.append(Failure("ReadEvents", "in/x.jsonl: cannot be read after 3 events: it broke off", "in/x.jsonl", "eqiad", passing=True))
+    assert_that(
+        read.events,
+        equal_to([Event(edit(rev_id=1), "eqiad"), Event(edit(rev_id=2), "codfw", PARTITION)]),
+        label="events",
+    )
+    failures = [
+        Failure("ReadEvents", problem, as_text(data), "codfw", None, PARTITION)
+        for data, problem in NOT_EVENTS
+    ]
+    failures.append(
+        Failure(
+            "ReadEvents",
+            "in/x.jsonl: cannot be read after 3 events: it broke off",
+            "in/x.jsonl",
+            "eqiad",
+            passing=True,
+        )
+    )
     assert_that(read.failures, equal_to(failures), label="failures")
     result = p.run()
     result.wait_until_finish()
-    counted = {counter.key.metric.name: counter.committed for counter in result.metrics().query()["counters"] if counter.key.metric.namespace == "ReadEvents"}
-    assert counted == {"events": 2, "dropped_canary": 2, "dropped_no_stream": 1, "failures": len(NOT_EVENTS) + 1, "unforeseen": 0}
+    counted = {
+        counter.key.metric.name: counter.committed
+        for counter in result.metrics().query()["counters"]
+        if counter.key.metric.namespace == "ReadEvents"
+    }
+    assert counted == {
+        "events": 2,
+        "dropped_canary": 2,
+        "dropped_no_stream": 1,
+        "failures": len(NOT_EVENTS) + 1,
+        "unforeseen": 0,
+    }

@@ -1,4 +1,5 @@
-"""What answers mean: the texts of each model server and of the gateways before them, and answers that nobody foresaw."""
+"""What answers mean: the texts of each model server and of the gateways before them, and answers that nobody
+foresaw."""
 
 from __future__ import annotations
 
@@ -28,7 +29,9 @@ REVISION = 7
 EVENT = Event({**edit(rev_id=REVISION), "wiki_id": "enwiki"}, "eqiad")
 
 
-def answered(status: int, body: Any, kind: str = "revscoring", model: str = "damaging", **more: Any) -> Score | LiftWingError:
+def answered(
+    status: int, body: Any, kind: str = "revscoring", model: str = "damaging", **more: Any
+) -> Score | LiftWingError:
     text = body if isinstance(body, bytes) else body.encode() if isinstance(body, str) else orjson.dumps(body)
     request = ScoreRequest(EVENT, model, "enwiki", REVISION)
     try:
@@ -41,7 +44,12 @@ def answered(status: int, body: Any, kind: str = "revscoring", model: str = "dam
 def scored(**score: Any) -> dict[str, Any]:
     whole = {"prediction": True, "probability": {"true": 0.75, "false": 0.25}, **score}
     version = whole.pop("version", "0.5.0")
-    return {"enwiki": {"models": {"damaging": {"version": version}}, "scores": {str(REVISION): {"damaging": {"score": whole}}}}}
+    return {
+        "enwiki": {
+            "models": {"damaging": {"version": version}},
+            "scores": {str(REVISION): {"damaging": {"score": whole}}},
+        }
+    }
 
 
 WIKI = "503, message='Service Unavailable', url='https://en.wikipedia.org/w/api.php'"
@@ -54,19 +62,32 @@ WIKIDATA = f"Error in preprocess for rev_id {REVISION}. Reason: Failed to fetch"
     [
         f"An error happened while fetching feature values from the MediaWiki API, {ML}",  # revscoring
         f"An error happened while fetching info for revision from the MediaWiki API, {ML}",  # revertrisk
-        "An unexpected error has occurred while trying to get outlinks from MW API. Please contact the ML team for more info.",  # outlink
-        f"Failed to get wikidata item ID for article title: Reason: no-such. Reason: {WIKI}",  # article-country
-        "Failed to get wikibase entities for QID: Q42. Reason: Cannot connect to host www.wikidata.org:443 ssl:default [Connect call failed]",
-        "Failed to generate list of all categories for the article title: MediaWiki. Reason: ",  # a timeout says nothing
-        "Failed to generate list of all categories for the article title: Q. Reason: ratelimited: You've exceeded your rate limit. -- See",
-        "Failed to get wikidata item ID for article title: Q. Reason: internal_api_error_DBQueryError: [a8] Caught exception -- x",
-        f"[503] Fetching html failed for the article revision with id: {REVISION}. Reason: Service Unavailable",  # articlequality
+        # outlink
+        "An unexpected error has occurred while trying to get outlinks from MW API. Please contact the ML "
+        "team for more info.",
+        # article-country
+        f"Failed to get wikidata item ID for article title: Reason: no-such. Reason: {WIKI}",
+        "Failed to get wikibase entities for QID: Q42. Reason: Cannot connect to host www.wikidata.org:443 "
+        "ssl:default [Connect call failed]",
+        # a timeout says nothing
+        "Failed to generate list of all categories for the article title: MediaWiki. Reason: ",
+        "Failed to generate list of all categories for the article title: Q. Reason: ratelimited: You've "
+        "exceeded your rate limit. -- See",
+        "Failed to get wikidata item ID for article title: Q. Reason: internal_api_error_DBQueryError: "
+        "[a8] Caught exception -- x",
+        # articlequality
+        f"[503] Fetching html failed for the article revision with id: {REVISION}. Reason: Service "
+        f"Unavailable",
         f"[429] Fetching html failed for the article revision with id: {REVISION}. Reason: Too Many Requests",
         f"Failed to get article revision with id: {REVISION}. Reason: ",
-        f"{WIKIDATA} revision content in _get_revision_content for rev_id {REVISION}. Reason: {WIKI}",  # revertrisk-wikidata
-        f"{WIKIDATA} metadata features in _fetch_metadata_features for rev_id {REVISION}. Reason: Server disconnected",
-        f"{WIKIDATA} revision content in _get_revision_content for rev_id {REVISION}. Reason: Could not decode as JSON: <html>",
-        "RuntimeError : Connection error while trying to post the event to EventGate. Please contact the ML team if the issue persists.",
+        # revertrisk-wikidata
+        f"{WIKIDATA} revision content in _get_revision_content for rev_id {REVISION}. Reason: {WIKI}",
+        f"{WIKIDATA} metadata features in _fetch_metadata_features for rev_id {REVISION}. Reason: Server "
+        f"disconnected",
+        f"{WIKIDATA} revision content in _get_revision_content for rev_id {REVISION}. Reason: Could not "
+        f"decode as JSON: <html>",
+        "RuntimeError : Connection error while trying to post the event to EventGate. Please contact the "
+        "ML team if the issue persists.",
         "The Action API of MediaWiki did not answer in time",  # what a later version may say
     ],
 )
@@ -78,16 +99,21 @@ def test_the_wiki_behind_is_away(said: str) -> None:
 @pytest.mark.parametrize(
     "said",
     [
-        f"The rev-id doc retrieved from the MW API does not contain all the data needed to extract features properly. {ML}",
+        f"The rev-id doc retrieved from the MW API does not contain all the data needed to extract "
+        f"features properly. {ML}",
         f"An error happened while scoring the revision-id, {ML}",
         "Failed to get geographic region. Reason: 'latitude'",
-        "Failed to get wikidata item ID for article title: MediaWiki. Reason: 'list' object has no attribute 'get'",
-        'Failed to generate list of all categories for the article title: A|B. Reason: invalidtitle: Bad title "A|B". -- See',
+        "Failed to get wikidata item ID for article title: MediaWiki. Reason: 'list' object has no "
+        "attribute 'get'",
+        "Failed to generate list of all categories for the article title: A|B. Reason: invalidtitle: Bad "
+        'title "A|B". -- See',
         f"[404] Fetching html failed for the article revision with id: {REVISION}. Reason: Not Found",
         f"Article with language en and revid {REVISION} has errors when preprocessing",
         f"{WIKIDATA} revision content in _get_revision_content for rev_id {REVISION}. Reason: 'revisions'",
-        f"{WIKIDATA} metadata features in _fetch_metadata_features for rev_id {REVISION}. Reason: list index out of range",
-        "RuntimeError : The event posted to EventGate has been rejected, please contact the ML team if the issue persists.",
+        f"{WIKIDATA} metadata features in _fetch_metadata_features for rev_id {REVISION}. Reason: list "
+        f"index out of range",
+        "RuntimeError : The event posted to EventGate has been rejected, please contact the ML team if the "
+        "issue persists.",
         "KeyError : 'x'",
     ],
 )
@@ -98,7 +124,18 @@ def test_the_server_or_the_revision_is_at_fault(said: str) -> None:
 
 def test_features_that_could_not_be_had_for_the_network() -> None:
     said = "Generic error while extracting features for rev-id 7: "
-    assert type(answered(400, {"error": f"{said}HTTPSConnectionPool(host='en.wikipedia.org', port=443): Max retries exceeded"})) is Unavailable
+    assert (
+        type(
+            answered(
+                400,
+                {
+                    "error": f"{said}HTTPSConnectionPool(host='en.wikipedia.org', port=443): Max retries "
+                    f"exceeded"
+                },
+            )
+        )
+        is Unavailable
+    )
     assert type(answered(400, {"error": f"{said}'NoneType' object is not iterable"})) is Rejected
 
 
@@ -221,7 +258,19 @@ def test_a_good_status_without_json_is_tried_thrice(body: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
-    "body", [None, True, 7, b'"a"', [], [[]], {"enwiki": []}, {"predictions": 7}, {"predictions": [7]}, {"prediction": {"results": [[1]]}}]
+    "body",
+    [
+        None,
+        True,
+        7,
+        b'"a"',
+        [],
+        [[]],
+        {"enwiki": []},
+        {"predictions": 7},
+        {"predictions": [7]},
+        {"prediction": {"results": [[1]]}},
+    ],
 )
 def test_an_answer_of_another_shape(kind: str, body: Any) -> None:
     assert type(answered(200, body, kind)) is Rejected
@@ -237,7 +286,9 @@ def test_a_fault_on_reading_is_of_that_call_alone() -> None:
 
     broken = Kind(KINDS["revscoring"].sources, KINDS["revscoring"].ask, read, "", KINDS["revscoring"].build)
     with pytest.raises(Rejected, match=r"^200: Broken on reading the answer: \{\}$") as raised:
-        read_answer(HttpAnswer(200, b"{}", 0.1, 0.0), broken, [ScoreRequest(EVENT, "damaging", "enwiki", REVISION)])
+        read_answer(
+            HttpAnswer(200, b"{}", 0.1, 0.0), broken, [ScoreRequest(EVENT, "damaging", "enwiki", REVISION)]
+        )
     assert raised.value.cause == "unforeseen"
 
 
@@ -262,7 +313,8 @@ def test_a_server_cannot_ask_for_hours_of_patience() -> None:
         (Unavailable("503: down", "503"), 4, 0, (2, 4)),
         (Unavailable("503: down", "503"), 100, 0, (30, 60)),
         (Unavailable("429: slow down", "429", retry_after_s=90), 1, 0, (90, 90)),
-        (Unavailable("429: slow down", "429", retry_after_s=90), 1, 511, (89, 89)),  # once more, at the end of the age
+        # once more, at the end of the age
+        (Unavailable("429: slow down", "429", retry_after_s=90), 1, 511, (89, 89)),
         (Unavailable("429: slow down", "429", retry_after_s=300), 1, 599, (1, 1)),
         (Unavailable("503: down", "503"), 100, 600, None),
         (Unexpected("500: KeyError", "500"), 2, 0, (0.5, 1)),
@@ -272,7 +324,9 @@ def test_a_server_cannot_ask_for_hours_of_patience() -> None:
         (NotCalled("x"), 0, 600, None),
     ],
 )
-def test_how_long_to_wait_for_another_try(error: LiftWingError, tries: int, age_s: float, between: tuple[float, float] | None) -> None:
+def test_how_long_to_wait_for_another_try(
+    error: LiftWingError, tries: int, age_s: float, between: tuple[float, float] | None
+) -> None:
     waits = [seconds_to_next_try(error, tries, age_s, 600, random.uniform) for _ in range(100)]
     if between is None:
         assert set(waits) == {None}

@@ -45,19 +45,28 @@ def chosen(models: list[Model], raw: dict[str, Any]) -> list[str]:
         ({"database": ABSENT}, []),
     ],
 )
-def test_the_shipped_models_of_an_event(shipped: Configuration, changes: dict[str, Any], models: list[str]) -> None:
-    assert sorted(endpoint.model for endpoint in Selection(shipped.models).endpoints(edit(**changes))) == sorted(models)
+def test_the_shipped_models_of_an_event(
+    shipped: Configuration, changes: dict[str, Any], models: list[str]
+) -> None:
+    assert sorted(
+        endpoint.model for endpoint in Selection(shipped.models).endpoints(edit(**changes))
+    ) == sorted(models)
 
 
 @pytest.mark.parametrize("namespace", [0, 1])
 @pytest.mark.parametrize("rev_id", [1, 7])
 def test_the_kind_of_event_and_the_rule_must_both_hold(namespace: int, rev_id: int) -> None:
     wanted = [model("m", on="main_edit", match={"rev_id": 7})]
-    assert chosen(wanted, edit(page_namespace=namespace, rev_id=rev_id)) == (["m"] if (namespace, rev_id) == (0, 7) else [])
+    assert chosen(wanted, edit(page_namespace=namespace, rev_id=rev_id)) == (
+        ["m"] if (namespace, rev_id) == (0, 7) else []
+    )
 
 
 def test_what_a_model_does_not_want_it_does_not_get() -> None:
-    models = [model("all"), model("people", match_not=({"performer": {"user_groups": ["bot"]}}, {"page_namespace": 2}))]
+    models = [
+        model("all"),
+        model("people", match_not=({"performer": {"user_groups": ["bot"]}}, {"page_namespace": 2})),
+    ]
     assert chosen(models, edit()) == ["all", "people"]
     assert chosen(models, edit(performer=BOT)) == chosen(models, edit(page_namespace=2)) == ["all"]
 
@@ -88,5 +97,16 @@ def test_the_step_gives_requests_and_counts_the_rest(shipped: Configuration) -> 
     assert_that(selected.failures, equal_to([]), label="failures")
     result = p.run()
     result.wait_until_finish()
-    counted = {counter.key.metric.name: counter.committed for counter in result.metrics().query()["counters"] if counter.key.metric.namespace == "SelectModels"}
-    assert counted == {"requests_damaging": 1, "requests_goodfaith": 1, "dropped_no_model": 2, "dropped_unknown_wiki": 0, "failures": 0, "unforeseen": 0}
+    counted = {
+        counter.key.metric.name: counter.committed
+        for counter in result.metrics().query()["counters"]
+        if counter.key.metric.namespace == "SelectModels"
+    }
+    assert counted == {
+        "requests_damaging": 1,
+        "requests_goodfaith": 1,
+        "dropped_no_model": 2,
+        "dropped_unknown_wiki": 0,
+        "failures": 0,
+        "unforeseen": 0,
+    }

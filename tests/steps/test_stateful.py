@@ -1,5 +1,5 @@
-"""Waiting in state, method by method: what an instance emits, and what it leaves in state. Flink's part is played by lists; tests/system/test_stream.py has
-the real one, tests/simulator what it may do."""
+"""Waiting in state, method by method: what an instance emits, and what it leaves in state. Flink's part is
+played by lists; tests/system/test_stream.py has the real one, tests/simulator what it may do."""
 
 from __future__ import annotations
 
@@ -76,13 +76,18 @@ class Key:
 
     @property
     def waiting(self) -> list[str]:
-        return [pending.request.model for encoded in self.pending.items for pending in decode_pending(encoded)]
+        return [
+            pending.request.model for encoded in self.pending.items for pending in decode_pending(encoded)
+        ]
 
 
 @pytest.fixture
 def instances(configuration: Configuration) -> Iterator[list[AskInStateFn]]:
     """Two instances of one process, as two subtasks of one TaskManager have them."""
-    fns = [AskInStateFn(at(configuration, configuration.lift_wing.url, max_age_s=60), each_event_once=False) for _ in range(2)]
+    fns = [
+        AskInStateFn(at(configuration, configuration.lift_wing.url, max_age_s=60), each_event_once=False)
+        for _ in range(2)
+    ]
     for fn in fns:
         fn.setup()
     yield fns
@@ -99,7 +104,9 @@ def reasons(outputs: list[Any]) -> list[str]:
     return [output.value.reason for output in outputs if isinstance(output, TaggedOutput)]
 
 
-def test_an_instance_emits_its_own_answers_and_no_other_instances(instances: list[AskInStateFn], lift_wing: SimulatedLiftWing) -> None:
+def test_an_instance_emits_its_own_answers_and_no_other_instances(
+    instances: list[AskInStateFn], lift_wing: SimulatedLiftWing
+) -> None:
     """What one subtask took of another's answers would be in neither snapshot."""
     first, second = Key(instances[0], "a"), Key(instances[1], "b")
     assert first.process(*asked(1, "damaging")) == []
@@ -113,7 +120,9 @@ def test_an_instance_emits_its_own_answers_and_no_other_instances(instances: lis
     assert (first.waiting, second.waiting) == ([], [])
 
 
-def test_what_an_instance_had_that_is_gone_is_asked_again(instances: list[AskInStateFn], lift_wing: SimulatedLiftWing) -> None:
+def test_what_an_instance_had_that_is_gone_is_asked_again(
+    instances: list[AskInStateFn], lift_wing: SimulatedLiftWing
+) -> None:
     lift_wing.control(mode="hang", times=1)
     key = Key(instances[0], "a")
     key.process(*asked(1, "damaging"))
@@ -127,7 +136,10 @@ def test_what_an_instance_had_that_is_gone_is_asked_again(instances: list[AskInS
 
 def told(fn: AskInStateFn) -> dict[str, int]:
     """The gauges that an instance sets as its bundle ends."""
-    container, sampler = MetricsContainer("ScoreWithLiftWing"), statesampler.StateSampler("test", CounterFactory())
+    container, sampler = (
+        MetricsContainer("ScoreWithLiftWing"),
+        statesampler.StateSampler("test", CounterFactory()),
+    )
     before = statesampler.get_current_tracker()
     statesampler.set_current_tracker(sampler)
     with sampler.scoped_state("ScoreWithLiftWing", "finish", metrics_container=container):
@@ -136,8 +148,11 @@ def told(fn: AskInStateFn) -> dict[str, int]:
     return {key.metric.name: gauge.value for key, gauge in container.get_cumulative().gauges.items()}
 
 
-def test_an_instance_that_has_nothing_open_tells_of_no_other_instances_calls(instances: list[AskInStateFn], lift_wing: SimulatedLiftWing) -> None:
-    """It would tell of them for ever: its next bundle may be an hour away, and theirs tell of their own gauges alone."""
+def test_an_instance_that_has_nothing_open_tells_of_no_other_instances_calls(
+    instances: list[AskInStateFn], lift_wing: SimulatedLiftWing
+) -> None:
+    """It would tell of them for ever: its next bundle may be an hour away, and theirs tell of their own
+    gauges alone."""
     lift_wing.control(mode="hang", model="damaging")
     first, second = Key(instances[0], "a"), Key(instances[1], "b")
     first.process(*asked(1, "damaging"))
@@ -155,7 +170,9 @@ def meet(key: Key, fault: Exception) -> None:
         key.fn._in_flight.put(key.name, pending, Answer(fault, 0.1))
 
 
-def test_an_exception_that_nobody_foresaw_is_the_failure_of_its_request_alone(instances: list[AskInStateFn], lift_wing: SimulatedLiftWing) -> None:
+def test_an_exception_that_nobody_foresaw_is_the_failure_of_its_request_alone(
+    instances: list[AskInStateFn], lift_wing: SimulatedLiftWing
+) -> None:
     lift_wing.control(mode="hang")
     key = Key(instances[0], "a")
     key.process(*asked(1, "damaging"))
@@ -164,7 +181,9 @@ def test_an_exception_that_nobody_foresaw_is_the_failure_of_its_request_alone(in
     assert key.waiting == []
 
 
-def test_too_many_of_them_are_kept_and_none_becomes_a_failure(instances: list[AskInStateFn], lift_wing: SimulatedLiftWing) -> None:
+def test_too_many_of_them_are_kept_and_none_becomes_a_failure(
+    instances: list[AskInStateFn], lift_wing: SimulatedLiftWing
+) -> None:
     lift_wing.control(mode="hang")
     failures = []
     for rev_id in range(30):
@@ -178,7 +197,9 @@ def test_too_many_of_them_are_kept_and_none_becomes_a_failure(instances: list[As
     assert failures == ["unforeseen KeyError: 'scores'"] * 20
 
 
-def test_a_fault_of_the_client_ends_the_bundle(instances: list[AskInStateFn], lift_wing: SimulatedLiftWing) -> None:
+def test_a_fault_of_the_client_ends_the_bundle(
+    instances: list[AskInStateFn], lift_wing: SimulatedLiftWing
+) -> None:
     lift_wing.control(mode="hang")
     key = Key(instances[0], "a")
     key.process(*asked(1, "damaging"))
@@ -187,7 +208,9 @@ def test_a_fault_of_the_client_ends_the_bundle(instances: list[AskInStateFn], li
         key.look()
 
 
-def test_a_repeated_event_that_still_waits_is_dropped(configuration: Configuration, lift_wing: SimulatedLiftWing) -> None:
+def test_a_repeated_event_that_still_waits_is_dropped(
+    configuration: Configuration, lift_wing: SimulatedLiftWing
+) -> None:
     lift_wing.control(mode="hang")
     fn = AskInStateFn(configuration, each_event_once=True)
     fn.setup()

@@ -1,4 +1,5 @@
-"""Units of work: what a journal becomes, and what is left when a run is killed or the disk is full while it does."""
+"""Units of work: what a journal becomes, and what is left when a run is killed or the disk is full while it
+does."""
 
 from __future__ import annotations
 
@@ -17,7 +18,14 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 import schemas
 from tests.support.events import edit, request
 from transforms.datasets.event_files import InputFile, read_file
-from transforms.datasets.journal import DoneBefore, Journals, drop_failures, entries, journals, scores_in_order
+from transforms.datasets.journal import (
+    DoneBefore,
+    Journals,
+    drop_failures,
+    entries,
+    journals,
+    scores_in_order,
+)
 from transforms.datasets.manifests import MANIFEST, MadeOf, find_partition
 from transforms.datasets.part_files import PART_FILES
 from transforms.datasets.tables import DatasetWriter
@@ -33,7 +41,12 @@ NOW = "2024-02-15T00:00:00.000000Z"
 
 
 def scored(rev_id: int, dt: str = "2024-02-05T00:30:00Z") -> dict[str, Any]:
-    one = {"model_name": "damaging", "model_version": "1", "prediction": ["true"], "probability": {"false": 0.25, "true": 0.75}}
+    one = {
+        "model_name": "damaging",
+        "model_version": "1",
+        "prediction": ["true"],
+        "probability": {"false": 0.25, "true": 0.75},
+    }
     meta = {"stream": STREAM, "id": f"id of {rev_id}", "dt": NOW}
     return {
         "$schema": "/mediawiki/revision/score/3.0.0",
@@ -46,12 +59,22 @@ def scored(rev_id: int, dt: str = "2024-02-05T00:30:00Z") -> dict[str, Any]:
 
 
 def score(rev_id: int, partition: str | None = HOUR, dt: str = "2024-02-05T00:30:00Z") -> OutputEvent:
-    return OutputEvent(STREAM, scored(rev_id, dt), "codfw", partition, request(raw=edit(rev_id=rev_id, dt=dt)))
+    return OutputEvent(
+        STREAM, scored(rev_id, dt), "codfw", partition, request(raw=edit(rev_id=rev_id, dt=dt))
+    )
 
 
-def failure(rev_id: int, partition: str | None = HOUR, model: str | None = "damaging", *, passing: bool = False) -> OutputEvent:
+def failure(
+    rev_id: int, partition: str | None = HOUR, model: str | None = "damaging", *, passing: bool = False
+) -> OutputEvent:
     original = orjson.dumps(edit(rev_id=rev_id, dt="2024-02-05T00:30:00Z")).decode()
-    return failed(Failure("ScoreWithLiftWing", f"404: no revision {rev_id}", original, "codfw", model, partition, passing), ERRORS, NOW)
+    return failed(
+        Failure(
+            "ScoreWithLiftWing", f"404: no revision {rev_id}", original, "codfw", model, partition, passing
+        ),
+        ERRORS,
+        NOW,
+    )
 
 
 def write(folder: Path, *events: OutputEvent) -> None:
@@ -76,7 +99,10 @@ def rows(partition: Path) -> list[Mapping[str, Any]]:
 def commit(writer: DatasetWriter, journal: Path, *, added: bool = False) -> Counter[str]:
     model = Model("damaging", STREAM, {})
     about = {"run": "one", **MadeOf().as_json()}
-    return commit_unit(writer, Unit(model, HOUR, journal, (lambda row: True) if added else None, lambda row: added, added, about))
+    return commit_unit(
+        writer,
+        Unit(model, HOUR, journal, (lambda row: True) if added else None, lambda row: added, added, about),
+    )
 
 
 # Journals
@@ -90,10 +116,15 @@ def test_each_event_is_in_the_journal_of_its_partition_and_model(tmp_path: Path)
         score(2, partition=None, dt="2024-02-05T01:00:00Z"),
         failure(3),
         failure(4, partition=None),  # by the time of its original
-        failed(Failure("ReadEvents", "not JSON", "no event", "codfw"), ERRORS, NOW),  # by the time when it was noticed
-        failed(Failure("ReadEvents", "cannot be read", "in/a.parquet", "codfw", passing=True), ERRORS, NOW),  # of any partition
+        # by the time when it was noticed
+        failed(Failure("ReadEvents", "not JSON", "no event", "codfw"), ERRORS, NOW),
+        # of any partition
+        failed(Failure("ReadEvents", "cannot be read", "in/a.parquet", "codfw", passing=True), ERRORS, NOW),
     )
-    found = {(partition, model): [(entry.failure, entry.body.get("rev_id")) for entry in entries(journal)] for partition, model, journal in journals(tmp_path)}
+    found = {
+        (partition, model): [(entry.failure, entry.body.get("rev_id")) for entry in entries(journal)]
+        for partition, model, journal in journals(tmp_path)
+    }
     assert found == {
         (HOUR, "damaging"): [(False, 1), (True, None), (True, None)],
         (of_time, "damaging"): [(False, 2)],
@@ -103,10 +134,19 @@ def test_each_event_is_in_the_journal_of_its_partition_and_model(tmp_path: Path)
 
 
 def test_many_partitions_at_once_keep_few_files_open_and_every_event(tmp_path: Path) -> None:
-    hours = [f"datacenter=eqiad/year=2024/month=2/day={day}/hour={hour}" for day in range(1, 5) for hour in range(24)]
+    hours = [
+        f"datacenter=eqiad/year=2024/month=2/day={day}/hour={hour}"
+        for day in range(1, 5)
+        for hour in range(24)
+    ]
     write(tmp_path, *(score(rev_id, hours[rev_id % len(hours)]) for rev_id in range(5 * len(hours))))
-    found = {partition: [entry.body["rev_id"] for entry in entries(journal)] for partition, _, journal in journals(tmp_path)}
-    assert found == {hour: [number + len(hours) * turn for turn in range(5)] for number, hour in enumerate(hours)}
+    found = {
+        partition: [entry.body["rev_id"] for entry in entries(journal)]
+        for partition, _, journal in journals(tmp_path)
+    }
+    assert found == {
+        hour: [number + len(hours) * turn for turn in range(5)] for number, hour in enumerate(hours)
+    }
 
 
 def test_what_a_killed_process_wrote_to_its_half_is_not_there(tmp_path: Path) -> None:
@@ -144,7 +184,12 @@ def test_a_whole_journal_becomes_a_partition(writer: DatasetWriter, tmp_path: Pa
     manifest = found.manifest
     assert (found.damage, manifest["v"], manifest["format"]) == ("", 1, form)
     assert [(score["wiki"], score["rev_id"]) for score in manifest["missing"]] == [("enwiki", 2)]
-    assert (manifest["rows"], manifest["model_versions"], manifest["failures"], manifest["run"]) == (2, {"1": 2}, {"404: no revision 2": 1}, "one")
+    assert (manifest["rows"], manifest["model_versions"], manifest["failures"], manifest["run"]) == (
+        2,
+        {"1": 2},
+        {"404: no revision 2": 1},
+        "one",
+    )
     assert [row["message"] for row in rows(writer.failures(HOUR))] == ["404: no revision 2"]
     assert not journal.exists()
 
@@ -156,7 +201,11 @@ def test_a_parquet_part_has_the_types_of_the_table_and_is_snappy_and_in_groups(w
     found = pq.ParquetFile(part)
     assert found.schema_arrow.remove_metadata() == schemas.arrow_schema("/mediawiki/revision/score/3.0.0")
     assert found.metadata.row_group(0).column(0).compression == "SNAPPY"
-    assert [found.metadata.row_group(group).num_rows for group in range(found.metadata.num_row_groups)] == [4_000, 4_000, 1_000]
+    assert [found.metadata.row_group(group).num_rows for group in range(found.metadata.num_row_groups)] == [
+        4_000,
+        4_000,
+        1_000,
+    ]
 
 
 def test_a_journal_with_what_may_be_mended_stays(writer: DatasetWriter) -> None:
@@ -177,7 +226,9 @@ def test_a_partition_is_replaced_or_added_to(writer: DatasetWriter) -> None:
         assert [row["rev_id"] for row in rows(writer.partition("damaging", HOUR))] == found
 
 
-def test_a_partition_that_was_being_replaced_when_the_run_was_killed_is_there_again(writer: DatasetWriter) -> None:
+def test_a_partition_that_was_being_replaced_when_the_run_was_killed_is_there_again(
+    writer: DatasetWriter,
+) -> None:
     partition = writer.partition("damaging", HOUR)
     writer.replace(partition, schemas.REVISION_SCORE, [scored(1)], dict)
     backup = writer.working / "backup" / partition.relative_to(writer.root)

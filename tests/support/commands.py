@@ -24,7 +24,13 @@ ERRORS = "mediawiki_revision_score_error"
 
 def command(*arguments: object, stdin: bytes = b"", **more: Any) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
-        [sys.executable, "-m", "pipeline", *map(str, arguments)], input=stdin, capture_output=True, cwd=more.pop("cwd", ROOT), timeout=180, check=False, **more
+        [sys.executable, "-m", "pipeline", *map(str, arguments)],
+        input=stdin,
+        capture_output=True,
+        cwd=more.pop("cwd", ROOT),
+        timeout=180,
+        check=False,
+        **more,
     )
     return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 
@@ -38,7 +44,9 @@ def wrong_use(*arguments: object) -> Any:
 
 
 def events_file(path: Path, *events: dict[str, Any] | bytes) -> Path:
-    path.write_bytes(b"\n".join(event if isinstance(event, bytes) else orjson.dumps(event) for event in events) + b"\n")
+    path.write_bytes(
+        b"\n".join(event if isinstance(event, bytes) else orjson.dumps(event) for event in events) + b"\n"
+    )
     return path
 
 
@@ -75,7 +83,16 @@ def hourly(folder: Path, edits: int = 400) -> Path:
 
 
 def run(lift_wing: SimulatedLiftWing, folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    return command("regenerate", "--input", folder / "in", "--output", folder / "out", "--lift-wing", lift_wing.url, *options)
+    return command(
+        "regenerate",
+        "--input",
+        folder / "in",
+        "--output",
+        folder / "out",
+        "--lift-wing",
+        lift_wing.url,
+        *options,
+    )
 
 
 def rows(root: Path) -> dict[str, list[Any]]:
@@ -86,5 +103,7 @@ def rows(root: Path) -> dict[str, list[Any]]:
         for raw in read_file(InputFile(file.path, "", None)):
             row = dict(orjson.loads(raw.data) if isinstance(raw.data, bytes) else raw.data)
             row["meta"] = {name: value for name, value in row["meta"].items() if name != "dt"}
-            found.setdefault(place, []).append({name: value for name, value in row.items() if name != "dt" or "message" not in row})
+            found.setdefault(place, []).append(
+                {name: value for name, value in row.items() if name != "dt" or "message" not in row}
+            )
     return {place: sorted(of_place, key=orjson.dumps) for place, of_place in found.items()}

@@ -15,7 +15,8 @@ class DoesNotApply(ValueError):
 
 
 def copy_code(folder: Path, file: str, replaced: Mapping[str, str]) -> None:
-    """Copies the code to a folder, with texts of one file, named from the top, replaced. Raises DoesNotApply."""
+    """Copies the code to a folder, with texts of one file, named from the top, replaced. Raises
+    DoesNotApply."""
     for name in _COPIED:
         if (source := ROOT / name).is_dir():
             shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("target", "__pycache__"))

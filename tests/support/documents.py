@@ -30,12 +30,18 @@ def commands(page: Path) -> list[str]:
 
 
 class Shell:
-    """A bash in a folder that looks like a checkout after `make build`. All that it starts ends with its context."""
+    """A bash in a folder that looks like a checkout after `make build`. All that it starts ends with its
+    context."""
 
     def __init__(self, folder: Path, other_words: Mapping[str, str]) -> None:
         self._other_words = other_words
         for name in ("runners", "pipeline"):
-            shutil.copytree(ROOT / name, folder / name, symlinks=True, ignore=shutil.ignore_patterns("target", "__pycache__"))
+            shutil.copytree(
+                ROOT / name,
+                folder / name,
+                symlinks=True,
+                ignore=shutil.ignore_patterns("target", "__pycache__"),
+            )
         (folder / ".venv").symlink_to(Path(sys.executable).parents[1])
         for built in ("flink", "kafka"):
             (folder / "runners" / built / "target").symlink_to(ROOT / "runners" / built / "target")
@@ -64,7 +70,8 @@ class Shell:
             os.killpg(self._process.pid, signal.SIGKILL)
 
     def run(self, command: str) -> tuple[int, list[str]]:
-        """Its exit code and what was said meanwhile. One that goes to the background is waited for until it says more than that it begins."""
+        """Its exit code and what was said meanwhile. One that goes to the background is waited for until it
+        says more than that it begins."""
         for word, other in self._other_words.items():
             command = command.replace(word, other)
         assert self._process.stdin

@@ -1,4 +1,5 @@
-"""A server of server-sent events that behaves as EventStreams does (wikimedia/mediawiki-services-eventstreams with wikimedia/KafkaSSE)."""
+"""A server of server-sent events that behaves as EventStreams does (wikimedia/mediawiki-services-eventstreams
+with wikimedia/KafkaSSE)."""
 
 from __future__ import annotations
 
@@ -20,7 +21,11 @@ class _Handler(Handler):
         last_id, since = self.headers.get("Last-Event-ID"), parse_qs(address.query).get("since", [None])[0]
         self.server_of.requests.append((address.path, last_id, since))
         if status := self.server_of.refusal():
-            body = b'{"detail": "Too many connections"}' if status == 429 else b'{"detail": "Invalid streams: nothing"}'
+            body = (
+                b'{"detail": "Too many connections"}'
+                if status == 429
+                else b'{"detail": "Invalid streams: nothing"}'
+            )
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             self.send_header("Retry-After", self.server_of.retry_after)
@@ -37,20 +42,27 @@ class _Handler(Handler):
         gzip = zlib.compressobj(wbits=31)
         with suppress(OSError):  # who reads may be killed
             for message in self.server_of.messages(last_id, since):
-                piece = gzip.compress(message) + gzip.flush(zlib.Z_SYNC_FLUSH) if self.server_of.compressed else message
+                piece = (
+                    gzip.compress(message) + gzip.flush(zlib.Z_SYNC_FLUSH)
+                    if self.server_of.compressed
+                    else message
+                )
                 self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece) if self.server_of.chunked else piece)
                 self.wfile.flush()
         self.close_connection = True  # without the last chunk: a cut
 
 
 class EventStreamsServer(LoopbackServer):
-    """Gives `events`, each of a topic, to whoever comes, and waits for more. It cuts each connection after `cut_after` events; answers the first
-    requests with `refusals`, a status each (200: no refusal); `with_offsets`: events tell their place in `meta`. Ids have times, one millisecond
-    late. Before a cut it sends `parting`."""
+    """Gives `events`, each of a topic, to whoever comes, and waits for more. It cuts each connection after
+    `cut_after` events; answers the first requests with `refusals`, a status each (200: no refusal);
+    `with_offsets`: events tell their place in `meta`. Ids have times, one millisecond late. Before a cut it
+    sends `parting`."""
 
     handler, path = _Handler, "/v2/stream"
 
-    def __init__(self, cut_after: int = 10**9, refusals: list[int] | None = None, *, with_offsets: bool = True) -> None:
+    def __init__(
+        self, cut_after: int = 10**9, refusals: list[int] | None = None, *, with_offsets: bool = True
+    ) -> None:
         self.requests: list[tuple[str, str | None, str | None]] = []  # path, Last-Event-ID, since
         self._cut_after, self._refusals, self._with_offsets = cut_after, refusals or [], with_offsets
         self.chunked, self.compressed, self.parting = True, False, b""
@@ -71,7 +83,9 @@ class EventStreamsServer(LoopbackServer):
             offset = sum(1 for each in self._log if each[0] == topic)
             if isinstance(event, dict) and self._with_offsets:
                 event = {**event, "meta": {**event["meta"], "topic": topic, "partition": 0, "offset": offset}}
-            self._log.append((topic, offset, timestamp_ms(dt), event if isinstance(event, bytes) else orjson.dumps(event)))
+            self._log.append(
+                (topic, offset, timestamp_ms(dt), event if isinstance(event, bytes) else orjson.dumps(event))
+            )
             self._more.notify_all()
 
     def refusal(self) -> int | None:
@@ -81,7 +95,9 @@ class EventStreamsServer(LoopbackServer):
     def messages(self, last_id: str | None, since: str | None) -> Any:
         """The bytes of each event from there on, until the connection is cut."""
         asked = {place["topic"]: place for place in orjson.loads(last_id)} if last_id else {}
-        places: dict[str, dict[str, Any]] = {topic: {"topic": topic, "partition": 0, "offset": -1} for topic in ("eqiad.edits", "codfw.edits")}
+        places: dict[str, dict[str, Any]] = {
+            topic: {"topic": topic, "partition": 0, "offset": -1} for topic in ("eqiad.edits", "codfw.edits")
+        }
         index = given = 0
         if not asked and since is None:
             with self._more:
@@ -96,10 +112,20 @@ class EventStreamsServer(LoopbackServer):
                 topic, offset, timestamp, data = self._log[index]
             index += 1
             place = asked.get(topic, {})
-            if offset < place.get("offset", 0) or timestamp < place.get("timestamp", 0) or (since and not asked and timestamp < timestamp_ms(since)):
+            if (
+                offset < place.get("offset", 0)
+                or timestamp < place.get("timestamp", 0)
+                or (since and not asked and timestamp < timestamp_ms(since))
+            ):
                 continue
             places[topic] = {"topic": topic, "partition": 0, "timestamp": timestamp + 1}
             given += 1
-            yield b"event: message\nid: " + orjson.dumps(list(places.values())) + b"\ndata: " + data.replace(b"\n", b"\ndata: ") + b"\n\n"
+            yield (
+                b"event: message\nid: "
+                + orjson.dumps(list(places.values()))
+                + b"\ndata: "
+                + data.replace(b"\n", b"\ndata: ")
+                + b"\n\n"
+            )
         if self.parting:
             yield self.parting

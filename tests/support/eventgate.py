@@ -1,4 +1,5 @@
-"""A server that answers as EventGate does (lib/eventgate.js, routes/events.js of wikimedia/eventgate), and remembers what it took."""
+"""A server that answers as EventGate does (lib/eventgate.js, routes/events.js of wikimedia/eventgate), and
+remembers what it took."""
 
 from __future__ import annotations
 
@@ -46,17 +47,23 @@ class _Handler(Handler):
 class EventGateServer(LoopbackServer):
     """Validates against the real schemas. `faults` are of the next POSTs, one each, or None for a good one:
 
-    `ill`: what is wrong with single streams, by name: one of these faults, "unknown", "redirect" (to a place that takes nothing), "page" (200 with HTML),
-    "torn" (201 whose body ends early), or a status.
+    `ill`: what is wrong with single streams, by name: one of these faults, "unknown", "redirect" (to a place
+    that takes nothing), "page" (200 with HTML), "torn" (201 whose body ends early), or a status.
 
-    slow (takes all, after a second and a half), hang (no answer until the client leaves), cut (takes all, and the connection goes away), lost (goes
-    away before it takes any), broker (500, no event could be produced), some (207, every other event could not be produced), empty (400, as if no JSON
-    came), gone (503 of a proxy).
+    slow (takes all, after a second and a half), hang (no answer until the client leaves), cut (takes all, and
+    the connection goes away), lost (goes away before it takes any), broker (500, no event could be produced),
+    some (207, every other event could not be produced), empty (400, as if no JSON came), gone (503 of a
+    proxy).
     """
 
     handler, path = _Handler, "/v1/events"
 
-    def __init__(self, streams: Collection[str], faults: Collection[str | None] = (), ill: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        streams: Collection[str],
+        faults: Collection[str | None] = (),
+        ill: Mapping[str, str] | None = None,
+    ) -> None:
         self.taken: Counter[str] = Counter()  # how often, by `meta.id`
         self.events: dict[str, dict[str, Any]] = {}
         self.posts = 0
@@ -74,7 +81,9 @@ class EventGateServer(LoopbackServer):
             self.largest_post = max(self.largest_post, len(body))
             fault = self._faults.pop(0) if self._faults else None
         events = orjson.loads(body)
-        fault = fault or next((self.ill[stream] for event in events if (stream := event["meta"]["stream"]) in self.ill), None)
+        fault = fault or next(
+            (self.ill[stream] for event in events if (stream := event["meta"]["stream"]) in self.ill), None
+        )
         if fault == "slow":
             self.over.wait(1.5)
         if fault == "hang":
@@ -93,12 +102,19 @@ class EventGateServer(LoopbackServer):
         invalid, error = [], []
         for index, event in enumerate(events):
             if fault == "broker" or (fault == "some" and index % 2):
-                error.append({"status": "error", "event": event, "context": {"message": "Local: Message timed out"}})
+                error.append(
+                    {"status": "error", "event": event, "context": {"message": "Local: Message timed out"}}
+                )
             elif event["meta"]["stream"] not in self._streams:
-                message = f"event {event['meta']['id']} of schema at {event['$schema']} is not allowed in stream; {event['meta']['stream']} is not configured."
+                message = (
+                    f"event {event['meta']['id']} of schema at {event['$schema']} is not allowed in "
+                    f"stream; {event['meta']['stream']} is not configured."
+                )
                 error.append({"status": "error", "event": event, "context": {"message": message}})
             elif problem := _problem(event):
-                invalid.append({"status": "invalid", "event": event, "context": {"errors": [], "errorsText": problem}})
+                invalid.append(
+                    {"status": "invalid", "event": event, "context": {"errors": [], "errorsText": problem}}
+                )
             else:
                 with self._lock:
                     self.taken[event["meta"]["id"]] += 1
@@ -126,7 +142,13 @@ STREAMS = {model: f"mediawiki.revision-score-{model}" for model in ("damaging", 
 NOW = "2026-01-01T00:00:00.000000Z"
 
 
-def scored(rev_id: int, model: str = "damaging", datacenter: str = "eqiad", raw: dict[str, Any] | None = None, **wrong: Any) -> OutputEvent:
+def scored(
+    rev_id: int,
+    model: str = "damaging",
+    datacenter: str = "eqiad",
+    raw: dict[str, Any] | None = None,
+    **wrong: Any,
+) -> OutputEvent:
     raw = raw or edit(rev_id=rev_id)
     body = revision_score(raw, model, STREAMS[model], Score("1", True, {"true": 0.75, "false": 0.25}), NOW)
     return OutputEvent(STREAMS[model], {**body, **wrong}, datacenter, None, request(model, raw))

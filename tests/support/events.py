@@ -34,7 +34,11 @@ _EDIT = {
     "rev_timestamp": "2021-08-27T13:20:10Z",
     "rev_minor_edit": True,
     "rev_len": 191919,
-    "performer": {"user_text": "Simurghistan", "user_groups": ["*", "user", "autoconfirmed"], "user_is_bot": False},
+    "performer": {
+        "user_text": "Simurghistan",
+        "user_groups": ["*", "user", "autoconfirmed"],
+        "user_is_bot": False,
+    },
     "comment": 'added article "a"',
     "parsedcomment": "added article &quot;a&quot;",
     "rev_parent_id": 1040918697,

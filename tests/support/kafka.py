@@ -51,13 +51,21 @@ class Topic:
     def grow(self, partitions: int) -> None:
         self._admin.create_partitions([NewPartitions(self.name, partitions)])[self.name].result(PATIENCE_S)
         deadline = time.monotonic() + PATIENCE_S
-        while len(self._admin.list_topics(self.name, timeout=PATIENCE_S).topics[self.name].partitions) < partitions:
+        while (
+            len(self._admin.list_topics(self.name, timeout=PATIENCE_S).topics[self.name].partitions)
+            < partitions
+        ):
             assert time.monotonic() < deadline
 
     def send(self, values: Iterable[int | bytes], number: int = 0, timestamp_ms: int = 0) -> None:
         producer = Producer({**self.settings, "log_level": 0})
         for value in values:
-            producer.produce(self.name, value if isinstance(value, bytes) else str(value), partition=number, timestamp=timestamp_ms)
+            producer.produce(
+                self.name,
+                value if isinstance(value, bytes) else str(value),
+                partition=number,
+                timestamp=timestamp_ms,
+            )
         assert producer.flush(PATIENCE_S) == 0
 
     def expire(self, before: int) -> None:

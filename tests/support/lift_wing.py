@@ -18,10 +18,14 @@ PATIENCE_S = 20  # of a test for an answer; none is waited for in vain
 
 
 def request_of(endpoint: Endpoint, rev_id: int) -> ScoreRequest:
-    return ScoreRequest(Event(edit(rev_id=rev_id, database=endpoint.wiki), "eqiad"), endpoint.model, endpoint.wiki, rev_id)
+    return ScoreRequest(
+        Event(edit(rev_id=rev_id, database=endpoint.wiki), "eqiad"), endpoint.model, endpoint.wiki, rev_id
+    )
 
 
-def asked(lift_wing: LiftWing, rev_id: int = REVISION, endpoint: Endpoint = DAMAGING, late: bool = False) -> Future[Answer]:
+def asked(
+    lift_wing: LiftWing, rev_id: int = REVISION, endpoint: Endpoint = DAMAGING, late: bool = False
+) -> Future[Answer]:
     future: Future[Answer] = Future()
     lift_wing.ask(endpoint, request_of(endpoint, rev_id), future.set_result, late)
     return future

@@ -17,7 +17,9 @@ class LoopbackServer:
 
     def __init__(self) -> None:
         self.over = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (self.handler,), {"server_of": self}))
+        self._server = ThreadingHTTPServer(
+            ("127.0.0.1", 0), type("Handler", (self.handler,), {"server_of": self})
+        )
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_port}{self.path}"
 

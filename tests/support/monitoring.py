@@ -13,9 +13,14 @@ from tests.support.events import ROOT
 
 MONITORING = ROOT / "runners" / "monitoring"
 DASHBOARD = orjson.loads((MONITORING / "dashboard.json").read_bytes())
-ALERTS = [rule for group in yaml.safe_load((MONITORING / "alerts.yaml").read_text(encoding="utf-8"))["groups"] for rule in group["rules"]]
+ALERTS = [
+    rule
+    for group in yaml.safe_load((MONITORING / "alerts.yaml").read_text(encoding="utf-8"))["groups"]
+    for rule in group["rules"]
+]
 PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
-GRAFANA = {"$__rate_interval": "5m", "$job_name": "revision_scores", "$model": "(damaging|goodfaith)"}  # what Grafana puts in their places
+# what Grafana puts in their places
+GRAFANA = {"$__rate_interval": "5m", "$job_name": "revision_scores", "$model": "(damaging|goodfaith)"}
 
 
 def filled(text: str) -> str:
@@ -49,11 +54,14 @@ def selectors(expression: str) -> list[promql_parser.VectorSelector]:
 
 def selects(selector: promql_parser.VectorSelector, series: Mapping[str, str]) -> bool:
     """Whether these labels, the name among them as `__name__`, are what it asks for."""
-    return selector.name in (None, series["__name__"]) and all(fits(matcher, series.get(matcher.name, "")) for matcher in selector.matchers.matchers)
+    return selector.name in (None, series["__name__"]) and all(
+        fits(matcher, series.get(matcher.name, "")) for matcher in selector.matchers.matchers
+    )
 
 
 def fits(matcher: promql_parser.Matcher, value: str) -> bool:
-    """Prometheus takes a label that is not there for an empty one, and a regular expression for one of all of it."""
+    """Prometheus takes a label that is not there for an empty one, and a regular expression for one of all of
+    it."""
     of_text = matcher.op in (promql_parser.MatchOp.Equal, promql_parser.MatchOp.NotEqual)
     is_that = value == matcher.value if of_text else bool(re.fullmatch(matcher.value, value))
     return is_that == (matcher.op in (promql_parser.MatchOp.Equal, promql_parser.MatchOp.Re))

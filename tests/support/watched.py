@@ -17,16 +17,26 @@ from transforms.models.model import Configuration
 
 def models(tmp_path: Path, *names: str, more: str = "") -> Configuration:
     file = tmp_path / "models.yaml"
-    head = 'lift_wing: {url: "http://127.0.0.1:1"}\nstreams: {score: "mediawiki.revision-score-{model}", failure: mediawiki.revision-score.error}\nmodels:\n'
-    file.write_text(head + "".join(f"  {name}: {{namespace: some, wikis: [enwiki]{more}}}\n" for name in names), encoding="utf-8")
+    head = (
+        'lift_wing: {url: "http://127.0.0.1:1"}\nstreams: {score: "mediawiki.revision-score-{model}", '
+        "failure: mediawiki.revision-score.error}\nmodels:\n"
+    )
+    file.write_text(
+        head + "".join(f"  {name}: {{namespace: some, wikis: [enwiki]{more}}}\n" for name in names),
+        encoding="utf-8",
+    )
     return load(file)
 
 
 def score(raw: Mapping[str, Any], model: str = "damaging") -> bytes:
     said = Score("1.0.0", False, {"true": 0.125, "false": 0.875})
-    return orjson.dumps(revision_score(raw, model, f"mediawiki.revision-score-{model}", said, "2023-11-14T22:13:22Z"))
+    return orjson.dumps(
+        revision_score(raw, model, f"mediawiki.revision-score-{model}", said, "2023-11-14T22:13:22Z")
+    )
 
 
-def failure(raw: Mapping[str, Any], reason: str, model: str | None = "damaging", step: str = "ScoreWithLiftWing") -> bytes:
+def failure(
+    raw: Mapping[str, Any], reason: str, model: str | None = "damaging", step: str = "ScoreWithLiftWing"
+) -> bytes:
     failed = Failure(step, reason, orjson.dumps(raw).decode(), "eqiad", model or "")
     return orjson.dumps(error_event(failed, "mediawiki.revision-score.error", "2023-11-14T22:13:22Z"))

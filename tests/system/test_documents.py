@@ -19,7 +19,10 @@ DOCUMENTS = sorted((ROOT / "docs").glob("*.md"))
 PAGES = [ROOT / "README.md", *DOCUMENTS]
 OPERATE, MODELS, DATASETS = (ROOT / "docs" / f"{name}.md" for name in ("operate", "models", "datasets"))
 RUN = {OPERATE, MODELS, DATASETS}  # by the tests below
-SHOWN = re.compile(r"(?:^|[`\s(])((?:revision-scores|python -m (?:pipeline|runners(?:\.\w+)+|tests(?:\.[\w…]+)+))(?: [^`\n#|&;>]+)?)")
+SHOWN = re.compile(
+    r"(?:^|[`\s(])((?:revision-scores|python -m (?:pipeline|runners(?:\.\w+)+|tests(?:\.[\w…]+)+))(?: "
+    r"[^`\n#|&;>]+)?)"
+)
 
 
 def names_of(page: Path) -> str:
@@ -29,14 +32,21 @@ def names_of(page: Path) -> str:
 @pytest.mark.parametrize("page", PAGES, ids=names_of)
 def test_links_lead_somewhere(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    links = [link for link in re.findall(r'\]\(([^)]+)\)|src="([^"]+)"', text) for link in link if link and not link.startswith("http")]
+    links = [
+        link
+        for link in re.findall(r'\]\(([^)]+)\)|src="([^"]+)"', text)
+        for link in link
+        if link and not link.startswith("http")
+    ]
     for link in links:
         file, _, anchor = link.partition("#")
         target = (page.parent / file).resolve() if file else page
         assert target.exists(), link
         if anchor:
             headings = re.findall(r"^#+ (.+)$", target.read_text(encoding="utf-8"), re.MULTILINE)
-            assert anchor in [re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings], link
+            assert anchor in [
+                re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings
+            ], link
 
 
 @pytest.mark.parametrize("page", PAGES, ids=names_of)
@@ -46,7 +56,8 @@ def test_every_command_that_is_shown_is_one(page: Path) -> None:
         words = shown.strip().split()
         program, arguments = (words[0], words[1:]) if words[0] == "revision-scores" else (words[2], words[3:])
         if program in ("revision-scores", "pipeline"):
-            if len(arguments) > 1 and not any("…" in word or word.isupper() for word in arguments):  # else a name, or a pattern
+            # else a name, or a pattern
+            if len(arguments) > 1 and not any("…" in word or word.isupper() for word in arguments):
                 takes(arguments)
         elif not program.endswith(("…", "NAME")):
             module = ROOT / program.replace(".", "/")
@@ -58,18 +69,27 @@ def takes(arguments: list[str]) -> None:
         unknown = parse([word.strip("'\"") for word in arguments]).beam_options
     except (SystemExit, UsageError) as error:
         raise AssertionError(f"revision-scores does not take {arguments}") from error
-    assert [word for word in unknown if word.startswith("--") and not word.startswith(("--runner", "--flink_master", "--parallelism"))] == []
+    assert [
+        word
+        for word in unknown
+        if word.startswith("--") and not word.startswith(("--runner", "--flink_master", "--parallelism"))
+    ] == []
 
 
 @pytest.mark.parametrize("page", [*PAGES, ROOT / "CHANGELOG.md"], ids=names_of)
 def test_every_target_of_make_that_is_named_is_one(page: Path) -> None:
     targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    assert set(re.findall(r"(?:`|^|&& )make ([\w-]+)", page.read_text(encoding="utf-8"), re.MULTILINE)) <= targets
+    assert (
+        set(re.findall(r"(?:`|^|&& )make ([\w-]+)", page.read_text(encoding="utf-8"), re.MULTILINE))
+        <= targets
+    )
 
 
 @pytest.mark.parametrize("page", PAGES, ids=names_of)
 def test_every_path_that_is_named_is_there(page: Path) -> None:
-    named = re.findall(r"`((?:pipeline|transforms|schemas|runners|tests|docs)/[\w./-]+)`", page.read_text(encoding="utf-8"))
+    named = re.findall(
+        r"`((?:pipeline|transforms|schemas|runners|tests|docs)/[\w./-]+)`", page.read_text(encoding="utf-8")
+    )
     assert [path for path in named if not (ROOT / path).exists()] == []
 
 
@@ -78,13 +98,17 @@ def test_every_block_of_commands_is_run() -> None:
 
 
 def test_the_picture_of_the_graph_is_of_this_graph() -> None:
-    assert (ROOT / "docs" / "graph.svg").read_text(encoding="utf-8") == graph_picture.svg(), "python -m runners.pictures.graph > docs/graph.svg"
+    assert (ROOT / "docs" / "graph.svg").read_text(encoding="utf-8") == graph_picture.svg(), (
+        "python -m runners.pictures.graph > docs/graph.svg"
+    )
 
 
 def followed(page: Path, folder: Path) -> dict[str, list[str]]:
     """What each command of a page without Flink said."""
     said = {}
-    with Shell(folder, {"--port 8080": f"--port {(port := free_port())}", "127.0.0.1:8080": f"127.0.0.1:{port}"}) as shell:
+    with Shell(
+        folder, {"--port 8080": f"--port {(port := free_port())}", "127.0.0.1:8080": f"127.0.0.1:{port}"}
+    ) as shell:
         for command in commands(page):
             code, said[command] = shell.run(command)
             assert code == 0, "\n".join([command, *said[command]])
@@ -101,22 +125,39 @@ def assert_git_ignores_what_is_left(folder: Path) -> None:
 def test_a_stream_that_is_shown_reads_the_edits_that_are_played_right_after_it() -> None:
     shown = [(page, command) for page in PAGES for command in commands(page)]
     played = {page for page, command in shown if "played_edits" in command}
-    first = {page: next(command for of_page, command in shown if of_page == page and "scores stream" in command) for page in played}
+    first = {
+        page: next(command for of_page, command in shown if of_page == page and "scores stream" in command)
+        for page in played
+    }
     assert played == {ROOT / "README.md", OPERATE}
     assert [page for page, command in first.items() if "--from earliest" not in command] == []
 
 
 def test_a_model_can_be_added_by_the_page(tmp_path: Path) -> None:
     said = followed(MODELS, tmp_path)
-    assert len(said["revision-scores explain --models pipeline/models.yaml runners/data/edits_2023-01.jsonl.gz | head -n 5"]) == 5
+    assert (
+        len(
+            said[
+                "revision-scores explain --models pipeline/models.yaml runners/data/edits_2023-01.jsonl.gz "
+                "| head -n 5"
+            ]
+        )
+        == 5
+    )
 
 
 def test_datasets_can_be_made_by_the_page_and_joined_as_consumers_are_told(tmp_path: Path) -> None:
     said = followed(DATASETS, tmp_path)
-    (query,) = re.findall(r"^```sql\n(.+?)^```$", (ROOT / "docs" / "consume.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    (query,) = re.findall(
+        r"^```sql\n(.+?)^```$",
+        (ROOT / "docs" / "consume.md").read_text(encoding="utf-8"),
+        re.MULTILINE | re.DOTALL,
+    )
     with duckdb.connect() as connection:
         connection.execute(f"set file_search_path = '{tmp_path}'")
-        connection.execute("\n".join(said["revision-scores tables scores --dialect duckdb --only damaging,goodfaith"]))
+        connection.execute(
+            "\n".join(said["revision-scores tables scores --dialect duckdb --only damaging,goodfaith"])
+        )
         rows = connection.execute(query).fetchall()
     assert len(rows) > 100
     assert {wiki for wiki, *_ in rows} == {"frwiki", "cswiki"}
@@ -125,13 +166,15 @@ def test_datasets_can_be_made_by_the_page_and_joined_as_consumers_are_told(tmp_p
 
 @pytest.mark.flink
 def test_operate_leads_from_nothing_to_a_cluster_an_upgrade_and_a_replay(tmp_path: Path) -> None:
-    kafka, lift_wing, flink, workers, page, metrics = (free_port() for _ in range(6))  # some are taken a minute from now
+    # some are taken a minute from now
+    kafka, lift_wing, flink, workers, page, metrics = (free_port() for _ in range(6))
     other_ports = {
         "--port 9092": f"--port {kafka}",
         "localhost:9092": f"localhost:{kafka}",
         "--port 8080": f"--port {lift_wing}",
         "127.0.0.1:8080": f"127.0.0.1:{lift_wing}",
-        "runners.local_flink": f"runners.local_flink --port {flink} --workers-port {workers} --metrics-port {metrics}",
+        "runners.local_flink": f"runners.local_flink --port {flink} --workers-port {workers} "
+        f"--metrics-port {metrics}",
         "localhost:8081 --port 8888": f"localhost:{flink} --port {page}",
         "localhost:8081": f"localhost:{flink} --workers 127.0.0.1:{workers}",
         "--port 8888": f"--port {page}",
@@ -142,11 +185,18 @@ def test_operate_leads_from_nothing_to_a_cluster_an_upgrade_and_a_replay(tmp_pat
             if not command.startswith(NOT_HERE):
                 code, said_of[command] = shell.run(command)
                 assert code == 0, "\n".join([command, *shell.lines])
-        (checked,) = [said for command, said in said_of.items() if command.startswith("revision-scores check")]
+        (checked,) = [
+            said for command, said in said_of.items() if command.startswith("revision-scores check")
+        ]
         assert checked[-1] == "all is well: stream can start"
         (stopped,) = [said for command, said in said_of.items() if command.startswith("kill")]
         assert "stopped with a savepoint; a new run goes on from it" in stopped
-        tried, replayed = (said for command, said in said_of.items() if command.startswith("revision-scores replay"))
-        assert any(re.match(r"[1-9]\d* failures in .*, [1-9]\d* to try again$", line) for line in tried), tried  # the stream says things meanwhile
+        tried, replayed = (
+            said for command, said in said_of.items() if command.startswith("revision-scores replay")
+        )
+        # the stream says things meanwhile
+        assert any(re.match(r"[1-9]\d* failures in .*, [1-9]\d* to try again$", line) for line in tried), (
+            tried
+        )
         assert "none failed again" in replayed
     assert_git_ignores_what_is_left(tmp_path)

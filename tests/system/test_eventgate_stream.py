@@ -19,11 +19,16 @@ from transforms.models.selection import Selection
 pytestmark = pytest.mark.flink
 
 
-def test_scores_go_to_eventgate_alone(kafka: LocalKafka, configuration: Configuration, tmp_path: Path) -> None:
+def test_scores_go_to_eventgate_alone(
+    kafka: LocalKafka, configuration: Configuration, tmp_path: Path
+) -> None:
     topics = Topics(kafka, "eventgate", configuration)
     lines = edits(2000, 2100)
     streams = [*(model.stream for model in configuration.models.values()), configuration.failure_stream]
-    with SimulatedLiftWing() as lift_wing, EventGateServer(streams, [None, "broker", "lost", "some", "cut"]) as gate:
+    with (
+        SimulatedLiftWing() as lift_wing,
+        EventGateServer(streams, [None, "broker", "lost", "some", "cut"]) as gate,
+    ):
         with stream(kafka, lift_wing, topics, tmp_path, "--output", f"eventgate={gate.url}") as program:
             topics.send([*lines, b"no event"], topics.inputs[0])
             expected = {key[1:] for key in wanted(lines, "eqiad", configuration)}
@@ -35,16 +40,33 @@ def test_scores_go_to_eventgate_alone(kafka: LocalKafka, configuration: Configur
         assert [event["message"][:8] for event in gate.events.values() if "message" in event] == ["not JSON"]
 
 
-def test_page_changes_stream_as_edits_do(kafka: LocalKafka, configuration: Configuration, tmp_path: Path) -> None:
+def test_page_changes_stream_as_edits_do(
+    kafka: LocalKafka, configuration: Configuration, tmp_path: Path
+) -> None:
     topics, changing = Topics(kafka, "changes", configuration), load(MODELS)
     changes = [change(rev_id, wiki) for rev_id, wiki in enumerate(("enwiki", "frwiki", "zh_yuewiki") * 10, 1)]
     selection = Selection(changing.models)
-    expected = {(endpoint.model, event["wiki_id"], event["revision"]["rev_id"]) for event in changes for endpoint in selection.endpoints(event)}
-    with SimulatedLiftWing() as lift_wing, EventGateServer([model.stream for model in changing.models.values()]) as gate:
-        with stream(kafka, lift_wing, topics, tmp_path, "--models", str(MODELS), "--output", f"eventgate={gate.url}") as program:
+    expected = {
+        (endpoint.model, event["wiki_id"], event["revision"]["rev_id"])
+        for event in changes
+        for endpoint in selection.endpoints(event)
+    }
+    with (
+        SimulatedLiftWing() as lift_wing,
+        EventGateServer([model.stream for model in changing.models.values()]) as gate,
+    ):
+        with stream(
+            kafka, lift_wing, topics, tmp_path, "--models", str(MODELS), "--output", f"eventgate={gate.url}"
+        ) as program:
             topics.send([orjson.dumps(event) for event in changes], topics.inputs[0])
             wait_until(lambda: len(gate.events) >= len(expected))
             assert program.stop() == 0
-        found = {(event["predicted_classification"]["model_name"], event["wiki_id"], event["revision"]["rev_id"]) for event in gate.events.values()}
+        found = {
+            (event["predicted_classification"]["model_name"], event["wiki_id"], event["revision"]["rev_id"])
+            for event in gate.events.values()
+        }
         assert (found, len(gate.events)) == (expected, len(expected))
-        assert all(event["meta"]["stream"] == changing.models[event["predicted_classification"]["model_name"]].stream for event in gate.events.values())
+        assert all(
+            event["meta"]["stream"] == changing.models[event["predicted_classification"]["model_name"]].stream
+            for event in gate.events.values()
+        )

@@ -1,4 +1,5 @@
-"""The model of Flink that the simulation runs on does what Flink does: the same small DoFn in both, and the same facts are seen."""
+"""The model of Flink that the simulation runs on does what Flink does: the same small DoFn in both, and the
+same facts are seen."""
 
 from __future__ import annotations
 
@@ -38,7 +39,16 @@ def script() -> Mapping[int, Sequence[Element]]:
     def at(seconds: float, key: str, *orders: Sequence[Any]) -> None:
         timeline[round(seconds / TICK_S)].append((key, json.dumps(orders)))
 
-    at(0, "tags", ["set", "x", 2], ["set", "y", 2.5], ["set", "x", 4], ["set", "z", 2], ["unset", "z"], ["set", "", 3])
+    at(
+        0,
+        "tags",
+        ["set", "x", 2],
+        ["set", "y", 2.5],
+        ["set", "x", 4],
+        ["set", "z", 2],
+        ["unset", "z"],
+        ["set", "", 3],
+    )
     at(0, "cleared late", ["set", "z", 4])
     at(1, "cleared late", ["unset", "z"], ["sleep", 4])  # it is due while the bundle that clears it is open
     at(6, "due", ["set", "at restore", 4])
@@ -52,7 +62,11 @@ def script() -> Mapping[int, Sequence[Element]]:
 
 
 def is_over(log: Sequence[Line]) -> bool:
-    return {key for key, tags in _fired(log).items() if {"end", "at restore"} & set(tags)} >= {*COUNTED, "fails", "due"}
+    return {key for key, tags in _fired(log).items() if {"end", "at restore"} & set(tags)} >= {
+        *COUNTED,
+        "fails",
+        "due",
+    }
 
 
 def facts(log: Sequence[Line]) -> dict[str, Any]:
@@ -64,19 +78,33 @@ def facts(log: Sequence[Line]) -> dict[str, Any]:
             of_key[line["key"]].append(line)
             owners[line["process"], line["key"]].add(line["instance"])
     processes = list(dict.fromkeys(line["process"] for line in log if "process" in line))
-    tags = [[line["tag"] for line in of_key["tags"] if line["what"] == "fire" and line["process"] == process] for process in processes]
+    tags = [
+        [line["tag"] for line in of_key["tags"] if line["what"] == "fire" and line["process"] == process]
+        for process in processes
+    ]
     last = {key: lines[-1]["state"] for key, lines in of_key.items()}
     return {
-        "a bundle that fails writes no state, and its elements come again": [line["state"] for line in of_key["fails"] if "lost" not in line["state"]][-1],
+        "a bundle that fails writes no state, and its elements come again": [
+            line["state"] for line in of_key["fails"] if "lost" not in line["state"]
+        ][-1],
         "then they are written once": last["fails"],
         "each attempt has a process of its own": len(processes),
         "a key belongs to one instance of a process": {len(instances) for instances in owners.values()},
-        "two subtasks in one process have an instance each": len({line["instance"] for line in log if line.get("process") == processes[0]}),
-        "no element is lost or repeated in the state": sorted(text for key in COUNTED for text in last[key]) == [f"{number:03}" for number in range(200)],
-        "tags are timers of their own, set again is moved, set and cleared never fires": {tag for each in tags for tag in each},
-        "they fire in the order in which they are due, once": all(each == [tag for tag in ("y", "", "x") if tag in each] for each in tags),
-        "a timer that is cleared in a bundle that is closing does not fire": "z" in _fired(of_key["cleared late"])["cleared late"],
-        "a timer outlives its process": [line["process"] for line in of_key["due"] if line["what"] == "fire"] == [processes[-1]],
+        "two subtasks in one process have an instance each": len(
+            {line["instance"] for line in log if line.get("process") == processes[0]}
+        ),
+        "no element is lost or repeated in the state": sorted(text for key in COUNTED for text in last[key])
+        == [f"{number:03}" for number in range(200)],
+        "tags are timers of their own, set again is moved, set and cleared never fires": {
+            tag for each in tags for tag in each
+        },
+        "they fire in the order in which they are due, once": all(
+            each == [tag for tag in ("y", "", "x") if tag in each] for each in tags
+        ),
+        "a timer that is cleared in a bundle that is closing does not fire": "z"
+        in _fired(of_key["cleared late"])["cleared late"],
+        "a timer outlives its process": [line["process"] for line in of_key["due"] if line["what"] == "fire"]
+        == [processes[-1]],
         "no checkpoint is taken within a bundle": _checkpoints_within(log, of_key["cleared late"][1]),
     }
 
@@ -105,14 +133,20 @@ def _fired(log: Sequence[Line]) -> dict[str, list[str]]:
 
 
 def _checkpoints_within(log: Sequence[Line], slept: Line) -> int:
-    """How many were complete while the bundle was open; one whose barrier came before it may be complete at its begin."""
-    ends = next(line["at"] for line in log if line["what"] == "finish" and line["instance"] == slept["instance"] and line["at"] > slept["at"])
+    """How many were complete while the bundle was open; one whose barrier came before it may be complete at
+    its begin."""
+    ends = next(
+        line["at"]
+        for line in log
+        if line["what"] == "finish" and line["instance"] == slept["instance"] and line["at"] > slept["at"]
+    )
     assert ends - slept["at"] >= 4
     return sum(slept["at"] + 2 < line["at"] < ends for line in log if line["what"] == "checkpoint")
 
 
 class _CountFn(beam.DoFn):
-    """Numbers the beats of all subtasks; its state goes back with a restore, so that what was lost comes again."""
+    """Numbers the beats of all subtasks; its state goes back with a restore, so that what was lost comes
+    again."""
 
     NEXT = BagStateSpec("next", coders.VarIntCoder())
 
@@ -130,18 +164,24 @@ def on_flink(folder: Path) -> list[Line]:
 
     def build(options: PipelineOptions) -> beam.Pipeline:
         p = beam.Pipeline(options=options)
-        beats = p | FlinkStreamingImpulseSource().set_interval_ms(round(SUBTASKS * TICK_S * 1000)).set_message_count(0)
+        beats = p | FlinkStreamingImpulseSource().set_interval_ms(
+            round(SUBTASKS * TICK_S * 1000)
+        ).set_message_count(0)
         keyed = beats | "Key" >> beam.Map(lambda _: ("ticks", b"")).with_output_types(tuple[str, bytes])
         ticks = keyed | "Count" >> beam.ParDo(_CountFn()).with_output_types(int)
         probe(ticks, script(), world)
         return p
 
     seen: set[str] = set()
-    with EmbeddedFlink(state, free_port(), None, Snapshots(state)).running("probe", build, ["--checkpointing_interval=500", f"--parallelism={SUBTASKS}"]):
+    with EmbeddedFlink(state, free_port(), None, Snapshots(state)).running(
+        "probe", build, ["--checkpointing_interval=500", f"--parallelism={SUBTASKS}"]
+    ):
         deadline = time.monotonic() + PATIENCE_S
         while not is_over(log := world.read()):
             assert time.monotonic() < deadline, log[-20:]
-            for checkpoint in {each.parent.name for each in state.glob("checkpoints/*/chk-*/_metadata")} - seen:
+            for checkpoint in {
+                each.parent.name for each in state.glob("checkpoints/*/chk-*/_metadata")
+            } - seen:
                 seen.add(checkpoint)
                 world.log({"at": time.time(), "what": "checkpoint"})
             time.sleep(0.02)

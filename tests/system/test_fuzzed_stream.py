@@ -1,4 +1,5 @@
-"""Fuzzed messages in a running stream, with a real Kafka and a real Flink; `FUZZED=20000 pytest tests/system/test_fuzzed_stream.py` takes so many."""
+"""Fuzzed messages in a running stream, with a real Kafka and a real Flink; `FUZZED=20000 pytest
+tests/system/test_fuzzed_stream.py` takes so many."""
 
 from __future__ import annotations
 
@@ -28,7 +29,10 @@ from transforms.events.score_events import score_id
 from transforms.models.model import Configuration
 from transforms.models.selection import Selection
 
-pytestmark = [pytest.mark.flink, pytest.mark.skipif("FUZZED" not in os.environ, reason="`make fuzz` asks for it")]
+pytestmark = [
+    pytest.mark.flink,
+    pytest.mark.skipif("FUZZED" not in os.environ, reason="`make fuzz` asks for it"),
+]
 
 MESSAGES = int(os.environ.get("FUZZED", "0"))
 PATIENCE_S = 60 + MESSAGES / 10
@@ -38,7 +42,10 @@ Ended = Counter[tuple[str, str]]  # model or step, and the id of its score or th
 
 def models_file(folder: Path) -> Path:
     """The shipped models of both kinds of events."""
-    created, changed = ((ROOT / "pipeline" / name).read_text(encoding="utf-8") for name in ("models.yaml", "page_change_models.yaml"))
+    created, changed = (
+        (ROOT / "pipeline" / name).read_text(encoding="utf-8")
+        for name in ("models.yaml", "page_change_models.yaml")
+    )
     file = folder / "models.yaml"
     file.write_text(created + changed.partition("\nmodels:\n")[2], encoding="utf-8")
     return file
@@ -54,7 +61,10 @@ def wanted(messages: Sequence[bytes], configuration: Configuration) -> Ended:
             ended["ReadEvents", message.decode("utf-8", "replace")] += 1
             continue
         if not why_dropped(raw):
-            ended.update((endpoint.model, score_id(raw, configuration.models[endpoint.model].stream)) for endpoint in selection.endpoints(raw))
+            ended.update(
+                (endpoint.model, score_id(raw, configuration.models[endpoint.model].stream))
+                for endpoint in selection.endpoints(raw)
+            )
     return ended
 
 
@@ -62,10 +72,16 @@ def found_in(value: bytes, configuration: Configuration) -> tuple[str, str]:
     event = orjson.loads(value)
     if "error_type" not in event:
         stream = event["meta"]["stream"]
-        return next(model.name for model in configuration.models.values() if model.stream == stream), event["meta"]["id"]
+        return next(model.name for model in configuration.models.values() if model.stream == stream), event[
+            "meta"
+        ]["id"]
     step, model = origin_of(event)
     assert "unforeseen" not in event["message"], event
-    return (model, score_id(parse(event["raw_event"]), configuration.models[model].stream)) if model else (step, event["raw_event"])
+    return (
+        (model, score_id(parse(event["raw_event"]), configuration.models[model].stream))
+        if model
+        else (step, event["raw_event"])
+    )
 
 
 def test_each_message_ends_once_in_a_stream_that_never_restarts(tmp_path: Path) -> None:
@@ -84,7 +100,16 @@ def test_each_message_ends_once_in_a_stream_that_never_restarts(tmp_path: Path) 
             producer.produce(INPUT, message)
             producer.poll(0)
         producer.flush()
-        where = ["--kafka", kafka.address, "--lift-wing", lift_wing.url, "--models", str(file), "--state", str(tmp_path / "state")]
+        where = [
+            "--kafka",
+            kafka.address,
+            "--lift-wing",
+            lift_wing.url,
+            "--models",
+            str(file),
+            "--state",
+            str(tmp_path / "state"),
+        ]
         with Program("pipeline", "stream", *where, "--input-topics", INPUT, "--from", "earliest") as program:
             flink = re.search(r"Flink at (\S+),", program.wait_for("^reading").string)
             assert flink
@@ -95,14 +120,31 @@ def test_each_message_ends_once_in_a_stream_that_never_restarts(tmp_path: Path) 
     assert set(expected) == set(ended), "a message that comes again while the first is asked for ends with it"
 
 
-def read(kafka: LocalKafka, topics: Sequence[str], ended: Ended, wanted: set[tuple[str, str]], configuration: Configuration) -> None:
+def read(
+    kafka: LocalKafka,
+    topics: Sequence[str],
+    ended: Ended,
+    wanted: set[tuple[str, str]],
+    configuration: Configuration,
+) -> None:
     """Until all have come, and some moments more for what should not."""
-    consumer = Consumer({"bootstrap.servers": kafka.address, "group.id": "ledger", "auto.offset.reset": "earliest", "log_level": 0})
+    consumer = Consumer(
+        {
+            "bootstrap.servers": kafka.address,
+            "group.id": "ledger",
+            "auto.offset.reset": "earliest",
+            "log_level": 0,
+        }
+    )
     consumer.subscribe(list(topics))
     deadline = time.monotonic() + PATIENCE_S
     while not ended.keys() >= wanted:
         assert time.monotonic() < deadline, f"{len(ended)} of {len(wanted)} ended"
-        ended.update(found_in(message.value(), configuration) for message in consumer.consume(500, 0.5) if not message.error())
+        ended.update(
+            found_in(message.value(), configuration)
+            for message in consumer.consume(500, 0.5)
+            if not message.error()
+        )
     while late := consumer.consume(500, 5.0):
         ended.update(found_in(message.value(), configuration) for message in late if not message.error())
     consumer.close()

@@ -1,4 +1,5 @@
-"""What a sink of a stream does when one topic takes nothing, in each way that real brokers know: it leaves, and the others are written once."""
+"""What a sink of a stream does when one topic takes nothing, in each way that real brokers know: it leaves,
+and the others are written once."""
 
 from __future__ import annotations
 
@@ -31,7 +32,9 @@ PATIENCE_S = 30
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalKafka]:
     folder = tmp_path_factory.mktemp("cluster")
     with LocalKafka(folder / "kafka", more_settings=BROKER_SETTINGS) as broker:
-        broker.create_topics(f"eqiad.{ERRORS}", *(f"eqiad.{state}-{fault}" for fault in OF_KAFKA for state in ("well", "ill")))
+        broker.create_topics(
+            f"eqiad.{ERRORS}", *(f"eqiad.{state}-{fault}" for fault in OF_KAFKA for state in ("well", "ill"))
+        )
         yield broker
 
 
@@ -41,7 +44,8 @@ def event(number: int, stream: str, padding: int = 0) -> OutputEvent:
 
 
 def clock() -> float:
-    """Seconds that last three: a broker of a busy machine may take more than one for what it does at once in any other place."""
+    """Seconds that last three: a broker of a busy machine may take more than one for what it does at once in
+    any other place."""
     return time.monotonic() / 3
 
 
@@ -49,7 +53,13 @@ class Sink:
     """The sink as a worker process has it."""
 
     def __init__(self, kafka: LocalKafka) -> None:
-        writing = WriteToKafka(kafka.address, ERRORS, clock=lambda: NOW, waits_in_state=True, environment=Environment(monotonic=clock)).writing
+        writing = WriteToKafka(
+            kafka.address,
+            ERRORS,
+            clock=lambda: NOW,
+            waits_in_state=True,
+            environment=Environment(monotonic=clock),
+        ).writing
         self._write = WriteFn(writing, waits_in_bundle=False)
         self._write.setup()
         self._redelivery = Redelivery(streams_of(writing), ERRORS, lambda: NOW)
@@ -74,21 +84,31 @@ class Sink:
 
 def numbers(kafka: LocalKafka, topic: str) -> Counter[int]:
     settings = {"bootstrap.servers": kafka.address}
-    return Counter(orjson.loads(message.value())["number"] for message in messages(settings, offset_ranges(settings, [topic])))
+    return Counter(
+        orjson.loads(message.value())["number"]
+        for message in messages(settings, offset_ranges(settings, [topic]))
+    )
 
 
 @pytest.mark.parametrize("fault", OF_KAFKA)
-def test_a_topic_that_takes_nothing_leaves_the_sink_and_gets_its_events_afterwards(kafka: LocalKafka, fault: str) -> None:
+def test_a_topic_that_takes_nothing_leaves_the_sink_and_gets_its_events_afterwards(
+    kafka: LocalKafka, fault: str
+) -> None:
     well, ill = f"well-{fault}", f"ill-{fault}"
     sink, faults = Sink(kafka), KafkaFaults(kafka, f"eqiad.{ill}")
     with faults.prepared(fault):
         sink.deliver(sink.left_of(event(0, well), event(0, ill)))
         with getattr(faults, fault)():
-            began, left = clock(), sink.left_of(*(event(number, stream) for number in range(1, 11) for stream in (well, ill)))
+            began, left = (
+                clock(),
+                sink.left_of(*(event(number, stream) for number in range(1, 11) for stream in (well, ill))),
+            )
             assert clock() - began < 2.5
             assert {each.stream for each in left} == {ill}
             began = clock()
-            left += sink.left_of(*(event(number, stream) for number in range(11, 21) for stream in (well, ill)))
+            left += sink.left_of(
+                *(event(number, stream) for number in range(11, 21) for stream in (well, ill))
+            )
             assert clock() - began < 1, "a topic that is known to be ill is not waited for again"
             assert len(left) == 20
         sink.deliver(left)

@@ -1,4 +1,5 @@
-"""The Kubernetes form of the stream: valid for the operator, and of one mind with the rest of this repository."""
+"""The Kubernetes form of the stream: valid for the operator, and of one mind with the rest of this
+repository."""
 
 from __future__ import annotations
 
@@ -32,18 +33,31 @@ def deployment() -> dict[str, Any]:
 def schema() -> dict[str, Any]:
     definition = yaml.load(SCHEMA.read_text(encoding="utf-8"), yaml.CSafeLoader)
     (version,) = definition["spec"]["versions"]
-    return {**version["schema"]["openAPIV3Schema"], "apiVersion": f"{definition['spec']['group']}/{version['name']}"}
+    return {
+        **version["schema"]["openAPIV3Schema"],
+        "apiVersion": f"{definition['spec']['group']}/{version['name']}",
+    }
 
 
-TYPES = {"string": str, "integer": int, "number": int | float, "boolean": bool, "array": list, "object": Mapping}
+TYPES = {
+    "string": str,
+    "integer": int,
+    "number": int | float,
+    "boolean": bool,
+    "array": list,
+    "object": Mapping,
+}
 
 
 def problems(value: Any, schema: Mapping[str, Any], path: str) -> Iterator[str]:
-    """What Kubernetes would refuse, and what it would silently leave out: fields that the schema does not have."""
+    """What Kubernetes would refuse, and what it would silently leave out: fields that the schema does not
+    have."""
     if schema.get("x-kubernetes-int-or-string"):
         if not isinstance(value, int | str):
             yield f"{path}: expected a number or text, got {value!r}"
-    elif not isinstance(value, TYPES[schema["type"]]) or (isinstance(value, bool) and schema["type"] != "boolean"):
+    elif not isinstance(value, TYPES[schema["type"]]) or (
+        isinstance(value, bool) and schema["type"] != "boolean"
+    ):
         yield f"{path}: expected {schema['type']}, got {value!r}"
     elif "enum" in schema and value not in schema["enum"]:
         yield f"{path}: expected one of {schema['enum']}, got {value!r}"
@@ -68,12 +82,19 @@ def test_the_operator_takes_the_deployment(deployment: dict[str, Any], schema: d
 @pytest.mark.parametrize(
     ("path", "value", "problem"),
     [
-        ("upgradeMode", "savepoints", "spec.job.upgradeMode: expected one of ['last-state', 'savepoint', 'stateless'], got 'savepoints'"),
+        (
+            "upgradeMode",
+            "savepoints",
+            "spec.job.upgradeMode: expected one of ['last-state', 'savepoint', 'stateless'], got "
+            "'savepoints'",
+        ),
         ("paralelism", 2, "spec.job.paralelism: unknown"),
         ("parallelism", "2", "spec.job.parallelism: expected integer, got '2'"),
     ],
 )
-def test_the_operator_does_not_take_a_wrong_one(deployment: dict[str, Any], schema: dict[str, Any], path: str, value: Any, problem: str) -> None:
+def test_the_operator_does_not_take_a_wrong_one(
+    deployment: dict[str, Any], schema: dict[str, Any], path: str, value: Any, problem: str
+) -> None:
     spec = {**deployment["spec"], "job": {**deployment["spec"]["job"], path: value}}
     assert list(problems(spec, schema["properties"]["spec"], "spec")) == [problem]
 
@@ -99,7 +120,10 @@ def test_the_job_is_written_by_a_command_that_there_is(deployment: dict[str, Any
         "--state": tmp_path / "state",
         "--job-jar": tmp_path / "job.jar",
     }
-    here = [f"{name}={replaced.get(name, value)}" if value else name for name, _, value in (argument.partition("=") for argument in arguments)]
+    here = [
+        f"{name}={replaced.get(name, value)}" if value else name
+        for name, _, value in (argument.partition("=") for argument in arguments)
+    ]
     done = run("pipeline", *here)
     assert (program, done.returncode) == ("revision-scores", 2)
     assert done.stderr.startswith("revision-scores stream: --kafka: no broker answers at 127.0.0.1:1 (")
@@ -108,7 +132,11 @@ def test_the_job_is_written_by_a_command_that_there_is(deployment: dict[str, Any
 def test_what_goes_from_container_to_container_meets(deployment: dict[str, Any]) -> None:
     spec = deployment["spec"]
     job_manager, task_manager = (spec[part]["podTemplate"]["spec"] for part in ("jobManager", "taskManager"))
-    (written,) = [argument.partition("=")[2] for argument in job_manager["initContainers"][0]["command"] if argument.startswith("--job-jar=")]
+    (written,) = [
+        argument.partition("=")[2]
+        for argument in job_manager["initContainers"][0]["command"]
+        if argument.startswith("--job-jar=")
+    ]
     (job_manager_itself,) = job_manager["containers"]
     mounts = {mount["name"]: mount["mountPath"] for mount in job_manager_itself["volumeMounts"]}
     here = {mount["name"]: mount["mountPath"] for mount in job_manager["initContainers"][0]["volumeMounts"]}
@@ -122,17 +150,34 @@ def test_each_process_that_enters_kafka_has_the_file_that_says_how(deployment: d
     """The Python workers read and write, and the job is written after a look at the topics."""
     spec = deployment["spec"]
     assert spec["flinkConfiguration"]["kubernetes.operator.pod-template.merge-arrays-by-name"] == "true"
-    shared, job_manager, task_manager = (part["podTemplate"]["spec"] for part in (spec, spec["jobManager"], spec["taskManager"]))
-    (properties,) = [value for name, _, value in (each.partition("=") for each in job_manager["initContainers"][0]["command"]) if name == "--kafka-properties"]
+    shared, job_manager, task_manager = (
+        part["podTemplate"]["spec"] for part in (spec, spec["jobManager"], spec["taskManager"])
+    )
+    (properties,) = [
+        value
+        for name, _, value in (each.partition("=") for each in job_manager["initContainers"][0]["command"])
+        if name == "--kafka-properties"
+    ]
     folder = str(Path(properties).parent)
     for container in (*shared["containers"], *job_manager["initContainers"], *task_manager["containers"]):
         assert {"name": "kafka-client", "mountPath": folder, "readOnly": True} in container["volumeMounts"]
-    assert {"name": "kafka-client", "secret": {"secretName": "revision-scores-kafka-client"}} in shared["volumes"]
+    assert {"name": "kafka-client", "secret": {"secretName": "revision-scores-kafka-client"}} in shared[
+        "volumes"
+    ]
 
 
 def test_the_image_is_made_of_what_is_here() -> None:
-    copied = [source for line in re.findall(r"^COPY (.+) \S+$", DOCKERFILE, re.MULTILINE) for source in line.split()]
-    assert copied == ["setup.py", "pyproject.toml", "pipeline", "transforms", "schemas", "runners/flink/target/flink-job-server.jar"]
+    copied = [
+        source for line in re.findall(r"^COPY (.+) \S+$", DOCKERFILE, re.MULTILINE) for source in line.split()
+    ]
+    assert copied == [
+        "setup.py",
+        "pyproject.toml",
+        "pipeline",
+        "transforms",
+        "schemas",
+        "runners/flink/target/flink-job-server.jar",
+    ]
     assert [source for source in copied if not (ROOT / source).exists()] == []
 
 

@@ -1,5 +1,6 @@
-"""What Prometheus finds at a running stream: what the table of docs/metrics.md says and no more, with the right counts, and what the dashboard and the
-alerts ask for; and what the live page finds at its JobManager."""
+"""What Prometheus finds at a running stream: what the table of docs/metrics.md says and no more, with the
+right counts, and what the dashboard and the alerts ask for; and what the live page finds at its
+JobManager."""
 
 from __future__ import annotations
 
@@ -35,8 +36,13 @@ UNTOLD = {
 
 
 def documented_names() -> set[str]:
-    """`Step_name`, with <model> and <cause> where they go; a row without a step belongs to the one above it."""
-    rows = re.findall(r"^\| ((?:`[^`]+`[:;,]? ?)+)\|", (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8"), re.MULTILINE)
+    """`Step_name`, with <model> and <cause> where they go; a row without a step belongs to the one above
+    it."""
+    rows = re.findall(
+        r"^\| ((?:`[^`]+`[:;,]? ?)+)\|",
+        (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8"),
+        re.MULTILINE,
+    )
     names, step = set(), ""
     for row in rows:
         found = re.findall("`([^`]+)`(:?)", row)
@@ -70,10 +76,15 @@ def series(port: int) -> list[dict[str, str]]:
     except requests.ConnectionError:
         return []
     found = re.findall(r"^(\w+){(.*)} (\S+)$", text, re.MULTILINE)
-    return [{**dict(re.findall(r'(\w+)="([^"]*)"', labels)), "__name__": name, "value": value} for name, labels, value in found]
+    return [
+        {**dict(re.findall(r'(\w+)="([^"]*)"', labels)), "__name__": name, "value": value}
+        for name, labels, value in found
+    ]
 
 
-def test_prometheus_finds_the_metrics_of_the_documents_and_of_the_dashboard_and_the_alerts(kafka: LocalKafka, tmp_path: Path) -> None:
+def test_prometheus_finds_the_metrics_of_the_documents_and_of_the_dashboard_and_the_alerts(
+    kafka: LocalKafka, tmp_path: Path
+) -> None:
     entry = "  {0}: {{namespace: revscoring-editquality-{0}, wikis: [enwiki]}}\n".format
     models = models_file(tmp_path / "models.yaml", entry("damaging") + entry("goodfaith"))
     topics, port = Topics(kafka, "metrics", load(models)), free_port()
@@ -91,7 +102,9 @@ def test_prometheus_finds_the_metrics_of_the_documents_and_of_the_dashboard_and_
     ]
     small = "eqiad.mediawiki.revision-score-goodfaith"
     kafka.configure_topic(small, "max.message.bytes", "2000")
-    kafka.create_topics(*(f"{datacenter}.mediawiki.revision-score" for datacenter in load(models).datacenters))
+    kafka.create_topics(
+        *(f"{datacenter}.mediawiki.revision-score" for datacenter in load(models).datacenters)
+    )
     options = ["--models", str(models), "--metrics-port", str(port), "--each-event-once", "--combined", "5"]
     with SimulatedLiftWing(latency=0.2) as lift_wing:
         lift_wing.control(mode="hang", model="damaging", rev_id=4)
@@ -100,20 +113,58 @@ def test_prometheus_finds_the_metrics_of_the_documents_and_of_the_dashboard_and_
         with stream(kafka, lift_wing, topics, tmp_path, *options) as program:
             topics.send([orjson.dumps(event) for event in sent], topics.inputs[0])
             # goodfaith of 1 to 4, damaging of 1, 3 and 6; of the failures two are of the dt that is none
-            topics.wait_for(lambda topics: (len(topics.of_model("goodfaith")), len(topics.of_model("damaging")), len(topics.failures())) == (4, 3, 5))
-            before = {"ScoreWithLiftWing_dropped_repeated": 2, "CombineScores_events": 5, "CombineScores_dropped_invalid": 1}
+            topics.wait_for(
+                lambda topics: (
+                    (
+                        len(topics.of_model("goodfaith")),
+                        len(topics.of_model("damaging")),
+                        len(topics.failures()),
+                    )
+                    == (4, 3, 5)
+                )
+            )
+            before = {
+                "ScoreWithLiftWing_dropped_repeated": 2,
+                "CombineScores_events": 5,
+                "CombineScores_dropped_invalid": 1,
+            }
             wait_for_counts(port, before)
             address = program.wait_for(r"^reading .*; Flink at (\S+),")[1]
             gauges = Looks(lambda: address, "revision-scores", Diagnosis(["damaging", "goodfaith"]))
             wait_until(lambda: gauges.by_model.get("damaging", {}).get("in_flight") == 1)
-            assert (gauges.by_model["goodfaith"]["broken"], gauges.by_model["damaging"]["call_ms_p50"] >= 200, gauges.trouble) == (0, True, "")
+            assert (
+                gauges.by_model["goodfaith"]["broken"],
+                gauges.by_model["damaging"]["call_ms_p50"] >= 200,
+                gauges.trouble,
+            ) == (0, True, "")
             lift_wing.clear()
             counts = {
-                **{"ReadEvents_events": 9, "ReadEvents_dropped_canary": 1, "ReadEvents_dropped_no_stream": 1, "ReadEvents_failures": 1},
-                **{"SelectModels_requests_damaging": 6, "SelectModels_dropped_no_model": 2, "SelectModels_failures": 2},
-                **{"ScoreWithLiftWing_calls_damaging": 6, "ScoreWithLiftWing_calls_goodfaith": 5, "ScoreWithLiftWing_retries_damaging_503": 1},
-                **{"ScoreWithLiftWing_failures_damaging": 1, "ScoreWithLiftWing_failures_damaging_400": 1, "ScoreWithLiftWing_dropped_repeated": 2},
-                **{"BuildRevisionScore_scores_damaging": 4, "BuildRevisionScore_failures": 0, "WritePerModel_failures": 1},
+                **{
+                    "ReadEvents_events": 9,
+                    "ReadEvents_dropped_canary": 1,
+                    "ReadEvents_dropped_no_stream": 1,
+                    "ReadEvents_failures": 1,
+                },
+                **{
+                    "SelectModels_requests_damaging": 6,
+                    "SelectModels_dropped_no_model": 2,
+                    "SelectModels_failures": 2,
+                },
+                **{
+                    "ScoreWithLiftWing_calls_damaging": 6,
+                    "ScoreWithLiftWing_calls_goodfaith": 5,
+                    "ScoreWithLiftWing_retries_damaging_503": 1,
+                },
+                **{
+                    "ScoreWithLiftWing_failures_damaging": 1,
+                    "ScoreWithLiftWing_failures_damaging_400": 1,
+                    "ScoreWithLiftWing_dropped_repeated": 2,
+                },
+                **{
+                    "BuildRevisionScore_scores_damaging": 4,
+                    "BuildRevisionScore_failures": 0,
+                    "WritePerModel_failures": 1,
+                },
                 **{"WritePerModel_events_damaging": 4, "WritePerModel_events_goodfaith": 4},
                 **{"WritePerModel_waiting_deliveries_eqiad_mediawiki_revision_score_goodfaith": 0},
                 **{"ScoreWithLiftWing_in_flight_damaging": 0, "ScoreWithLiftWing_broken_goodfaith": 0},
@@ -128,13 +179,21 @@ def test_prometheus_finds_the_metrics_of_the_documents_and_of_the_dashboard_and_
     kafka.configure_topic(small, "max.message.bytes", "1000000")
     patterns = {name: re.sub("<(.+?)>", lambda place: PLACES[place[1]], name) for name in documented_names()}
     assert len(patterns) > 20
-    assert {name for name, pattern in patterns.items() if not any(re.fullmatch(pattern, metric) for metric in found)} <= UNTOLD
-    assert [metric for metric in found if not any(re.fullmatch(pattern, metric) for pattern in patterns.values())] == []
+    assert {
+        name
+        for name, pattern in patterns.items()
+        if not any(re.fullmatch(pattern, metric) for metric in found)
+    } <= UNTOLD
+    assert [
+        metric for metric in found if not any(re.fullmatch(pattern, metric) for pattern in patterns.values())
+    ] == []
     asked = [selector for expression in expressions() for selector in selectors(expression)]
     assert len(asked) > 40
     untold = [str(selector) for selector in asked if not any(selects(selector, one) for one in told)]
-    assert [text for text in untold if not re.search("_unforeseen|lost_expired|waiting_deliveries_|^revision_scores_", text)] == [], (
-        "these are of a bad day, or of the page"
-    )
+    assert [
+        text
+        for text in untold
+        if not re.search("_unforeseen|lost_expired|waiting_deliveries_|^revision_scores_", text)
+    ] == [], "these are of a bad day, or of the page"
     assert 200 <= found["ScoreWithLiftWing_call_ms_p50_damaging"] < 10_000
     assert found["WritePerModel_lag_ms_p50_damaging"] > 3 * 365 * 86_400_000, "the event is of 2021"

@@ -28,17 +28,38 @@ def edits(revisions: Iterable[int]) -> list[bytes]:
 def listened_at(program: Program) -> list[IPv4Address]:
     """By the processes that a program started."""
     children = psutil.Process(program.process.pid).children(recursive=True)
-    opened = [connection for child in children for connection in child.net_connections("tcp") if connection.status == psutil.CONN_LISTEN]
-    return [IPv4Address(connection.laddr.ip.removeprefix("::ffff:").replace("::", "0.0.0.0")) for connection in opened]
+    opened = [
+        connection
+        for child in children
+        for connection in child.net_connections("tcp")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    return [
+        IPv4Address(connection.laddr.ip.removeprefix("::ffff:").replace("::", "0.0.0.0"))
+        for connection in opened
+    ]
 
 
-def test_what_a_topic_gets_or_loses_is_followed(kafka: LocalKafka, shipped: Configuration, tmp_path: Path) -> None:
+def test_what_a_topic_gets_or_loses_is_followed(
+    kafka: LocalKafka, shipped: Configuration, tmp_path: Path
+) -> None:
     out = Topics(kafka, "followed", shipped)
     grown, expired, anew, taken_out, added = (Topic(kafka) for _ in range(5))
 
     def stream(*topics: Topic) -> Program:
-        where = ["--kafka", kafka.address, "--lift-wing", lift_wing.url, "--only", "damaging", "--state", str(tmp_path)]
-        return Program("pipeline", "stream", *where, "--input-topics", ",".join(topic.name for topic in topics))
+        where = [
+            "--kafka",
+            kafka.address,
+            "--lift-wing",
+            lift_wing.url,
+            "--only",
+            "damaging",
+            "--state",
+            str(tmp_path),
+        ]
+        return Program(
+            "pipeline", "stream", *where, "--input-topics", ",".join(topic.name for topic in topics)
+        )
 
     def scored(revisions: range) -> None:
         out.wait_for(lambda out: set(revisions) <= {key[3] for key in mine(out, set(revisions))})

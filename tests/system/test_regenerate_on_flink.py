@@ -14,14 +14,23 @@ from tests.support.commands import hourly, rows, run, wrong_use
 pytestmark = pytest.mark.flink
 
 
-def test_the_datasets_and_what_is_said_are_those_of_the_direct_runner(lift_wing: SimulatedLiftWing, tmp_path: Path) -> None:
+def test_the_datasets_and_what_is_said_are_those_of_the_direct_runner(
+    lift_wing: SimulatedLiftWing, tmp_path: Path
+) -> None:
     hourly(tmp_path / "in")
-    lift_wing.control(mode="status", status=400, model="damaging", body={"error": "no revision 1000001"}, wiki="enwiki")
+    lift_wing.control(
+        mode="status", status=400, model="damaging", body={"error": "no revision 1000001"}, wiki="enwiki"
+    )
     with LocalFlinkProgram(tmp_path / "cluster", "--slots", "2") as cluster:
         where = {
             "direct": [],
             "embedded": ["--runner=FlinkRunner"],
-            "cluster": ["--runner=FlinkRunner", f"--flink_master={cluster.address}", f"--environment_config={cluster.workers}", "--parallelism=2"],
+            "cluster": [
+                "--runner=FlinkRunner",
+                f"--flink_master={cluster.address}",
+                f"--environment_config={cluster.workers}",
+                "--parallelism=2",
+            ],
         }
         found = {}
         for name, options in where.items():
@@ -35,8 +44,13 @@ def test_the_datasets_and_what_is_said_are_those_of_the_direct_runner(lift_wing:
     assert found["cluster"] == found["direct"]
 
 
-def test_an_option_that_flink_does_not_know_is_told(lift_wing: SimulatedLiftWing, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_option_that_flink_does_not_know_is_told(
+    lift_wing: SimulatedLiftWing, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     hourly(tmp_path / "in")
     where = ["--input", tmp_path / "in", "--output", tmp_path / "out", "--lift-wing", lift_wing.url]
     assert wrong_use("regenerate", *where, "--runner=FlinkRunner", "--paralelism=2") == 2
-    assert capsys.readouterr().err == "revision-scores regenerate: unknown option --paralelism; did you mean --parallelism?\n"
+    assert (
+        capsys.readouterr().err
+        == "revision-scores regenerate: unknown option --paralelism; did you mean --parallelism?\n"
+    )

@@ -27,8 +27,10 @@ from runners.simulated_lift_wing.server import SimulatedLiftWing, score, version
 COMMAND = [sys.executable, "-m", "runners.simulated_lift_wing"]
 ALL = [(wiki, model) for model, entry in ENDPOINTS.items() for wiki in entry["wikis"]]
 UNKNOWN_REVISION = (
-    "The MW API does not have any info related to the rev-id provided as input (7), therefore it is not possible to extract features "
-    "properly. One possible cause is the deletion of the page related to the revision id. Please contact the ML-Team if you need more info."
+    "The MW API does not have any info related to the rev-id provided as input (7), therefore it is not "
+    "possible to extract features "
+    "properly. One possible cause is the deletion of the page related to the revision id. Please contact "
+    "the ML-Team if you need more info."
 )
 
 
@@ -42,14 +44,20 @@ def host(wiki: str, model: str) -> str:
     return f"{wiki}-{model}.{ENDPOINTS[model]['namespace']}.wikimedia.org"
 
 
-def predict(url: str, body: Any, wiki: str = "enwiki", model: str = "damaging", **more: Any) -> requests.Response:
+def predict(
+    url: str, body: Any, wiki: str = "enwiki", model: str = "damaging", **more: Any
+) -> requests.Response:
     headers = {"Host": host(wiki, model)}
-    return requests.post(f"{url}/v1/models/{wiki}-{model}:predict", json=body, headers=headers, timeout=5, **more)
+    return requests.post(
+        f"{url}/v1/models/{wiki}-{model}:predict", json=body, headers=headers, timeout=5, **more
+    )
 
 
 def answer(rev_id: int, wiki: str = "enwiki", model: str = "damaging") -> dict[str, Any]:
     scored = {"score": score(wiki, model, rev_id)}
-    return {wiki: {"models": {model: {"version": version(wiki, model)}}, "scores": {str(rev_id): {model: scored}}}}
+    return {
+        wiki: {"models": {model: {"version": version(wiki, model)}}, "scores": {str(rev_id): {model: scored}}}
+    }
 
 
 def answer_after_hanging(lift_wing: SimulatedLiftWing, pool: ThreadPoolExecutor, rev_id: int) -> Any:
@@ -60,7 +68,9 @@ def answer_after_hanging(lift_wing: SimulatedLiftWing, pool: ThreadPoolExecutor,
 
 
 def wait_for_call(url: str, rev_id: int) -> None:
-    while f"enwiki:{rev_id}" not in requests.get(f"{url}/stats/revisions", timeout=5).json().get("damaging", {}):
+    while f"enwiki:{rev_id}" not in requests.get(f"{url}/stats/revisions", timeout=5).json().get(
+        "damaging", {}
+    ):
         pass
 
 
@@ -70,9 +80,21 @@ def wait_for_call(url: str, rev_id: int) -> None:
 @pytest.mark.parametrize(
     ("wiki", "model", "expected"),
     [
-        ("enwiki", "damaging", {"prediction": True, "probability": {"false": 0.04571355168557878, "true": 0.9542864483144212}}),
-        ("enwiki", "goodfaith", {"prediction": True, "probability": {"false": 0.4056965527759495, "true": 0.5943034472240505}}),
-        ("viwiki", "reverted", {"prediction": False, "probability": {"false": 0.780530574053633, "true": 0.21946942594636693}}),
+        (
+            "enwiki",
+            "damaging",
+            {"prediction": True, "probability": {"false": 0.04571355168557878, "true": 0.9542864483144212}},
+        ),
+        (
+            "enwiki",
+            "goodfaith",
+            {"prediction": True, "probability": {"false": 0.4056965527759495, "true": 0.5943034472240505}},
+        ),
+        (
+            "viwiki",
+            "reverted",
+            {"prediction": False, "probability": {"false": 0.780530574053633, "true": 0.21946942594636693}},
+        ),
         (
             "wikidatawiki",
             "itemquality",
@@ -109,15 +131,33 @@ def test_probabilities_and_prediction_agree(wiki: str, model: str) -> None:
 
 def test_the_labels_are_those_of_the_wiki() -> None:
     assert len(TOPICS) == 64
-    assert list(score("enwiki", "articlequality", 1)["probability"]) == ["B", "C", "FA", "GA", "Start", "Stub"]
-    assert list(score("ruwiki", "articlequality", 1)["probability"]) == ["I", "II", "III", "IV", "ДС", "ИС", "ХС"]
+    assert list(score("enwiki", "articlequality", 1)["probability"]) == [
+        "B",
+        "C",
+        "FA",
+        "GA",
+        "Start",
+        "Stub",
+    ]
+    assert list(score("ruwiki", "articlequality", 1)["probability"]) == [
+        "I",
+        "II",
+        "III",
+        "IV",
+        "ДС",
+        "ИС",
+        "ХС",
+    ]
     assert list(score("ptwiki", "articlequality", 1)["probability"]) == ["1", "2", "3", "4", "5", "6"]
     assert list(score("enwiki", "draftquality", 1)["probability"]) == ["OK", "attack", "spam", "vandalism"]
 
 
 def test_some_revisions_have_no_topic_and_some_have_several() -> None:
     assert score("enwiki", "drafttopic", 4)["prediction"] == []
-    assert score("enwiki", "articletopic", 1)["prediction"] == ["Culture.Philosophy and religion", "STEM.Computing"]
+    assert score("enwiki", "articletopic", 1)["prediction"] == [
+        "Culture.Philosophy and religion",
+        "STEM.Computing",
+    ]
 
 
 def test_versions() -> None:
@@ -135,7 +175,11 @@ def test_every_endpoint_answers(lift_wing: SimulatedLiftWing) -> None:
         for wiki, model in ALL:
             url = f"{lift_wing.url}/v1/models/{wiki}-{model}:predict"
             got = session.post(url, json={"rev_id": 7}, headers={"Host": host(wiki, model)}, timeout=5)
-            assert (got.status_code, got.headers["Content-Type"], got.json()) == (200, "application/json", answer(7, wiki, model))
+            assert (got.status_code, got.headers["Content-Type"], got.json()) == (
+                200,
+                "application/json",
+                answer(7, wiki, model),
+            )
 
 
 def test_extended_output_adds_the_features(lift_wing: SimulatedLiftWing) -> None:
@@ -163,7 +207,10 @@ def test_the_revision_may_be_that_of_an_event(lift_wing: SimulatedLiftWing, even
         ({"rev_id": "7"}, 'Expected "rev_id" to be an integer.'),
         ({"rev_id": True}, 'Expected "rev_id" to be an integer.'),
         ({"event": {"rev_id": 7}}, 'Expected "rev_id" in input data.'),
-        ({"event": {"$schema": "/x/1.0.0"}}, "Unsupported event of schema /x/1.0.0, the rev_id value cannot be determined."),
+        (
+            {"event": {"$schema": "/x/1.0.0"}},
+            "Unsupported event of schema /x/1.0.0, the rev_id value cannot be determined.",
+        ),
         ([7], "Please verify that request input is a json dict"),
     ],
 )
@@ -173,41 +220,75 @@ def test_a_bad_request_is_400(lift_wing: SimulatedLiftWing, body: Any, error: st
 
 
 def test_a_body_that_is_not_json_is_400(lift_wing: SimulatedLiftWing) -> None:
-    got = requests.post(f"{lift_wing.url}/v1/models/enwiki-damaging:predict", data=b"{", headers={"Host": host("enwiki", "damaging")}, timeout=5)
+    got = requests.post(
+        f"{lift_wing.url}/v1/models/enwiki-damaging:predict",
+        data=b"{",
+        headers={"Host": host("enwiki", "damaging")},
+        timeout=5,
+    )
     assert got.status_code == 400
     assert got.json()["error"].startswith("Unrecognized request format: ")
 
 
-@pytest.mark.parametrize("wrong", ["enwiki-damaging.revscoring-editquality-goodfaith.wikimedia.org", "localhost"])
+@pytest.mark.parametrize(
+    "wrong", ["enwiki-damaging.revscoring-editquality-goodfaith.wikimedia.org", "localhost"]
+)
 def test_an_unknown_host_is_404_without_a_body(lift_wing: SimulatedLiftWing, wrong: str) -> None:
-    got = requests.post(f"{lift_wing.url}/v1/models/enwiki-damaging:predict", json={"rev_id": 7}, headers={"Host": wrong}, timeout=5)
+    got = requests.post(
+        f"{lift_wing.url}/v1/models/enwiki-damaging:predict",
+        json={"rev_id": 7},
+        headers={"Host": wrong},
+        timeout=5,
+    )
     assert (got.status_code, got.content) == (404, b"")
     assert lift_wing.calls() == {}
 
 
 def test_the_port_may_be_part_of_the_host(lift_wing: SimulatedLiftWing) -> None:
     headers = {"Host": host("enwiki", "damaging") + ":30443"}
-    got = requests.post(f"{lift_wing.url}/v1/models/enwiki-damaging:predict", json={"rev_id": 7}, headers=headers, timeout=5)
+    got = requests.post(
+        f"{lift_wing.url}/v1/models/enwiki-damaging:predict", json={"rev_id": 7}, headers=headers, timeout=5
+    )
     assert got.json() == answer(7)
 
 
 def test_an_unknown_model_on_a_live_service_is_404(lift_wing: SimulatedLiftWing) -> None:
-    got = requests.post(f"{lift_wing.url}/v1/models/frwiki-damaging:predict", json={"rev_id": 7}, headers={"Host": host("enwiki", "damaging")}, timeout=5)
-    assert (got.status_code, got.json()) == (404, {"error": "Model with name frwiki-damaging does not exist."})
+    got = requests.post(
+        f"{lift_wing.url}/v1/models/frwiki-damaging:predict",
+        json={"rev_id": 7},
+        headers={"Host": host("enwiki", "damaging")},
+        timeout=5,
+    )
+    assert (got.status_code, got.json()) == (
+        404,
+        {"error": "Model with name frwiki-damaging does not exist."},
+    )
 
 
-def readiness(url: str, path: str = "/v1/models/enwiki-damaging", of: str = host("enwiki", "damaging")) -> requests.Response:
+def readiness(
+    url: str, path: str = "/v1/models/enwiki-damaging", of: str = host("enwiki", "damaging")
+) -> requests.Response:
     return requests.get(url + path, headers={"Host": of}, timeout=1)
 
 
 def test_a_service_says_that_its_model_is_loaded(lift_wing: SimulatedLiftWing) -> None:
-    assert (readiness(lift_wing.url).status_code, readiness(lift_wing.url).json()) == (200, {"name": "enwiki-damaging", "ready": True})
-    of_all = readiness(lift_wing.url, "/v1/models/revertrisk-wikidata", "revertrisk-wikidata.revertrisk.wikimedia.org")
+    assert (readiness(lift_wing.url).status_code, readiness(lift_wing.url).json()) == (
+        200,
+        {"name": "enwiki-damaging", "ready": True},
+    )
+    of_all = readiness(
+        lift_wing.url, "/v1/models/revertrisk-wikidata", "revertrisk-wikidata.revertrisk.wikimedia.org"
+    )
     assert of_all.json() == {"name": "revertrisk-wikidata", "ready": True}
     other = readiness(lift_wing.url, "/v1/models/frwiki-damaging")
-    assert (other.status_code, other.json()) == (404, {"error": "Model with name frwiki-damaging does not exist."})
+    assert (other.status_code, other.json()) == (
+        404,
+        {"error": "Model with name frwiki-damaging does not exist."},
+    )
     assert readiness(lift_wing.url, of="enwiki-damaging.elsewhere.wikimedia.org").status_code == 404
-    assert lift_wing.stats()["calls"].get("damaging", {}).get("answered", {}) == {"404": 1}, "a question for readiness is no call"
+    assert lift_wing.stats()["calls"].get("damaging", {}).get("answered", {}) == {"404": 1}, (
+        "a question for readiness is no call"
+    )
 
 
 def test_a_fault_of_a_whole_service_is_told_for_its_readiness_too(lift_wing: SimulatedLiftWing) -> None:
@@ -217,7 +298,10 @@ def test_a_fault_of_a_whole_service_is_told_for_its_readiness_too(lift_wing: Sim
     lift_wing.control(mode="status", status=503, model="goodfaith")
     assert readiness(lift_wing.url).json()["ready"] is True, "these are faults of answers"
     lift_wing.control(mode="status", status=503, model="damaging")
-    assert (readiness(lift_wing.url).status_code, readiness(lift_wing.url).text) == (503, "no healthy upstream")
+    assert (readiness(lift_wing.url).status_code, readiness(lift_wing.url).text) == (
+        503,
+        "no healthy upstream",
+    )
     lift_wing.clear()
     lift_wing.control(mode="hang", wiki="enwiki")
     with pytest.raises(requests.ReadTimeout):
@@ -228,9 +312,19 @@ def test_a_fault_of_a_whole_service_is_told_for_its_readiness_too(lift_wing: Sim
         readiness(lift_wing.url)
 
 
-@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/v1/models/enwiki-damaging:predict", 405), ("POST", "/elsewhere", 404)])
-def test_other_requests_to_a_service(lift_wing: SimulatedLiftWing, method: str, path: str, status: int) -> None:
-    assert requests.request(method, lift_wing.url + path, headers={"Host": host("enwiki", "damaging")}, timeout=5).status_code == status
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/v1/models/enwiki-damaging:predict", 405), ("POST", "/elsewhere", 404)],
+)
+def test_other_requests_to_a_service(
+    lift_wing: SimulatedLiftWing, method: str, path: str, status: int
+) -> None:
+    assert (
+        requests.request(
+            method, lift_wing.url + path, headers={"Host": host("enwiki", "damaging")}, timeout=5
+        ).status_code
+        == status
+    )
 
 
 def test_a_connection_stays_open(lift_wing: SimulatedLiftWing) -> None:
@@ -238,14 +332,22 @@ def test_a_connection_stays_open(lift_wing: SimulatedLiftWing) -> None:
     connection.connect()
     first = connection.sock
     for _ in range(3):
-        connection.request("POST", "/v1/models/enwiki-damaging:predict", b'{"rev_id": 7}', {"Host": host("enwiki", "damaging")})
+        connection.request(
+            "POST",
+            "/v1/models/enwiki-damaging:predict",
+            b'{"rev_id": 7}',
+            {"Host": host("enwiki", "damaging")},
+        )
         assert json.loads(connection.getresponse().read()) == answer(7)
         assert connection.sock is first
     connection.close()
 
 
 def test_a_client_that_expects_to_be_told_to_continue_is_told(lift_wing: SimulatedLiftWing) -> None:
-    head = f"POST /v1/models/enwiki-damaging:predict HTTP/1.1\r\nHost: {host('enwiki', 'damaging')}\r\nContent-Length: 13\r\nExpect: 100-continue\r\n\r\n"
+    head = (
+        f"POST /v1/models/enwiki-damaging:predict HTTP/1.1\r\nHost: "
+        f"{host('enwiki', 'damaging')}\r\nContent-Length: 13\r\nExpect: 100-continue\r\n\r\n"
+    )
     with socket.create_connection(("127.0.0.1", int(lift_wing.url.rpartition(":")[2]))) as connection:
         connection.sendall(head.encode())
         assert connection.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -292,7 +394,9 @@ def test_the_time_of_a_call_is_told() -> None:
         got = predict(lift_wing.url, {"rev_id": 7})
         seconds = requests.get(f"{lift_wing.url}/stats/seconds", timeout=5).json()
     assert 0.049 <= float(got.headers["X-Simulated-Seconds"]) <= got.elapsed.total_seconds()
-    assert seconds == {"damaging": {"enwiki:7": pytest.approx(float(got.headers["X-Simulated-Seconds"]), abs=0.005)}}
+    assert seconds == {
+        "damaging": {"enwiki:7": pytest.approx(float(got.headers["X-Simulated-Seconds"]), abs=0.005)}
+    }
 
 
 # Faults
@@ -303,11 +407,18 @@ def test_the_time_of_a_call_is_told() -> None:
     [
         (400, "application/json", {"error": UNKNOWN_REVISION}),
         (404, "application/json", {"error": "Model with name enwiki-damaging does not exist."}),
-        (422, "application/json", {"detail": "Could not make prediction for revision(s) 7. Reason: parent_revision_missing"}),
+        (
+            422,
+            "application/json",
+            {"detail": "Could not make prediction for revision(s) 7. Reason: parent_revision_missing"},
+        ),
         (
             500,
             "application/json",
-            {"error": "An error happened while fetching feature values from the MediaWiki API, please contact the ML-Team if the issue persists."},
+            {
+                "error": "An error happened while fetching feature values from the MediaWiki API, please "
+                "contact the ML-Team if the issue persists."
+            },
         ),
         (429, "text/plain", "Too Many Requests"),
         (502, "text/plain", "Bad Gateway"),
@@ -316,7 +427,9 @@ def test_the_time_of_a_call_is_told() -> None:
         (418, "text/plain", ""),
     ],
 )
-def test_a_status_comes_with_its_real_body(lift_wing: SimulatedLiftWing, status: int, kind: str, body: Any) -> None:
+def test_a_status_comes_with_its_real_body(
+    lift_wing: SimulatedLiftWing, status: int, kind: str, body: Any
+) -> None:
     lift_wing.control(mode="status", status=status)
     got = predict(lift_wing.url, {"rev_id": 7})
     assert (got.status_code, got.headers["Content-Type"].partition(";")[0]) == (status, kind)
@@ -324,7 +437,9 @@ def test_a_status_comes_with_its_real_body(lift_wing: SimulatedLiftWing, status:
 
 
 @pytest.mark.parametrize(("body", "text"), [("later", "later"), ({"error": "later"}, '{"error":"later"}')])
-def test_a_status_may_have_another_body_and_headers(lift_wing: SimulatedLiftWing, body: Any, text: str) -> None:
+def test_a_status_may_have_another_body_and_headers(
+    lift_wing: SimulatedLiftWing, body: Any, text: str
+) -> None:
     lift_wing.control(mode="status", status=503, body=body, headers={"Retry-After": "1"})
     got = predict(lift_wing.url, {"rev_id": 7})
     assert (got.status_code, got.text, got.headers["Retry-After"]) == (503, text, "1")
@@ -351,7 +466,12 @@ def test_a_call_hangs_until_the_control_is_cleared(lift_wing: SimulatedLiftWing)
 def test_a_call_hangs_until_its_client_goes(lift_wing: SimulatedLiftWing) -> None:
     lift_wing.control(mode="hang")
     with pytest.raises(requests.ReadTimeout):
-        requests.post(f"{lift_wing.url}/v1/models/enwiki-damaging:predict", json={"rev_id": 7}, headers={"Host": host("enwiki", "damaging")}, timeout=(5, 0.05))
+        requests.post(
+            f"{lift_wing.url}/v1/models/enwiki-damaging:predict",
+            json={"rev_id": 7},
+            headers={"Host": host("enwiki", "damaging")},
+            timeout=(5, 0.05),
+        )
     while lift_wing.stats()["calls"]["damaging"]["in_flight"]:
         pass
     assert lift_wing.stats()["calls"]["damaging"] == {"total": 1, "in_flight": 0, "answered": {}}
@@ -374,7 +494,11 @@ def test_garbage(lift_wing: SimulatedLiftWing) -> None:
 def test_html(lift_wing: SimulatedLiftWing) -> None:
     lift_wing.control(mode="html")
     got = predict(lift_wing.url, {"rev_id": 7})
-    assert (got.status_code, got.headers["Content-Type"], got.text[:15]) == (200, "text/html; charset=utf-8", "<!doctype html>")
+    assert (got.status_code, got.headers["Content-Type"], got.text[:15]) == (
+        200,
+        "text/html; charset=utf-8",
+        "<!doctype html>",
+    )
 
 
 def test_redirect(lift_wing: SimulatedLiftWing) -> None:
@@ -386,11 +510,18 @@ def test_redirect(lift_wing: SimulatedLiftWing) -> None:
 def test_a_truncated_answer_says_more_than_it_sends(lift_wing: SimulatedLiftWing) -> None:
     lift_wing.control(mode="truncated", times=1)
     connection = http.client.HTTPConnection(lift_wing.url.removeprefix("http://"), timeout=5)
-    connection.request("POST", "/v1/models/enwiki-damaging:predict", b'{"rev_id": 7}', {"Host": host("enwiki", "damaging")})
+    connection.request(
+        "POST", "/v1/models/enwiki-damaging:predict", b'{"rev_id": 7}', {"Host": host("enwiki", "damaging")}
+    )
     response = connection.getresponse()
     with pytest.raises(http.client.IncompleteRead) as broken:
         response.read()
-    whole = requests.post(f"{lift_wing.url}/v1/models/enwiki-damaging:predict", json={"rev_id": 7}, headers={"Host": host("enwiki", "damaging")}, timeout=5)
+    whole = requests.post(
+        f"{lift_wing.url}/v1/models/enwiki-damaging:predict",
+        json={"rev_id": 7},
+        headers={"Host": host("enwiki", "damaging")},
+        timeout=5,
+    )
     assert response.status == 200
     assert int(response.headers["Content-Length"]) == len(whole.content)
     assert broken.value.partial == whole.content[: len(whole.content) // 2]
@@ -398,18 +529,26 @@ def test_a_truncated_answer_says_more_than_it_sends(lift_wing: SimulatedLiftWing
 
 
 @pytest.mark.parametrize(("chunked", "header"), [(False, "Content-Length"), (True, "Transfer-Encoding")])
-def test_a_huge_answer_is_a_good_one_after_megabytes_of_white_space(lift_wing: SimulatedLiftWing, chunked: bool, header: str) -> None:
+def test_a_huge_answer_is_a_good_one_after_megabytes_of_white_space(
+    lift_wing: SimulatedLiftWing, chunked: bool, header: str
+) -> None:
     lift_wing.control(mode="huge", megabytes=3, chunked=chunked)
     got = predict(lift_wing.url, {"rev_id": 7})
     assert {"Content-Length", "Transfer-Encoding"} & set(got.headers) == {header}
-    assert (got.status_code, got.content[:3_000_000].strip(), json.loads(got.content[3_000_000:])) == (200, b"", answer(7))
+    assert (got.status_code, got.content[:3_000_000].strip(), json.loads(got.content[3_000_000:])) == (
+        200,
+        b"",
+        answer(7),
+    )
 
 
 def test_a_client_may_leave_a_huge_answer(lift_wing: SimulatedLiftWing) -> None:
     lift_wing.control(mode="huge")
     with predict(lift_wing.url, {"rev_id": 7}, stream=True) as got:
         assert got.raw.read(10) == b" " * 10
-        assert got.headers["Content-Length"] == str(100_000_000 + len(json.dumps(answer(7), separators=(",", ":"))))
+        assert got.headers["Content-Length"] == str(
+            100_000_000 + len(json.dumps(answer(7), separators=(",", ":")))
+        )
     while lift_wing.stats()["calls"]["damaging"]["in_flight"]:
         pass
     lift_wing.clear()
@@ -419,11 +558,21 @@ def test_a_client_may_leave_a_huge_answer(lift_wing: SimulatedLiftWing) -> None:
 def test_the_other_port_refuses_until_the_control_is_cleared(lift_wing: SimulatedLiftWing) -> None:
     with requests.Session() as session:
         headers = {"Host": host("enwiki", "damaging")}
-        assert session.post(f"{lift_wing.other_url}/v1/models/enwiki-damaging:predict", json={"rev_id": 7}, headers=headers, timeout=5).json() == answer(7)
+        assert session.post(
+            f"{lift_wing.other_url}/v1/models/enwiki-damaging:predict",
+            json={"rev_id": 7},
+            headers=headers,
+            timeout=5,
+        ).json() == answer(7)
         lift_wing.control(mode="refuse")
         for client in (session, requests):
             with pytest.raises(requests.ConnectionError, match="Connection refused"):
-                client.post(f"{lift_wing.other_url}/v1/models/enwiki-damaging:predict", json={"rev_id": 7}, headers=headers, timeout=5)
+                client.post(
+                    f"{lift_wing.other_url}/v1/models/enwiki-damaging:predict",
+                    json={"rev_id": 7},
+                    headers=headers,
+                    timeout=5,
+                )
     lift_wing.control(mode="refuse")  # twice is as once
     assert predict(lift_wing.url, {"rev_id": 7}).json() == answer(7)
     lift_wing.clear()
@@ -433,7 +582,10 @@ def test_the_other_port_refuses_until_the_control_is_cleared(lift_wing: Simulate
 def test_empty(lift_wing: SimulatedLiftWing) -> None:
     lift_wing.control(mode="empty")
     got = predict(lift_wing.url, {"rev_id": 7})
-    assert (got.status_code, got.json()) == (200, {"enwiki": {"models": {"damaging": {"version": "0.5.1"}}, "scores": {}}})
+    assert (got.status_code, got.json()) == (
+        200,
+        {"enwiki": {"models": {"damaging": {"version": "0.5.1"}}, "scores": {}}},
+    )
 
 
 def test_other_revision(lift_wing: SimulatedLiftWing) -> None:
@@ -446,14 +598,23 @@ def test_a_rule_is_for_the_calls_it_names_and_the_newest_comes_first(lift_wing: 
     lift_wing.control(mode="status", status=500)
     lift_wing.control(mode="status", status=503, wiki="enwiki")
     lift_wing.control(mode="status", status=504, wiki="enwiki", model="damaging", rev_id=7)
-    calls = [(7, "enwiki", "damaging"), (8, "enwiki", "damaging"), (7, "enwiki", "goodfaith"), (7, "frwiki", "damaging")]
-    assert [predict(lift_wing.url, {"rev_id": rev_id}, wiki, model).status_code for rev_id, wiki, model in calls] == [504, 503, 503, 500]
+    calls = [
+        (7, "enwiki", "damaging"),
+        (8, "enwiki", "damaging"),
+        (7, "enwiki", "goodfaith"),
+        (7, "frwiki", "damaging"),
+    ]
+    assert [
+        predict(lift_wing.url, {"rev_id": rev_id}, wiki, model).status_code for rev_id, wiki, model in calls
+    ] == [504, 503, 503, 500]
 
 
 def test_times_are_counted_for_each_revision_of_each_model(lift_wing: SimulatedLiftWing) -> None:
     lift_wing.control(mode="status", status=503, times=2)
     for rev_id, model in [(7, "damaging"), (8, "damaging"), (7, "goodfaith")]:
-        assert [predict(lift_wing.url, {"rev_id": rev_id}, "enwiki", model).status_code for _ in range(3)] == [503, 503, 200]
+        assert [
+            predict(lift_wing.url, {"rev_id": rev_id}, "enwiki", model).status_code for _ in range(3)
+        ] == [503, 503, 200]
 
 
 def test_control_over_http(lift_wing: SimulatedLiftWing) -> None:
@@ -488,9 +649,18 @@ def test_a_wrong_rule_is_refused(lift_wing: SimulatedLiftWing, rule: dict[str, A
 
 def test_stats(lift_wing: SimulatedLiftWing) -> None:
     lift_wing.control(mode="status", status=503, rev_id=8)
-    for rev_id, wiki, model in [(7, "enwiki", "damaging"), (7, "enwiki", "damaging"), (8, "frwiki", "damaging"), (7, "enwiki", "drafttopic")]:
+    for rev_id, wiki, model in [
+        (7, "enwiki", "damaging"),
+        (7, "enwiki", "damaging"),
+        (8, "frwiki", "damaging"),
+        (7, "enwiki", "drafttopic"),
+    ]:
         predict(lift_wing.url, {"rev_id": rev_id}, wiki, model)
-    assert lift_wing.calls() == {("damaging", "enwiki", 7): 2, ("damaging", "frwiki", 8): 1, ("drafttopic", "enwiki", 7): 1}
+    assert lift_wing.calls() == {
+        ("damaging", "enwiki", 7): 2,
+        ("damaging", "frwiki", 8): 1,
+        ("drafttopic", "enwiki", 7): 1,
+    }
     assert requests.get(f"{lift_wing.url}/stats/revisions", timeout=5).json() == {
         "damaging": {"enwiki:7": 2, "frwiki:8": 1},
         "drafttopic": {"enwiki:7": 1},
@@ -515,7 +685,9 @@ def test_without_records_nothing_of_single_revisions_is_kept() -> None:
         told = [float(predict(lift_wing.url, {"rev_id": 7}).headers["X-Simulated-Seconds"]) for _ in range(3)]
         predict(lift_wing.url, {"rev_id": 8})
         assert lift_wing.calls() == requests.get(f"{lift_wing.url}/stats/seconds", timeout=5).json() == {}
-        assert lift_wing.stats()["calls"] == {"damaging": {"total": 4, "in_flight": 0, "answered": {"200": 3, "503": 1}}}
+        assert lift_wing.stats()["calls"] == {
+            "damaging": {"total": 4, "in_flight": 0, "answered": {"200": 3, "503": 1}}
+        }
     assert all(draw <= seconds < draw + 0.1 for seconds in told)
 
 
@@ -532,7 +704,9 @@ def test_most_in_flight_is_the_peak(lift_wing: SimulatedLiftWing) -> None:
 
 def test_a_browser_gets_a_table(lift_wing: SimulatedLiftWing) -> None:
     predict(lift_wing.url, {"rev_id": 7})
-    got = requests.get(f"{lift_wing.url}/stats", headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}, timeout=5)
+    got = requests.get(
+        f"{lift_wing.url}/stats", headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}, timeout=5
+    )
     assert got.headers["Content-Type"] == "text/html; charset=utf-8"
     assert "<tr><td>damaging<td>1<td>0<td>200: 1" in got.text
 
@@ -577,7 +751,10 @@ def test_a_process_without_another_port_cannot_refuse() -> None:
     process, url = start()
     with process:
         got = requests.post(f"{url}/control", json={"mode": "refuse"}, timeout=5)
-        assert (got.status_code, got.json()) == (400, {"error": "mode: refuse shuts the other port, and there is none; start with --other-port"})
+        assert (got.status_code, got.json()) == (
+            400,
+            {"error": "mode: refuse shuts the other port, and there is none; start with --other-port"},
+        )
         process.terminate()
 
 
@@ -595,8 +772,25 @@ def test_a_port_that_is_taken_is_said_in_one_line() -> None:
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
 def test_tls(tmp_path: Path) -> None:
     certificate, key = str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")
-    make = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
-    subprocess.run([*make, "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    make = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+        "-days",
+        "2",
+        "-subj",
+        "/CN=localhost",
+    ]
+    subprocess.run(
+        [*make, "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate],
+        check=True,
+        capture_output=True,
+    )
     process, url = start("--tls-cert", certificate, "--tls-key", key)
     with process:
         assert url.startswith("https://127.0.0.1:")

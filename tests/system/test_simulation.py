@@ -1,4 +1,5 @@
-"""The stream on a virtual clock: whatever goes wrong around it, nothing is lost, nothing waits too long, and a run can be repeated."""
+"""The stream on a virtual clock: whatever goes wrong around it, nothing is lost, nothing waits too long, and
+a run can be repeated."""
 
 from __future__ import annotations
 
@@ -15,7 +16,11 @@ SEEDS = 200
 
 
 def test_no_seed_violates_anything() -> None:
-    violations = [f"python -m tests.simulator --seed {seed}: {violation}" for seed in range(SEEDS) for violation in result_of(seed).violations[:1]]
+    violations = [
+        f"python -m tests.simulator --seed {seed}: {violation}"
+        for seed in range(SEEDS)
+        for violation in result_of(seed).violations[:1]
+    ]
     assert violations == []
 
 
@@ -23,6 +28,8 @@ def test_no_seed_violates_anything() -> None:
 def test_a_seed_is_the_same_run_in_another_process(seed: int) -> None:
     def output(hashes: str) -> str:
         command = [sys.executable, "-m", "tests.simulator", "--seed", str(seed)]
-        return subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHONHASHSEED": hashes}, stdout=subprocess.PIPE, text=True).stdout
+        return subprocess.run(
+            command, cwd=ROOT, env={**os.environ, "PYTHONHASHSEED": hashes}, stdout=subprocess.PIPE, text=True
+        ).stdout
 
     assert output("1") == output("2") != ""

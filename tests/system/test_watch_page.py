@@ -1,4 +1,5 @@
-"""The live page in a real browser, before a real broker: what it shows while things go well, go wrong, and come back."""
+"""The live page in a real browser, before a real broker: what it shows while things go well, go wrong, and
+come back."""
 
 from __future__ import annotations
 
@@ -24,7 +25,10 @@ from transforms.models.wikis import shipped_wikis
 pytestmark = pytest.mark.kafka
 
 PATIENCE_MS = 30_000
-IMAGE, RIGHT_TO_LEFT = '<img src=x onerror="window.ran = true"><script>window.ran = true</script>', "ويكيبيديا:الميدان"
+IMAGE, RIGHT_TO_LEFT = (
+    '<img src=x onerror="window.ran = true"><script>window.ran = true</script>',
+    "ويكيبيديا:الميدان",
+)
 MODELS = """\
 lift_wing: {url: "http://127.0.0.1:1"}
 streams: {score: "mediawiki.revision-score-{model}", failure: mediawiki.revision-score.error}
@@ -62,12 +66,18 @@ class Sender:
 
 def says(page: Page, selector: str, text: str) -> None:
     """Waits until some element of that kind has the text."""
-    script = "([selector, text]) => [...document.querySelectorAll(selector)].some((each) => each.textContent.includes(text))"
+    script = (
+        "([selector, text]) => [...document.querySelectorAll(selector)].some((each) => "
+        "each.textContent.includes(text))"
+    )
     page.wait_for_function(script, arg=[selector, text], timeout=PATIENCE_MS)
 
 
 def says_nothing_of(page: Page, selector: str, text: str) -> None:
-    script = "([selector, text]) => ![...document.querySelectorAll(selector)].some((each) => each.textContent.includes(text))"
+    script = (
+        "([selector, text]) => ![...document.querySelectorAll(selector)].some((each) => "
+        "each.textContent.includes(text))"
+    )
     page.wait_for_function(script, arg=[selector, text], timeout=PATIENCE_MS)
 
 
@@ -76,11 +86,25 @@ def test_the_page_through_a_bad_day(chromium: Browser, tmp_path: Path) -> None:
     models.write_text(MODELS, encoding="utf-8")
     port = free_port()
     with LocalKafka(tmp_path / "kafka") as kafka:
-        streams = ["mediawiki.revision-create", "mediawiki.revision-score-damaging", "mediawiki.revision-score-goodfaith", "mediawiki.revision-score.error"]
+        streams = [
+            "mediawiki.revision-create",
+            "mediawiki.revision-score-damaging",
+            "mediawiki.revision-score-goodfaith",
+            "mediawiki.revision-score.error",
+        ]
         kafka.create_topics(*(f"eqiad.{stream}" for stream in streams))
         sender = Sender(kafka)
         sender.edit(ago_s=3600)
-        options = ["--kafka", kafka.address, "--models", str(models), "--input-topics", "eqiad.mediawiki.revision-create", "--port", str(port)]
+        options = [
+            "--kafka",
+            kafka.address,
+            "--models",
+            str(models),
+            "--input-topics",
+            "eqiad.mediawiki.revision-create",
+            "--port",
+            str(port),
+        ]
         page = chromium.new_page(viewport={"width": 1200, "height": 900})
         errors: list[str] = []
         page.on("pageerror", lambda error: errors.append(str(error)))
@@ -105,12 +129,20 @@ def nothing_happened(page: Page) -> None:
     """The only edit is of an hour ago."""
     says(page, "#summary", "No event came in the last ten minutes.")
     assert page.title() == "(✕) revision scores: No event came in the last ten minutes."
-    says(page, "#notes li", "The broker has no topic eqiad.mediawiki.revision-score-appears-later; it is shown as soon as there is one.")
+    says(
+        page,
+        "#notes li",
+        "The broker has no topic eqiad.mediawiki.revision-score-appears-later; it is shown as soon as "
+        "there is one.",
+    )
     assert page.locator(".model h3").all_text_contents() == ["goodfaith", "damaging", "appears-later"]
     assert page.locator(".model .badge").all_text_contents() == ["parked", "idle", "idle"]
     assert page.locator("#sources").text_content().startswith("Kafka 127.0.0.1:")  # type: ignore[union-attr]
     assert "Lift Wing" not in (page.locator("#sources").text_content() or "")
-    assert page.locator("#model-goodfaith .text").text_content() == "Parked in the models file (concurrency: 0): no edit waits."
+    assert (
+        page.locator("#model-goodfaith .text").text_content()
+        == "Parked in the models file (concurrency: 0): no edit waits."
+    )
     assert page.locator("#latest td").all_text_contents() == ["No score has come yet."]
     assert page.locator("#failures li").all_text_contents() == ["None in the last ten minutes."]
     assert page.locator("#other-wikis").text_content() == "No wiki had an edit in the last ten minutes."
@@ -120,7 +152,11 @@ def everything_at_once(page: Page, sender: Sender) -> None:
     """300 wikis, garbage, failures, and titles that are markup or go from right to left."""
     for wiki in sorted(shipped_wikis().names - {"enwiki"})[:299]:
         sender.edit(database=wiki)
-    for stream in ("mediawiki.revision-create", "mediawiki.revision-score-damaging", "mediawiki.revision-score.error"):
+    for stream in (
+        "mediawiki.revision-create",
+        "mediawiki.revision-score-damaging",
+        "mediawiki.revision-score.error",
+    ):
         sender.send(stream, b'not JSON <img src=x onerror="window.ran = true">')
     for title in (IMAGE, RIGHT_TO_LEFT):
         sender.score(sender.edit(page_title=title, ago_s=32), ago_s=30)
@@ -130,8 +166,16 @@ def everything_at_once(page: Page, sender: Sender) -> None:
     says(page, "#failures bdi", f"damaging: 500: {IMAGE}")
     says(page, "#latest bdi", IMAGE)
     rows = page.locator("#latest tr").filter(has_text=RIGHT_TO_LEFT)
-    assert rows.locator("td").all_text_contents()[1:] == ["enwiki", RIGHT_TO_LEFT, "damaging", "false (true 0.125)", rows.locator("td").nth(5).text_content()]
-    assert (rows.locator("a").get_attribute("href") or "").startswith("https://en.wikipedia.org/w/index.php?diff=")
+    assert rows.locator("td").all_text_contents()[1:] == [
+        "enwiki",
+        RIGHT_TO_LEFT,
+        "damaging",
+        "false (true 0.125)",
+        rows.locator("td").nth(5).text_content(),
+    ]
+    assert (rows.locator("a").get_attribute("href") or "").startswith(
+        "https://en.wikipedia.org/w/index.php?diff="
+    )
     assert page.locator("#wikis tr").count() == 15
     assert page.locator("#wikis tr").first.locator("td").all_text_contents() == ["enwiki", "3", "2", "1"]
     assert page.evaluate("window.ran") is None

@@ -26,9 +26,16 @@ def test_requests_are_numbered_as_the_rules_select_them(shipped: Configuration, 
     for event in range(len(edits.edits) + 50):
         message = orjson.loads(edits.message(event, 1_700_000_000.5))
         endpoints = selection.endpoints(message)
-        assert (message["rev_id"], message["meta"]["dt"]) == (FIRST_REVISION + event, "2023-11-14T22:13:20.500Z")
-        assert list(edits.requests_of(event)) == [(number + index, endpoint.model) for index, endpoint in enumerate(endpoints)]
-        assert [edits.request(endpoint.model, endpoint.wiki, message["rev_id"]) for endpoint in endpoints] == list(range(number, number + len(endpoints)))
+        assert (message["rev_id"], message["meta"]["dt"]) == (
+            FIRST_REVISION + event,
+            "2023-11-14T22:13:20.500Z",
+        )
+        assert list(edits.requests_of(event)) == [
+            (number + index, endpoint.model) for index, endpoint in enumerate(endpoints)
+        ]
+        assert [
+            edits.request(endpoint.model, endpoint.wiki, message["rev_id"]) for endpoint in endpoints
+        ] == list(range(number, number + len(endpoints)))
         number += len(endpoints)
 
 
@@ -44,13 +51,16 @@ def test_the_ledger_knows_what_is_scored_failed_missing_and_twice(edits: Edits) 
     ledger = Ledger(edits)
     for second in (10.0, 20.0, 30.0):
         ledger.send(second)
-    (wiki, model), (other_wiki, other_model) = ((edits.edit(event).wiki, edits.edit(event).models[0]) for event in (0, 1))
+    (wiki, model), (other_wiki, other_model) = (
+        (edits.edit(event).wiki, edits.edit(event).models[0]) for event in (0, 1)
+    )
     ledger.score(model, wiki, FIRST_REVISION, ID, 11.0)
     ledger.score(model, wiki, FIRST_REVISION, ID, 12.0)
     ledger.score(model, wiki, FIRST_REVISION, OTHER, 13.0)
     ledger.fail(other_model, other_wiki, FIRST_REVISION + 1)
     ledger.fail(model, wiki, FIRST_REVISION)  # a score and a failure are one fate
-    ledger.score(model, wiki, FIRST_REVISION + len(edits.edits), ID, 14.0)  # of the next round, which was not sent
+    # of the next round, which was not sent
+    ledger.score(model, wiki, FIRST_REVISION + len(edits.edits), ID, 14.0)
     asked = sum(len(edits.edit(event).models) for event in range(3))
     assert (ledger.events, ledger.requests, ledger.done) == (3, asked, 2)
     assert (ledger.repeats, ledger.repeats_with_another_id, ledger.foreign) == (2, 1, 1)
@@ -58,7 +68,9 @@ def test_the_ledger_knows_what_is_scored_failed_missing_and_twice(edits: Edits) 
     requests = list(ledger.all())
     assert len(requests) == asked
     assert requests[0] == Request(0, model, 10.0, 11.0, 3, 1)
-    assert next(request for request in requests if request.event == 1) == Request(1, other_model, 20.0, 0.0, 0, 1)
+    assert next(request for request in requests if request.event == 1) == Request(
+        1, other_model, 20.0, 0.0, 0, 1
+    )
     assert {request.event for request in ledger.all(since=20.0, until=30.0)} == {1}
 
 

@@ -161,7 +161,8 @@ def test_what_is_slow_for_long_is_usual() -> None:
 def test_a_long_tail_is_no_rise() -> None:
     limit, random = CallLimit(20), Random(1)
     for second in range(10_000):
-        limit.answered(random.lognormvariate(math.log(0.48), 1.12), second)  # as on staging: p50 0.48, p99 6.5 s
+        # as on staging: p50 0.48, p99 6.5 s
+        limit.answered(random.lognormvariate(math.log(0.48), 1.12), second)
         assert limit.now == 20
 
 

@@ -22,7 +22,9 @@ NOW = "2024-02-15T00:00:00.000000Z"
 ORIGINAL = orjson.dumps(edit()).decode()
 
 
-def built(original: str = ORIGINAL, reason: str = "why", step: str = "ReadEvents", model: str | None = None) -> dict[str, Any]:
+def built(
+    original: str = ORIGINAL, reason: str = "why", step: str = "ReadEvents", model: str | None = None
+) -> dict[str, Any]:
     event = error_event(Failure(step, reason, original, "eqiad", model), STREAM, NOW)
     schemas.validator("/error/2.1.0")(event)
     return event
@@ -50,7 +52,16 @@ def test_the_failure_of_an_event() -> None:
 
 @pytest.mark.parametrize(
     "original",
-    ["", "nonsense", "[]", "7", "{}", '{"meta": 7, "$schema": []}', '{"meta": {"stream": 1, "domain": "", "request_id": null}}', "\ufffd"],
+    [
+        "",
+        "nonsense",
+        "[]",
+        "7",
+        "{}",
+        '{"meta": 7, "$schema": []}',
+        '{"meta": {"stream": 1, "domain": "", "request_id": null}}',
+        "\ufffd",
+    ],
 )
 def test_the_failure_of_what_is_no_event(original: str) -> None:
     event = built(original)
@@ -78,14 +89,26 @@ def test_the_original_can_be_tried_again() -> None:
 
 
 def test_the_id_tells_steps_models_and_originals_apart_but_not_reasons() -> None:
-    failures = [built(), built(step="SelectModels"), built(model="damaging"), built(model="goodfaith"), built("other")]
+    failures = [
+        built(),
+        built(step="SelectModels"),
+        built(model="damaging"),
+        built(model="goodfaith"),
+        built("other"),
+    ]
     assert len({event["meta"]["id"] for event in failures}) == 5
     assert built(reason="503 (1 tries)")["meta"]["id"] == built(reason="503 (2 tries)")["meta"]["id"]
 
 
 def test_the_step_writes_error_events_to_the_failure_stream() -> None:
     failure = Failure("ScoreWithLiftWing", "404: gone", ORIGINAL, "codfw", "damaging", "partition")
-    expected = OutputEvent(STREAM, built(step="ScoreWithLiftWing", reason="404: gone", model="damaging"), "codfw", "partition", failure=failure)
+    expected = OutputEvent(
+        STREAM,
+        built(step="ScoreWithLiftWing", reason="404: gone", model="damaging"),
+        "codfw",
+        "partition",
+        failure=failure,
+    )
     with TestPipeline(FnApiRunner()) as p:
         written = p | beam.Create([failure]) | WriteFailures(beam.Map(lambda event: event), STREAM, clock)
         assert_that(written, equal_to([expected]))

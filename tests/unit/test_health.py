@@ -1,4 +1,5 @@
-"""What is said of a stream that is not well: by what Flink, Kafka and the disk tell of it, in which words, and how often."""
+"""What is said of a stream that is not well: by what Flink, Kafka and the disk tell of it, in which words,
+and how often."""
 
 from __future__ import annotations
 
@@ -22,7 +23,9 @@ from pipeline.process.disk import Room
 
 NOW = 1_700_000_000.0
 MODELS = ("damaging", "goodfaith", "articletopic")
-WELL = FlinkFacts(job_id="7", state="RUNNING", started_at=NOW - 1000, task_managers=1, last_checkpoint=NOW + 1000)
+WELL = FlinkFacts(
+    job_id="7", state="RUNNING", started_at=NOW - 1000, task_managers=1, last_checkpoint=NOW + 1000
+)
 
 
 def with_metrics(**metrics: float) -> FlinkFacts:
@@ -42,7 +45,8 @@ def of_flink(**metrics: float) -> Facts:
 IN_PYTHON = """\
 java.lang.RuntimeException: Failed to finish remote bundle
 \tat x
-Caused by: java.lang.RuntimeException: Error received from SDK harness for instruction 5: Traceback (most recent call last):
+Caused by: java.lang.RuntimeException: Error received from SDK harness for instruction 5: \
+Traceback (most recent call last):
   File "apache_beam/runners/common.py", line 1, in x
 ValueError: inner
 
@@ -59,35 +63,68 @@ transforms.sink.Refused: EventGate refuses \x1b[31mx [while running 'x']
 @pytest.mark.parametrize(
     ("trace", "cause"),
     [
-        ("java.lang.RuntimeException: x\n\tat y\nCaused by: java.io.IOException: no: room\n\tat z\n", "no: room"),
+        (
+            "java.lang.RuntimeException: x\n\tat y\nCaused by: java.io.IOException: no: room\n\tat z\n",
+            "no: room",
+        ),
         ("java.lang.OutOfMemoryError", "java.lang.OutOfMemoryError"),
         ("plain words: here", "plain words: here"),
         ("", "?"),
         (IN_PYTHON, "transforms.sink.Refused: EventGate refuses  [31mx"),
         ("java.lang.RuntimeException: Traceback (most recent call last):", "?"),
-        ("a.b.C: x\nCaused by: java.io.IOException: Multiplexer hanging up", "a Python worker process died (Multiplexer hanging up)"),
-        ("a.b.C: Could not acquire the minimum required resources.", "no TaskManager has a free slot (Could not acquire the minimum required resources.)"),
+        (
+            "a.b.C: x\nCaused by: java.io.IOException: Multiplexer hanging up",
+            "a Python worker process died (Multiplexer hanging up)",
+        ),
+        (
+            "a.b.C: Could not acquire the minimum required resources.",
+            "no TaskManager has a free slot (Could not acquire the minimum required resources.)",
+        ),
     ],
 )
 def test_of_a_trace_the_last_words_are_told(trace: str, cause: str) -> None:
     assert last_words(trace) == cause
 
 
-BROKEN = {"ScoreWithLiftWing_broken_damaging": 1, "ScoreWithLiftWing_waiting_damaging": 458, "ScoreWithLiftWing_retries_damaging_503": 7}
+BROKEN = {
+    "ScoreWithLiftWing_broken_damaging": 1,
+    "ScoreWithLiftWing_waiting_damaging": 458,
+    "ScoreWithLiftWing_retries_damaging_503": 7,
+}
 ALL_BROKEN = {
-    f"ScoreWithLiftWing_{name}_{model}": value for model in MODELS for name, value in {"broken": 1, "waiting": 10, "retries_timeout_of": 0}.items()
+    f"ScoreWithLiftWing_{name}_{model}": value
+    for model in MODELS
+    for name, value in {"broken": 1, "waiting": 10, "retries_timeout_of": 0}.items()
 } | {f"ScoreWithLiftWing_retries_{model}_timeout": 5 for model in MODELS}
 
 
 @pytest.mark.parametrize(
     ("facts", "texts"),
     [
-        (Facts(NOW, WELL, KafkaFacts(lag={Partition("a", 0): 900}), Room(Path("/s"), 9**12, 9**12, 0, 0)), []),
+        (
+            Facts(NOW, WELL, KafkaFacts(lag={Partition("a", 0): 900}), Room(Path("/s"), 9**12, 9**12, 0, 0)),
+            [],
+        ),
         (Facts(NOW), []),
-        (of_flink(**BROKEN), ["damaging is broken: an endpoint answers 503, and gets a probe now and then; 458 requests wait, none is lost"]),
-        (of_flink(**ALL_BROKEN), ["Lift Wing: all 3 models are broken, as their endpoints time out; 30 requests wait"]),
-        (Facts(NOW, FlinkFacts("no JobManager answers at a:1")), ["no JobManager answers at a:1; nothing is scored until then"]),
-        (Facts(NOW, replace(WELL, task_managers=0)), ["Flink has no TaskManager, and waits for one; nothing is scored until then"]),
+        (
+            of_flink(**BROKEN),
+            [
+                "damaging is broken: an endpoint answers 503, and gets a probe now and then; 458 requests "
+                "wait, none is lost"
+            ],
+        ),
+        (
+            of_flink(**ALL_BROKEN),
+            ["Lift Wing: all 3 models are broken, as their endpoints time out; 30 requests wait"],
+        ),
+        (
+            Facts(NOW, FlinkFacts("no JobManager answers at a:1")),
+            ["no JobManager answers at a:1; nothing is scored until then"],
+        ),
+        (
+            Facts(NOW, replace(WELL, task_managers=0)),
+            ["Flink has no TaskManager, and waits for one; nothing is scored until then"],
+        ),
         (Facts(NOW, replace(WELL, state="RESTARTING", why="x: y")), ["Flink starts the job again: x: y"]),
         (Facts(NOW, replace(WELL, last_checkpoint=NOW - 185)), ["no checkpoint was completed for 3 min 5 s"]),
         (Facts(NOW, replace(WELL, started_at=NOW - 60, last_checkpoint=None)), []),
@@ -102,15 +139,27 @@ ALL_BROKEN = {
             ["the job restarts again and again, 3 times or more in ten minutes, last because: x"],
         ),
         (Facts(NOW, replace(WELL, restarts=3, failed_at=NOW - 700, why="x")), []),
-        (Facts(NOW, WELL, KafkaFacts("no broker answers at b:1 (x)")), ["Kafka is away: no broker answers at b:1 (x); the stream waits for it"]),
-        (Facts(NOW, with_metrics(**BROKEN), KafkaFacts("gone")), ["Kafka is away: gone; the stream waits for it"]),
-        (Facts(NOW, WELL, KafkaFacts(missing=["eqiad.a"])), ["the broker has no topic eqiad.a; what goes there waits"]),
+        (
+            Facts(NOW, WELL, KafkaFacts("no broker answers at b:1 (x)")),
+            ["Kafka is away: no broker answers at b:1 (x); the stream waits for it"],
+        ),
+        (
+            Facts(NOW, with_metrics(**BROKEN), KafkaFacts("gone")),
+            ["Kafka is away: gone; the stream waits for it"],
+        ),
+        (
+            Facts(NOW, WELL, KafkaFacts(missing=["eqiad.a"])),
+            ["the broker has no topic eqiad.a; what goes there waits"],
+        ),
         (of_flink(WritePerModel_waiting_deliveries_a_b=12), []),
         (
             Facts(NOW, WELL, None, Room(Path("/s"), 2 * 10**8, 10**11, 0, 0)),
             ["the disk of --state is nearly full: 200.0 MB of 100.0 GB are free at /s"],
         ),
-        (Facts(NOW, WELL, None, Room(Path("/s"), 0, 10**9, 0, 0)), ["the disk of --state is full: 0.0 MB of 1.0 GB are free at /s"]),
+        (
+            Facts(NOW, WELL, None, Room(Path("/s"), 0, 10**9, 0, 0)),
+            ["the disk of --state is full: 0.0 MB of 1.0 GB are free at /s"],
+        ),
     ],
 )
 def test_what_is_wrong_now_is_a_sentence(facts: Facts, texts: list[str]) -> None:
@@ -127,16 +176,25 @@ def test_what_grows_within_a_minute_is_told() -> None:
     text = "damaging fails: 30 requests of the last minute became failures (no_score)"
     assert grown({requests: 100}, {requests: 200, **failures}) == [text]
     assert grown({requests: 100, **failures}, {requests: 200, **failures}) == []
-    assert grown({}, {"ReadEvents_lost_expired": 7}) == ["7 events are lost, as Kafka had removed them before they were read"]
-    unforeseen = "1 event ended as a failure by an exception that nobody foresaw; the log of the TaskManager has its traceback"
+    assert grown({}, {"ReadEvents_lost_expired": 7}) == [
+        "7 events are lost, as Kafka had removed them before they were read"
+    ]
+    unforeseen = (
+        "1 event ended as a failure by an exception that nobody foresaw; the log of the "
+        "TaskManager has its traceback"
+    )
     assert grown({}, {"BuildRevisionScore_unforeseen": 1}) == [unforeseen]
     refused = "7 scores of the last minute were refused by {}, for good, and became failures"
     assert grown({}, {"WritePerModel_failures": 7}) == [refused.format("their topics")]
     assert grown({}, {"WritePerModel_failures": 7, "WritePerModel_refused_a_b": 7}) == [refused.format("a_b")]
     by_two = {"WritePerModel_failures": 7, "WritePerModel_refused_a_b": 3, "WritePerModel_refused_c": 4}
-    assert said(Facts(NOW, with_metrics()), Facts(NOW + 9, with_metrics(**by_two)), topics=("a.b",)) == [refused.format("a.b and 1 more")]
+    assert said(Facts(NOW, with_metrics()), Facts(NOW + 9, with_metrics(**by_two)), topics=("a.b",)) == [
+        refused.format("a.b and 1 more")
+    ]
     stuck = "no score is written: 40 wait for Kafka or EventGate"
-    assert grown({"BuildRevisionScore_scores_damaging": 1}, {"BuildRevisionScore_scores_damaging": 41}) == [stuck]
+    assert grown({"BuildRevisionScore_scores_damaging": 1}, {"BuildRevisionScore_scores_damaging": 41}) == [
+        stuck
+    ]
 
 
 def test_a_model_that_hangs_is_silent_long_before_its_calls_time_out() -> None:
@@ -144,7 +202,10 @@ def test_a_model_that_hangs_is_silent_long_before_its_calls_time_out() -> None:
     looks = [Facts(NOW + 3 * number, with_metrics(**out)) for number in range(6)]
     assert said(*looks) == ["damaging is silent: no answer for 15 s, 12 calls are out"]
     assert said(*looks[:4]) == []
-    assert said(*looks, Facts(NOW + 18, with_metrics(**{**out, "BuildRevisionScore_scores_damaging": 101}))) == []
+    assert (
+        said(*looks, Facts(NOW + 18, with_metrics(**{**out, "BuildRevisionScore_scores_damaging": 101})))
+        == []
+    )
     assert said(*looks, Facts(NOW + 18, with_metrics(**out, ScoreWithLiftWing_retries_damaging_503=1))) == []
 
 
@@ -162,7 +223,8 @@ def test_a_silent_model_is_not_well_again_when_its_calls_time_out() -> None:
         changes.note(diagnosis.of(Facts(NOW + 3 * number, with_metrics(**metrics))), NOW + 3 * number)
     assert told == [
         "damaging is silent: no answer for 15 s, 12 calls are out",
-        "damaging is broken: an endpoint times out, and gets a probe now and then; 0 requests wait, none is lost",
+        "damaging is broken: an endpoint times out, and gets a probe now and then; 0 requests wait, "
+        "none is lost",
         "damaging is well again, after 24 s",
     ]
 
@@ -172,31 +234,78 @@ def test_a_stream_that_falls_behind_is_told_until_it_catches_up() -> None:
     found = []
     for number, behind in enumerate([0, 900, 1500, 2000, 2500, 2400, 2300, 1500, 300]):
         lag = {Partition("a", 0): behind - 50, Partition("b", 1): 50}
-        found.append([condition.text for condition in diagnosis.of(Facts(NOW + 15 * number, WELL, KafkaFacts(lag=lag)))])
+        found.append(
+            [
+                condition.text
+                for condition in diagnosis.of(Facts(NOW + 15 * number, WELL, KafkaFacts(lag=lag)))
+            ]
+        )
     text = "the stream is {} events behind and does not catch up, {} of them in a/0"
-    wanted = [text.format("1,500", "1,450"), text.format("2,000", "1,950"), text.format("2,500", "2,450"), text.format("2,400", "2,350")]
-    assert found == [[], [], [wanted[0]], [wanted[1]], [wanted[2]], [wanted[3]], [text.format("2,300", "2,250")], [], []]
+    wanted = [
+        text.format("1,500", "1,450"),
+        text.format("2,000", "1,950"),
+        text.format("2,500", "2,450"),
+        text.format("2,400", "2,350"),
+    ]
+    assert found == [
+        [],
+        [],
+        [wanted[0]],
+        [wanted[1]],
+        [wanted[2]],
+        [wanted[3]],
+        [text.format("2,300", "2,250")],
+        [],
+        [],
+    ]
 
 
 def test_what_several_models_had_stays_one_sentence_until_none_has_it() -> None:
-    all_but_one = {name: value for name, value in ALL_BROKEN.items() if not name.endswith(("_damaging", "_damaging_timeout"))}
-    one = {name: value for name, value in ALL_BROKEN.items() if name.endswith(("_goodfaith", "_goodfaith_timeout"))}
-    looks = [Facts(NOW, with_metrics(**ALL_BROKEN)), Facts(NOW + 3, with_metrics(**all_but_one, SelectModels_requests_damaging=5))]
-    assert said(*looks) == ["Lift Wing: 2 models (articletopic, goodfaith) are broken, as their endpoints time out; 20 requests wait"]
+    all_but_one = {
+        name: value
+        for name, value in ALL_BROKEN.items()
+        if not name.endswith(("_damaging", "_damaging_timeout"))
+    }
+    one = {
+        name: value
+        for name, value in ALL_BROKEN.items()
+        if name.endswith(("_goodfaith", "_goodfaith_timeout"))
+    }
+    looks = [
+        Facts(NOW, with_metrics(**ALL_BROKEN)),
+        Facts(NOW + 3, with_metrics(**all_but_one, SelectModels_requests_damaging=5)),
+    ]
+    assert said(*looks) == [
+        "Lift Wing: 2 models (articletopic, goodfaith) are broken, as their endpoints time out; 20 "
+        "requests wait"
+    ]
     assert said(looks[1]) == [
-        f"{name} is broken: an endpoint times out, and gets a probe now and then; 10 requests wait, none is lost" for name in ("articletopic", "goodfaith")
+        f"{name} is broken: an endpoint times out, and gets a probe now and then; 10 requests wait, "
+        f"none is lost"
+        for name in ("articletopic", "goodfaith")
     ]
     assert said(*looks, Facts(NOW + 6, with_metrics(**one))) == [
-        "goodfaith is broken: an endpoint times out, and gets a probe now and then; 10 requests wait, none is lost"
+        "goodfaith is broken: an endpoint times out, and gets a probe now and then; 10 requests wait, "
+        "none is lost"
     ]
 
 
 def test_a_stream_is_not_taken_when_events_wait_for_ten_seconds() -> None:
-    looks = [Facts(NOW + 3 * number, with_metrics(WritePerModel_waiting_deliveries_a_b=12 - number)) for number in range(4)]
+    looks = [
+        Facts(NOW + 3 * number, with_metrics(WritePerModel_waiting_deliveries_a_b=12 - number))
+        for number in range(4)
+    ]
     assert said(*looks) == ["the output stream a_b is not taken: 9 events wait for it, none is lost"]
-    delivered = [replace(look, flink=with_metrics(WritePerModel_waiting_deliveries_a_b=12, WritePerModel_failing_a_b=0)) for look in looks]
+    delivered = [
+        replace(
+            look, flink=with_metrics(WritePerModel_waiting_deliveries_a_b=12, WritePerModel_failing_a_b=0)
+        )
+        for look in looks
+    ]
     assert said(*delivered) == []
-    assert said(*looks, topics=("a.b", "a-c")) == ["the output stream a.b is not taken: 9 events wait for it, none is lost"]
+    assert said(*looks, topics=("a.b", "a-c")) == [
+        "the output stream a.b is not taken: 9 events wait for it, none is lost"
+    ]
     for_a_moment = Facts(NOW + 6, with_metrics(WritePerModel_waiting_deliveries_a_b=0))
     assert said(*looks[:2], for_a_moment, looks[3]) == []
 
@@ -205,14 +314,21 @@ def test_a_broken_model_is_told_with_its_cause_or_a_little_later_without() -> No
     broken = with_metrics(ScoreWithLiftWing_broken_damaging=2)
     looks = [Facts(NOW + 3 * number, broken) for number in range(5)]
     assert said(*looks[:3]) == []
-    assert said(*looks) == ["damaging is broken: 2 endpoints give no sign of life, and get a probe now and then; 0 requests wait, none is lost"]
+    assert said(*looks) == [
+        "damaging is broken: 2 endpoints give no sign of life, and get a probe now and then; 0 requests "
+        "wait, none is lost"
+    ]
 
 
 def test_what_becomes_something_else_of_the_same_is_not_over() -> None:
     told: list[str] = []
     changes = Changes(told.append)
-    silent = Condition(("model", "a", "silent", "timeout"), "ill", "a is silent", "a is well again", frozenset("a"))
-    broken = Condition(("model", "a", "broken", "timeout"), "ill", "a is broken", "a is well again", frozenset("a"))
+    silent = Condition(
+        ("model", "a", "silent", "timeout"), "ill", "a is silent", "a is well again", frozenset("a")
+    )
+    broken = Condition(
+        ("model", "a", "broken", "timeout"), "ill", "a is broken", "a is well again", frozenset("a")
+    )
     changes.note([silent], NOW)
     for at in (3, 6, 9, 12):
         changes.note([broken], NOW + at)
@@ -231,7 +347,9 @@ def test_each_condition_is_told_once_and_once_when_it_is_over() -> None:
     changes = Changes(told.append)
 
     def note(at: float, *texts: str) -> None:
-        changes.note([Condition(("kafka",), "stopped", text, "Kafka answers again") for text in texts], NOW + at)
+        changes.note(
+            [Condition(("kafka",), "stopped", text, "Kafka answers again") for text in texts], NOW + at
+        )
 
     note(0, "Kafka is away: 1")
     note(3, "Kafka is away: 2")
@@ -274,7 +392,11 @@ def test_json_lines_have_the_fields_of_ecs(capsys: pytest.CaptureFixture[str]) -
     finally:
         operator_log.configure("stream", "text", "info")
     out, err = (json.loads(text) for text in capsys.readouterr())
-    assert (err["message"], err["log.level"], err["service"]["name"]) == ("Kafka   is away", "warning", "revision-scores")
+    assert (err["message"], err["log.level"], err["service"]["name"]) == (
+        "Kafka   is away",
+        "warning",
+        "revision-scores",
+    )
     assert {"@timestamp", "ecs.version"} <= set(err)
     assert out["message"] == "1 events"
 

@@ -1,4 +1,5 @@
-"""Rules mean what they mean to ChangeProp: each expectation is what lib/rule.js of ChangeProp said under Node.js 20."""
+"""Rules mean what they mean to ChangeProp: each expectation is what lib/rule.js of ChangeProp said under
+Node.js 20."""
 
 from __future__ import annotations
 
@@ -58,7 +59,24 @@ def test_a_regular_expression_means_what_it_means_there(regex: str, value: str, 
 
 @pytest.mark.parametrize(
     "text",
-    ["/a/b/", "///", "/a/i/", "/[a/]b/c/", "/(?<n>a)(b)/", r"/\(?<x>/", "/[(?<n>]/", "/(?i:a)/", "/a/gg", "it's", "a\nb", "a\r", "\\", "x\\", r"\x", r"\u12"],
+    [
+        "/a/b/",
+        "///",
+        "/a/i/",
+        "/[a/]b/c/",
+        "/(?<n>a)(b)/",
+        r"/\(?<x>/",
+        "/[(?<n>]/",
+        "/(?i:a)/",
+        "/a/gg",
+        "it's",
+        "a\nb",
+        "a\r",
+        "\\",
+        "x\\",
+        r"\x",
+        r"\u12",
+    ],
 )
 def test_what_does_not_compile_there_is_refused(text: str) -> None:
     with pytest.raises(RuleError) as error:
@@ -72,7 +90,9 @@ def test_what_does_not_compile_there_is_refused(text: str) -> None:
 @pytest.mark.parametrize("field", ["a-b", "a.b", "a b", "", "it's", "a\\b", "\n", "constructor", "01", "-1"])
 def test_a_field_that_is_no_name_there_is_refused(field: str) -> None:
     for rule in ({field: 1}, {"page": {field: 1}}):
-        with pytest.raises(RuleError, match="expected a field of letters, digits, _ and \\$, as ChangeProp takes no other"):
+        with pytest.raises(
+            RuleError, match="expected a field of letters, digits, _ and \\$, as ChangeProp takes no other"
+        ):
             compile_rule(rule)
 
 
@@ -89,7 +109,14 @@ def test_a_field_of_a_list_may_have_any_name_but_for_quotes() -> None:
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [(r"a\nb", "a\nb"), (r"\u0061", "a"), (r"\u{1F600}", "\U0001f600"), (r"\ud83d\ude00", "\U0001f600"), (r"\x41\0\101", "A\0A"), (r"\q\\", "q\\")],
+    [
+        (r"a\nb", "a\nb"),
+        (r"\u0061", "a"),
+        (r"\u{1F600}", "\U0001f600"),
+        (r"\ud83d\ude00", "\U0001f600"),
+        (r"\x41\0\101", "A\0A"),
+        (r"\q\\", "q\\"),
+    ],
 )
 def test_a_backslash_escapes(text: str, value: str) -> None:
     assert matched(text, value, text) == [True, False]
@@ -97,12 +124,22 @@ def test_a_backslash_escapes(text: str, value: str) -> None:
 
 def test_texts_and_lists_have_a_length_and_places() -> None:
     length = compile_rule({"f": {"length": 2}})
-    assert [length({"f": value}) for value in ("ab", "\U0001f600", [1, 2], "a", [], {"length": 2}, 2)] == [True, True, True, False, False, True, False]
+    assert [length({"f": value}) for value in ("ab", "\U0001f600", [1, 2], "a", [], {"length": 2}, 2)] == [
+        True,
+        True,
+        True,
+        False,
+        False,
+        True,
+        False,
+    ]
     second = compile_rule({"f": {"1": "b"}})
     assert [second({"f": value}) for value in ("ab", ["a", "b"], "b", [])] == [True, True, False, False]
 
 
 def test_an_item_that_is_null_is_an_event_that_does_not_match() -> None:
     rule = compile_rule({"f": [{"a": 1}]})
-    assert [rule({"f": value}) for value in ([{"a": 1}, None], [None, {"a": 1}], [0, {"a": 1}], [[], {"a": 1}])] == [True, False, True, True]
+    assert [
+        rule({"f": value}) for value in ([{"a": 1}, None], [None, {"a": 1}], [0, {"a": 1}], [[], {"a": 1}])
+    ] == [True, False, True, True]
     assert not compile_rule({}, [{"f": [{"a": 1}]}])({"f": [None]})

@@ -1,4 +1,5 @@
-"""Kafka's client properties: what Java reads in a file, what librdkafka is told of it, and what cannot be told."""
+"""Kafka's client properties: what Java reads in a file, what librdkafka is told of it, and what cannot be
+told."""
 
 from __future__ import annotations
 
@@ -11,7 +12,12 @@ from transforms.connectors.kafka_security import PropertiesError, for_librdkafka
 
 JAAS = 'org.apache.kafka.common.security.plain.PlainLoginModule required username="scores" password="p w";'
 SASL = f"security.protocol=SASL_SSL\nsasl.mechanism=PLAIN\nsasl.jaas.config={JAAS}\n"
-OF_SASL = {"security.protocol": "SASL_SSL", "sasl.mechanism": "PLAIN", "sasl.username": "scores", "sasl.password": "p w"}
+OF_SASL = {
+    "security.protocol": "SASL_SSL",
+    "sasl.mechanism": "PLAIN",
+    "sasl.username": "scores",
+    "sasl.password": "p w",
+}
 NAMED = {"ssl.endpoint.identification.algorithm": "https"}
 
 
@@ -48,33 +54,61 @@ def test_a_file_is_read_as_java_reads_it(file: Path, text: str, value: str) -> N
     [
         ("", {"security.protocol": "PLAINTEXT"}),
         ("security.protocol=ssl", {"security.protocol": "SSL", **NAMED}),
-        ("security.protocol=SSL\nssl.endpoint.identification.algorithm=", {"security.protocol": "SSL", "ssl.endpoint.identification.algorithm": "none"}),
+        (
+            "security.protocol=SSL\nssl.endpoint.identification.algorithm=",
+            {"security.protocol": "SSL", "ssl.endpoint.identification.algorithm": "none"},
+        ),
         (SASL, OF_SASL | NAMED),
         (SASL.replace("SASL_SSL", "SASL_PLAINTEXT"), OF_SASL | {"security.protocol": "SASL_PLAINTEXT"}),
         (
-            SASL.replace("=PLAIN\n", "=SCRAM-SHA-512\n").replace("plain.Plain", "scram.Scram").replace('"p w"', r'"q\\"\\\\;="'),
+            SASL.replace("=PLAIN\n", "=SCRAM-SHA-512\n")
+            .replace("plain.Plain", "scram.Scram")
+            .replace('"p w"', r'"q\\"\\\\;="'),
             OF_SASL | NAMED | {"sasl.mechanism": "SCRAM-SHA-512", "sasl.password": 'q"\\;='},
         ),
-        (SASL + "ssl.truststore.type=PEM\nssl.truststore.location={here}", OF_SASL | NAMED | {"ssl.ca.location": "{here}"}),
-        (SASL + "ssl.truststore.type=PEM\nssl.truststore.certificates=one\\\n two", OF_SASL | NAMED | {"ssl.ca.pem": "onetwo"}),
+        (
+            SASL + "ssl.truststore.type=PEM\nssl.truststore.location={here}",
+            OF_SASL | NAMED | {"ssl.ca.location": "{here}"},
+        ),
+        (
+            SASL + "ssl.truststore.type=PEM\nssl.truststore.certificates=one\\\n two",
+            OF_SASL | NAMED | {"ssl.ca.pem": "onetwo"},
+        ),
         (
             "security.protocol=SSL\nssl.keystore.type=PEM\nssl.keystore.location={here}\nssl.key.password=k",
-            {"security.protocol": "SSL", "ssl.certificate.location": "{here}", "ssl.key.location": "{here}", "ssl.key.password": "k", **NAMED},
+            {
+                "security.protocol": "SSL",
+                "ssl.certificate.location": "{here}",
+                "ssl.key.location": "{here}",
+                "ssl.key.password": "k",
+                **NAMED,
+            },
         ),
         (
             "security.protocol=SSL\nssl.keystore.type=PEM\nssl.keystore.key=a\\nb\nssl.keystore.certificate.chain=c",
             {"security.protocol": "SSL", "ssl.key.pem": "a\nb", "ssl.certificate.pem": "c", **NAMED},
         ),
         (
-            "security.protocol=SSL\nssl.keystore.type=PKCS12\nssl.keystore.location={here}\nssl.keystore.password= k ",
-            {"security.protocol": "SSL", "ssl.keystore.location": "{here}", "ssl.keystore.password": "k ", **NAMED},
+            "security.protocol=SSL\nssl.keystore.type=PKCS12\n"
+            "ssl.keystore.location={here}\nssl.keystore.password= k ",
+            {
+                "security.protocol": "SSL",
+                "ssl.keystore.location": "{here}",
+                "ssl.keystore.password": "k ",
+                **NAMED,
+            },
         ),
-        ("security.protocol=PLAINTEXT\nssl.keystore.location=not-used.jks", {"security.protocol": "PLAINTEXT"}),
+        (
+            "security.protocol=PLAINTEXT\nssl.keystore.location=not-used.jks",
+            {"security.protocol": "PLAINTEXT"},
+        ),
     ],
 )
 def test_librdkafka_is_told_the_same_in_its_words(file: Path, text: str, settings: dict[str, str]) -> None:
     file.write_text(text.replace("{here}", str(file)))
-    assert for_librdkafka(file) == {key: value.replace("{here}", str(file)) for key, value in settings.items()}
+    assert for_librdkafka(file) == {
+        key: value.replace("{here}", str(file)) for key, value in settings.items()
+    }
 
 
 MODULE = "org.apache.kafka.common.security.{}LoginModule"
@@ -85,26 +119,59 @@ MODULE = "org.apache.kafka.common.security.{}LoginModule"
     [
         ("bootstrap.servers=a:1", "bootstrap.servers: expected only security.protocol, "),
         ("acks=0", "acks: expected only security.protocol, "),
-        ("security.protocol=TLS", "security.protocol: expected one of PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL, got 'TLS'"),
-        ("security.protocol=SASL_SSL", "sasl.mechanism: expected one of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, got 'GSSAPI'"),
-        ("security.protocol=SASL_SSL\nsasl.mechanism=PLAIN", f"sasl.jaas.config: expected {MODULE.format('plain.Plain')} required username="),
         (
-            f'security.protocol=SASL_SSL\nsasl.mechanism=SCRAM-SHA-256\nsasl.jaas.config={MODULE.format("scram.Scram")} required username="secret";',
+            "security.protocol=TLS",
+            "security.protocol: expected one of PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL, got 'TLS'",
+        ),
+        (
+            "security.protocol=SASL_SSL",
+            "sasl.mechanism: expected one of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, got 'GSSAPI'",
+        ),
+        (
+            "security.protocol=SASL_SSL\nsasl.mechanism=PLAIN",
+            f"sasl.jaas.config: expected {MODULE.format('plain.Plain')} required username=",
+        ),
+        (
+            "security.protocol=SASL_SSL\nsasl.mechanism=SCRAM-SHA-256\n"
+            f'sasl.jaas.config={MODULE.format("scram.Scram")} required username="secret";',
             f"sasl.jaas.config: expected {MODULE.format('scram.Scram')} required username=",
         ),
         (SASL.replace(";", ' more="secret";'), "sasl.jaas.config: expected "),
         (SASL.replace(";", ""), "sasl.jaas.config: expected "),
-        (SASL + "ssl.truststore.location=t.jks", "ssl.truststore.type: expected PEM, got JKS, which librdkafka cannot read; convert it (keytool -list -rfc "),
-        (SASL + "ssl.truststore.type=PKCS12\nssl.truststore.location=t.p12", "ssl.truststore.type: expected PEM, got PKCS12, "),
-        (SASL + "ssl.truststore.type=PEM\nssl.truststore.location=nowhere.pem", "ssl.truststore.location: expected a file that exists, got 'nowhere.pem'"),
+        (
+            SASL + "ssl.truststore.location=t.jks",
+            "ssl.truststore.type: expected PEM, got JKS, which librdkafka cannot read; convert it (keytool "
+            "-list -rfc ",
+        ),
+        (
+            SASL + "ssl.truststore.type=PKCS12\nssl.truststore.location=t.p12",
+            "ssl.truststore.type: expected PEM, got PKCS12, ",
+        ),
+        (
+            SASL + "ssl.truststore.type=PEM\nssl.truststore.location=nowhere.pem",
+            "ssl.truststore.location: expected a file that exists, got 'nowhere.pem'",
+        ),
         (
             SASL + "ssl.truststore.type=PEM\nssl.truststore.location=t\nssl.truststore.password=secret",
             "ssl.truststore.password: Kafka takes none with type PEM",
         ),
-        (SASL + "ssl.keystore.location=k.jks", "ssl.keystore.type: expected PEM or PKCS12, got JKS, which librdkafka cannot read; convert it (keytool -imp"),
-        (SASL + "ssl.keystore.type=PKCS12\nssl.keystore.location=nowhere", "ssl.keystore.location: expected a file that exists, got 'nowhere'"),
-        (SASL + "ssl.keystore.type=PEM\nssl.keystore.location=k\nssl.keystore.password=secret", "ssl.keystore.password: Kafka takes none with type PEM"),
-        (SASL + "ssl.endpoint.identification.algorithm=LDAPS", "ssl.endpoint.identification.algorithm: expected https, or nothing "),
+        (
+            SASL + "ssl.keystore.location=k.jks",
+            "ssl.keystore.type: expected PEM or PKCS12, got JKS, which librdkafka cannot read; convert it "
+            "(keytool -imp",
+        ),
+        (
+            SASL + "ssl.keystore.type=PKCS12\nssl.keystore.location=nowhere",
+            "ssl.keystore.location: expected a file that exists, got 'nowhere'",
+        ),
+        (
+            SASL + "ssl.keystore.type=PEM\nssl.keystore.location=k\nssl.keystore.password=secret",
+            "ssl.keystore.password: Kafka takes none with type PEM",
+        ),
+        (
+            SASL + "ssl.endpoint.identification.algorithm=LDAPS",
+            "ssl.endpoint.identification.algorithm: expected https, or nothing ",
+        ),
     ],
 )
 def test_what_cannot_be_told_is_refused_without_a_secret(file: Path, text: str, problem: str) -> None:

@@ -40,7 +40,14 @@ BELOW: dict[str, dict[str, list[str]]] = {  # the folders of a package, and whic
     },
 }
 FOR_ALL = {  # the files at the top that every folder may import; the steps, and main, are none
-    "transforms": {"elements", "environment", "global_window", "json_text", "rolling_quantiles", "unforeseen"},
+    "transforms": {
+        "elements",
+        "environment",
+        "global_window",
+        "json_text",
+        "rolling_quantiles",
+        "unforeseen",
+    },
     "pipeline": {"graph", "options", "times", "usage_error"},
 }
 
@@ -53,7 +60,11 @@ def imported(file: Path) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{file}: a relative import"
             yield node.module or ""
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "import_module":
+        elif (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr == "import_module"
+        ):
             yield ast.unparse(node.args[0]).strip("f'")
 
 
@@ -71,16 +82,24 @@ def test_imports_go_one_way(file: Path) -> None:
 
 @pytest.mark.parametrize("package", BELOW)
 def test_folders_import_each_other_one_way(package: str) -> None:
-    folders = {folder.name: sorted(folder.glob("*.py")) for folder in (ROOT / package).iterdir() if (folder / "__init__.py").is_file()}
+    folders = {
+        folder.name: sorted(folder.glob("*.py"))
+        for folder in (ROOT / package).iterdir()
+        if (folder / "__init__.py").is_file()
+    }
     assert set(folders) == set(BELOW[package])
     for folder, files in folders.items():
-        there = {name.split(".")[1] for file in files for name in imported(file) if name.startswith(f"{package}.")}
+        there = {
+            name.split(".")[1] for file in files for name in imported(file) if name.startswith(f"{package}.")
+        }
         assert there - {folder} - FOR_ALL[package] <= set(BELOW[package][folder]), folder
 
 
 def test_the_test_of_imports_sees_them(tmp_path: Path) -> None:
     file = tmp_path / "x.py"
-    file.write_text("import a.b\nfrom c import d\ndef f():\n    from e import g\n    importlib.import_module('h.i')\n")
+    file.write_text(
+        "import a.b\nfrom c import d\ndef f():\n    from e import g\n    importlib.import_module('h.i')\n"
+    )
     assert sorted(imported(file)) == ["a.b", "c", "e", "h.i"]
     assert {file.relative_to(ROOT).parts[0] for file in MODULES} == set(LOW_TO_HIGH)
 
@@ -96,7 +115,15 @@ def test_only_the_application_is_installed() -> None:
 
 def test_every_folder_is_installed() -> None:
     """An editable install finds a folder that is in no list; a wheel has not got it."""
-    (call,) = [node for node in ast.walk(ast.parse((ROOT / "setup.py").read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
+    (call,) = [
+        node
+        for node in ast.walk(ast.parse((ROOT / "setup.py").read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+    ]
     listed = next(ast.literal_eval(keyword.value) for keyword in call.keywords if keyword.arg == "packages")
-    there = [file.parent.relative_to(ROOT) for package in INSTALLED for file in (ROOT / package).rglob("__init__.py")]
+    there = [
+        file.parent.relative_to(ROOT)
+        for package in INSTALLED
+        for file in (ROOT / package).rglob("__init__.py")
+    ]
     assert sorted(listed) == sorted(".".join(folder.parts) for folder in there)

@@ -19,7 +19,10 @@ STEERING = "\x1b]0;x\x07 \x9b2J \x7f \u202e \u2028 \r \x00 \ud800"
 
 
 def test_what_steers_a_terminal_is_shown_as_what_it_is() -> None:
-    assert in_one_line(f"a\n\t b  {STEERING}", 100) == r"a b \u001b]0;x\u0007 \u009b2J \u007f \u202e \u0000 \ud800"
+    assert (
+        in_one_line(f"a\n\t b  {STEERING}", 100)
+        == r"a b \u001b]0;x\u0007 \u009b2J \u007f \u202e \u0000 \ud800"
+    )
     assert in_lines("a\n\tb \r\x1b") == "a\n\tb \\u000d\\u001b"
     assert in_one_line("می‌خواهم 👩‍🚀 Ünï", 100) == "می‌خواهم 👩‍🚀 Ünï"
     assert in_one_line("x" * 1000, 10) == "x" * 10

@@ -27,11 +27,17 @@ def test_a_line_tells_what_was_added_and_how_much_is_left(tmp_path: Path) -> Non
         journal(tmp_path, "damaging", SCORE * 1_200 + FAILURE + b'[{"rev_id":2},fal')
         journal(tmp_path, "goodfaith", SCORE * 3)
         progress.done = 1
-        pattern = r"1,203 scores \(damaging 1,200, goodfaith 3\), 1 failures, [\d,]+/s; 1 of 4 partitions, 0:00:\d\d left"
+        pattern = (
+            r"1,203 scores \(damaging 1,200, goodfaith 3\), 1 failures, [\d,]+/s; 1 of 4 partitions, "
+            r"0:00:\d\d left"
+        )
         assert re.fullmatch(pattern, progress.line())
         journal(tmp_path, "damaging", b"se,false]\n")
         progress.done = 4
-        assert re.fullmatch(r"1,204 scores \(damaging 1,201, goodfaith 3\), 1 failures, [\d,]+/s; 4 of 4 partitions", progress.line())
+        assert re.fullmatch(
+            r"1,204 scores \(damaging 1,201, goodfaith 3\), 1 failures, [\d,]+/s; 4 of 4 partitions",
+            progress.line(),
+        )
 
 
 def test_on_a_terminal_the_line_is_written_over_and_gone_at_the_end(tmp_path: Path) -> None:

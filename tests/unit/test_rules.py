@@ -8,8 +8,16 @@ import pytest
 
 from transforms.models.rules import EVENT_KINDS, RuleError, compile_rule
 
-HUMAN_EDIT = {"page_namespace": 0, "rev_parent_id": 7, "performer": {"user_groups": ["*", "user"], "user_is_bot": False}}
-BOT_EDIT = {"page_namespace": 0, "rev_parent_id": 7, "performer": {"user_groups": ["bot", "*", "user"], "user_is_bot": True}}
+HUMAN_EDIT = {
+    "page_namespace": 0,
+    "rev_parent_id": 7,
+    "performer": {"user_groups": ["*", "user"], "user_is_bot": False},
+}
+BOT_EDIT = {
+    "page_namespace": 0,
+    "rev_parent_id": 7,
+    "performer": {"user_groups": ["bot", "*", "user"], "user_is_bot": True},
+}
 
 
 def kinds(event: dict[str, Any]) -> set[str]:
@@ -35,11 +43,23 @@ def test_there_are_ores_eight_kinds():
         (HUMAN_EDIT, {"edit", "main_edit", "nonbot_edit"}),
         (BOT_EDIT, {"edit", "main_edit", "bot_edit"}),
         (HUMAN_EDIT | {"page_namespace": 1}, {"edit", "nonbot_edit"}),
-        (BOT_EDIT | {"rev_parent_id": 0}, {"edit", "main_edit", "bot_edit", "page_creation", "main_creation", "bot_page_creation"}),
-        (HUMAN_EDIT | {"rev_parent_id": None, "page_namespace": 2}, {"edit", "nonbot_edit", "page_creation", "nonbot_page_creation"}),
-        ({"page_namespace": 0}, {"edit", "main_edit", "nonbot_edit", "page_creation", "main_creation", "nonbot_page_creation"}),
+        (
+            BOT_EDIT | {"rev_parent_id": 0},
+            {"edit", "main_edit", "bot_edit", "page_creation", "main_creation", "bot_page_creation"},
+        ),
+        (
+            HUMAN_EDIT | {"rev_parent_id": None, "page_namespace": 2},
+            {"edit", "nonbot_edit", "page_creation", "nonbot_page_creation"},
+        ),
+        (
+            {"page_namespace": 0},
+            {"edit", "main_edit", "nonbot_edit", "page_creation", "main_creation", "nonbot_page_creation"},
+        ),
         # the group decides, not the flag
-        (HUMAN_EDIT | {"performer": {"user_groups": ["user"], "user_is_bot": True}}, {"edit", "main_edit", "nonbot_edit"}),
+        (
+            HUMAN_EDIT | {"performer": {"user_groups": ["user"], "user_is_bot": True}},
+            {"edit", "main_edit", "nonbot_edit"},
+        ),
     ],
 )
 def test_an_event_is_of_these_kinds(event, expected):
@@ -47,7 +67,18 @@ def test_an_event_is_of_these_kinds(event, expected):
 
 
 @pytest.mark.parametrize(
-    "performer", [None, "bot", ["bot"], 7, {}, {"user_groups": None}, {"user_groups": "robot"}, {"user_groups": {"bot": 1}}, {"user_groups": [None, ["bot"]]}]
+    "performer",
+    [
+        None,
+        "bot",
+        ["bot"],
+        7,
+        {},
+        {"user_groups": None},
+        {"user_groups": "robot"},
+        {"user_groups": {"bot": 1}},
+        {"user_groups": [None, ["bot"]]},
+    ],
 )
 def test_a_performer_that_is_none_is_no_bot(performer):
     assert kinds(HUMAN_EDIT | {"performer": performer}) == {"edit", "main_edit", "nonbot_edit"}
@@ -151,21 +182,44 @@ def test_a_rule_of_production():
         },
         [{"meta": {"domain": "canary"}}],
     )
-    event = {"wiki_id": "ptwiki", "page_change_kind": "edit", "page": {"is_redirect": False, "namespace_id": 0}, "meta": {"domain": "pt.wikipedia.org"}}
+    event = {
+        "wiki_id": "ptwiki",
+        "page_change_kind": "edit",
+        "page": {"is_redirect": False, "namespace_id": 0},
+        "meta": {"domain": "pt.wikipedia.org"},
+    }
     assert rule(event)
     assert not rule(event | {"wiki_id": "dewiki"})
     assert not rule(event | {"page": {"namespace_id": 0}})
     assert not rule(event | {"meta": {"domain": "canary"}})
 
 
-@pytest.mark.parametrize("pattern", ["^(a+)+$", "^(a|a)*$", "(a|aa)+$", "^wiki(x+x+)+y", "^(\\w+\\s?)*$", "(.*)*x", "^(([a-z])+.)+[A-Z]([a-z])+$"])
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "^(a+)+$",
+        "^(a|a)*$",
+        "(a|aa)+$",
+        "^wiki(x+x+)+y",
+        "^(\\w+\\s?)*$",
+        "(.*)*x",
+        "^(([a-z])+.)+[A-Z]([a-z])+$",
+    ],
+)
 def test_a_pattern_that_backtracks_for_ever_is_refused(pattern):
     with pytest.raises(RuleError, match="expected a pattern that ends soon on any text"):
         compile_rule({"page_title": f"/{pattern}/"})
 
 
 @pytest.mark.parametrize(
-    "pattern", ["^(?!.*(?:commons|meta|sources|species|wikidata)).*wiki$", "^(.*).wikipedia.org$", ".*", "^(en|pt|fr|ar|test)wiki$", "^(?:[A-Z]+_)?\\d{1,8}$"]
+    "pattern",
+    [
+        "^(?!.*(?:commons|meta|sources|species|wikidata)).*wiki$",
+        "^(.*).wikipedia.org$",
+        ".*",
+        "^(en|pt|fr|ar|test)wiki$",
+        "^(?:[A-Z]+_)?\\d{1,8}$",
+    ],
 )
 def test_patterns_of_production_are_not(pattern):
     assert compile_rule({"page_title": f"/{pattern}/"})
@@ -175,12 +229,17 @@ def test_what_cannot_be_compiled_is_named_all_at_once():
     with pytest.raises(RuleError) as error:
         compile_rule({"a": {"b": "/(x/"}, "c": None, "d": "/x/gg"}, [{}, {"e": ["/[b-a]/", {}]}])
     assert error.value.problems == (
-        "match.a.b: expected a regular expression of JavaScript, got '/(x/' (Unbalanced parenthesis); repair the pattern",
-        "match.c: expected text, a number, true, false, a list or a mapping, got null; quote it, or write 'undefined' for a missing field",
-        "match.d: expected a regular expression of JavaScript, got '/x/gg' (flags given twice: gg); repair the pattern",
-        "match_not[0]: expected at least one field, got an empty mapping; name a field or leave match_not[0] out",
+        "match.a.b: expected a regular expression of JavaScript, got '/(x/' (Unbalanced parenthesis); "
+        "repair the pattern",
+        "match.c: expected text, a number, true, false, a list or a mapping, got null; quote it, or write "
+        "'undefined' for a missing field",
+        "match.d: expected a regular expression of JavaScript, got '/x/gg' (flags given twice: gg); repair "
+        "the pattern",
+        "match_not[0]: expected at least one field, got an empty mapping; name a field or leave "
+        "match_not[0] out",
         "match_not[1].e[0]: expected a regular expression of JavaScript, got '/[b-a]/' "
         "(Range values reversed, start char code is greater than end char code.); repair the pattern",
-        "match_not[1].e[1]: expected at least one field, got an empty mapping; name a field or leave e[1] out",
+        "match_not[1].e[1]: expected at least one field, got an empty mapping; name a field or leave "
+        "e[1] out",
     )
     assert str(error.value) == "\n".join(error.value.problems)

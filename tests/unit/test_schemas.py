@@ -66,8 +66,27 @@ def test_a_schema_asks_for_its_required_fields(uri: str) -> None:
         ({"meta": {}}, "meta must contain ['stream'] properties"),
         ({"rev_len": 1}, "data must not contain {'rev_len'} properties"),
         ({"performer": {"user_groups": ["*", 1]}}, "performer.user_groups[1] must be string"),
-        ({"scores": {"m": {"model_name": "m", "model_version": "1", "prediction": True, "probability": {}}}}, "scores.m.prediction must be array"),
-        ({"scores": {"m": {"model_name": "m", "model_version": "1", "prediction": [], "probability": {"a": "1"}}}}, "scores.m.probability.a must be number"),
+        (
+            {
+                "scores": {
+                    "m": {"model_name": "m", "model_version": "1", "prediction": True, "probability": {}}
+                }
+            },
+            "scores.m.prediction must be array",
+        ),
+        (
+            {
+                "scores": {
+                    "m": {
+                        "model_name": "m",
+                        "model_version": "1",
+                        "prediction": [],
+                        "probability": {"a": "1"},
+                    }
+                }
+            },
+            "scores.m.probability.a must be number",
+        ),
     ],
 )
 def test_an_invalid_event_is_told_its_field_and_the_rule(changes: dict[str, Any], problem: str) -> None:
@@ -97,13 +116,24 @@ def test_table_names(stream: str, table: str) -> None:
 def test_column_names_and_rows() -> None:
     assert schemas.column_name("$schema") == "_schema"
     assert schemas.column_name("user_Groups") == "user_Groups"
-    assert schemas.table_row({"$schema": SCORE, "rev_id": 7, "meta": {"stream": "s"}}) == {"_schema": SCORE, "rev_id": 7, "meta": {"stream": "s"}}
+    assert schemas.table_row({"$schema": SCORE, "rev_id": 7, "meta": {"stream": "s"}}) == {
+        "_schema": SCORE,
+        "rev_id": 7,
+        "meta": {"stream": "s"},
+    }
 
 
 def test_the_columns_of_a_score() -> None:
     text, number = pa.string(), pa.int64()
     of_error = pa.struct([(name, text) for name in ("type", "message", "model_name", "model_version")])
-    score = pa.struct([("model_name", text), ("model_version", text), ("prediction", pa.list_(text)), ("probability", pa.map_(text, pa.float64()))])
+    score = pa.struct(
+        [
+            ("model_name", text),
+            ("model_version", text),
+            ("prediction", pa.list_(text)),
+            ("probability", pa.map_(text, pa.float64())),
+        ]
+    )
     performer = [
         ("user_edit_count", number),
         ("user_groups", pa.list_(text)),
@@ -118,7 +148,10 @@ def test_the_columns_of_a_score() -> None:
             ("database", text),
             ("dt", text),
             ("errors", pa.map_(text, of_error)),
-            ("meta", pa.struct([(name, text) for name in ("domain", "dt", "id", "request_id", "stream", "uri")])),
+            (
+                "meta",
+                pa.struct([(name, text) for name in ("domain", "dt", "id", "request_id", "stream", "uri")]),
+            ),
             ("page_id", number),
             ("page_is_redirect", pa.bool_()),
             ("page_namespace", number),
@@ -151,4 +184,8 @@ def test_an_event_comes_back_from_arrow_as_it_was() -> None:
 
 
 def without_nulls(value: Any) -> Any:
-    return {name: without_nulls(inner) for name, inner in value.items() if inner is not None} if isinstance(value, dict) else value
+    return (
+        {name: without_nulls(inner) for name, inner in value.items() if inner is not None}
+        if isinstance(value, dict)
+        else value
+    )

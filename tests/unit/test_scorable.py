@@ -32,7 +32,10 @@ from transforms.select_models import SelectModels
         ({"page_id": 5.0}, None),
         ({"page_id": "5"}, "page_id must be integer or null"),
         ({"performer": {"user_text": None, "user_groups": ["*"]}}, None),
-        ({"performer": {"user_text": "a", "user_groups": ["*", None]}}, "performer.user_groups[0] must be string"),
+        (
+            {"performer": {"user_text": "a", "user_groups": ["*", None]}},
+            "performer.user_groups[0] must be string",
+        ),
         ({"performer": 5}, "performer must be object or null"),
         ({"meta": []}, "meta must be object or null"),
         ({"rev_timestamp": ABSENT, "dt": "yesterday"}, "dt must be date-time"),
@@ -41,14 +44,18 @@ from transforms.select_models import SelectModels
         ({"rev_timestamp": ABSENT, "dt": ABSENT, "meta": None}, "dt must be string"),
     ],
 )
-def test_what_is_refused_is_what_the_finished_event_would_be_refused_for(changes: dict[str, Any], why: str | None) -> None:
+def test_what_is_refused_is_what_the_finished_event_would_be_refused_for(
+    changes: dict[str, Any], why: str | None
+) -> None:
     raw = edit(**changes)
     found = why_no_score(raw, schemas.REVISION_SCORE)
     assert found is None if why is None else found is not None and found.startswith("cannot become a score: ")
     if why and "user_groups" not in why:
         assert str(found).startswith(f"cannot become a score: {why}")
     if why is None:
-        schemas.validator(schemas.REVISION_SCORE)(revision_score(raw, "damaging", "stream", Score("1", True, {}), utc_now()))
+        schemas.validator(schemas.REVISION_SCORE)(
+            revision_score(raw, "damaging", "stream", Score("1", True, {}), utc_now())
+        )
 
 
 @pytest.mark.parametrize("column", ["page_id", "dt", "performer"])
@@ -63,14 +70,20 @@ def test_a_column_of_a_wrong_type_costs_no_call(tmp_path: Path, shipped: Configu
         read = p | ReadEvents(Files([InputFile(str(path), "eqiad", None)]))
         selected = read.events | SelectModels({"damaging": shipped.models["damaging"]})
         assert_that(selected.requests, equal_to([]), label="requests")
-        assert_that(selected.failures | "Model" >> beam.Map(_named), equal_to([("SelectModels", "damaging")] * 2), label="failures")
+        assert_that(
+            selected.failures | "Model" >> beam.Map(_named),
+            equal_to([("SelectModels", "damaging")] * 2),
+            label="failures",
+        )
 
 
 def _named(failure: Failure) -> tuple[str, str | None]:
     return failure.step, failure.model
 
 
-def test_a_table_of_another_kind_of_event_is_one_that_no_model_wants(tmp_path: Path, shipped: Configuration) -> None:
+def test_a_table_of_another_kind_of_event_is_one_that_no_model_wants(
+    tmp_path: Path, shipped: Configuration
+) -> None:
     """Though of a file only those columns are read that the models need."""
     change = {
         "$schema": "/mediawiki/page/change/1.2.0",
@@ -79,10 +92,21 @@ def test_a_table_of_another_kind_of_event_is_one_that_no_model_wants(tmp_path: P
         "revision": {"rev_id": 7},
     }
     path = tmp_path / "a.parquet"
-    pq.write_table(pa.Table.from_pylist([schemas.table_row(change)], schemas.arrow_schema("/mediawiki/page/change/1.2.0")), path)
+    pq.write_table(
+        pa.Table.from_pylist(
+            [schemas.table_row(change)], schemas.arrow_schema("/mediawiki/page/change/1.2.0")
+        ),
+        path,
+    )
     with TestPipeline(FnApiRunner()) as p:
-        read = p | ReadEvents(Files([InputFile(str(path), "eqiad", None)], fields_to_read(shipped.models.values())))
+        read = p | ReadEvents(
+            Files([InputFile(str(path), "eqiad", None)], fields_to_read(shipped.models.values()))
+        )
         selected = read.events | SelectModels(shipped.models)
         assert_that(read.failures, equal_to([]), label="no failures")
         assert_that(selected.requests, equal_to([]), label="no requests")
-        assert_that(read.events | "Wiki" >> beam.Map(lambda event: event.raw["wiki_id"]), equal_to(["enwiki"]), label="read")
+        assert_that(
+            read.events | "Wiki" >> beam.Map(lambda event: event.raw["wiki_id"]),
+            equal_to(["enwiki"]),
+            label="read",
+        )

@@ -1,4 +1,5 @@
-"""What a snapshot remembers of the graph: a version that says any of it otherwise loses what waits. A row here may be added, and none changed or removed."""
+"""What a snapshot remembers of the graph: a version that says any of it otherwise loses what waits. A row
+here may be added, and none changed or removed."""
 
 from __future__ import annotations
 
@@ -33,10 +34,21 @@ class Remembered(NamedTuple):
 
 
 DISCOVER = Remembered("22ReadEvents/Source/Seed.None", ("begun",), "ReadEvents-Source-Discover", ())
-READ = Remembered("26ReadEvents/Source/Discover.None", ("place",), "ReadEvents-Source-Read-Read", ("ts-poll",))
-ASK = Remembered("29ScoreWithLiftWing/Ask/Key/Key.None", ("pending", "seen"), "ScoreWithLiftWing-Ask-AskInState-AskInState", ("ts-forget", "ts-look"))
-COMBINE = Remembered("25CombineScores/AllOutcomes.None", ("done", "parts"), "CombineScores-Combine", ("ts-forget", "ts-limit"))
-RETRY = Remembered("30RetryDeliveries/AllUndelivered.None", ("undelivered",), "RetryDeliveries-Retry", ("ts-retry",))
+READ = Remembered(
+    "26ReadEvents/Source/Discover.None", ("place",), "ReadEvents-Source-Read-Read", ("ts-poll",)
+)
+ASK = Remembered(
+    "29ScoreWithLiftWing/Ask/Key/Key.None",
+    ("pending", "seen"),
+    "ScoreWithLiftWing-Ask-AskInState-AskInState",
+    ("ts-forget", "ts-look"),
+)
+COMBINE = Remembered(
+    "25CombineScores/AllOutcomes.None", ("done", "parts"), "CombineScores-Combine", ("ts-forget", "ts-limit")
+)
+RETRY = Remembered(
+    "30RetryDeliveries/AllUndelivered.None", ("undelivered",), "RetryDeliveries-Retry", ("ts-retry",)
+)
 
 
 class Sources(beam.PTransform):
@@ -47,16 +59,32 @@ class Sources(beam.PTransform):
         self._count = count
 
     def expand(self, pbegin: beam.pvalue.PBegin) -> beam.PCollection[Raw]:
-        sources = [pbegin | f"Source{number}" >> beam.Create([Raw(b"{}", "eqiad")]) for number in range(self._count)]
+        sources = [
+            pbegin | f"Source{number}" >> beam.Create([Raw(b"{}", "eqiad")]) for number in range(self._count)
+        ]
         return sources | "All" >> beam.Flatten() if self._count > 1 else sources[0]
 
 
-def remembered(configuration: Configuration, source: beam.PTransform, each_event_once: bool = False, combined: bool = True) -> list[Remembered]:
+def remembered(
+    configuration: Configuration,
+    source: beam.PTransform,
+    each_event_once: bool = False,
+    combined: bool = True,
+) -> list[Remembered]:
     pipeline = beam.Pipeline(runner=FnApiRunner())
     pipeline.component_id_map = LabelIds()
     combine = CombineInState(configuration.models, SCHEMAS["3.0.0"], 60) if combined else None
     sink = WriteToKafka("localhost:9", configuration.failure_stream, waits_in_state=True)
-    score_revisions(pipeline, configuration, source, sink, InState(each_event_once), None, combine, RetryDeliveries(sink.writing))
+    score_revisions(
+        pipeline,
+        configuration,
+        source,
+        sink,
+        InState(each_event_once),
+        None,
+        combine,
+        RetryDeliveries(sink.writing),
+    )
     return sorted(_stages(pipeline.to_runner_api().components))
 
 
@@ -68,12 +96,19 @@ def _stages(components: beam_runner_api_pb2.Components) -> Iterator[Remembered]:
         if payload.state_specs or payload.timer_family_specs:
             (collection,) = transform.inputs.values()
             name = components.pcollections[collection].unique_name
-            yield Remembered(name, tuple(sorted(payload.state_specs)), transform_id, tuple(sorted(payload.timer_family_specs)))
+            yield Remembered(
+                name,
+                tuple(sorted(payload.state_specs)),
+                transform_id,
+                tuple(sorted(payload.timer_family_specs)),
+            )
 
 
 @pytest.mark.parametrize("sources", [1, 3])
 @pytest.mark.parametrize("each_event_once", [False, True])
-def test_a_snapshot_goes_on_under_another_source_and_other_options(shipped: Configuration, sources: int, each_event_once: bool) -> None:
+def test_a_snapshot_goes_on_under_another_source_and_other_options(
+    shipped: Configuration, sources: int, each_event_once: bool
+) -> None:
     assert remembered(shipped, Sources(sources), each_event_once, combined=True) == [COMBINE, ASK, RETRY]
     assert remembered(shipped, Sources(sources), each_event_once, combined=False) == [ASK, RETRY]
 
@@ -81,7 +116,10 @@ def test_a_snapshot_goes_on_under_another_source_and_other_options(shipped: Conf
 @pytest.mark.parametrize("topics", [["eqiad.a"], ["codfw.a", "eqiad.b", "eqiad.c"]])
 def test_the_places_in_kafka_go_on_under_other_topics(shipped: Configuration, topics: list[str]) -> None:
     source = KafkaTopics(topics, "localhost:9", "a group", "latest")
-    assert [each for each in remembered(shipped, source) if each.transform_id.startswith("ReadEvents")] == [DISCOVER, READ]
+    assert [each for each in remembered(shipped, source) if each.transform_id.startswith("ReadEvents")] == [
+        DISCOVER,
+        READ,
+    ]
 
 
 def test_two_labels_that_make_one_id_are_refused() -> None:

@@ -15,7 +15,9 @@ def test_there_is_none_at_first(tmp_path: Path) -> None:
     assert not snapshots.are_there()
 
 
-def test_the_one_with_the_highest_number_counts_whichever_kind_it_is_and_whatever_the_clocks_said(tmp_path: Path) -> None:
+def test_the_one_with_the_highest_number_counts_whichever_kind_it_is_and_whatever_the_clocks_said(
+    tmp_path: Path,
+) -> None:
     checkpoint = snapshot(tmp_path / "checkpoints" / "run" / "chk-10", 10, age=20)
     snapshot(tmp_path / "checkpoints" / "run" / "chk-9", 9, age=-3600)
     assert Snapshots(tmp_path).newest() == checkpoint
@@ -26,7 +28,9 @@ def test_the_one_with_the_highest_number_counts_whichever_kind_it_is_and_whateve
 
 
 def test_what_is_no_snapshot_of_flinks_or_has_failed_is_passed_over_and_named(tmp_path: Path) -> None:
-    good, cut, empty, other = (snapshot(tmp_path / "savepoints" / name, 1) for name in ("good", "cut", "empty", "other"))
+    good, cut, empty, other = (
+        snapshot(tmp_path / "savepoints" / name, 1) for name in ("good", "cut", "empty", "other")
+    )
     (cut / "_metadata").write_bytes(b"I`g-")
     (empty / "_metadata").write_bytes(b"")
     (other / "_metadata").write_bytes(b"x" * 100)
@@ -35,7 +39,10 @@ def test_what_is_no_snapshot_of_flinks_or_has_failed_is_passed_over_and_named(tm
     snapshots.fail(good, "no file")
     assert snapshots.newest() is None
     assert snapshots.are_there()
-    assert snapshots.failed() == {good: "no file", **dict.fromkeys((cut, empty, other), "it is no snapshot of Flink's")}
+    assert snapshots.failed() == {
+        good: "no file",
+        **dict.fromkeys((cut, empty, other), "it is no snapshot of Flink's"),
+    }
     snapshots.forget_failures()
     assert snapshots.newest() == good
 

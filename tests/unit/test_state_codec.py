@@ -17,7 +17,15 @@ from pipeline.config.models_file import load
 from tests.support.events import ABSENT, ROOT, edit, request
 from transforms.async_io.keying import KeyByEvent, KeyTogether
 from transforms.async_io.score_fn import Pending
-from transforms.async_io.state_codec import Rest, Tag, UnknownFormatError, decode_pending, encode_pending, tag_of, wake
+from transforms.async_io.state_codec import (
+    Rest,
+    Tag,
+    UnknownFormatError,
+    decode_pending,
+    encode_pending,
+    tag_of,
+    wake,
+)
 from transforms.elements import Event, ScoreRequest
 from transforms.events.source_events import key_of
 from transforms.models.model import Endpoint
@@ -28,14 +36,19 @@ NOW = 1_700_000_000.0
 
 def pending(rev_id: int, model: str = "damaging", event: Event | None = None, **told: Any) -> Pending:
     event = event or Event(edit(rev_id=rev_id), "eqiad")
-    return Pending(ScoreRequest(event, model, "enwiki", event.raw["rev_id"]), **{"entered_at": NOW, "asked_at": NOW, **told})
+    return Pending(
+        ScoreRequest(event, model, "enwiki", event.raw["rev_id"]),
+        **{"entered_at": NOW, "asked_at": NOW, **told},
+    )
 
 
 @pytest.mark.parametrize("partition", [None, "datacenter=codfw/year=2021/month=8/day=27/hour=13"])
 def test_what_rests_in_state_comes_back_as_it_was(partition: str | None) -> None:
     event = Event(edit(comment="\u00e9\U0001f600"), "codfw", partition)
     fresh = pending(0, event=event)
-    tried = pending(0, "goodfaith", event, tries=3, strikes=2, due=NOW + 9.5, reason="503: no healthy upstream")
+    tried = pending(
+        0, "goodfaith", event, tries=3, strikes=2, due=NOW + 9.5, reason="503: no healthy upstream"
+    )
     assert decode_pending(encode_pending([fresh, pending(7), tried])) == [fresh, tried, pending(7)]
 
 
@@ -49,17 +62,29 @@ def test_the_format_of_what_rests_in_state_is_frozen() -> None:
         {"model": "damaging", **common, "tries": 0, "strikes": 0, "due": 0.0, "reason": ""},
         {"model": "goodfaith", **common, "tries": 2, "strikes": 1, "due": 9.0, "reason": "503: down"},
     ]
-    assert orjson.loads(encoded) == {"v": 1, "events": [{"event": edit(), "datacenter": "eqiad", "partition": None, "requests": requests}]}
+    assert orjson.loads(encoded) == {
+        "v": 1,
+        "events": [{"event": edit(), "datacenter": "eqiad", "partition": None, "requests": requests}],
+    }
 
 
-@pytest.mark.parametrize("encoded", [b'[{"event":{},"datacenter":"eqiad","partition":null,"models":{}}]', b'{"v":2,"events":[]}'])
+@pytest.mark.parametrize(
+    "encoded", [b'[{"event":{},"datacenter":"eqiad","partition":null,"models":{}}]', b'{"v":2,"events":[]}']
+)
 def test_what_another_version_wrote_is_refused_with_its_format(encoded: bytes) -> None:
-    with pytest.raises(UnknownFormatError, match=r"expected waiting requests in format 1, got .*; go on with the version that wrote this state"):
+    with pytest.raises(
+        UnknownFormatError,
+        match=r"expected waiting requests in format 1, got .*; go on with the version that wrote this state",
+    ):
         decode_pending(encoded)
 
 
 def test_an_event_that_comes_again_has_the_same_key_and_no_other_event() -> None:
-    assert key_of(edit()) == "enwiki/1040920135/040c4b69-317a-43e2-8c9c-474446e23df7" == key_of(edit(comment="other"))
+    assert (
+        key_of(edit())
+        == "enwiki/1040920135/040c4b69-317a-43e2-8c9c-474446e23df7"
+        == key_of(edit(comment="other"))
+    )
     assert key_of(edit(meta=ABSENT)) == key_of(edit(meta=7)) == "enwiki/1040920135/None"
 
 
@@ -67,9 +92,15 @@ def test_what_comes_in_one_bundle_shares_keys_and_nothing_is_left_out() -> None:
     batches = [(request(raw=edit(rev_id=rev_id)),) for rev_id in range(25)]
     with TestPipeline(FnApiRunner()) as p:
         keyed = p | beam.Create(batches, reshuffle=False) | KeyTogether()
-        revisions = keyed | beam.MapTuple(lambda key, encoded: [each.request.rev_id for each in decode_pending(encoded)])
+        revisions = keyed | beam.MapTuple(
+            lambda key, encoded: [each.request.rev_id for each in decode_pending(encoded)]
+        )
         assert_that(revisions, equal_to([[*range(10)], [*range(10, 20)], [*range(20, 25)]]))
-        assert_that(keyed | beam.Keys() | beam.Distinct() | beam.combiners.Count.Globally(), equal_to([3]), label="keys")
+        assert_that(
+            keyed | beam.Keys() | beam.Distinct() | beam.combiners.Count.Globally(),
+            equal_to([3]),
+            label="keys",
+        )
 
 
 def test_an_event_that_must_be_known_again_has_a_key_of_its_own() -> None:
@@ -83,9 +114,14 @@ def test_an_event_that_must_be_known_again_has_a_key_of_its_own() -> None:
 
 
 def polled(
-    tag: Tag, endpoint: Endpoint | None = DAMAGING, wait: float = 20.0, now: float = NOW + 100, patience: float | None = None
+    tag: Tag,
+    endpoint: Endpoint | None = DAMAGING,
+    wait: float = 20.0,
+    now: float = NOW + 100,
+    patience: float | None = None,
 ) -> tuple[Tag, bool, list[tuple[int, int]]]:
-    """What the tag becomes, whether its requests have to be read, and how many were counted before and now."""
+    """What the tag becomes, whether its requests have to be read, and how many were counted before and
+    now."""
     told: list[tuple[int, int]] = []
 
     def admit(_endpoint: Endpoint, entered_at: float, late: bool, counted: int, requests: int) -> float:
@@ -108,9 +144,19 @@ def test_a_tag_tells_of_all_that_rests_by_endpoint() -> None:
         pending(4, "draftquality", due=NOW + 9),
         pending(5, "gone", due=NOW + 9),
     ]
-    endpoints = {"damaging": DAMAGING, "goodfaith": replace(DAMAGING, model="goodfaith"), "draftquality": replace(DAMAGING, model="draftquality")}
+    endpoints = {
+        "damaging": DAMAGING,
+        "goodfaith": replace(DAMAGING, model="goodfaith"),
+        "draftquality": replace(DAMAGING, model="draftquality"),
+    }
     patience = {"goodfaith": inf, "draftquality": 86_400.0}
-    told = tag_of("one", rests, 600, lambda model, wiki: endpoints.get(model), lambda endpoint: patience.get(endpoint.model))
+    told = tag_of(
+        "one",
+        rests,
+        600,
+        lambda model, wiki: endpoints.get(model),
+        lambda endpoint: patience.get(endpoint.model),
+    )
     assert told == Tag(
         "one",
         [
@@ -125,14 +171,18 @@ def test_a_tag_tells_of_all_that_rests_by_endpoint() -> None:
 
 
 def test_the_format_of_a_tag_is_frozen() -> None:
-    assert tag().encode() == '[1,"one",[["damaging","enwiki",2,2,1700000000.0,1700000000.0,1700000600.0,false]]]'
+    assert (
+        tag().encode() == '[1,"one",[["damaging","enwiki",2,2,1700000000.0,1700000000.0,1700000600.0,false]]]'
+    )
     assert Tag.decode('[2,"one",[["of","another","version"]]]') == Tag("", ()), "which has the requests read"
 
 
 def test_what_still_finds_no_room_is_not_read() -> None:
     assert polled(tag()) == (tag(due=NOW + 120), False, [(2, 2)])
     assert polled(tag(due=NOW + 200)) == (tag(due=NOW + 200), False, [])
-    assert polled(tag(), wait=1800.0) == (tag(due=NOW + 600), False, [(2, 2)]), "nobody sleeps until after it is too old"
+    assert polled(tag(), wait=1800.0) == (tag(due=NOW + 600), False, [(2, 2)]), (
+        "nobody sleeps until after it is too old"
+    )
 
 
 def test_what_has_room_or_is_too_old_or_has_no_endpoint_is_read() -> None:
@@ -144,7 +194,11 @@ def test_what_has_room_or_is_too_old_or_has_no_endpoint_is_read() -> None:
 
 def test_a_stopped_endpoint_ages_nobody() -> None:
     assert polled(tag(), patience=inf) == (tag(due=NOW + 120, until=None, frozen=True), False, [(2, 2)])
-    assert polled(tag(until=None, frozen=True), patience=inf, now=NOW + 10**6) == (tag(due=NOW + 10**6 + 20, until=None, frozen=True), False, [(2, 2)])
+    assert polled(tag(until=None, frozen=True), patience=inf, now=NOW + 10**6) == (
+        tag(due=NOW + 10**6 + 20, until=None, frozen=True),
+        False,
+        [(2, 2)],
+    )
     called_again, has_to_be_read, _ = polled(tag(until=None, frozen=True))
     assert has_to_be_read
     rests = [pending(1, asked_at=NOW - 10**6), pending(2), pending(3, "goodfaith")]
@@ -157,7 +211,11 @@ def test_a_stopped_endpoint_ages_nobody() -> None:
 
 
 def test_an_endpoint_that_refuses_everybody_ages_nobody_for_a_day() -> None:
-    assert polled(tag(), patience=86_400.0) == (tag(due=NOW + 120, until=NOW + 86_400, frozen=True), False, [(2, 2)])
+    assert polled(tag(), patience=86_400.0) == (
+        tag(due=NOW + 120, until=NOW + 86_400, frozen=True),
+        False,
+        [(2, 2)],
+    )
     assert polled(tag(until=NOW + 86_400, frozen=True), patience=86_400.0, now=NOW + 86_400)[1] is True
 
 

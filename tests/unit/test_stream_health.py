@@ -11,7 +11,11 @@ def test_a_stream_that_never_failed_is_healthy() -> None:
     health = StreamHealth()
     health.acknowledged(1.0, 0.01)
     health.acknowledged(2.0, 30.0)
-    assert (health.is_failing(3.0), health.seconds_to_next_try(3.0), health.acknowledges) == (False, 0.0, True)
+    assert (health.is_failing(3.0), health.seconds_to_next_try(3.0), health.acknowledges) == (
+        False,
+        0.0,
+        True,
+    )
 
 
 def test_one_that_failed_is_tried_ever_more_seldom() -> None:
@@ -23,7 +27,11 @@ def test_one_that_failed_is_tried_ever_more_seldom() -> None:
         now += pauses[-1]
         assert health.seconds_to_next_try(now) == 0
     assert pauses == [1, 2, 4, 8, 10, 10]
-    assert (health.is_failing(now), health.acknowledges, health.reason) == (True, False, "Broker: Topic authorization failed")
+    assert (health.is_failing(now), health.acknowledges, health.reason) == (
+        True,
+        False,
+        "Broker: Topic authorization failed",
+    )
 
 
 def test_while_one_event_tries_no_other_does() -> None:
@@ -38,7 +46,11 @@ def test_it_is_healthy_when_it_has_stood_its_trial() -> None:
     health = StreamHealth()
     health.failed(0.0, "")
     health.acknowledged(10.0, 0.01)
-    assert (health.is_failing(11.9), health.acknowledges, health.seconds_to_next_try(10.0)) == (True, True, 0.0)
+    assert (health.is_failing(11.9), health.acknowledges, health.seconds_to_next_try(10.0)) == (
+        True,
+        True,
+        0.0,
+    )
     assert not health.is_failing(12.0)
 
 
@@ -47,7 +59,11 @@ def test_one_that_acknowledges_slowly_gets_events_and_no_trust() -> None:
     health.failed(0.0, "")
     for second in range(10, 100):
         health.acknowledged(float(second), 2.0)
-    assert (health.is_failing(1_000.0), health.acknowledges, health.seconds_to_next_try(100.0)) == (True, True, 0.0)
+    assert (health.is_failing(1_000.0), health.acknowledges, health.seconds_to_next_try(100.0)) == (
+        True,
+        True,
+        0.0,
+    )
     health.acknowledged(1_000.0, 0.01)
     assert not health.is_failing(1_002.0)
 

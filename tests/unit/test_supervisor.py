@@ -1,4 +1,5 @@
-"""A job is watched, started again when it is gone, and ended with a savepoint: against a JobManager that does as it is told."""
+"""A job is watched, started again when it is gone, and ended with a savepoint: against a JobManager that does
+as it is told."""
 
 from __future__ import annotations
 
@@ -22,11 +23,16 @@ from pipeline.usage_error import UsageError
 from tests.support.snapshots import snapshot
 
 READY = "reading"
-RESTORE = "a.B: x\n\tat org.apache.flink.streaming.api.operators.StreamTaskStateInitializerImpl.streamOperatorStateContext(X.java:1)\nCaused by: d.E: no file\n"
+RESTORE = (
+    "a.B: x\n\tat org.apache.flink.streaming.api.operators."
+    "StreamTaskStateInitializerImpl.streamOperatorStateContext(X.java:1)\n"
+    "Caused by: d.E: no file\n"
+)
 
 
 class JobManager:
-    """Answers for one job; `states` are what it says of it, one after the other, the last for ever; None: it knows no such job."""
+    """Answers for one job; `states` are what it says of it, one after the other, the last for ever; None: it
+    knows no such job."""
 
     def __init__(self, *states: str | None) -> None:
         self.states = list(states)
@@ -40,7 +46,9 @@ class JobManager:
         class Handler(BaseHTTPRequestHandler):
             def answer(self) -> None:
                 length = int(self.headers.get("Content-Length") or 0)
-                status, body = manager.answer(self.command, self.path, json.loads(self.rfile.read(length)) if length else None)
+                status, body = manager.answer(
+                    self.command, self.path, json.loads(self.rfile.read(length)) if length else None
+                )
                 self.send_response(status)
                 self.end_headers()
                 self.wfile.write(body if isinstance(body, bytes) else json.dumps(body).encode())
@@ -63,14 +71,19 @@ class JobManager:
             return 202, {"request-id": "1"}
         if path == "/jobs/7/savepoints/1":
             if self.savepoint_fails:
-                return 200, {"status": {"id": "COMPLETED"}, "operation": {"failure-cause": {"stack-trace": self.savepoint_fails}}}
+                return 200, {
+                    "status": {"id": "COMPLETED"},
+                    "operation": {"failure-cause": {"stack-trace": self.savepoint_fails}},
+                }
             self.states = ["CANCELED"]
             return 200, {"status": {"id": "COMPLETED"}, "operation": {"location": "file:/savepoint"}}
         if path == "/jobs/7/checkpoints":
             return 200, {"counts": {"completed": self.checkpoints}}
         if path == "/jobs/7/exceptions":
             entries = [{"stacktrace": "a.B: x\n\tat a.C\nCaused by: d.E: no room\n\tat d.F\n"}]
-            return 200, {"exceptionHistory": {"entries": self.restores * [{"stacktrace": RESTORE}] or entries}}
+            return 200, {
+                "exceptionHistory": {"entries": self.restores * [{"stacktrace": RESTORE}] or entries}
+            }
         if method == "PATCH":
             self.states = ["CANCELED"]
             return 202, {}
@@ -111,15 +124,26 @@ def job_manager() -> Iterator[Callable[..., JobManager]]:
         each.close()
 
 
-def test_a_job_is_stopped_with_a_savepoint(job_manager: Callable[..., JobManager], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_job_is_stopped_with_a_savepoint(
+    job_manager: Callable[..., JobManager], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     manager = job_manager("RUNNING", "RUNNING")
     assert supervise(starts(manager), manager.all_said, Snapshots(tmp_path), READY) == 0
-    assert capsys.readouterr() == ("reading\nstopping with a savepoint\nstopped with a savepoint; a new run goes on from it\n", "")
+    assert capsys.readouterr() == (
+        "reading\nstopping with a savepoint\nstopped with a savepoint; a new run goes on from it\n",
+        "",
+    )
     assert manager.asked == ["POST /jobs/7/savepoints"]
 
 
-def test_a_job_that_is_gone_is_started_again(job_manager: Callable[..., JobManager], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    lost, failed, good = job_manager("RUNNING", None), job_manager("RESTARTING", "FAILED"), job_manager("RUNNING", "RUNNING")
+def test_a_job_that_is_gone_is_started_again(
+    job_manager: Callable[..., JobManager], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lost, failed, good = (
+        job_manager("RUNNING", None),
+        job_manager("RESTARTING", "FAILED"),
+        job_manager("RUNNING", "RUNNING"),
+    )
     assert supervise(starts(lost, failed, good), good.all_said, Snapshots(tmp_path), READY) == 0
     out, err = capsys.readouterr()
     assert out.splitlines()[0] == READY
@@ -127,7 +151,8 @@ def test_a_job_that_is_gone_is_started_again(job_manager: Callable[..., JobManag
     assert err.splitlines() == [
         f"revision-scores stream: {line}"
         for line in (
-            f"the JobManager at {lost.rest.address} has lost the job; starting again from the last checkpoint in 1 s",
+            f"the JobManager at {lost.rest.address} has lost the job; starting again from the last "
+            f"checkpoint in 1 s",
             "Flink starts the job again: no room",
             "Flink gave the job up: no room; starting again from the last checkpoint in 2 s",
         )
@@ -146,11 +171,18 @@ def test_what_never_ran_is_not_tried_again(tmp_path: Path, capsys: pytest.Captur
 def test_what_somebody_ended_at_flink_stays_ended(
     job_manager: Callable[..., JobManager], tmp_path: Path, capsys: pytest.CaptureFixture[str], state: str
 ) -> None:
-    assert supervise(starts(job_manager("RUNNING", state)), threading.Event(), Snapshots(tmp_path), READY) == 1
-    assert capsys.readouterr().err == f"revision-scores stream: the job was ended at Flink, not here; it is {state}\n"
+    assert (
+        supervise(starts(job_manager("RUNNING", state)), threading.Event(), Snapshots(tmp_path), READY) == 1
+    )
+    assert (
+        capsys.readouterr().err
+        == f"revision-scores stream: the job was ended at Flink, not here; it is {state}\n"
+    )
 
 
-def test_a_job_that_takes_no_savepoint_is_cancelled(job_manager: Callable[..., JobManager], tmp_path: Path) -> None:
+def test_a_job_that_takes_no_savepoint_is_cancelled(
+    job_manager: Callable[..., JobManager], tmp_path: Path
+) -> None:
     manager = job_manager("RUNNING")
     manager.savepoint_fails = "org.apache.flink.X: y\nCaused by: org.apache.flink.Z: the disk is full\n"
     said = FlinkJob(manager.rest, "7").end(tmp_path / "savepoints", 0.5)
@@ -163,7 +195,11 @@ def test_nobody_there_is_no_savepoint(job_manager: Callable[..., JobManager], tm
     manager = job_manager("RUNNING")
     manager.close()
     said = FlinkJob(manager.rest, "7").end(tmp_path / "savepoints", 0.5)
-    assert said == f"without a savepoint (no JobManager answers at {manager.rest.address}); a new run goes on from the last checkpoint"
+    assert (
+        said
+        == f"without a savepoint (no JobManager answers at {manager.rest.address}); a new run goes on from "
+        f"the last checkpoint"
+    )
 
 
 @pytest.mark.parametrize(
@@ -175,8 +211,16 @@ def test_nobody_there_is_no_savepoint(job_manager: Callable[..., JobManager], tm
         (200, b"7"),
         (200, b'["a list"]'),
         (200, b'{"an": "object"}'),
-        (200, b'{"state": {"no": "text"}, "vertices": [null, 7, {"id": []}], "jobs": [null, {"name": 7}], "request-id": {}}'),
-        (200, b'{"exceptionHistory": {"entries": [null]}, "jobs": {"jid": 1}, "taskmanagers": "many", "counts": []}'),
+        (
+            200,
+            b'{"state": {"no": "text"}, "vertices": [null, 7, {"id": []}], "jobs": [null, {"name": 7}], '
+            b'"request-id": {}}',
+        ),
+        (
+            200,
+            b'{"exceptionHistory": {"entries": [null]}, "jobs": {"jid": 1}, "taskmanagers": "many", '
+            b'"counts": []}',
+        ),
         (200, b'{"errors": "no list"}'),
         (200, b'{"errors": ["Bad request received."]}'),
         (200, b'{"state": "RUNN'),
@@ -188,11 +232,22 @@ def test_nobody_there_is_no_savepoint(job_manager: Callable[..., JobManager], tm
         (503, b"busy"),
     ],
 )
-def test_whatever_answers_in_a_job_managers_place_ends_nothing(job_manager: Callable[..., JobManager], tmp_path: Path, answer: tuple[int, bytes]) -> None:
+def test_whatever_answers_in_a_job_managers_place_ends_nothing(
+    job_manager: Callable[..., JobManager], tmp_path: Path, answer: tuple[int, bytes]
+) -> None:
     manager = job_manager("RUNNING")
     manager.odd = answer
     job, rest = FlinkJob(manager.rest, "7"), manager.rest
-    for look in (job.state, job.why, job.failed_restores, job.completed_checkpoints, lambda: rest.jobs("x"), rest.version, rest.task_managers, rest.free_slots):
+    for look in (
+        job.state,
+        job.why,
+        job.failed_restores,
+        job.completed_checkpoints,
+        lambda: rest.jobs("x"),
+        rest.version,
+        rest.task_managers,
+        rest.free_slots,
+    ):
         with suppress(Unreachable):
             look()
     watch = Watch(Run(job, [], tmp_path), Snapshots(tmp_path))
@@ -202,7 +257,9 @@ def test_whatever_answers_in_a_job_managers_place_ends_nothing(job_manager: Call
     assert job.end(tmp_path / "savepoints", 0.1).startswith("without a savepoint (")
 
 
-def test_snapshots_of_earlier_runs_go_when_this_one_has_a_checkpoint(job_manager: Callable[..., JobManager], tmp_path: Path) -> None:
+def test_snapshots_of_earlier_runs_go_when_this_one_has_a_checkpoint(
+    job_manager: Callable[..., JobManager], tmp_path: Path
+) -> None:
     manager, snapshots = job_manager("RUNNING"), Snapshots(tmp_path)
     earlier = snapshot(snapshots.savepoints / "savepoint-1", 4)
     watch = Watch(Run(FlinkJob(manager.rest, "7"), [], earlier), snapshots)
@@ -219,7 +276,9 @@ def test_a_snapshot_that_cannot_be_restored_is_named_and_the_one_before_it_serve
     job_manager: Callable[..., JobManager], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     snapshots, good = Snapshots(tmp_path), job_manager("RUNNING", "RUNNING")
-    third, second, first = (snapshot(snapshots.savepoints / f"savepoint-{number}", number) for number in (3, 2, 1))
+    third, second, first = (
+        snapshot(snapshots.savepoints / f"savepoint-{number}", number) for number in (3, 2, 1)
+    )
     manager = job_manager("RUNNING")
     manager.restores = 3
     tried: list[Path | None] = []
@@ -240,9 +299,14 @@ def test_a_snapshot_that_cannot_be_restored_is_named_and_the_one_before_it_serve
     assert third.is_dir()
 
 
-def test_where_no_snapshot_can_be_restored_nothing_begins_anew(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_where_no_snapshot_can_be_restored_nothing_begins_anew(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     snapshots = Snapshots(tmp_path)
     only = snapshot(snapshots.savepoints / "savepoint-1", 1)
     assert supervise(starts(BadSnapshot(only, "it is cut")), threading.Event(), snapshots, READY) == 1
-    said = f"revision-scores stream: {only} cannot be restored: it is cut; none is left to go on from, and all are where they were\n"
+    said = (
+        f"revision-scores stream: {only} cannot be restored: it is cut; none is left to go on from, and "
+        f"all are where they were\n"
+    )
     assert capsys.readouterr().err == said

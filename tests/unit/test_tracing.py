@@ -32,12 +32,24 @@ HEADERS = {
 
 def traced(**meta: Any) -> dict[str, Any]:
     raw = edit(rev_id=1)
-    return {**raw, "meta": {**raw["meta"], "stream": "mediawiki.revision-create", "request_id": REQUEST, "uri": URI, **meta}}
+    return {
+        **raw,
+        "meta": {
+            **raw["meta"],
+            "stream": "mediawiki.revision-create",
+            "request_id": REQUEST,
+            "uri": URI,
+            **meta,
+        },
+    }
 
 
 def without_number(headers: dict[str, str]) -> dict[str, str]:
     """With the trace alone held against the request, as the rest of `traceparent` is new for each call."""
-    return {name: re.sub(rf"^00-{TRACE}-(?!0{{16}})[0-9a-f]{{16}}-00$", "(a number)", value) for name, value in headers.items()}
+    return {
+        name: re.sub(rf"^00-{TRACE}-(?!0{{16}})[0-9a-f]{{16}}-00$", "(a number)", value)
+        for name, value in headers.items()
+    }
 
 
 @pytest.mark.parametrize(
@@ -46,11 +58,17 @@ def without_number(headers: dict[str, str]) -> dict[str, str]:
         ({}, HEADERS),
         (
             {"uri": "https://de.wikipedia.org/wiki/Ä b\r\nx: y\ud800"},
-            {**HEADERS, "x-triggered-by": f"req:{REQUEST},mediawiki.revision-create:https://de.wikipedia.org/wiki/%C3%84%20b%0D%0Ax:%20y?"},
+            {
+                **HEADERS,
+                "x-triggered-by": f"req:{REQUEST},mediawiki.revision-create:https://de.wikipedia.org/wiki/%C3%84%20b%0D%0Ax:%20y?",
+            },
         ),
         ({"uri": None}, {name: value for name, value in HEADERS.items() if name != "x-triggered-by"}),
         ({"stream": ["a"]}, {name: value for name, value in HEADERS.items() if name != "x-triggered-by"}),
-        *[({"request_id": wrong}, {}) for wrong in (None, "", 7, ["a"], "two words", "line\r\nx: y", "ä", "a" * 201)],
+        *[
+            ({"request_id": wrong}, {})
+            for wrong in (None, "", 7, ["a"], "two words", "line\r\nx: y", "ä", "a" * 201)
+        ],
     ],
 )
 def test_headers_of_an_event(meta: dict[str, Any], expected: dict[str, str]) -> None:
@@ -58,7 +76,9 @@ def test_headers_of_an_event(meta: dict[str, Any], expected: dict[str, str]) -> 
 
 
 @pytest.mark.parametrize("letter", ["a", "\u8a9e", "\U0001f600", "\ud800"])
-def test_no_header_is_longer_than_a_server_takes(letter: str, lift_wing: SimulatedLiftWing, shipped: Configuration) -> None:
+def test_no_header_is_longer_than_a_server_takes(
+    letter: str, lift_wing: SimulatedLiftWing, shipped: Configuration
+) -> None:
     raw = traced(uri=f"https://ja.wikipedia.org/wiki/{letter * 3_000}")
     assert max(map(len, trace_headers(raw).values())) == 2_000
     client, answered = LiftWing(LiftWingSettings(lift_wing.url, timeout_s=5)), Future[Answer]()
@@ -68,7 +88,9 @@ def test_no_header_is_longer_than_a_server_takes(letter: str, lift_wing: Simulat
 
 
 def test_a_request_that_is_no_uuid_has_a_trace_of_its_own() -> None:
-    first, again, other = (trace_headers(traced(request_id=name))["traceparent"] for name in ("Xyz", "Xyz", "Xya"))
+    first, again, other = (
+        trace_headers(traced(request_id=name))["traceparent"] for name in ("Xyz", "Xyz", "Xya")
+    )
     assert re.fullmatch("00-[0-9a-f]{32}-[0-9a-f]{16}-00", first)
     assert first[:36] == again[:36] != other[:36]
     assert first != again
@@ -101,7 +123,9 @@ class Notebook(LoopbackServer):
 def test_a_call_to_lift_wing_has_them(shipped: Configuration) -> None:
     with Notebook() as server:
         lift_wing, answered = LiftWing(LiftWingSettings(server.url, timeout_s=5)), Future[Answer]()
-        lift_wing.ask(shipped.models["damaging"].endpoint("enwiki"), request(raw=traced()), answered.set_result)
+        lift_wing.ask(
+            shipped.models["damaging"].endpoint("enwiki"), request(raw=traced()), answered.set_result
+        )
         answered.result(30)
         lift_wing.close()
     assert [without_number(headers) for headers in server.seen] == [HEADERS]

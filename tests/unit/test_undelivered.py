@@ -1,4 +1,5 @@
-"""What waits for a stream in Flink's state: its format, which later versions must read, and how it is counted."""
+"""What waits for a stream in Flink's state: its format, which later versions must read, and how it is
+counted."""
 
 from __future__ import annotations
 
@@ -17,13 +18,22 @@ def score() -> OutputEvent:
 
 
 def failure() -> OutputEvent:
-    return failed(Failure("ReadEvents", "not JSON", "{", "codfw"), "mediawiki.revision-score.error", "2024-02-15T00:00:00Z")
+    return failed(
+        Failure("ReadEvents", "not JSON", "{", "codfw"),
+        "mediawiki.revision-score.error",
+        "2024-02-15T00:00:00Z",
+    )
 
 
 def test_events_come_back_with_what_a_failure_needs() -> None:
     first, second = decode_events(encode_events([score(), failure()]))
     assert first == score()
-    assert (second.stream, second.body, second.datacenter, second.request) == ("mediawiki.revision-score.error", failure().body, "codfw", None)
+    assert (second.stream, second.body, second.datacenter, second.request) == (
+        "mediawiki.revision-score.error",
+        failure().body,
+        "codfw",
+        None,
+    )
 
 
 def test_the_format_of_version_1_is_read() -> None:
@@ -33,7 +43,12 @@ def test_the_format_of_version_1_is_read() -> None:
     )
     first, second = decode_events(encoded)
     assert first.request
-    assert (first.request.model, first.request.wiki, first.request.rev_id, second.request) == ("damaging", "enwiki", 7, None)
+    assert (first.request.model, first.request.wiki, first.request.rev_id, second.request) == (
+        "damaging",
+        "enwiki",
+        7,
+        None,
+    )
     assert counted([first, first, second]) == {"eqiad.s": 2, "codfw.e": 1}
     assert decode_tag('[1,{"eqiad.s":2}]') == decode_tag(encode_tag({"eqiad.s": 2})) == {"eqiad.s": 2}
 
@@ -48,8 +63,15 @@ def test_a_model_is_undeliverable_while_as_much_waits_for_its_stream_as_may() ->
     assert not waiting.is_undeliverable("goodfaith")
     assert not waiting_deliveries().is_undeliverable("damaging"), "another process counts for itself"
     waiting.note("two", {"eqiad.d": 0, "eqiad.e": 3})
-    assert (waiting.is_undeliverable("damaging"), waiting.counts(), waiting.keys()) == (False, {"eqiad.d": MOST_WAITING - 1, "eqiad.e": 3}, 2)
+    assert (waiting.is_undeliverable("damaging"), waiting.counts(), waiting.keys()) == (
+        False,
+        {"eqiad.d": MOST_WAITING - 1, "eqiad.e": 3},
+        2,
+    )
 
 
 def test_a_gauge_has_a_name_that_prometheus_takes() -> None:
-    assert gauge_name("waiting_deliveries", "eqiad.mediawiki.revision-score-damaging") == "waiting_deliveries_eqiad_mediawiki_revision_score_damaging"
+    assert (
+        gauge_name("waiting_deliveries", "eqiad.mediawiki.revision-score-damaging")
+        == "waiting_deliveries_eqiad_mediawiki_revision_score_damaging"
+    )

@@ -99,7 +99,10 @@ def test_what_is_older_than_a_minute_is_forgotten() -> None:
         step.passed()
 
 
-@pytest.mark.parametrize(("error", "of_an_element"), [(FAULT, True), (RecursionError(), True), (MemoryError(), False), (KeyboardInterrupt(), False)])
+@pytest.mark.parametrize(
+    ("error", "of_an_element"),
+    [(FAULT, True), (RecursionError(), True), (MemoryError(), False), (KeyboardInterrupt(), False)],
+)
 def test_what_the_process_meets_is_of_no_element(error: BaseException, of_an_element: bool) -> None:
     assert is_of_an_element(error) == of_an_element
     step, _ = fuse()
@@ -110,10 +113,19 @@ Work = tuple[str, Callable[[], Iterator[str]]]  # an element: its name, and what
 
 
 def fused(*, holds: bool = True, **of_time: Any) -> Fused[Work, str]:
-    return Fused("Step", lambda element: element[1](), lambda element: element[0], lambda element, reason: [reason], holds=holds, **of_time)
+    return Fused(
+        "Step",
+        lambda element: element[1](),
+        lambda element: element[0],
+        lambda element, reason: [reason],
+        holds=holds,
+        **of_time,
+    )
 
 
-@pytest.mark.parametrize("error", [OSError("disk full"), ConnectionResetError(), FuseBlown("x"), SystemExit(), GeneratorExit()])
+@pytest.mark.parametrize(
+    "error", [OSError("disk full"), ConnectionResetError(), FuseBlown("x"), SystemExit(), GeneratorExit()]
+)
 def test_nor_is_what_the_machine_meets(error: BaseException) -> None:
     assert not is_of_an_element(error)
     with pytest.raises(type(error)):
@@ -127,10 +139,20 @@ class Mute(Exception):
 
 @pytest.mark.parametrize(
     ("error", "reason"),
-    [(FAULT, REASON), (KeyError("\x1b[31m\n\u202e\ud800"), r"unforeseen KeyError: '\x1b[31m\n\u202e\ud800'"), (RecursionError(), "unforeseen RecursionError")]
-    + [(Mute(), "unforeseen Mute"), (ValueError("\x1b]0;x\x07\n\ud800"), "unforeseen ValueError:  ]0;x   ".rstrip()), (ValueError("x" * 9_999), None)],
+    [
+        (FAULT, REASON),
+        (KeyError("\x1b[31m\n\u202e\ud800"), r"unforeseen KeyError: '\x1b[31m\n\u202e\ud800'"),
+        (RecursionError(), "unforeseen RecursionError"),
+    ]
+    + [
+        (Mute(), "unforeseen Mute"),
+        (ValueError("\x1b]0;x\x07\n\ud800"), "unforeseen ValueError:  ]0;x   ".rstrip()),
+        (ValueError("x" * 9_999), None),
+    ],
 )
-def test_the_reason_is_one_short_line_without_control_characters(error: Exception, reason: str | None) -> None:
+def test_the_reason_is_one_short_line_without_control_characters(
+    error: Exception, reason: str | None
+) -> None:
     assert reason_of(error) == (reason or ("unforeseen ValueError: " + "x" * 477))
 
 
@@ -170,7 +192,11 @@ def test_a_bounded_run_ends() -> None:
     step = fused(holds=False)
     for number in range(20):
         step.outputs((str(number), raising(FAULT)))
-    with pytest.raises(FuseBlown, match=r"^Step: unforeseen exceptions at 20 different elements in a row, .*; the last one: unforeseen ZeroDivisionError: "):
+    with pytest.raises(
+        FuseBlown,
+        match=r"^Step: unforeseen exceptions at 20 different elements in a row, .*; the last one: "
+        r"unforeseen ZeroDivisionError: ",
+    ):
         step.outputs(("the next", raising(FAULT)))
 
 
@@ -196,7 +222,9 @@ def test_reading_goes_on() -> None:
     p = TestPipeline(FnApiRunner())
     read = p | ReadEvents(beam.Create(found))
     assert_that(read.events, equal_to([Event(edit(rev_id=1), "eqiad")]), label="events")
-    assert_that(read.failures, equal_to([Failure("ReadEvents", REASON, json_text(edit()), "eqiad")]), label="failures")
+    assert_that(
+        read.failures, equal_to([Failure("ReadEvents", REASON, json_text(edit()), "eqiad")]), label="failures"
+    )
     assert counted(p, "ReadEvents") == {"events": 1, "failures": 1, "unforeseen": 1}
 
 
@@ -205,30 +233,50 @@ def test_selecting_goes_on_and_an_event_that_fails_has_no_request(shipped: Confi
     p = TestPipeline(FnApiRunner())
     selected = p | beam.Create(events) | SelectModels(shipped.models, fault_of_damaging)
     assert_that(
-        selected.requests | beam.Map(lambda asked: (asked.wiki, asked.model)), equal_to([("viwiki", "reverted"), ("viwiki", "articletopic")]), label="requests"
+        selected.requests | beam.Map(lambda asked: (asked.wiki, asked.model)),
+        equal_to([("viwiki", "reverted"), ("viwiki", "articletopic")]),
+        label="requests",
     )
-    assert_that(selected.failures, equal_to([Failure("SelectModels", REASON, json_text(edit()), "eqiad")]), label="failures")
+    assert_that(
+        selected.failures,
+        equal_to([Failure("SelectModels", REASON, json_text(edit()), "eqiad")]),
+        label="failures",
+    )
     assert counted(p, "SelectModels")["unforeseen"] == 1
 
 
 def test_building_goes_on(shipped: Configuration) -> None:
     p = TestPipeline(FnApiRunner())
     built = p | beam.Create([ScoreResponse(request(), SCORE)]) | BuildRevisionScore(shipped.models, fault)
-    assert_that(built.failures, equal_to([Failure("BuildRevisionScore", REASON, json_text(edit()), "eqiad", "damaging")]), label="failures")
+    assert_that(
+        built.failures,
+        equal_to([Failure("BuildRevisionScore", REASON, json_text(edit()), "eqiad", "damaging")]),
+        label="failures",
+    )
     assert counted(p, "BuildRevisionScore") == {"failures": 1, "unforeseen": 1}
 
 
 def counted(p: beam.Pipeline, step: str) -> dict[str, int]:
     result = p.run()
     result.wait_until_finish()
-    return {each.key.metric.name: each.committed for each in result.metrics().query()["counters"] if each.key.metric.namespace == step}
+    return {
+        each.key.metric.name: each.committed
+        for each in result.metrics().query()["counters"]
+        if each.key.metric.namespace == step
+    }
 
 
 def test_a_run_whose_every_event_meets_a_fault_ends_with_a_line() -> None:
     p = direct_runner.new_pipeline([])
-    read = p | ReadEvents(beam.Create([Raw(Broken(edit(rev_id=number)), "eqiad") for number in range(30)], reshuffle=False))
+    read = p | ReadEvents(
+        beam.Create([Raw(Broken(edit(rev_id=number)), "eqiad") for number in range(30)], reshuffle=False)
+    )
     _ = read.failures | beam.Map(lambda failure: failure)
-    with pytest.raises(SystemExit, match="^revision-scores: the run ends at ReadEvents: unforeseen exceptions at 20 different elements in a row, "):
+    with pytest.raises(
+        SystemExit,
+        match="^revision-scores: the run ends at ReadEvents: unforeseen exceptions at 20 different "
+        "elements in a row, ",
+    ):
         direct_runner.run(p)
 
 

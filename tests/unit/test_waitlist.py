@@ -43,8 +43,8 @@ def test_an_endpoint_that_falls_silent_keeps_its_rate() -> None:
 
 
 class Endpoint:
-    """An endpoint that takes `rate` calls a second, of which every second place is for those that have waited, and those that sleep until they
-    look for room again. Time goes by tenths of a second."""
+    """An endpoint that takes `rate` calls a second, of which every second place is for those that have
+    waited, and those that sleep until they look for room again. Time goes by tenths of a second."""
 
     def __init__(self, rate: float, seed: int) -> None:
         self._rate, self._random, self._waitlist = rate, Random(seed), Waitlist()
@@ -54,7 +54,13 @@ class Endpoint:
 
     def sleep(self, now: float, entered_at: float) -> None:
         self._waitlist.add(entered_at, 1)
-        heapq.heappush(self.asleep, (now + self._waitlist.sleep_s(entered_at, self._rate) * self._random.uniform(0.8, 1.2), entered_at))
+        heapq.heappush(
+            self.asleep,
+            (
+                now + self._waitlist.sleep_s(entered_at, self._rate) * self._random.uniform(0.8, 1.2),
+                entered_at,
+            ),
+        )
 
     def look(self, now: float, is_silent: bool) -> None:
         """All that wake now look for room in a queue of 64."""
@@ -67,7 +73,8 @@ class Endpoint:
                 self.sleep(now, entered_at)
 
     def call(self, new: int) -> tuple[int, list[float]]:
-        """Takes calls for a tenth of a second. Returns how many of the new ones are taken, and when the others entered."""
+        """Takes calls for a tenth of a second. Returns how many of the new ones are taken, and when the
+        others entered."""
         self._places = min(self._places + self._rate / 10, 64)
         called, taken = [], 0
         while self._places >= 1 and (self._queued or taken < new):
@@ -80,8 +87,12 @@ class Endpoint:
 
 
 @pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize(("rate", "arrivals", "stall_s"), [(30.0, 20.0, 40), (30.0, 29.0, 40), (100.0, 50.0, 10), (3.0, 2.9, 300)])
-def test_all_that_waited_is_called_within_the_bound(rate: float, arrivals: float, stall_s: int, seed: int) -> None:
+@pytest.mark.parametrize(
+    ("rate", "arrivals", "stall_s"), [(30.0, 20.0, 40), (30.0, 29.0, 40), (100.0, 50.0, 10), (3.0, 2.9, 300)]
+)
+def test_all_that_waited_is_called_within_the_bound(
+    rate: float, arrivals: float, stall_s: int, seed: int
+) -> None:
     endpoint, now, due = Endpoint(rate, seed), NOW, 0.0
     for _ in range(stall_s * 10):
         now, due = now + 0.1, due + arrivals / 10

@@ -44,7 +44,11 @@ def damaging(tally: Tally) -> OfModel:
 
 
 NOW = 1_700_000_004.0  # near the end of a slice of five seconds
-SOURCE, OF_DAMAGING, FAILED = "eqiad.mediawiki.revision-create", "eqiad.mediawiki.revision-score-damaging", "eqiad.mediawiki.revision-score.error"
+SOURCE, OF_DAMAGING, FAILED = (
+    "eqiad.mediawiki.revision-create",
+    "eqiad.mediawiki.revision-score-damaging",
+    "eqiad.mediawiki.revision-score.error",
+)
 TIMEOUT_S = 30.0
 
 
@@ -59,8 +63,15 @@ def test_an_edit_waits_until_its_score_or_failure_comes(tally: Tally, damaging: 
     tally.take(FAILED, failure(edit(rev_id=2), "503: no healthy upstream"), NOW - 3, NOW)
     assert (damaging.waiting, damaging.waiting_since) == (1, NOW - 5)
     assert damaging.failures.total == {"503: no healthy upstream": 1}
-    assert [(each.asked, each.scored, each.failed, each.seconds) for each in damaging.last(2, NOW + 5)] == [(3, 0, 0, []), (0, 1, 1, [3.0])]
-    assert (tally.edits.total, tally.scores.total, tally.failures.total) == ({"enwiki": 3}, {"enwiki": 1}, {"enwiki": 1})
+    assert [(each.asked, each.scored, each.failed, each.seconds) for each in damaging.last(2, NOW + 5)] == [
+        (3, 0, 0, []),
+        (0, 1, 1, [3.0]),
+    ]
+    assert (tally.edits.total, tally.scores.total, tally.failures.total) == (
+        {"enwiki": 3},
+        {"enwiki": 1},
+        {"enwiki": 1},
+    )
 
 
 def test_a_score_that_is_read_before_its_edit_is_counted_once(tally: Tally, damaging: OfModel) -> None:
@@ -78,11 +89,18 @@ def test_a_repeat_leaves_the_figures_as_they_are_but_for_what_came(tally: Tally,
     assert [(each.scored, each.seconds) for each in damaging.last(1, NOW + 5)] == [(3, [1.0])]
 
 
-@pytest.mark.parametrize("garbage", [b"", b"not json", b"[]", b"{}", b'{"database": 7, "rev_id": "x"}', b"\xff\x00", None])
+@pytest.mark.parametrize(
+    "garbage", [b"", b"not json", b"[]", b"{}", b'{"database": 7, "rev_id": "x"}', b"\xff\x00", None]
+)
 def test_garbage_changes_no_figure(tally: Tally, damaging: OfModel, garbage: bytes | None) -> None:
     for topic in (SOURCE, OF_DAMAGING, FAILED):
         tally.take(topic, garbage, NOW, NOW)
-    assert (damaging.waiting, damaging.failures.total, tally.edits.total, list(tally.latest)) == (0, {}, {}, [])
+    assert (damaging.waiting, damaging.failures.total, tally.edits.total, list(tally.latest)) == (
+        0,
+        {},
+        {},
+        [],
+    )
     assert tally.unreadable == {OF_DAMAGING: 1, FAILED: 1}
 
 
@@ -93,7 +111,9 @@ def test_a_canary_and_a_failure_before_any_model_are_told_apart(tally: Tally) ->
     assert tally.last_event == NOW
 
 
-def test_what_was_asked_before_anything_was_heard_of_the_stream_is_not_waited_for(tally: Tally, damaging: OfModel) -> None:
+def test_what_was_asked_before_anything_was_heard_of_the_stream_is_not_waited_for(
+    tally: Tally, damaging: OfModel
+) -> None:
     for rev_id, at in ((1, NOW - 500), (2, NOW - 100), (3, NOW - 20)):
         tally.take(SOURCE, orjson.dumps(edit(rev_id=rev_id)), at, NOW)
     tally.take(OF_DAMAGING, score(edit(rev_id=2)), NOW - 99, NOW)
@@ -109,7 +129,9 @@ def test_what_never_comes_is_given_up_unless_its_model_is_parked(tally: Tally, d
     assert (damaging.waiting, damaging.given_up) == (0, 1)
 
 
-def test_what_claims_to_come_from_the_future_or_from_long_ago_has_no_line(tally: Tally, damaging: OfModel) -> None:
+def test_what_claims_to_come_from_the_future_or_from_long_ago_has_no_line(
+    tally: Tally, damaging: OfModel
+) -> None:
     tally.take(SOURCE, orjson.dumps(edit(rev_id=1)), NOW + 1e9, NOW)
     tally.take(SOURCE, orjson.dumps(edit(rev_id=2)), 0.0, NOW)
     assert sum(each.asked for each in damaging.all(NOW + 5)) == 1
@@ -127,9 +149,18 @@ def test_counts_are_of_ten_minutes() -> None:
 
 def test_a_score_is_shown_with_its_words_and_its_diff(tally: Tally) -> None:
     tally.take(OF_DAMAGING, score(edit(rev_id=7, page_title="<b>Ä_‮x")), NOW, NOW)
-    tally.take(OF_DAMAGING, score(edit(rev_id=8, meta={"domain": 'evil.example/"><script>', "dt": "2023-11-14T22:13:22Z"})), NOW, NOW)
+    tally.take(
+        OF_DAMAGING,
+        score(edit(rev_id=8, meta={"domain": 'evil.example/"><script>', "dt": "2023-11-14T22:13:22Z"})),
+        NOW,
+        NOW,
+    )
     (first, second) = tally.latest
-    assert (first.title, first.said, first.diff) == ("<b>Ä ‮x", "false (true 0.125)", "https://en.wikipedia.org/w/index.php?diff=7")
+    assert (first.title, first.said, first.diff) == (
+        "<b>Ä ‮x",
+        "false (true 0.125)",
+        "https://en.wikipedia.org/w/index.php?diff=7",
+    )
     assert second.diff is None
 
 
@@ -137,14 +168,19 @@ def test_a_score_is_shown_with_its_words_and_its_diff(tally: Tally) -> None:
 
 
 def of(*, asked: list[float], answered: Mapping[int, float], failed: tuple[int, ...] = ()) -> OfModel:
-    """A model whose edits came so many seconds before NOW, and of which some were answered so many seconds before NOW."""
+    """A model whose edits came so many seconds before NOW, and of which some were answered so many seconds
+    before NOW."""
     model = OfModel(3600)
-    steps = [(before, "asked", index) for index, before in enumerate(asked)] + [(before, "answered", index) for index, before in answered.items()]
+    steps = [(before, "asked", index) for index, before in enumerate(asked)] + [
+        (before, "answered", index) for index, before in answered.items()
+    ]
     for before, what, index in sorted(steps, key=lambda step: (-step[0], step[1] == "answered")):
         if what == "asked":
             model.asked(("enwiki", index), NOW - before, NOW)
         else:
-            model.answered(("enwiki", index), NOW - before, NOW, "503: no upstream" if index in failed else None)
+            model.answered(
+                ("enwiki", index), NOW - before, NOW, "503: no upstream" if index in failed else None
+            )
     return model
 
 
@@ -153,8 +189,14 @@ QUICK = {index: before - 0.5 for index, before in enumerate(STEADY)}
 
 
 USUAL = Verdict("ok", "Half of the scores come within 0.50 s of the edit, 99 of 100 within 0.50 s.")
-ALL_BUT_THREE = {index: before for index, before in QUICK.items() if index < 26} | {30: 25.0, 31: 24.0, 32: 12.5}
-BROKEN = "It gives no sign of life, and gets a probe now and then. 3 edits wait, the oldest for 9 s; none is lost."
+ALL_BUT_THREE = {index: before for index, before in QUICK.items() if index < 26} | {
+    30: 25.0,
+    31: 24.0,
+    32: 12.5,
+}
+BROKEN = (
+    "It gives no sign of life, and gets a probe now and then. 3 edits wait, the oldest for 9 s; none is lost."
+)
 HUNG = "No answer for 15 s. " + BROKEN.replace("9 s", "15 s")
 PARKED = "Parked in the models file (concurrency: 0): "
 
@@ -162,28 +204,54 @@ PARKED = "Parked in the models file (concurrency: 0): "
 @pytest.mark.parametrize(
     ("model", "gauges", "is_parked", "wanted"),
     [
-        (of(asked=[], answered={}), {}, False, Verdict("idle", "No edit asked for it in the last ten minutes.")),
+        (
+            of(asked=[], answered={}),
+            {},
+            False,
+            Verdict("idle", "No edit asked for it in the last ten minutes."),
+        ),
         (of(asked=[3.0], answered={}), {}, False, Verdict("ok", "1 edit waits, for 3 s.")),
         (of(asked=STEADY, answered=QUICK), {}, False, USUAL),
         (of(asked=STEADY, answered=QUICK), {"broken": 0}, False, USUAL),
         (of(asked=[*STEADY, 9.0, 8.0, 7.0], answered=QUICK), {"broken": 1}, False, Verdict("broken", BROKEN)),
         (of(asked=[15.0, 14.0, 13.0], answered={}), {"broken": 1}, False, Verdict("broken", HUNG)),
-        (of(asked=[90.0, 5.0], answered={}), {"broken": 1}, True, Verdict("parked", f"{PARKED}2 edits wait, the oldest for 1 min 30 s; none is lost.")),
+        (
+            of(asked=[90.0, 5.0], answered={}),
+            {"broken": 1},
+            True,
+            Verdict("parked", f"{PARKED}2 edits wait, the oldest for 1 min 30 s; none is lost."),
+        ),
         (of(asked=[], answered={}), {}, True, Verdict("parked", f"{PARKED}no edit waits.")),
-        (of(asked=[15.0, 14.0, 13.0], answered={}), {}, False, Verdict("silent", "No answer for 15 s. 3 edits wait, the oldest for 15 s.")),
+        (
+            of(asked=[15.0, 14.0, 13.0], answered={}),
+            {},
+            False,
+            Verdict("silent", "No answer for 15 s. 3 edits wait, the oldest for 15 s."),
+        ),
         (of(asked=[15.0, 14.0], answered={}), {}, False, Verdict("ok", "2 edits wait, the oldest for 15 s.")),
-        (of(asked=[31.0], answered={}), {}, False, Verdict("silent", "No answer for 31 s. 1 edit waits, for 31 s.")),
+        (
+            of(asked=[31.0], answered={}),
+            {},
+            False,
+            Verdict("silent", "No answer for 31 s. 1 edit waits, for 31 s."),
+        ),
         (
             of(asked=STEADY, answered=QUICK, failed=(40, 41, 42)),
             {},
             False,
-            Verdict("failing", "3 of the 50 answers of the last minute are failures, most of them: 503: no upstream."),
+            Verdict(
+                "failing",
+                "3 of the 50 answers of the last minute are failures, most of them: 503: no upstream.",
+            ),
         ),
         (
             of(asked=STEADY, answered=ALL_BUT_THREE),
             {},
             False,
-            Verdict("slow", "Slower than usual: half of the scores take more than 5 s, in the last ten minutes 0.50 s."),
+            Verdict(
+                "slow",
+                "Slower than usual: half of the scores take more than 5 s, in the last ten minutes 0.50 s.",
+            ),
         ),
         (
             of(asked=[70.0, *STEADY], answered={index + 1: before for index, before in QUICK.items()}),
@@ -193,16 +261,30 @@ PARKED = "Parked in the models file (concurrency: 0): "
         ),
     ],
 )
-def test_a_model_is_told_in_a_word_and_a_sentence(model: OfModel, gauges: Mapping[str, float], is_parked: bool, wanted: Verdict) -> None:
+def test_a_model_is_told_in_a_word_and_a_sentence(
+    model: OfModel, gauges: Mapping[str, float], is_parked: bool, wanted: Verdict
+) -> None:
     assert verdict(model, 1, is_parked, TIMEOUT_S, gauges, NOW) == wanted
 
 
 def test_of_many_endpoints_it_is_told_how_many_are_broken() -> None:
     told = verdict(of(asked=[1.0], answered={}), 35, False, TIMEOUT_S, {"broken": 3}, NOW).text
-    assert told.startswith("3 of its 35 endpoints give no sign of life, and get a probe now and then. 1 edit waits")
+    assert told.startswith(
+        "3 of its 35 endpoints give no sign of life, and get a probe now and then. 1 edit waits"
+    )
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(0.034, "0.03 s"), (1.26, "1.3 s"), (10, "10 s"), (59.4, "59 s"), (185, "3 min 5 s"), (7800, "2 h 10 min")])
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.034, "0.03 s"),
+        (1.26, "1.3 s"),
+        (10, "10 s"),
+        (59.4, "59 s"),
+        (185, "3 min 5 s"),
+        (7800, "2 h 10 min"),
+    ],
+)
 def test_durations_read_well(seconds: float, text: str) -> None:
     assert duration(seconds) == text
 
@@ -219,18 +301,34 @@ def test_a_board_of_a_broker_that_never_was_says_so_and_shows_every_model(tmp_pa
     messages.close()
     assert board["headline"]["state"] == "stopped"
     assert board["headline"]["text"].startswith("No broker answers at 127.0.0.1:1 (")
-    assert [(model["name"], model["state"], model["waiting"]) for model in board["models"]] == [("damaging", "parked", 0), ("goodfaith", "parked", 0)]
+    assert [(model["name"], model["state"], model["waiting"]) for model in board["models"]] == [
+        ("damaging", "parked", 0),
+        ("goodfaith", "parked", 0),
+    ]
 
 
 # the headline
 
 OK, SILENT = Verdict("ok", "Half of the scores come."), Verdict("silent", "No answer for 15 s.")
-JOB = Condition(("flink",), STOPPED, "no JobManager answers at a:1; nothing is scored until then", "Flink runs the job")
-BAD = Condition(("model", "damaging", "broken", "503"), ILL, "damaging is broken: an endpoint answers 503", "well", frozenset(["damaging"]))
+JOB = Condition(
+    ("flink",), STOPPED, "no JobManager answers at a:1; nothing is scored until then", "Flink runs the job"
+)
+BAD = Condition(
+    ("model", "damaging", "broken", "503"),
+    ILL,
+    "damaging is broken: an endpoint answers 503",
+    "well",
+    frozenset(["damaging"]),
+)
 LAG = Condition(("lag",), ILL, "the stream is 2,000 events behind", "it catches up")
 
 
-REFUSED = Condition(("stream", "codfw.mediawiki.revision-score-damaging"), ILL, "the output stream x is not taken: 3 events wait", "it is taken again")
+REFUSED = Condition(
+    ("stream", "codfw.mediawiki.revision-score-damaging"),
+    ILL,
+    "the output stream x is not taken: 3 events wait",
+    "it is taken again",
+)
 
 
 def test_a_model_is_as_the_cause_says_or_as_its_stream_is_taken() -> None:
@@ -247,19 +345,40 @@ def test_a_model_is_as_the_cause_says_or_as_its_stream_is_taken() -> None:
         ([], [], {"a": OK, "b": OK}, Headline("well", "All is well: 2 models.")),
         ([], [], {"a": OK, "b": Verdict("parked", "")}, Headline("well", "All is well: 2 models, b parked.")),
         ([], [], {"a": OK, "b": SILENT}, Headline("ill", "b is silent.")),
-        ([BAD], [], {"damaging": SILENT, "b": SILENT}, Headline("ill", "damaging is broken: an endpoint answers 503.", ("b is silent.",))),
-        ([LAG, BAD], [], {"damaging": OK}, Headline("ill", "The stream is 2,000 events behind.", ("damaging is broken: an endpoint answers 503.",))),
-        ([JOB, BAD], ["no event came for 2 min"], {"damaging": SILENT}, Headline("stopped", "No JobManager answers at a:1; nothing is scored until then.")),
+        (
+            [BAD],
+            [],
+            {"damaging": SILENT, "b": SILENT},
+            Headline("ill", "damaging is broken: an endpoint answers 503.", ("b is silent.",)),
+        ),
+        (
+            [LAG, BAD],
+            [],
+            {"damaging": OK},
+            Headline(
+                "ill", "The stream is 2,000 events behind.", ("damaging is broken: an endpoint answers 503.",)
+            ),
+        ),
+        (
+            [JOB, BAD],
+            ["no event came for 2 min"],
+            {"damaging": SILENT},
+            Headline("stopped", "No JobManager answers at a:1; nothing is scored until then."),
+        ),
         ([], ["no event came for 2 min"], {"a": OK}, Headline("stopped", "No event came for 2 min.")),
     ],
 )
-def test_the_headline_is_the_cause(conditions: list[Condition], of_page: list[str], verdicts: Mapping[str, Verdict], wanted: Headline) -> None:
+def test_the_headline_is_the_cause(
+    conditions: list[Condition], of_page: list[str], verdicts: Mapping[str, Verdict], wanted: Headline
+) -> None:
     assert headline(conditions, of_page, verdicts) == wanted
 
 
 def test_many_silent_models_are_one_sentence_about_the_stream() -> None:
     sentence = "no score of any model came for 40 s: no stream runs, or what it needs is away"
-    assert list(all_silent({"a": SILENT, "b": SILENT, "c": SILENT, "d": Verdict("idle", "")}, 40.0)) == [sentence]
+    assert list(all_silent({"a": SILENT, "b": SILENT, "c": SILENT, "d": Verdict("idle", "")}, 40.0)) == [
+        sentence
+    ]
     assert list(all_silent({"a": SILENT, "b": SILENT, "c": OK}, 40.0)) == []
     assert list(all_silent({"a": SILENT, "b": SILENT}, 40.0)) == []
 
@@ -279,7 +398,12 @@ BOARD = {"at": NOW - 1, "behind": 12, "headline": {"state": "ill", "text": "Dama
     ("board", "flink", "status", "why"),
     [
         (BOARD, RUNS, 200, []),
-        ({**BOARD, "headline": {"state": "stopped", "text": "Kafka is away."}}, RUNS, 503, ["Kafka is away."]),
+        (
+            {**BOARD, "headline": {"state": "stopped", "text": "Kafka is away."}},
+            RUNS,
+            503,
+            ["Kafka is away."],
+        ),
         ({**BOARD, "behind": 20_000}, RUNS, 503, ["the stream is 20000 events behind"]),
         (BOARD, replace(RUNS, state="RESTARTING"), 503, ["the job is RESTARTING"]),
         (BOARD, replace(RUNS, last_checkpoint=NOW - 300), 503, ["the last checkpoint is 300 s old"]),
@@ -288,7 +412,9 @@ BOARD = {"at": NOW - 1, "behind": 12, "headline": {"state": "ill", "text": "Dama
         ({}, RUNS, 503, ["nothing has been looked at"]),
     ],
 )
-def test_a_pager_can_ask_whether_the_stream_does_its_work(board: dict[str, Any], flink: FlinkFacts | None, status: int, why: list[str]) -> None:
+def test_a_pager_can_ask_whether_the_stream_does_its_work(
+    board: dict[str, Any], flink: FlinkFacts | None, status: int, why: list[str]
+) -> None:
     found, body = readiness.readyz(board, cast(Looks, Seen(flink)), NOW)
     assert (found, body["why"]) == (status, why)
     assert readiness.healthz(board, NOW)[0] == (200 if board else 503)
@@ -316,7 +442,15 @@ def test_a_slow_reader_gets_the_newest_and_holds_up_nobody() -> None:
     assert events.after(1001) == (1002, b'event: board\ndata: {"number":1000}\n\n')
 
 
-@pytest.mark.parametrize(("path", "kind"), [("/", "text/html"), ("/page.css", "text/css"), ("/page.js", "text/javascript"), ("/charts.js", "text/javascript")])
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/", "text/html"),
+        ("/page.css", "text/css"),
+        ("/page.js", "text/javascript"),
+        ("/charts.js", "text/javascript"),
+    ],
+)
 def test_the_page_is_served_without_a_link_to_anything_outside(path: str, kind: str) -> None:
     server = PageServer("127.0.0.1", 0, Events())
     answer = requests.get(server.url + path, timeout=5)
@@ -359,5 +493,8 @@ def test_wrong_uses_end_with_one_line(tmp_path: Path) -> None:
     done = run("pipeline", "watch", "--kafka", "127.0.0.1:1", "--port", str(server.server_port))
     server.shutdown()
     server.server_close()
-    line = f"revision-scores watch: --port: 127.0.0.1:{server.server_port} cannot be listened on: Address already in use; name another one\n"
+    line = (
+        f"revision-scores watch: --port: 127.0.0.1:{server.server_port} cannot be listened on: Address "
+        f"already in use; name another one\n"
+    )
     assert (done.returncode, done.stdout, done.stderr) == (2, "", line)

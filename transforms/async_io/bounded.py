@@ -19,17 +19,21 @@ from transforms.lift_wing.responses import NotCalled, Refused
 from transforms.models.model import Configuration, Endpoint
 from transforms.unforeseen import FuseBlown
 
-_MOST_OWED = 2_000  # requests of all models that answer; bounds the memory of a bundle, and is far above what is ever in flight
+# requests of all models that answer; bounds the memory of a bundle, and is far above what is ever in flight
+_MOST_OWED = 2_000
 _MOST_OWED_IN_ALL = 50_000  # so that one that hangs holds up no other before it is given up; some 4 KB each
 _SILENT_AFTER_S = 1.0  # a model that owes answers and gave none for so long may hang
 _SHORTEST_LOOK_S = 0.1
-_PATIENCE_S = 45.0  # with an endpoint that gives no sign of life; what it is asked for then fails, and can be asked for in another run
+# with an endpoint that gives no sign of life; what it is asked for then fails, and can be asked for in
+# another run
+_PATIENCE_S = 45.0
 _TAKEN_AT_ONCE = 128
 
 
 @dataclass(frozen=True)
 class InBundle:
-    """A bundle waits until its requests are answered, with many in flight: for bounded input, where only the rate counts."""
+    """A bundle waits until its requests are answered, with many in flight: for bounded input, where only the
+    rate counts."""
 
     def asking(self, configuration: Configuration) -> beam.PTransform:
         return beam.ParDo(_AskInBundleFn(configuration)).with_outputs("failures", main="responses")
@@ -39,7 +43,8 @@ class _AskInBundleFn(AskFn):
     def start_bundle(self) -> None:
         self._answers = _Answers()
         self._owed: Counter[str] = Counter()  # by model
-        self._heard_at: dict[str, float] = {}  # when a model that owes answers gave one last, or was asked first
+        # when a model that owes answers gave one last, or was asked first
+        self._heard_at: dict[str, float] = {}
 
     def process(self, batch: Batch) -> Iterator[Output]:
         for request in batch:
@@ -54,12 +59,16 @@ class _AskInBundleFn(AskFn):
             yield from self._next()
 
     def _owes_too_much(self) -> bool:
-        """Whether the input has to wait for answers; it waits for no model that may hang, as long as memory lasts."""
+        """Whether the input has to wait for answers; it waits for no model that may hang, as long as memory
+        lasts."""
         owed = self._owed.total()
         if owed <= _MOST_OWED or owed > _MOST_OWED_IN_ALL:
             return owed > _MOST_OWED
         silent_since = self.environment.monotonic() - _SILENT_AFTER_S
-        return sum(count for model, count in self._owed.items() if self._heard_at[model] > silent_since) > _MOST_OWED
+        return (
+            sum(count for model, count in self._owed.items() if self._heard_at[model] > silent_since)
+            > _MOST_OWED
+        )
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         while self._owed.total():
@@ -76,29 +85,42 @@ class _AskInBundleFn(AskFn):
             self._owed[pending.request.model] -= 1
             self._heard_at[pending.request.model] = now
             if not self.may_end(pending, answer):
-                raise FuseBlown(f"ScoreWithLiftWing: unforeseen exceptions of too many requests; the last one: {answer.result!r:.500}")
+                raise FuseBlown(
+                    f"ScoreWithLiftWing: unforeseen exceptions of too many requests; the last one: "
+                    f"{answer.result!r:.500}"
+                )
             yield self.end(pending, answer)
 
     def _ask(self, pending: Pending, endpoint: Endpoint, answers: _Answers) -> None:
-        self.lift_wing.ask(endpoint, pending.request, partial(self._heard, pending, endpoint, answers), pending.late)
+        self.lift_wing.ask(
+            endpoint, pending.request, partial(self._heard, pending, endpoint, answers), pending.late
+        )
 
     def _heard(self, pending: Pending, endpoint: Endpoint, answers: _Answers, answer: Answer) -> None:
         """On the loop's thread: an answer that is no end has the request asked again when it is due."""
         refused = isinstance(answer.result, Refused) and answer.result.of_all  # for another run
         refused |= isinstance(answer.result, NotCalled) and self.lift_wing.patience_s(endpoint) is not None
-        if pending.record(answer, self.limits) or refused or self.lift_wing.seconds_failing(endpoint) > _PATIENCE_S:
+        if (
+            pending.record(answer, self.limits)
+            or refused
+            or self.lift_wing.seconds_failing(endpoint) > _PATIENCE_S
+        ):
             answers.put(pending, answer)
         else:
             wait = pending.due - self.environment.time()
             if isinstance(answer.result, NotCalled):
                 wait = self.lift_wing.admit(endpoint, pending.entered_at, True, int(pending.counted))
                 pending.counted = wait > 0
-                wait = min(wait, max(_SHORTEST_LOOK_S, _PATIENCE_S - self.lift_wing.seconds_failing(endpoint)))  # to be given up in time
+                # to be given up in time
+                wait = min(
+                    wait, max(_SHORTEST_LOOK_S, _PATIENCE_S - self.lift_wing.seconds_failing(endpoint))
+                )
             self.lift_wing.later(max(0.0, wait), partial(self._ask, pending, endpoint, answers))
 
 
 class _Answers:
-    """Hands answers from the loop's thread to the bundle's many at a time: to wake a thread for each costs more than the answer."""
+    """Hands answers from the loop's thread to the bundle's many at a time: to wake a thread for each costs
+    more than the answer."""
 
     def __init__(self) -> None:
         self._answered: deque[tuple[Pending, Answer]] = deque()

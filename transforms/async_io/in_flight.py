@@ -1,7 +1,8 @@
 """What one DoFn instance knows of the requests that it has with Lift Wing.
 
-Each instance has a registry of its own: an instance belongs to one subtask of Flink, and what another subtask took out of it would pass
-outside of Flink's barriers. What belongs to an instance that is gone is asked again by the one that finds it in state.
+Each instance has a registry of its own: an instance belongs to one subtask of Flink, and what another subtask
+took out of it would pass outside of Flink's barriers. What belongs to an instance that is gone is asked again
+by the one that finds it in state.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Under which keys requests go into Flink's state: all that is done with state is done by key, and costs a round trip to Flink each time."""
+"""Under which keys requests go into Flink's state: all that is done with state is done by key, and costs a
+round trip to Flink each time."""
 
 from __future__ import annotations
 
@@ -24,7 +25,9 @@ class KeyByEvent(beam.PTransform):
     environment: Environment = REAL
 
     def expand(self, batches: beam.PCollection[Batch]) -> beam.PCollection[tuple[str, bytes]]:
-        return batches | "Key" >> beam.ParDo(KeyByEventFn(self.environment)).with_output_types(tuple[str, bytes])
+        return batches | "Key" >> beam.ParDo(KeyByEventFn(self.environment)).with_output_types(
+            tuple[str, bytes]
+        )
 
 
 class KeyByEventFn(beam.DoFn):
@@ -39,12 +42,15 @@ class KeyByEventFn(beam.DoFn):
 
 @dataclass
 class KeyTogether(beam.PTransform):
-    """Gives what comes in one bundle a key of its own: one event when little comes, several when much does."""
+    """Gives what comes in one bundle a key of its own: one event when little comes, several when much
+    does."""
 
     environment: Environment = REAL
 
     def expand(self, batches: beam.PCollection[Batch]) -> beam.PCollection[tuple[str, bytes]]:
-        return batches | "Key" >> beam.ParDo(KeyTogetherFn(self.environment)).with_output_types(tuple[str, bytes])
+        return batches | "Key" >> beam.ParDo(KeyTogetherFn(self.environment)).with_output_types(
+            tuple[str, bytes]
+        )
 
 
 class KeyTogetherFn(beam.DoFn):
@@ -68,7 +74,9 @@ class KeyTogetherFn(beam.DoFn):
     def _keyed(self) -> tuple[str, bytes]:
         together, self._together = self._together, []
         now = self._environment.time()
-        return self._environment.new_id(), encode_pending(pending for batch in together for pending in _asked_at(now, batch))
+        return self._environment.new_id(), encode_pending(
+            pending for batch in together for pending in _asked_at(now, batch)
+        )
 
 
 def _asked_at(now: float, batch: Batch) -> list[Pending]:

@@ -1,4 +1,5 @@
-"""What both ways of waiting for Lift Wing share: a worker process's connection to it, and what an answer makes of a request."""
+"""What both ways of waiting for Lift Wing share: a worker process's connection to it, and what an answer
+makes of a request."""
 
 from __future__ import annotations
 
@@ -17,14 +18,23 @@ from transforms.events.source_events import key_of
 from transforms.events.tracing import trace_headers
 from transforms.lift_wing.bulkhead import Answer
 from transforms.lift_wing.client import ClientFault, LiftWing, SharedLiftWing
-from transforms.lift_wing.responses import LONGEST_REFUSED_S, LiftWingError, NotCalled, Refused, Unavailable, Unexpected, seconds_to_next_try
+from transforms.lift_wing.responses import (
+    LONGEST_REFUSED_S,
+    LiftWingError,
+    NotCalled,
+    Refused,
+    Unavailable,
+    Unexpected,
+    seconds_to_next_try,
+)
 from transforms.models.model import Configuration, Endpoint
 from transforms.rolling_quantiles import RollingQuantiles
 from transforms.unforeseen import Fuse, is_of_an_element, reason_of
 
 _LOGGER = logging.getLogger(__name__)
 
-_STRIKES = 3  # answers that speak against a request itself, until it is given up; an outage between them is none
+# answers that speak against a request itself, until it is given up; an outage between them is none
+_STRIKES = 3
 
 Batch = tuple[ScoreRequest, ...]
 Output = Any  # ScoreResponse or TaggedOutput of "failures"; Beam has no name for that at run time
@@ -46,7 +56,8 @@ class Pending:
     late: bool = False  # it has waited for room, or for another try
 
     def record(self, answer: Answer, limits: Limits) -> bool:
-        """Notes how a call ended. Returns whether that is the end of the request; if not, `due` says when to try again."""
+        """Notes how a call ended. Returns whether that is the end of the request; if not, `due` says when to
+        try again."""
         error, called = answer.result, not isinstance(answer.result, NotCalled)
         self.tries += called
         if not isinstance(error, LiftWingError):
@@ -63,7 +74,9 @@ class Pending:
         self.strikes += isinstance(error, Unexpected) or (isinstance(error, Refused) and error.of_one)
         if self.strikes >= _STRIKES:
             return True
-        wait = seconds_to_next_try(error, self.tries, now - self.asked_at, limits.max_age_s, limits.environment.uniform)
+        wait = seconds_to_next_try(
+            error, self.tries, now - self.asked_at, limits.max_age_s, limits.environment.uniform
+        )
         if wait is None:
             return True
         if called:
@@ -90,7 +103,10 @@ class AskFn(beam.DoFn):
 
     def __init__(self, configuration: Configuration, environment: Environment = REAL) -> None:
         self.configuration, self.environment = configuration, environment
-        self._milliseconds = {model: Metrics.distribution("ScoreWithLiftWing", f"call_ms_{model}") for model in configuration.models}
+        self._milliseconds = {
+            model: Metrics.distribution("ScoreWithLiftWing", f"call_ms_{model}")
+            for model in configuration.models
+        }
 
     def setup(self) -> None:
         self.lift_wing: LiftWing = SharedLiftWing.acquire(self.configuration.lift_wing, self.environment)
@@ -116,7 +132,8 @@ class AskFn(beam.DoFn):
             milliseconds = round(answer.seconds * 1000)
             self._milliseconds[model].update(milliseconds)
             self.call_milliseconds.add(model, milliseconds)
-        _counter("unforeseen").inc(int(_fault_in(result) is not None))  # an alert on what grows needs the 0 before it
+        # an alert on what grows needs the 0 before it
+        _counter("unforeseen").inc(int(_fault_in(result) is not None))
         if isinstance(result, Score):
             return ScoreResponse(pending.request, result)
         count("failures", model)
@@ -124,11 +141,14 @@ class AskFn(beam.DoFn):
             count("failures", model, result.cause)
         else:
             pending.reason = reason_of(result)
-        passing = isinstance(result, (Unavailable, NotCalled)) or (isinstance(result, Refused) and result.of_all)
+        passing = isinstance(result, (Unavailable, NotCalled)) or (
+            isinstance(result, Refused) and result.of_all
+        )
         return TaggedOutput("failures", failure(pending, passing=passing))
 
     def may_end(self, pending: Pending, answer: Answer) -> bool:
-        """Whether a request may end with its last answer: not where too many met exceptions that nobody foresaw. Raises what is no fault of a request."""
+        """Whether a request may end with its last answer: not where too many met exceptions that nobody
+        foresaw. Raises what is no fault of a request."""
         fault = _fault_in(answer.result)
         if fault is None:
             if not isinstance(answer.result, NotCalled):
@@ -137,7 +157,14 @@ class AskFn(beam.DoFn):
         if isinstance(fault, ClientFault) or not is_of_an_element(fault):
             raise fault
         of = trace_headers(pending.request.event.raw).get("x-request-id", "unknown")
-        _LOGGER.error("%s of %s, request %s: %s", pending.request.model, pending.request.wiki, of, reason_of(fault), exc_info=fault)
+        _LOGGER.error(
+            "%s of %s, request %s: %s",
+            pending.request.model,
+            pending.request.wiki,
+            of,
+            reason_of(fault),
+            exc_info=fault,
+        )
         return self._fuse.admits(f"{pending.request.model}/{key_of(pending.request.event.raw)}", fault)
 
     def tell(self, pending: Pending) -> None:
@@ -151,7 +178,11 @@ class AskFn(beam.DoFn):
 def _fault_in(result: Score | Exception) -> Exception | None:
     """The exception that nobody foresaw, in the client or in reading an answer; None where there is none."""
     if isinstance(result, LiftWingError):
-        return result.__cause__ if result.cause == "unforeseen" and isinstance(result.__cause__, Exception) else None
+        return (
+            result.__cause__
+            if result.cause == "unforeseen" and isinstance(result.__cause__, Exception)
+            else None
+        )
     return None if isinstance(result, Score) else result
 
 
@@ -159,7 +190,15 @@ def failure(pending: Pending, *, passing: bool) -> Failure:
     """The failure of a request, with how often it was tried where that was more than once."""
     reason = f"{pending.reason} ({pending.tries} tries)" if pending.tries > 1 else pending.reason
     event = pending.request.event
-    return Failure("ScoreWithLiftWing", reason, json_text(event.raw), event.datacenter, pending.request.model, event.partition, passing)
+    return Failure(
+        "ScoreWithLiftWing",
+        reason,
+        json_text(event.raw),
+        event.datacenter,
+        pending.request.model,
+        event.partition,
+        passing,
+    )
 
 
 def count(*name: str) -> None:
@@ -168,5 +207,6 @@ def count(*name: str) -> None:
 
 @cache
 def _counter(name: str) -> Any:
-    """Made when first counted: what can go wrong with a model is known only then, and a removed one may still have requests."""
+    """Made when first counted: what can go wrong with a model is known only then, and a removed one may still
+    have requests."""
     return Metrics.counter("ScoreWithLiftWing", name)

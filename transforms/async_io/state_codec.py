@@ -1,5 +1,6 @@
-"""Requests at rest in Flink's state, and what the timer that wakes them says of them, so that those that still find no room need not be read:
-to read state is a round trip to Flink, and a million may wait for a dead model."""
+"""Requests at rest in Flink's state, and what the timer that wakes them says of them, so that those that
+still find no room need not be read: to read state is a round trip to Flink, and a million may wait for a dead
+model."""
 
 from __future__ import annotations
 
@@ -18,8 +19,10 @@ from transforms.models.model import Endpoint
 
 _VERSION = 1  # of both formats; each version of this code reads the one before, too
 
-EndpointOf = Callable[[str, str], Endpoint | None]  # by model and wiki; None: the models file has no such endpoint
-PatienceWith = Callable[[Endpoint], float | None]  # seconds that requests wait at most while they do not age; None: they age as usual
+# by model and wiki; None: the models file has no such endpoint
+EndpointOf = Callable[[str, str], Endpoint | None]
+# seconds that requests wait at most while they do not age; None: they age as usual
+PatienceWith = Callable[[Endpoint], float | None]
 Admit = Callable[[Endpoint, float, bool, int, int], float]  # LiftWing.admit
 
 
@@ -28,11 +31,20 @@ class UnknownFormatError(RuntimeError):
 
 
 def encode_pending(pending: Iterable[Pending]) -> bytes:
-    """Requests as they rest in state: JSON, each event once, so that a savepoint outlives a change of this code."""
+    """Requests as they rest in state: JSON, each event once, so that a savepoint outlives a change of this
+    code."""
     events: dict[int, dict[str, Any]] = {}
     for each in pending:
         event = each.request.event
-        of_event = events.setdefault(id(event), {"event": event.raw, "datacenter": event.datacenter, "partition": event.partition, "requests": []})
+        of_event = events.setdefault(
+            id(event),
+            {
+                "event": event.raw,
+                "datacenter": event.datacenter,
+                "partition": event.partition,
+                "requests": [],
+            },
+        )
         of_event["requests"].append(
             {
                 "model": each.request.model,
@@ -57,13 +69,26 @@ def decode_pending(encoded: bytes) -> list[Pending]:
     """Returns what `encode_pending` wrote. Raises UnknownFormatError for what a later version wrote."""
     value = orjson.loads(encoded)
     if not isinstance(value, dict) or value.get("v") != _VERSION:
-        raise UnknownFormatError(f"expected waiting requests in format {_VERSION}, got {encoded[:20]!r}; go on with the version that wrote this state")
+        raise UnknownFormatError(
+            f"expected waiting requests in format {_VERSION}, got {encoded[:20]!r}; go on with the version "
+            f"that wrote this state"
+        )
     pending = []
     for of_event in value["events"]:
         event = Event(of_event["event"], of_event["datacenter"], of_event["partition"])
         for told in of_event["requests"]:
             request = ScoreRequest(event, told["model"], told["wiki"], told["rev_id"])
-            pending.append(Pending(request, told["entered_at"], told["asked_at"], told["tries"], told["strikes"], told["due"], told["reason"]))
+            pending.append(
+                Pending(
+                    request,
+                    told["entered_at"],
+                    told["asked_at"],
+                    told["tries"],
+                    told["strikes"],
+                    told["due"],
+                    told["reason"],
+                )
+            )
     return pending
 
 
@@ -92,7 +117,8 @@ class Tag:
 
     @classmethod
     def decode(cls, encoded: str) -> Tag:
-        """Returns the tag; one without anything, which has its requests read, for none and for one of another version."""
+        """Returns the tag; one without anything, which has its requests read, for none and for one of another
+        version."""
         version, process, rests = orjson.loads(encoded) if encoded else (0, "", ())
         return cls(process, [Rest(*rest) for rest in rests]) if version == _VERSION else cls("", ())
 
@@ -103,11 +129,17 @@ class Tag:
 
     def rebound(self, process: str) -> Tag:
         """Returns the tag as it is for a process: what another one counted counts no more."""
-        return self if self.process == process else Tag(process, [rest._replace(counted=0) for rest in self.rests])
+        return (
+            self
+            if self.process == process
+            else Tag(process, [rest._replace(counted=0) for rest in self.rests])
+        )
 
-    def poll(self, now: float, endpoint_of: EndpointOf, patience_with: PatienceWith, admit: Admit) -> tuple[Tag, bool]:
-        """Looks for room for what is due. Returns the tag after that, and whether its requests have to be read: some have room, are too old or age
-        again, or their endpoint is gone."""
+    def poll(
+        self, now: float, endpoint_of: EndpointOf, patience_with: PatienceWith, admit: Admit
+    ) -> tuple[Tag, bool]:
+        """Looks for room for what is due. Returns the tag after that, and whether its requests have to be
+        read: some have room, are too old or age again, or their endpoint is gone."""
         rests, has_to_be_read = [], not self.rests
         for rest in self.rests:
             if rest.due > now:
@@ -123,7 +155,11 @@ class Tag:
             wait = admit(endpoint, rest.entered_at, True, rest.counted, rest.requests)
             has_to_be_read |= not wait
             due = now + wait if until is None else min(now + wait, until)
-            rests.append(rest._replace(counted=rest.requests if wait else 0, due=due, until=until, frozen=patience is not None))
+            rests.append(
+                rest._replace(
+                    counted=rest.requests if wait else 0, due=due, until=until, frozen=patience is not None
+                )
+            )
         return replace(self, rests=rests), has_to_be_read
 
 
@@ -132,21 +168,38 @@ def end_of(entered_at: float, patience_s: float) -> float | None:
     return None if patience_s == inf else entered_at + patience_s
 
 
-def tag_of(process: str, pending: Iterable[Pending], max_age_s: float, endpoint_of: EndpointOf, patience_with: PatienceWith) -> Tag:
+def tag_of(
+    process: str,
+    pending: Iterable[Pending],
+    max_age_s: float,
+    endpoint_of: EndpointOf,
+    patience_with: PatienceWith,
+) -> Tag:
     """Returns what to say of requests of one key that go to rest."""
     of_endpoint: dict[tuple[str, str], list[Pending]] = {}
     for each in pending:
         of_endpoint.setdefault((each.request.model, each.request.wiki), []).append(each)
-    return Tag(process, [_rest(all_of_it, max_age_s, endpoint_of, patience_with) for all_of_it in of_endpoint.values()])
+    return Tag(
+        process,
+        [_rest(all_of_it, max_age_s, endpoint_of, patience_with) for all_of_it in of_endpoint.values()],
+    )
 
 
-def _rest(pending: list[Pending], max_age_s: float, endpoint_of: EndpointOf, patience_with: PatienceWith) -> Rest:
+def _rest(
+    pending: list[Pending], max_age_s: float, endpoint_of: EndpointOf, patience_with: PatienceWith
+) -> Rest:
     request, entered_at = pending[0].request, min(each.entered_at for each in pending)
     endpoint = endpoint_of(request.model, request.wiki)
     patience = patience_with(endpoint) if endpoint else None
-    until = min(each.asked_at for each in pending) + max_age_s if patience is None else end_of(entered_at, patience)
+    until = (
+        min(each.asked_at for each in pending) + max_age_s
+        if patience is None
+        else end_of(entered_at, patience)
+    )
     counted, due = sum(each.counted for each in pending), min(each.due for each in pending)
-    return Rest(request.model, request.wiki, len(pending), counted, entered_at, due, until, patience is not None)
+    return Rest(
+        request.model, request.wiki, len(pending), counted, entered_at, due, until, patience is not None
+    )
 
 
 def wake(tag: Tag, pending: Iterable[Pending], now: float) -> None:

@@ -27,26 +27,29 @@ from transforms.models.model import Configuration
 _SHORTEST_LOOK_S, _LONGEST_LOOK_S = 0.1, 2.5
 _LOOKS_PER_S = 25  # each brings home all answers that are there, whoever they are for
 _REMEMBERED_S = 3600  # what ChangeProp remembers of an event
-_OPEN = ("in_flight", "queued")  # gauges of what an instance without keys has not, whatever the others of its process have
+# gauges of what an instance without keys has not, whatever the others of its process have
+_OPEN = ("in_flight", "queued")
 _GAUGES_S = 1.0
 _FROZEN_S = 1.0  # not written to state more often
 _HELD_S = 30.0  # that a request waits while too many meet exceptions that nobody foresaw
 
 
 def next_look_s(waiting: int, uniform: Callable[[float, float], float]) -> float:
-    """How long to leave a batch alone while a process has so many `waiting`: there are as many looks a second whether few wait or many."""
+    """How long to leave a batch alone while a process has so many `waiting`: there are as many looks a second
+    whether few wait or many."""
     return min(_LONGEST_LOOK_S, max(_SHORTEST_LOOK_S, waiting / _LOOKS_PER_S * uniform(0.5, 1.5)))
 
 
 @dataclass(frozen=True)
 class InState:
-    """Batches wait in Flink's state, and whoever comes next to this process, new batches or the timer of waiting ones, takes home every
-    answer that is there: nothing waits for anything else. For streams.
+    """Batches wait in Flink's state, and whoever comes next to this process, new batches or the timer of
+    waiting ones, takes home every answer that is there: nothing waits for anything else. For streams.
 
-    Batches that come together share a key, since what is asked of state is asked by key, and each time costs a round trip to Flink.
-    What cannot be called now is in state alone: a process remembers only the keys that have a request with Lift Wing.
-    A process that dies is replaced by one that asks again for what the last checkpoint held. That needs a new process for each attempt
-    of a job, as Flink's workers are; not LOOPBACK, whose one process would take what a failed attempt gave out for done.
+    Batches that come together share a key, since what is asked of state is asked by key, and each time costs
+    a round trip to Flink. What cannot be called now is in state alone: a process remembers only the keys that
+    have a request with Lift Wing. A process that dies is replaced by one that asks again for what the last
+    checkpoint held. That needs a new process for each attempt of a job, as Flink's workers are; not LOOPBACK,
+    whose one process would take what a failed attempt gave out for done.
     """
 
     each_event_once: bool = False  # drop an event whose `meta.id` came within the last hour
@@ -54,24 +57,36 @@ class InState:
 
     def asking(self, configuration: Configuration) -> beam.PTransform:
         asking = beam.ParDo(AskInStateFn(configuration, self.each_event_once, self.environment))
-        asking.label = "AskInState"  # a snapshot has it in the ids of timers, where the default would be the name of the class
-        keyed = "Key" >> KeyByEvent(self.environment) if self.each_event_once else "Key" >> KeyTogether(self.environment)
+        # a snapshot has it in the ids of timers, where the default would be the name of the class
+        asking.label = "AskInState"
+        keyed = (
+            "Key" >> KeyByEvent(self.environment)
+            if self.each_event_once
+            else "Key" >> KeyTogether(self.environment)
+        )
         return keyed | asking.with_outputs("failures", main="responses")
 
 
 class AskInStateFn(AskFn):
-    """State is written with each batch, and read only when this process does not know the key: to read it is a round trip to Flink."""
+    """State is written with each batch, and read only when this process does not know the key: to read it is
+    a round trip to Flink."""
 
     PENDING = BagStateSpec("pending", coders.BytesCoder())
     LOOK = TimerSpec("look", TimeDomain.REAL_TIME)
     SEEN = BagStateSpec("seen", coders.BytesCoder())
     FORGET = TimerSpec("forget", TimeDomain.REAL_TIME)
 
-    def __init__(self, configuration: Configuration, each_event_once: bool, environment: Environment = REAL) -> None:
+    def __init__(
+        self, configuration: Configuration, each_event_once: bool, environment: Environment = REAL
+    ) -> None:
         super().__init__(configuration, environment)
         self._each_event_once = each_event_once
         self._repeated = Metrics.counter("ScoreWithLiftWing", "dropped_repeated")
-        self._gauges = {(model, name): Metrics.gauge("ScoreWithLiftWing", f"{name}_{model}") for model in configuration.models for name in Counts._fields}
+        self._gauges = {
+            (model, name): Metrics.gauge("ScoreWithLiftWing", f"{name}_{model}")
+            for model in configuration.models
+            for name in Counts._fields
+        }
 
     def setup(self) -> None:
         super().setup()
@@ -79,9 +94,12 @@ class AskInStateFn(AskFn):
         self._gauges_due = 0.0
 
     def teardown(self) -> None:
-        for state in self._in_flight.keys.values():  # another instance finds them in state, and counts them again
+        # another instance finds them in state, and counts them again
+        for state in self._in_flight.keys.values():
             for pending in state.open.values():
-                if pending.counted and (endpoint := self.endpoint(pending.request.model, pending.request.wiki)):
+                if pending.counted and (
+                    endpoint := self.endpoint(pending.request.model, pending.request.wiki)
+                ):
                     self.lift_wing.forget(endpoint, pending.entered_at)
         super().teardown()
 
@@ -95,7 +113,8 @@ class AskInStateFn(AskFn):
     ) -> Iterator[Output]:
         key, encoded = element
         new = decode_pending(encoded)
-        if self._each_event_once and (_is_known(seen) or _is_known(pending)):  # it may wait for longer than it is remembered
+        # it may wait for longer than it is remembered
+        if self._each_event_once and (_is_known(seen) or _is_known(pending)):
             self._repeated.inc(len(new))
             new = []
         elif self._each_event_once:
@@ -115,9 +134,14 @@ class AskInStateFn(AskFn):
         pending: Any = beam.DoFn.StateParam(PENDING),
         look: Any = beam.DoFn.TimerParam(LOOK),
     ) -> Iterator[Output]:
-        if key not in self._in_flight.keys:  # it waits in state alone, or was asked by an instance before this one
+        # it waits in state alone, or was asked by an instance before this one
+        if key not in self._in_flight.keys:
             now = self.environment.time()
-            polled, has_to_be_read = Tag.decode(tag).rebound(self.lift_wing.id).poll(now, self.endpoint, self.lift_wing.patience_s, self.lift_wing.admit)
+            polled, has_to_be_read = (
+                Tag.decode(tag)
+                .rebound(self.lift_wing.id)
+                .poll(now, self.endpoint, self.lift_wing.patience_s, self.lift_wing.admit)
+            )
             if not has_to_be_read:
                 _wake_later(look, polled)
                 yield from self._answers()
@@ -130,11 +154,16 @@ class AskInStateFn(AskFn):
         seen.clear()
 
     def finish_bundle(self) -> None:
-        if (now := self.environment.monotonic()) >= self._gauges_due or not self._in_flight.keys:  # the last bundle before a pause tells of the pause
+        # the last bundle before a pause tells of the pause
+        if (now := self.environment.monotonic()) >= self._gauges_due or not self._in_flight.keys:
             self._gauges_due = now + _GAUGES_S
             counts = self.lift_wing.counts()
             for (model, name), gauge in self._gauges.items():
-                gauge.set(getattr(counts.get(model, Counts()), name) if name not in _OPEN or self._in_flight.keys else 0)
+                gauge.set(
+                    getattr(counts.get(model, Counts()), name)
+                    if name not in _OPEN or self._in_flight.keys
+                    else 0
+                )
         self.call_milliseconds.publish()
 
     def _known(self, key: str, pending: Any) -> KeyState:
@@ -149,7 +178,8 @@ class AskInStateFn(AskFn):
         return state
 
     def _serve(self, key: str, state: KeyState, pending: Any, look: Any) -> Iterator[Output]:
-        """Emits what is answered, calls what is due, and leaves the rest of this key in state until it is worth another look."""
+        """Emits what is answered, calls what is due, and leaves the rest of this key in state until it is
+        worth another look."""
         yield from self._answers()
         yield from self._call_what_is_due(key, state)
         if state.dirty:
@@ -158,14 +188,28 @@ class AskInStateFn(AskFn):
                 pending.add(encode_pending(state.open.values()))
             state.dirty = False
         if state.called:
-            look.set(Timestamp.of(self.environment.time() + next_look_s(len(self._in_flight.keys), self.environment.uniform)))
+            look.set(
+                Timestamp.of(
+                    self.environment.time() + next_look_s(len(self._in_flight.keys), self.environment.uniform)
+                )
+            )
             return
         del self._in_flight.keys[key]
         if state.open:
-            _wake_later(look, tag_of(self.lift_wing.id, state.open.values(), self.limits.max_age_s, self.endpoint, self.lift_wing.patience_s))
+            _wake_later(
+                look,
+                tag_of(
+                    self.lift_wing.id,
+                    state.open.values(),
+                    self.limits.max_age_s,
+                    self.endpoint,
+                    self.lift_wing.patience_s,
+                ),
+            )
 
     def _answers(self) -> Iterator[Output]:
-        """Emits every answer that has come, for this key or another; the look of its own key then takes it out of the state."""
+        """Emits every answer that has come, for this key or another; the look of its own key then takes it
+        out of the state."""
         for state, pending, answer in self._in_flight.take():
             name = name_of(pending)
             state.called.remove(name)
@@ -181,7 +225,11 @@ class AskInStateFn(AskFn):
     def _call_what_is_due(self, key: str, state: KeyState) -> Iterator[Output]:
         now = self.environment.time()
         for name, pending in list(state.open.items()):
-            if name not in state.called and pending.due <= now + 0.01 and (answer := self._call(key, state, name, now)):
+            if (
+                name not in state.called
+                and pending.due <= now + 0.01
+                and (answer := self._call(key, state, name, now))
+            ):
                 state.end(name)
                 yield self.end(pending, answer)
 
@@ -193,7 +241,8 @@ class AskInStateFn(AskFn):
             pending.reason = f"the models file has no {request.model} of {request.wiki} any more"
             return Answer(NotCalled(pending.reason), 0.0)
         patience = self.lift_wing.patience_s(endpoint)
-        if patience is not None and now - pending.asked_at > _FROZEN_S:  # it does not age: its age counts from when it is called for again
+        # it does not age: its age counts from when it is called for again
+        if patience is not None and now - pending.asked_at > _FROZEN_S:
             pending.asked_at, state.dirty = now, True
         wait = self.lift_wing.admit(endpoint, pending.entered_at, pending.late, int(pending.counted))
         pending.counted = wait > 0
@@ -202,7 +251,11 @@ class AskInStateFn(AskFn):
             self.lift_wing.ask(endpoint, request, partial(self._in_flight.put, key, pending), pending.late)
             return None
         not_called = Answer(self.lift_wing.not_called(endpoint), 0.0)
-        too_old = now >= pending.entered_at + patience if patience is not None else pending.record(not_called, self.limits)
+        too_old = (
+            now >= pending.entered_at + patience
+            if patience is not None
+            else pending.record(not_called, self.limits)
+        )
         if too_old:
             self.lift_wing.forget(endpoint, pending.entered_at)
             pending.reason = pending.reason or str(not_called.result)

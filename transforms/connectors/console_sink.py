@@ -1,4 +1,5 @@
-"""What people see of scores as they come: a line for each, and the events in a file of JSON lines for each stream."""
+"""What people see of scores as they come: a line for each, and the events in a file of JSON lines for each
+stream."""
 
 from __future__ import annotations
 
@@ -22,18 +23,26 @@ def show(event: OutputEvent, folder: Path | None) -> None:
     if folder:
         with (folder / f"{schemas.table_name(event.stream)}.jsonl").open("ab") as file:
             file.write(orjson.dumps(event.body, option=orjson.OPT_APPEND_NEWLINE))
-    print(in_one_line(_line(event), _LONGEST_LINE, keep_spaces=True), file=sys.stdout if event.request else sys.stderr, flush=True)
+    print(
+        in_one_line(_line(event), _LONGEST_LINE, keep_spaces=True),
+        file=sys.stdout if event.request else sys.stderr,
+        flush=True,
+    )
 
 
 def _line(event: OutputEvent) -> str:
-    """Such as: 12:20:01 enwiki  War_on_terror  damaging: false (true 0.012)  https://en.wikipedia.org/w/index.php?diff=1040920135"""
+    """Such as: 12:20:01 enwiki War_on_terror damaging: false (true 0.012)
+    https://en.wikipedia.org/w/index.php?diff=1040920135"""
     if event.request is None:
         return f"failed: {event.body['error_type']}: {event.body['message']}"
     model, raw = event.request.model, event.request.event.raw
     title = str(raw.get("page_title") or (raw.get("page") or {}).get("page_title"))
     domain = (raw.get("meta") or {}).get("domain")
     diff = f"  https://{domain}/w/index.php?diff={rev_id_of(raw)}" if domain else f"  {rev_id_of(raw)}"
-    return f"{event.body['meta']['dt'][11:19]} {wiki_of(raw)}  {_short(title)}  {model}: {in_words(said_in(event.body, model))}{diff}"
+    return (
+        f"{event.body['meta']['dt'][11:19]} {wiki_of(raw)}  {_short(title)}  {model}: "
+        f"{in_words(said_in(event.body, model))}{diff}"
+    )
 
 
 def _short(title: str) -> str:

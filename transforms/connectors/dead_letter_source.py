@@ -1,4 +1,5 @@
-"""A source of what failed in a stream: the failure topics, from one place to another, each failure once and for its model alone."""
+"""A source of what failed in a stream: the failure topics, from one place to another, each failure once and
+for its model alone."""
 
 from __future__ import annotations
 
@@ -34,20 +35,37 @@ class OffsetRange:
     end: int
 
 
-def offset_ranges(settings: Mapping[str, str], topics: Sequence[str], since_ms: int | None = None) -> list[OffsetRange]:
-    """What the topics hold now, or hold of messages that are not older than `since_ms`. Raises KafkaException."""
+def offset_ranges(
+    settings: Mapping[str, str], topics: Sequence[str], since_ms: int | None = None
+) -> list[OffsetRange]:
+    """What the topics hold now, or hold of messages that are not older than `since_ms`. Raises
+    KafkaException."""
     consumer = _consumer(settings)
     try:
-        partitions = [TopicPartition(topic, partition) for topic in topics for partition in consumer.list_topics(topic, _TIMEOUT_S).topics[topic].partitions]
-        bounds = {(place.topic, place.partition): consumer.get_watermark_offsets(place, _TIMEOUT_S) for place in partitions}
+        partitions = [
+            TopicPartition(topic, partition)
+            for topic in topics
+            for partition in consumer.list_topics(topic, _TIMEOUT_S).topics[topic].partitions
+        ]
+        bounds = {
+            (place.topic, place.partition): consumer.get_watermark_offsets(place, _TIMEOUT_S)
+            for place in partitions
+        }
         begins = {place: low for place, (low, _) in bounds.items()}
         if since_ms is not None:
             asked = [TopicPartition(place.topic, place.partition, since_ms) for place in partitions]
-            later = {(found.topic, found.partition): found.offset for found in consumer.offsets_for_times(asked, _TIMEOUT_S)}
+            later = {
+                (found.topic, found.partition): found.offset
+                for found in consumer.offsets_for_times(asked, _TIMEOUT_S)
+            }
             begins = {place: offset if offset >= 0 else bounds[place][1] for place, offset in later.items()}
     finally:
         consumer.close()
-    return [OffsetRange(*place, begins[place], high) for place, (_, high) in bounds.items() if begins[place] < high]
+    return [
+        OffsetRange(*place, begins[place], high)
+        for place, (_, high) in bounds.items()
+        if begins[place] < high
+    ]
 
 
 def messages(settings: Mapping[str, str], ranges: Sequence[OffsetRange]) -> Iterator[Message]:
@@ -64,7 +82,8 @@ def messages(settings: Mapping[str, str], ranges: Sequence[OffsetRange]) -> Iter
                     raise KafkaException(error)
                 if not error and message.offset() < ends.get(place, 0):
                     yield message
-                if message.offset() >= ends.get(place, 0) - 1:  # where the end is deleted or a mark of a transaction, the end of the partition tells
+                # where the end is deleted or a mark of a transaction, the end of the partition tells
+                if message.offset() >= ends.get(place, 0) - 1:
                     ends.pop(place, None)
     finally:
         consumer.close()
@@ -86,7 +105,8 @@ def _consumer(settings: Mapping[str, str]) -> Consumer:
 
 @dataclass(frozen=True)
 class ReplayFilter:
-    """Which failures are tried again: of these models and wikis only, where any are named, and with a reason like this."""
+    """Which failures are tried again: of these models and wikis only, where any are named, and with a reason
+    like this."""
 
     models: Mapping[str, Model]
     only: frozenset[str] = frozenset()
@@ -97,7 +117,8 @@ class ReplayFilter:
 
 @dataclass(frozen=True, slots=True)
 class ReplayDecision:
-    """What becomes of a failure: `again` goes through the steps once more, or `refusal` says why it does not."""
+    """What becomes of a failure: `again` goes through the steps once more, or `refusal` says why it does
+    not."""
 
     owner: str  # its model, or the step before there was one
     reason: str
@@ -125,7 +146,9 @@ class ReplaySelector:
         refusal = self._refusal(error, model)
         if refusal:
             return ReplayDecision(model or step, alike(error), refusal=refusal)
-        return ReplayDecision(model or step, alike(error), Raw(error["raw_event"].encode(), datacenter, only=model or None))
+        return ReplayDecision(
+            model or step, alike(error), Raw(error["raw_event"].encode(), datacenter, only=model or None)
+        )
 
     def _refusal(self, error: Mapping[str, Any], model: str) -> str:
         """Why a failure is not tried again; empty when it is."""
@@ -134,7 +157,11 @@ class ReplaySelector:
             raw: Mapping[str, Any] = event_in(Raw(error["raw_event"].encode(), ""))
         except NotAnEvent:
             raw = {}
-        if (chosen.only and model not in chosen.only) or (chosen.wikis and wiki_of(raw) not in chosen.wikis) or not re.search(chosen.reason, error["message"]):
+        if (
+            (chosen.only and model not in chosen.only)
+            or (chosen.wikis and wiki_of(raw) not in chosen.wikis)
+            or not re.search(chosen.reason, error["message"])
+        ):
             return "not asked for"
         if self._mark_seen(error):
             return "the same failure again"
@@ -142,7 +169,11 @@ class ReplaySelector:
             return "its original was cut"
         if model and model not in chosen.models:
             return f"no model {model} in the models file"
-        if model and (endpoint := chosen.models[model].endpoint(wiki_of(raw) or "")) and not endpoint.concurrency:
+        if (
+            model
+            and (endpoint := chosen.models[model].endpoint(wiki_of(raw) or ""))
+            and not endpoint.concurrency
+        ):
             return f"{model} is stopped by its concurrency of 0"
         if model and model not in {endpoint.model for endpoint in self._selection.endpoints(raw)}:
             return f"{model} no longer wants its event"
@@ -150,13 +181,17 @@ class ReplaySelector:
 
     def _mark_seen(self, error: Mapping[str, Any]) -> bool:
         """Remembers the failure; returns whether it came before."""
-        key = hash((error["meta"]["id"] if isinstance(error.get("meta"), dict) else None, error["error_type"]))
+        key = hash(
+            (error["meta"]["id"] if isinstance(error.get("meta"), dict) else None, error["error_type"])
+        )
         repeated = key in self._seen
         self._seen.add(key)
         return repeated
 
 
-def decisions(settings: Mapping[str, str], ranges: Sequence[OffsetRange], chosen: ReplayFilter) -> Iterator[ReplayDecision]:
+def decisions(
+    settings: Mapping[str, str], ranges: Sequence[OffsetRange], chosen: ReplayFilter
+) -> Iterator[ReplayDecision]:
     """One for each message of the ranges."""
     selector = ReplaySelector(chosen)
     for message in messages(settings, ranges):
@@ -165,7 +200,8 @@ def decisions(settings: Mapping[str, str], ranges: Sequence[OffsetRange], chosen
 
 @dataclass
 class ReadDeadLetters(beam.PTransform):
-    """A bounded source: gives a Raw for each failure that is tried again, never more of them at once than the steps take."""
+    """A bounded source: gives a Raw for each failure that is tried again, never more of them at once than the
+    steps take."""
 
     brokers: str
     properties: Path | None
@@ -173,14 +209,23 @@ class ReadDeadLetters(beam.PTransform):
     chosen: ReplayFilter
 
     def expand(self, pbegin: beam.pvalue.PBegin) -> beam.PCollection[Raw]:
-        return pbegin | "Once" >> beam.Create([None]) | "ReadFailures" >> beam.ParDo(_ReadFailuresFn(self.brokers, self.properties, self.ranges, self.chosen))
+        return (
+            pbegin
+            | "Once" >> beam.Create([None])
+            | "ReadFailures"
+            >> beam.ParDo(_ReadFailuresFn(self.brokers, self.properties, self.ranges, self.chosen))
+        )
 
 
 class _ReadFailuresFn(beam.DoFn):
-    def __init__(self, brokers: str, properties: Path | None, ranges: Sequence[OffsetRange], chosen: ReplayFilter) -> None:
+    def __init__(
+        self, brokers: str, properties: Path | None, ranges: Sequence[OffsetRange], chosen: ReplayFilter
+    ) -> None:
         self._brokers, self._properties, self._ranges, self._filter = brokers, properties, ranges, chosen
 
     def process(self, _: None) -> Iterator[Raw]:
-        for decision in decisions(client_settings(self._brokers, self._properties), self._ranges, self._filter):
+        for decision in decisions(
+            client_settings(self._brokers, self._properties), self._ranges, self._filter
+        ):
             if decision.again:
                 yield decision.again

@@ -1,4 +1,5 @@
-"""Events to EventGate: the events of one stream in a POST, so that a stream that EventGate cannot write holds up no other and has no other written twice."""
+"""Events to EventGate: the events of one stream in a POST, so that a stream that EventGate cannot write holds
+up no other and has no other written twice."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ from transforms.events.tracing import as_lines, output_headers
 from transforms.http.curl_client import HttpAnswer
 
 ALL = "*"  # datacenters
-_LARGEST_BODY, _MOST_EVENTS = 1_000_000, 100  # of a POST, which is to be answered well within a second; EventGate takes 4 MB by default, Wikimedia's 10 MB
+# of a POST, which is to be answered well within a second; EventGate takes 4 MB by default, Wikimedia's 10 MB
+_LARGEST_BODY, _MOST_EVENTS = 1_000_000, 100
 _LARGEST_EVENT = 4_194_304  # bytes; of a message in Kafka
 _HEADERS = ["Content-Type: application/json", "Expect:"]
 _ANSWER_S = 0.5
@@ -23,7 +25,8 @@ _LOGGER = logging.getLogger(__name__)
 
 
 class EventGatePosts:
-    """A Transport to EventGate at `urls`, of /v1/events by datacenter or for ALL. May be used from several threads."""
+    """A Transport to EventGate at `urls`, of /v1/events by datacenter or for ALL. May be used from several
+    threads."""
 
     def __init__(self, urls: Mapping[str, str], timeout_s: float, environment: Environment = REAL) -> None:
         self.environment = environment
@@ -110,7 +113,11 @@ class EventGateOutbox:
         size, largest = 0, self._posts.largest_body(self._url)
         for delivery in deliveries:
             if len(delivery.value) > _LARGEST_EVENT:
-                self._refuse(delivery, f"a message takes {_LARGEST_EVENT} bytes, and it has {len(delivery.value)}", of_event=True)
+                self._refuse(
+                    delivery,
+                    f"a message takes {_LARGEST_EVENT} bytes, and it has {len(delivery.value)}",
+                    of_event=True,
+                )
                 continue
             if together and size + len(delivery.value) > largest:
                 yield together
@@ -142,7 +149,12 @@ class EventGateOutbox:
                 if name in found.invalid:
                     self._refuse(delivery, found.invalid[name], of_event=True)
                 elif name in found.failed:
-                    self._refuse(delivery, found.failed[name], of_event=answer.status == 413, answered=not answer.error and answer.status not in _AWAY)
+                    self._refuse(
+                        delivery,
+                        found.failed[name],
+                        of_event=answer.status == 413,
+                        answered=not answer.error and answer.status not in _AWAY,
+                    )
                 else:
                     delivery.decide(self._clock(), None)
         self._heard.set()

@@ -1,11 +1,14 @@
 """What EventGate says of the events in a POST (lib/eventgate.js and routes/events.js of wikimedia/eventgate).
 
     201        all are taken (202 with ?hasty, 204 of old versions), with an empty body
-    207        some are; of the others a list of those that are invalid, and a list of those that could not be produced
+    207        some are; of the others a list of those that are invalid, and one of those that could not be
+               produced
     400        all are invalid, with a list; without one the request as a whole could not be read
     413        the request as a whole is too large
     500        none is taken, with both lists
-The lists name events by themselves, not by their place. Whatever else comes, such as a redirect or the page of a proxy, takes nothing.
+
+The lists name events by themselves, not by their place. Whatever else comes, such as a redirect or the
+page of a proxy, takes nothing.
 """
 
 from __future__ import annotations
@@ -41,14 +44,22 @@ def verdict(status: int, body: bytes, ids: Collection[str], error: str = "") -> 
         return Verdict()
     if status == 207 and (invalid or failed):
         return _sorted(invalid, failed)
-    reason = f"{status}: {' '.join(body[:_LONGEST_REASON].decode('utf-8', 'replace').split()) or '(empty body)'}"
+    reason = (
+        f"{status}: {' '.join(body[:_LONGEST_REASON].decode('utf-8', 'replace').split()) or '(empty body)'}"
+    )
     others = {name: failed.get(name, reason) for name in ids if name not in invalid}
-    return _sorted(invalid, others, is_of_request=status == 413 or (status == 400 and not invalid and not failed))
+    return _sorted(
+        invalid, others, is_of_request=status == 413 or (status == 400 and not invalid and not failed)
+    )
 
 
 def _sorted(invalid: Mapping[str, str], failed: Mapping[str, str], *, is_of_request: bool = False) -> Verdict:
     too_large = {name: reason for name, reason in failed.items() if _OF_EVENT in reason}
-    return Verdict({**invalid, **too_large}, {name: reason for name, reason in failed.items() if name not in too_large}, is_of_request)
+    return Verdict(
+        {**invalid, **too_large},
+        {name: reason for name, reason in failed.items() if name not in too_large},
+        is_of_request,
+    )
 
 
 def _told(body: bytes) -> tuple[Mapping[str, Any], bool]:
@@ -67,5 +78,7 @@ def _reasons(statuses: Any, ids: Collection[str]) -> dict[str, str]:
         with suppress(KeyError, TypeError):
             name, context = status["event"]["meta"]["id"], status.get("context") or {}
             if name in ids:
-                found[name] = str(context.get("errorsText") or context.get("message") or status.get("status"))[:_LONGEST_REASON]
+                found[name] = str(
+                    context.get("errorsText") or context.get("message") or status.get("status")
+                )[:_LONGEST_REASON]
     return found

@@ -27,9 +27,11 @@ class Gates:
 
 @dataclass
 class EventGate(beam.PTransform):
-    """A sink: sends each event to the EventGate of its datacenter, and ends a bundle only when all are taken or among what it gives.
+    """A sink: sends each event to the EventGate of its datacenter, and ends a bundle only when all are taken
+    or among what it gives.
 
-    With `waits_in_state` it gives what EventGate did not take, for RetryDeliveries; without, it waits for that itself. What is invalid becomes a failure.
+    With `waits_in_state` it gives what EventGate did not take, for RetryDeliveries; without, it waits for
+    that itself. What is invalid becomes a failure.
     """
 
     urls: Mapping[str, str]  # of /v1/events, by datacenter or for ALL
@@ -41,7 +43,14 @@ class EventGate(beam.PTransform):
 
     @property
     def writing(self) -> Writing:
-        return Writing(Gates(tuple(sorted(self.urls.items())), self.timeout_s), self.failure_stream, self.clock, self.environment)
+        return Writing(
+            Gates(tuple(sorted(self.urls.items())), self.timeout_s),
+            self.failure_stream,
+            self.clock,
+            self.environment,
+        )
 
     def expand(self, events: beam.PCollection[OutputEvent]) -> beam.PCollection[tuple[str, bytes]]:
-        return events | "Post" >> beam.ParDo(WriteFn(self.writing, waits_in_bundle=not self.waits_in_state)).with_output_types(tuple[str, bytes])
+        return events | "Post" >> beam.ParDo(
+            WriteFn(self.writing, waits_in_bundle=not self.waits_in_state)
+        ).with_output_types(tuple[str, bytes])

@@ -1,8 +1,9 @@
-"""Events from EventStreams (wikimedia/mediawiki-services-eventstreams): Kafka's topics by server-sent events, over a connection that breaks off every
-quarter of an hour.
+"""Events from EventStreams (wikimedia/mediawiki-services-eventstreams): Kafka's topics by server-sent events,
+over a connection that breaks off every quarter of an hour.
 
-An event's id names the place in each topic behind it, by a time that is one millisecond late (KafkaSSE): who resumes by it loses events. So
-places are taken from the events themselves, which carry topic, partition and offset in `meta`; where they do not, from some time before.
+An event's id names the place in each topic behind it, by a time that is one millisecond late (KafkaSSE): who
+resumes by it loses events. So places are taken from the events themselves, which carry topic, partition and
+offset in `meta`; where they do not, from some time before.
 """
 
 from __future__ import annotations
@@ -75,7 +76,11 @@ class Position:
         if self.places and self.offsets and not by_time:
             return {"Last-Event-ID": orjson.dumps([self._place(place) for place in self.places]).decode()}, {}
         if (newest := _time(self.newest)) is not None:
-            return {}, {"since": (newest - timedelta(seconds=_OVERLAP_S)).isoformat(timespec="milliseconds").replace("+00:00", "Z")}
+            return {}, {
+                "since": (newest - timedelta(seconds=_OVERLAP_S))
+                .isoformat(timespec="milliseconds")
+                .replace("+00:00", "Z")
+            }
         return {}, {"since": self.since} if self.since else {}
 
     def _place(self, place: Mapping[str, Any]) -> dict[str, Any]:
@@ -83,15 +88,22 @@ class Position:
         offset = self.offsets.get(f"{named['topic']} {named['partition']}", place.get("offset", -1))
         if offset >= 0:
             return {**named, "offset": offset}
-        newest = _time(self.newest) or datetime.now(timezone.utc)  # nothing came of this topic yet; what comes meanwhile is not to be lost
+        # nothing came of this topic yet; what comes meanwhile is not to be lost
+        newest = _time(self.newest) or datetime.now(timezone.utc)
         late = place.get("timestamp", newest.timestamp() * 1000)
         return {**named, "timestamp": int(min(late, newest.timestamp() * 1000) - _OVERLAP_S * 1000)}
 
 
 def _is_place(place: Any) -> bool:
-    if not isinstance(place, dict) or not isinstance(place.get("topic"), str) or not _is_count(place.get("partition", 0)):
+    if (
+        not isinstance(place, dict)
+        or not isinstance(place.get("topic"), str)
+        or not _is_count(place.get("partition", 0))
+    ):
         return False
-    return (_is_count(place.get("offset", 0)) or place["offset"] == -1) and _is_count(place.get("timestamp", 0))
+    return (_is_count(place.get("offset", 0)) or place["offset"] == -1) and _is_count(
+        place.get("timestamp", 0)
+    )
 
 
 def _is_count(value: Any) -> TypeGuard[int]:
@@ -99,7 +111,8 @@ def _is_count(value: Any) -> TypeGuard[int]:
 
 
 def _pieces(answer: requests.Response) -> Iterator[bytes]:
-    """Yields the body as it comes, whether it is chunked, compressed or neither; requests' own iterator waits for the end of one that is not chunked."""
+    """Yields the body as it comes, whether it is chunked, compressed or neither; requests' own iterator waits
+    for the end of one that is not chunked."""
     while piece := answer.raw.read1(_PIECE, decode_content=True):
         yield piece
 
@@ -128,13 +141,15 @@ def _time(dt: str | None) -> datetime | None:
 
 @dataclass
 class EventStreams:
-    """Reads streams until it is told to stop, over as many connections as that takes; each event once by its `meta.id`."""
+    """Reads streams until it is told to stop, over as many connections as that takes; each event once by its
+    `meta.id`."""
 
     url: str  # https://stream.wikimedia.org/v2/stream
     streams: Sequence[str]
     position: Position
     contact: str | None = None  # of whoever reads, for the User-Agent
-    told: Callable[[str], None] = lambda text: None  # hears in one line why nothing comes, and when it does again
+    # hears in one line why nothing comes, and when it does again
+    told: Callable[[str], None] = lambda text: None
     sleep: Callable[[float], None] = time.sleep
     silence_s: float = 60.0  # after which a connection is given up
 
@@ -146,7 +161,8 @@ class EventStreams:
         self._said, self._said_at = "", 0.0
 
     def events(self) -> Iterator[ServerSentEvent]:
-        """Raises RefusedError when the server will not give the streams to a reader that never had them. Later nothing ends it."""
+        """Raises RefusedError when the server will not give the streams to a reader that never had them.
+        Later nothing ends it."""
         pause = _FIRST_PAUSE_S
         while True:
             wait_s, gave, trouble = 0.0, False, "the connection ended"
@@ -161,7 +177,10 @@ class EventStreams:
             except ReadTimeoutError:
                 gave, trouble = False, f"nothing came for {self.silence_s:g} s"
             except (requests.RequestException, HTTPError, OSError) as error:
-                trouble = in_one_line(re.sub(r"<[^<>]* object at 0x[0-9a-f]+>:? ?", "", str(error)), _LONGEST_TROUBLE)  # else no two are alike
+                # else no two are alike
+                trouble = in_one_line(
+                    re.sub(r"<[^<>]* object at 0x[0-9a-f]+>:? ?", "", str(error)), _LONGEST_TROUBLE
+                )
             self._note_trouble("" if gave else trouble)  # a connection that gave something may end
             self.sleep(max(pause, wait_s))
             pause = min(_LONGEST_PAUSE_S, 2 * pause)
@@ -170,16 +189,23 @@ class EventStreams:
         headers, query = self.position.resume(by_time=self._by_time)
         headers |= {"Accept": "text/event-stream", "User-Agent": user_agent(self.contact)}
         address = f"{self.url.rstrip('/')}/{','.join(self.streams)}"
-        with requests.get(address, params=query, headers=headers, stream=True, timeout=(_CONNECT_S, self.silence_s)) as answer:
+        with requests.get(
+            address, params=query, headers=headers, stream=True, timeout=(_CONNECT_S, self.silence_s)
+        ) as answer:
             if answer.status_code != 200:
                 raise self._refusal(address, answer)
             kind = answer.headers.get("Content-Type", "nothing")
             if not kind.lower().startswith("text/event-stream"):
-                raise _TroubleError(f"{address}: expected a stream of events, got {in_one_line(kind, _LONGEST_TROUBLE)}")
+                raise _TroubleError(
+                    f"{address}: expected a stream of events, got {in_one_line(kind, _LONGEST_TROUBLE)}"
+                )
             self._was_given, self._by_time = True, False
             for event in server_sent_events(_pieces(answer), LARGEST_EVENT):
                 if event.kind == "error":
-                    raise _TroubleError(f"the server says: {in_one_line(event.data.decode('utf-8', 'replace'), _LONGEST_TROUBLE)}")
+                    raise _TroubleError(
+                        f"the server says: "
+                        f"{in_one_line(event.data.decode('utf-8', 'replace'), _LONGEST_TROUBLE)}"
+                    )
                 if event.kind == MESSAGE:
                     yield event
 
@@ -190,7 +216,11 @@ class EventStreams:
         if 400 <= status < 500 and status not in _PASSING and not self._was_given:
             return RefusedError(said)
         self._by_time = status == 400 and not self._by_time  # it may not know our places any more
-        return _TroubleError(said, _seconds_asked(answer.headers.get("Retry-After", "")) or (_LONGEST_PAUSE_S if status == 429 else 0.0))
+        return _TroubleError(
+            said,
+            _seconds_asked(answer.headers.get("Retry-After", ""))
+            or (_LONGEST_PAUSE_S if status == 429 else 0.0),
+        )
 
     def _note_trouble(self, trouble: str) -> None:
         """Tells a trouble once while it lasts, and at most once a minute when it comes and goes."""

@@ -1,4 +1,5 @@
-"""Where the reading of a Kafka partition goes on, as Flink's state keeps it, and where it begins when no state says so."""
+"""Where the reading of a Kafka partition goes on, as Flink's state keeps it, and where it begins when no
+state says so."""
 
 from __future__ import annotations
 
@@ -46,7 +47,10 @@ class Place:
     def decode(cls, encoded: bytes) -> Place:
         version, *fields = orjson.loads(encoded)
         if version != _VERSION:
-            raise ValueError(f"expected a place of format {_VERSION} in the state, got {version}; go on with the version of revision-scores that wrote it")
+            raise ValueError(
+                f"expected a place of format {_VERSION} in the state, got {version}; go on with the "
+                f"version of revision-scores that wrote it"
+            )
         return cls(*fields)
 
     @property
@@ -56,7 +60,9 @@ class Place:
 
     def is_in_another_topic(self, there: Place) -> bool:
         """Whether the topic of that name that is there now is not the one that was read."""
-        return self.cluster_id != there.cluster_id or (self.topic_id != there.topic_id and _UNKNOWN_ID not in (self.topic_id, there.topic_id))
+        return self.cluster_id != there.cluster_id or (
+            self.topic_id != there.topic_id and _UNKNOWN_ID not in (self.topic_id, there.topic_id)
+        )
 
 
 class KafkaLooks:
@@ -64,7 +70,9 @@ class KafkaLooks:
 
     def __init__(self, settings: Mapping[str, str], group: str) -> None:
         self._admin = AdminClient({**settings, "log_level": 0})
-        self._consumer = Consumer({**settings, "group.id": group, "enable.auto.commit": False, "log_level": 0})
+        self._consumer = Consumer(
+            {**settings, "group.id": group, "enable.auto.commit": False, "log_level": 0}
+        )
 
     def cluster_id(self) -> str:
         return str(self._admin.describe_cluster(request_timeout=_TIMEOUT_S).result().cluster_id)
@@ -81,29 +89,46 @@ class KafkaLooks:
                 if error.args[0].code() not in _ABSENT:
                     raise
             else:
-                places |= {Partition(topic, partition.id): Place(cluster_id, str(found.topic_id)) for partition in found.partitions}
+                places |= {
+                    Partition(topic, partition.id): Place(cluster_id, str(found.topic_id))
+                    for partition in found.partitions
+                }
         return places
 
     def first(self, oldest: Mapping[Partition, Place], start: str | int) -> dict[Partition, Place]:
-        """Where a run without a snapshot begins: where its group stopped; for a group without any place, at `start`. A partition that the group has no
-        place in while it has others is new, and read from its oldest message."""
+        """Where a run without a snapshot begins: where its group stopped; for a group without any place, at
+        `start`. A partition that the group has no place in while it has others is new, and read from its
+        oldest message."""
         committed = self._committed(list(oldest))
         offsets = committed or self._started(list(oldest), start)
-        return {partition: Place(place.cluster_id, place.topic_id, offsets.get(partition)) for partition, place in oldest.items()}
+        return {
+            partition: Place(place.cluster_id, place.topic_id, offsets.get(partition))
+            for partition, place in oldest.items()
+        }
 
     def commit(self, places: Mapping[Partition, Place]) -> None:
-        """Writes places for the group, so that a run that dies before its first checkpoint begins again where it began."""
-        if offsets := [TopicPartition(*partition, place.offset) for partition, place in places.items() if place.offset is not None]:
+        """Writes places for the group, so that a run that dies before its first checkpoint begins again where
+        it began."""
+        if offsets := [
+            TopicPartition(*partition, place.offset)
+            for partition, place in places.items()
+            if place.offset is not None
+        ]:
             self._consumer.commit(offsets=offsets, asynchronous=False)
 
     def _committed(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
-        found = self._consumer.committed([TopicPartition(*partition) for partition in partitions], timeout=_TIMEOUT_S)
+        found = self._consumer.committed(
+            [TopicPartition(*partition) for partition in partitions], timeout=_TIMEOUT_S
+        )
         return dict(_offsets(found))
 
     def _started(self, partitions: Sequence[Partition], start: str | int) -> dict[Partition, int]:
         if start == EARLIEST:
             return {}
-        ends = {partition: self._consumer.get_watermark_offsets(TopicPartition(*partition), timeout=_TIMEOUT_S)[1] for partition in partitions}
+        ends = {
+            partition: self._consumer.get_watermark_offsets(TopicPartition(*partition), timeout=_TIMEOUT_S)[1]
+            for partition in partitions
+        }
         if not isinstance(start, int):
             return ends
         since = [TopicPartition(*partition, start) for partition in partitions]

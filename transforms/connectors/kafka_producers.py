@@ -1,4 +1,5 @@
-"""Events to Kafka: a producer of its own for each topic, so that one that does not answer, or breaks a producer, holds up no other."""
+"""Events to Kafka: a producer of its own for each topic, so that one that does not answer, or breaks a
+producer, holds up no other."""
 
 from __future__ import annotations
 
@@ -41,8 +42,17 @@ NewProducer = Callable[..., Any]  # confluent_kafka.Producer, or what a simulati
 class KafkaProducers:
     """A Transport to Kafka. May be used from several threads."""
 
-    def __init__(self, settings: Mapping[str, str], new_producer: NewProducer | None = None, environment: Environment = REAL) -> None:
-        self._settings, self._new_producer, self.environment = settings, new_producer or confluent_kafka.Producer, environment
+    def __init__(
+        self,
+        settings: Mapping[str, str],
+        new_producer: NewProducer | None = None,
+        environment: Environment = REAL,
+    ) -> None:
+        self._settings, self._new_producer, self.environment = (
+            settings,
+            new_producer or confluent_kafka.Producer,
+            environment,
+        )
         self._lock = threading.Lock()
         self._producers: dict[tuple[str, bool], Any] = {}
 
@@ -52,7 +62,9 @@ class KafkaProducers:
     def answers(self) -> bool:
         """Asks with a new client, that holds none for reachable which no longer is."""
         try:
-            self._new_producer({**self._settings, "enable.sparse.connections": False, "log_level": 0}, logger=_LOGGER).list_topics(timeout=_ANSWER_S)
+            self._new_producer(
+                {**self._settings, "enable.sparse.connections": False, "log_level": 0}, logger=_LOGGER
+            ).list_topics(timeout=_ANSWER_S)
         except KafkaException:
             return False
         return True
@@ -63,11 +75,14 @@ class KafkaProducers:
             producer = self._producers.get((topic, alone))
             if producer is None:
                 own = {"batch.num.messages": 1} if alone else {}
-                producer = self._producers[topic, alone] = self._new_producer({**_SAFE, **self._settings, **own}, logger=_LOGGER)
+                producer = self._producers[topic, alone] = self._new_producer(
+                    {**_SAFE, **self._settings, **own}, logger=_LOGGER
+                )
             return producer
 
     def drop(self, topic: str) -> None:
-        """Refuses what is undecided in the producers of a topic, which may be broken, and has the next event sent by a new one."""
+        """Refuses what is undecided in the producers of a topic, which may be broken, and has the next event
+        sent by a new one."""
         with self._lock:
             dropped = [self._producers.pop((topic, alone), None) for alone in (False, True)]
         for producer in filter(None, dropped):
@@ -138,14 +153,23 @@ class KafkaOutbox:
         refusal = None
         if error is not None:
             too_large = error.code() in _TOO_LARGE
-            refusal = Refusal(f"{self._topic} takes no message of {len(delivery.value)} bytes" if too_large else error.str(), too_large, error.code() > 0)
+            refusal = Refusal(
+                f"{self._topic} takes no message of {len(delivery.value)} bytes"
+                if too_large
+                else error.str(),
+                too_large,
+                error.code() > 0,
+            )
         delivery.decide(self._clock(), refusal)
 
     def _wait(self, deliveries: list[Delivery], seconds: float) -> None:
         end = self._clock() + seconds
         while undecided := [delivery for delivery in deliveries if delivery.decided_at is None]:
             left = end - self._clock()
-            producer, pause = self._producers.of_topic(self._topic, alone=undecided[0].alone), max(0.0, min(left, _LOOK_S))
+            producer, pause = (
+                self._producers.of_topic(self._topic, alone=undecided[0].alone),
+                max(0.0, min(left, _LOOK_S)),
+            )
             if len(producer):
                 _serve(producer, pause)
             else:  # the one that has them was dropped: another outbox tells of them
@@ -156,5 +180,6 @@ class KafkaOutbox:
 
 def _serve(producer: Any, seconds: float) -> None:
     """Sends what is queued and has the decisions that are there told."""
-    with suppress(KafkaException, SystemError):  # confluent-kafka raises a fatal error amid the reports of the messages it costs; each of them is told
+    # confluent-kafka raises a fatal error amid the reports of the messages it costs; each of them is told
+    with suppress(KafkaException, SystemError):
         producer.flush(seconds)

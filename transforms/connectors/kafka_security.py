@@ -15,7 +15,9 @@ _KNOWN = (
     "ssl.key.password",
 )
 _LOGIN_MODULE = r"org\.apache\.kafka\.common\.security\.(?:plain\.Plain|scram\.Scram)LoginModule"
-_JAAS = re.compile(rf'\s*{_LOGIN_MODULE}\s+required((?:\s+\w+\s*=\s*(?:"(?:[^"\\]|\\.)*"|[^\s";]+))*)\s*;\s*', re.DOTALL)
+_JAAS = re.compile(
+    rf'\s*{_LOGIN_MODULE}\s+required((?:\s+\w+\s*=\s*(?:"(?:[^"\\]|\\.)*"|[^\s";]+))*)\s*;\s*', re.DOTALL
+)
 _JAAS_OPTION = re.compile(r'(\w+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s";]+))', re.DOTALL)
 _ESCAPES = {"t": "\t", "n": "\n", "r": "\r", "f": "\f"}
 
@@ -25,15 +27,20 @@ class PropertiesError(ValueError):
 
 
 def read_properties(path: str | Path) -> Mapping[str, str]:
-    """The properties in a file, as java.util.Properties reads them. Raises PropertiesError unless each is one of security, OSError without a file."""
+    """The properties in a file, as java.util.Properties reads them. Raises PropertiesError unless each is one
+    of security, OSError without a file."""
     try:
         text = Path(path).read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise PropertiesError(f"expected UTF-8, got another byte at {error.start}; write the file again as UTF-8") from error
+        raise PropertiesError(
+            f"expected UTF-8, got another byte at {error.start}; write the file again as UTF-8"
+        ) from error
     properties = dict(map(_key_and_value, _logical_lines(text)))
     for key in properties:
         if key not in _KNOWN:
-            raise PropertiesError(f"{key}: expected only {', '.join(_KNOWN)}; remove it: all else is the command's to say")
+            raise PropertiesError(
+                f"{key}: expected only {', '.join(_KNOWN)}; remove it: all else is the command's to say"
+            )
     return properties
 
 
@@ -54,7 +61,9 @@ def _logical_lines(text: str) -> Iterator[str]:
 
 
 def _key_and_value(line: str) -> tuple[str, str]:
-    key, value = re.fullmatch(r"((?:[^\\:=\s]|\\.)*)[ \t\f]*[:=]?[ \t\f]*(.*)", line, re.DOTALL).groups()  # type: ignore[union-attr]  # matches all
+    key, value = re.fullmatch(
+        r"((?:[^\\:=\s]|\\.)*)[ " r"\t\f]*[:=]?[ " r"\t\f]*(.*)", line, re.DOTALL
+    ).groups()  # type: ignore[union-attr]  # matches all
     return _unescaped(key), _unescaped(value)
 
 
@@ -66,8 +75,12 @@ def _unescaped(text: str) -> str:
 
 
 def for_librdkafka(path: str | Path) -> Mapping[str, str]:
-    """The properties of a file as librdkafka's settings. Raises PropertiesError for what it cannot do, OSError without a file."""
-    properties = {key: value if "password" in key or key.startswith("sasl.jaas") else value.strip() for key, value in read_properties(path).items()}
+    """The properties of a file as librdkafka's settings. Raises PropertiesError for what it cannot do,
+    OSError without a file."""
+    properties = {
+        key: value if "password" in key or key.startswith("sasl.jaas") else value.strip()
+        for key, value in read_properties(path).items()
+    }
     protocol = properties.get("security.protocol", "PLAINTEXT").upper()
     if protocol not in _PROTOCOLS:
         raise PropertiesError(f"security.protocol: expected one of {', '.join(_PROTOCOLS)}, got {protocol!r}")
@@ -77,7 +90,10 @@ def for_librdkafka(path: str | Path) -> Mapping[str, str]:
     if protocol.endswith("SSL"):
         verified = properties.get("ssl.endpoint.identification.algorithm", "https").lower()
         if verified not in ("https", ""):
-            raise PropertiesError(f"ssl.endpoint.identification.algorithm: expected https, or nothing for no check of the broker's name, got {verified!r}")
+            raise PropertiesError(
+                f"ssl.endpoint.identification.algorithm: expected https, or nothing for no check of the "
+                f"broker's name, got {verified!r}"
+            )
         settings["ssl.endpoint.identification.algorithm"] = verified or "none"
         settings.update(_truststore(properties))
         settings.update(_keystore(properties))
@@ -85,7 +101,8 @@ def for_librdkafka(path: str | Path) -> Mapping[str, str]:
 
 
 def client_settings(brokers: str, path: str | Path | None) -> Mapping[str, str]:
-    """Settings of a client of librdkafka, secrets among them: the brokers, and the properties of a file if one is named. Raises as `for_librdkafka`."""
+    """Settings of a client of librdkafka, secrets among them: the brokers, and the properties of a file if
+    one is named. Raises as `for_librdkafka`."""
     return {"bootstrap.servers": brokers, **(for_librdkafka(path) if path else {})}
 
 
@@ -94,12 +111,23 @@ def _sasl(properties: Mapping[str, str]) -> Mapping[str, str]:
     if mechanism not in _MECHANISMS:
         raise PropertiesError(f"sasl.mechanism: expected one of {', '.join(_MECHANISMS)}, got {mechanism!r}")
     whole = _JAAS.fullmatch(properties.get("sasl.jaas.config", ""))
-    options = {name: re.sub(r"\\(.)", r"\1", quoted) or plain for name, quoted, plain in _JAAS_OPTION.findall(whole[1])} if whole else {}
+    options = (
+        {
+            name: re.sub(r"\\(.)", r"\1", quoted) or plain
+            for name, quoted, plain in _JAAS_OPTION.findall(whole[1])
+        }
+        if whole
+        else {}
+    )
     if set(options) != {"username", "password"}:
         module = "plain.PlainLoginModule" if mechanism == "PLAIN" else "scram.ScramLoginModule"
         example = f'org.apache.kafka.common.security.{module} required username="..." password="...";'
         raise PropertiesError(f"sasl.jaas.config: expected {example} and nothing else")
-    return {"sasl.mechanism": mechanism, "sasl.username": options["username"], "sasl.password": options["password"]}
+    return {
+        "sasl.mechanism": mechanism,
+        "sasl.username": options["username"],
+        "sasl.password": options["password"],
+    }
 
 
 def _truststore(properties: Mapping[str, str]) -> Mapping[str, str]:
@@ -109,7 +137,10 @@ def _truststore(properties: Mapping[str, str]) -> Mapping[str, str]:
         return {}
     if (kind := given(f"{store}.type", "JKS")) != "PEM":
         convert = f"keytool -list -rfc -keystore {given(f'{store}.location')} > truststore.pem"
-        raise PropertiesError(f"{store}.type: expected PEM, got {kind}, which librdkafka cannot read; convert it ({convert}) and name that with type PEM")
+        raise PropertiesError(
+            f"{store}.type: expected PEM, got {kind}, which librdkafka cannot read; convert it ({convert}) "
+            f"and name that with type PEM"
+        )
     if f"{store}.password" in properties:
         raise PropertiesError(f"{store}.password: Kafka takes none with type PEM; remove it")
     if given(f"{store}.certificates"):
@@ -124,15 +155,33 @@ def _keystore(properties: Mapping[str, str]) -> Mapping[str, str]:
         return {}
     kind = given(f"{store}.type", "JKS")
     if kind == "PKCS12":
-        return {"ssl.keystore.location": _file(properties, f"{store}.location"), "ssl.keystore.password": given(f"{store}.password", "")}
+        return {
+            "ssl.keystore.location": _file(properties, f"{store}.location"),
+            "ssl.keystore.password": given(f"{store}.password", ""),
+        }
     if kind != "PEM":
-        convert = f"keytool -importkeystore -srckeystore {given(f'{store}.location')} -destkeystore keystore.p12 -deststoretype PKCS12"
-        raise PropertiesError(f"{store}.type: expected PEM or PKCS12, got {kind}, which librdkafka cannot read; convert it ({convert}) and name that")
+        convert = (
+            f"keytool -importkeystore -srckeystore {given(f'{store}.location')} -destkeystore "
+            f"keystore.p12 -deststoretype PKCS12"
+        )
+        raise PropertiesError(
+            f"{store}.type: expected PEM or PKCS12, got {kind}, which librdkafka cannot read; convert it "
+            f"({convert}) and name that"
+        )
     if f"{store}.password" in properties:
-        raise PropertiesError(f"{store}.password: Kafka takes none with type PEM; remove it, or name the key's as ssl.key.password")
-    password = {"ssl.key.password": properties["ssl.key.password"]} if "ssl.key.password" in properties else {}
+        raise PropertiesError(
+            f"{store}.password: Kafka takes none with type PEM; remove it, or name the key's as "
+            f"ssl.key.password"
+        )
+    password = (
+        {"ssl.key.password": properties["ssl.key.password"]} if "ssl.key.password" in properties else {}
+    )
     if given(f"{store}.key"):
-        return {"ssl.key.pem": properties[f"{store}.key"], "ssl.certificate.pem": given(f"{store}.certificate.chain", ""), **password}
+        return {
+            "ssl.key.pem": properties[f"{store}.key"],
+            "ssl.certificate.pem": given(f"{store}.certificate.chain", ""),
+            **password,
+        }
     both = _file(properties, f"{store}.location")
     return {"ssl.key.location": both, "ssl.certificate.location": both, **password}
 

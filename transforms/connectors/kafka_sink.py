@@ -1,4 +1,5 @@
-"""Events to Kafka: each to the topic of its datacenter and stream, so that a new model changes nothing in the graph or its state."""
+"""Events to Kafka: each to the topic of its datacenter and stream, so that a new model changes nothing in the
+graph or its state."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ from transforms.events.score_events import utc_now
 
 @dataclass(frozen=True)
 class Brokers:
-    """A Destination: brokers, HOST:PORT with commas between, and Kafka's client properties, which each worker reads for itself."""
+    """A Destination: brokers, HOST:PORT with commas between, and Kafka's client properties, which each worker
+    reads for itself."""
 
     address: str
     properties: Path | None = None
@@ -30,10 +32,12 @@ class Brokers:
 
 @dataclass
 class WriteToKafka(beam.PTransform):
-    """A sink: writes each event to its topic, without a key, and ends a bundle only when all is acknowledged or among what it gives.
+    """A sink: writes each event to its topic, without a key, and ends a bundle only when all is acknowledged
+    or among what it gives.
 
-    With `waits_in_state` it gives what its topics did not take, for RetryDeliveries; without, it waits for them itself, and raises DeliveryError
-    when one refuses. A score too large for its topic becomes a failure; a failure that is too large loses the end of its original.
+    With `waits_in_state` it gives what its topics did not take, for RetryDeliveries; without, it waits for
+    them itself, and raises DeliveryError when one refuses. A score too large for its topic becomes a failure;
+    a failure that is too large loses the end of its original.
     """
 
     brokers: str
@@ -46,7 +50,14 @@ class WriteToKafka(beam.PTransform):
 
     @property
     def writing(self) -> Writing:
-        return Writing(Brokers(self.brokers, self.properties, self.new_producer), self.failure_stream, self.clock, self.environment)
+        return Writing(
+            Brokers(self.brokers, self.properties, self.new_producer),
+            self.failure_stream,
+            self.clock,
+            self.environment,
+        )
 
     def expand(self, events: beam.PCollection[OutputEvent]) -> beam.PCollection[tuple[str, bytes]]:
-        return events | "Produce" >> beam.ParDo(WriteFn(self.writing, waits_in_bundle=not self.waits_in_state)).with_output_types(tuple[str, bytes])
+        return events | "Produce" >> beam.ParDo(
+            WriteFn(self.writing, waits_in_bundle=not self.waits_in_state)
+        ).with_output_types(tuple[str, bytes])

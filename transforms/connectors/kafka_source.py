@@ -1,8 +1,9 @@
 """Events from Kafka: a source whose places lie in Flink's state, and which follows its topics as they are.
 
-Every few seconds `Discover` looks which partitions the topics have and tells each of them in `Read`, under a key of its own. There a place is kept, and a
-timer takes what Kafka has from then on. `Commit` writes places to the consumer group when a checkpoint has them: others see there how far the
-stream is, and a run without a snapshot begins there.
+Every few seconds `Discover` looks which partitions the topics have and tells each of them in `Read`, under a
+key of its own. There a place is kept, and a timer takes what Kafka has from then on. `Commit` writes places
+to the consumer group when a checkpoint has them: others see there how far the stream is, and a run without a
+snapshot begins there.
 """
 
 from __future__ import annotations
@@ -33,16 +34,20 @@ from transforms.connectors.partition_reader import PartitionReader, wait_for_any
 from transforms.elements import Raw
 
 _LOOK_S = 5.0
-_WAIT_S = 0.2  # for a message: each time that a timer fires costs Flink some milliseconds, and a barrier waits as long at most
+# for a message: each time that a timer fires costs Flink some milliseconds, and a barrier waits as long at
+# most
+_WAIT_S = 0.2
 _FORGOTTEN_S = 60.0  # a checkpoint that takes longer is not waited for
 _LOGGER = logging.getLogger(__name__)
 
 
 @dataclass
 class KafkaTopics(beam.PTransform):
-    """An unbounded source on Flink: gives a Raw for each message, with the prefix of its topic (`eqiad.`) as its datacenter.
+    """An unbounded source on Flink: gives a Raw for each message, with the prefix of its topic (`eqiad.`) as
+    its datacenter.
 
-    A new partition is read from its oldest message, as is a topic made anew; `start` is for a group without any place.
+    A new partition is read from its oldest message, as is a topic made anew; `start` is for a group without
+    any place.
     """
 
     topics: Sequence[str]
@@ -53,7 +58,9 @@ class KafkaTopics(beam.PTransform):
     adopt: bool = False  # go on with the state of another Kafka
 
     def expand(self, pbegin: beam.pvalue.PBegin) -> beam.PCollection[Raw]:
-        beats = pbegin | "Beat" >> FlinkStreamingImpulseSource().set_interval_ms(int(_LOOK_S * 1000)).set_message_count(0)
+        beats = pbegin | "Beat" >> FlinkStreamingImpulseSource().set_interval_ms(
+            int(_LOOK_S * 1000)
+        ).set_message_count(0)
         seeds = beats | "Seed" >> beam.Map(lambda _: ("topics", b"")).with_output_types(tuple[str, bytes])
         partitions = seeds | "Discover" >> beam.ParDo(DiscoverFn(self)).with_output_types(tuple[str, bytes])
         reading = beam.ParDo(ReadFn(self))
@@ -84,14 +91,19 @@ class DiscoverFn(beam.DoFn):
         self._looks: KafkaLooks | None = None
         self._looked, self._said = 0.0, ""
 
-    def process(self, _: tuple[str, bytes], begun: Any = beam.DoFn.StateParam(BEGUN)) -> Iterator[tuple[str, bytes]]:
+    def process(
+        self, _: tuple[str, bytes], begun: Any = beam.DoFn.StateParam(BEGUN)
+    ) -> Iterator[tuple[str, bytes]]:
         if time.monotonic() - self._looked < _LOOK_S / 2:  # another subtask's beat
             return
         try:
             self._looks = self._looks or KafkaLooks(self._source.settings(), self._source.group)
             places = self._places(self._looks, begun)
         except KafkaException as error:
-            self._say_once(f"Kafka does not say which partitions there are: {error.args[0].str()}; looking again in {_LOOK_S:g} s")
+            self._say_once(
+                f"Kafka does not say which partitions there are: {error.args[0].str()}; looking again in "
+                f"{_LOOK_S:g} s"
+            )
             return
         self._looked = time.monotonic()
         absent = sorted(set(self._source.topics) - {partition.topic for partition in places})
@@ -109,7 +121,8 @@ class DiscoverFn(beam.DoFn):
             return places
         if known and not self._source.adopt:
             raise RuntimeError(
-                f"the state is of Kafka {known[0]}, and at {self._source.brokers} is Kafka {cluster_id}; name the one it is of, or another --state"
+                f"the state is of Kafka {known[0]}, and at {self._source.brokers} is Kafka {cluster_id}; "
+                f"name the one it is of, or another --state"
             )
         places = looks.first(places, self._source.start)
         looks.commit(places)
@@ -126,11 +139,13 @@ class DiscoverFn(beam.DoFn):
 class ReadFn(beam.DoFn):
     """Reads partitions, each under its own key.
 
-    The state has the place. The timer's tag names it, so that a reader that stands there need not ask the state, and an older timer is known as such.
-    Nothing is read before `Discover` told which topic is there: after a restart the place may be one in a topic that is gone.
+    The state has the place. The timer's tag names it, so that a reader that stands there need not ask the
+    state, and an older timer is known as such. Nothing is read before `Discover` told which topic is there:
+    after a restart the place may be one in a topic that is gone.
     """
 
-    _told: ClassVar[dict[str, str]] = {}  # by group and partition, the id of the topic that is there, in this process
+    # by group and partition, the id of the topic that is there, in this process
+    _told: ClassVar[dict[str, str]] = {}
 
     PLACE = BagStateSpec("place", coders.BytesCoder())
     POLL = TimerSpec("poll", TimeDomain.REAL_TIME)
@@ -147,7 +162,12 @@ class ReadFn(beam.DoFn):
         for reader in self._readers.values():
             reader.close()
 
-    def process(self, element: tuple[str, bytes], place: Any = beam.DoFn.StateParam(PLACE), poll: Any = beam.DoFn.TimerParam(POLL)) -> Iterator[TaggedOutput]:
+    def process(
+        self,
+        element: tuple[str, bytes],
+        place: Any = beam.DoFn.StateParam(PLACE),
+        poll: Any = beam.DoFn.TimerParam(POLL),
+    ) -> Iterator[TaggedOutput]:
         key, there = element[0], Place.decode(element[1])
         self._anew.inc(0)  # for others to find
         before = _read(place)
@@ -165,7 +185,11 @@ class ReadFn(beam.DoFn):
             return there
         if before.is_in_another_topic(there):
             self._anew.inc()
-            _LOGGER.warning("%s was made anew; reading it from %s", key, "its oldest message" if there.offset is None else there.offset)
+            _LOGGER.warning(
+                "%s was made anew; reading it from %s",
+                key,
+                "its oldest message" if there.offset is None else there.offset,
+            )
             return there
         return before if before.topic_id == there.topic_id else replace(before, topic_id=there.topic_id)
 
@@ -190,17 +214,24 @@ class ReadFn(beam.DoFn):
         yield from map(raw_of_message, messages)
 
     def _reader(self, key: str, tag: str, place: Any) -> PartitionReader | None:
-        """The reader that stands at the place that the timer names; None when the timer is an older one, or its topic is not the
-        one that is there, or not read any more."""
+        """The reader that stands at the place that the timer names; None when the timer is an older one, or
+        its topic is not the one that is there, or not read any more."""
         there, reader = self._told.get(self._name(key)), self._readers.get(key)
         if reader is not None and reader.place.name == tag and reader.place.topic_id == there:
             return reader
         partition, stored = Partition.of(key), _read(place)
-        if stored is None or stored.name != tag or stored.topic_id != there or partition.topic not in self._source.topics:
+        if (
+            stored is None
+            or stored.name != tag
+            or stored.topic_id != there
+            or partition.topic not in self._source.topics
+        ):
             return None
         self._close(key)
         _LOGGER.info("%s is read from %s", key, tag)
-        reader = self._readers[key] = PartitionReader(self._source.settings(), self._source.group, partition, stored)
+        reader = self._readers[key] = PartitionReader(
+            self._source.settings(), self._source.group, partition, stored
+        )
         return reader
 
     def _name(self, key: str) -> str:
@@ -222,9 +253,11 @@ def _write(place: Any, value: Place) -> None:
 
 
 class CommitFn(beam.DoFn):
-    """Writes a place to the group when a checkpoint is complete that has it. In a stage of its own, as a bundle that waits for that keeps its DoFns."""
+    """Writes a place to the group when a checkpoint is complete that has it. In a stage of its own, as a
+    bundle that waits for that keeps its DoFns."""
 
-    _waiting: ClassVar[dict[str, float]] = {}  # since when a place of a partition waits for a checkpoint, in this process
+    # since when a place of a partition waits for a checkpoint, in this process
+    _waiting: ClassVar[dict[str, float]] = {}
 
     def __init__(self, source: KafkaTopics) -> None:
         self._source, self._shared = source, Shared()
@@ -245,10 +278,17 @@ class Committer:
     """A client that only writes places; one for all DoFns of a process."""
 
     def __init__(self, source: KafkaTopics) -> None:
-        self._consumer = Consumer({**source.settings(), "group.id": source.group, "enable.auto.commit": False, "log_level": 0})
+        self._consumer = Consumer(
+            {**source.settings(), "group.id": source.group, "enable.auto.commit": False, "log_level": 0}
+        )
 
     def commit(self, place: TopicPartition) -> None:
         try:
             self._consumer.commit(offsets=[place], asynchronous=True)
         except KafkaException as error:
-            _LOGGER.warning("the group's place in %s/%d cannot be written: %s", place.topic, place.partition, error.args[0].str())
+            _LOGGER.warning(
+                "the group's place in %s/%d cannot be written: %s",
+                place.topic,
+                place.partition,
+                error.args[0].str(),
+            )

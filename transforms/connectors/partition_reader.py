@@ -29,7 +29,8 @@ _LOGGER = logging.getLogger(__name__)
 
 
 class PartitionReader:
-    """Reads from `place` on, which moves with what was taken. `lost` counts messages that Kafka had removed before they were read."""
+    """Reads from `place` on, which moves with what was taken. `lost` counts messages that Kafka had removed
+    before they were read."""
 
     def __init__(self, settings: Mapping[str, str], group: str, partition: Partition, place: Place) -> None:
         self.place, self.lost = place, 0
@@ -58,14 +59,18 @@ class PartitionReader:
         if not self.has_messages():
             return []
         taken, self._here, self._said = self._here, [], ""
-        self.place = replace(self.place, offset=taken[-1].offset() + 1, time_ms=max(0, taken[-1].timestamp()[1]))
+        self.place = replace(
+            self.place, offset=taken[-1].offset() + 1, time_ms=max(0, taken[-1].timestamp()[1])
+        )
         return taken
 
     def close(self) -> None:
         self._consumer.close()
 
     def _go_to(self, offset: int | None) -> None:
-        self._consumer.assign([TopicPartition(*self._partition, OFFSET_BEGINNING if offset is None else offset)])
+        self._consumer.assign(
+            [TopicPartition(*self._partition, OFFSET_BEGINNING if offset is None else offset)]
+        )
 
     def _meet(self, error: KafkaError) -> None:
         if error.code() == KafkaError._AUTO_OFFSET_RESET:
@@ -75,9 +80,12 @@ class PartitionReader:
             _LOGGER.warning("%s cannot be read: %s; trying on", self._partition, error.str())
 
     def _find_place(self) -> None:
-        """Goes on at the oldest message when Kafka has removed the next one; when the log ends before it, at the first that is younger than the last read."""
+        """Goes on at the oldest message when Kafka has removed the next one; when the log ends before it, at
+        the first that is younger than the last read."""
         try:
-            low, high = self._consumer.get_watermark_offsets(TopicPartition(*self._partition), timeout=_TIMEOUT_S)
+            low, high = self._consumer.get_watermark_offsets(
+                TopicPartition(*self._partition), timeout=_TIMEOUT_S
+            )
             offset = self._offset_in(low, high)
         except KafkaException as error:
             self._meet(error.args[0])
@@ -90,7 +98,8 @@ class PartitionReader:
         self._go_to(offset)
 
     def _offset_in(self, low: int, high: int) -> int | None:
-        """Where to go on in a log of those bounds; None while the topic may be another one, which is not for a reader to tell."""
+        """Where to go on in a log of those bounds; None while the topic may be another one, which is not for
+        a reader to tell."""
         offset = self.place.offset
         if offset is None or offset < low:
             return low
@@ -99,7 +108,9 @@ class PartitionReader:
         self._beyond_since = self._beyond_since or time.monotonic()
         if time.monotonic() - self._beyond_since < _BEYOND_S:
             return None
-        (found,) = self._consumer.offsets_for_times([TopicPartition(*self._partition, self.place.time_ms + 1)], timeout=_TIMEOUT_S)
+        (found,) = self._consumer.offsets_for_times(
+            [TopicPartition(*self._partition, self.place.time_ms + 1)], timeout=_TIMEOUT_S
+        )
         return int(found.offset) if found.offset >= 0 else high
 
     def _tell(self, low: int, high: int, offset: int) -> None:
@@ -107,14 +118,21 @@ class PartitionReader:
         if before is not None and before < low:
             self.lost += low - before
             _LOGGER.warning(
-                "%s: %d messages were gone before they were read (%d to %d); going on at the oldest that is left",
+                "%s: %d messages were gone before they were read (%d to %d); going on at the oldest "
+                "that is left",
                 self._partition,
                 low - before,
                 before,
                 low - 1,
             )
         elif before is not None and before > high:
-            _LOGGER.warning("%s: the log ends at %d, before the place %d; going on at %d", self._partition, high, before, offset)
+            _LOGGER.warning(
+                "%s: the log ends at %d, before the place %d; going on at %d",
+                self._partition,
+                high,
+                before,
+                offset,
+            )
 
 
 def wait_for_any(readers: Collection[PartitionReader], seconds: float) -> None:

@@ -1,4 +1,5 @@
-"""The blocks of an Avro file, one after the other; after one that is damaged the next is found by the file's sync marker."""
+"""The blocks of an Avro file, one after the other; after one that is damaged the next is found by the file's
+sync marker."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ _MOST_RECORDS = 10_000_000  # in a block, which is of some 64 kB
 
 
 def blocks(file: BinaryIO) -> Iterator[list[Any] | Exception]:
-    """Yields the records of each block, and what reading it raised where it is damaged, after the records before that place.
+    """Yields the records of each block, and what reading it raised where it is damaged, after the records
+    before that place.
 
     Raises what reading the header raises, and ValueError when the items are not records.
     """
@@ -52,7 +54,10 @@ def _records(block: Any, at: int) -> Iterator[list[Any] | Exception]:
         records.extend(block)
     except Exception as error:  # a record has no end but by its values
         yield records
-        yield ValueError(f"block at byte {at}: cannot be read after {len(records)} of its {block.num_records} records: {error or type(error).__name__}")
+        yield ValueError(
+            f"block at byte {at}: cannot be read after {len(records)} of its {block.num_records} records: "
+            f"{error or type(error).__name__}"
+        )
     else:
         yield records
 
@@ -95,7 +100,10 @@ def _time(units_a_second: int) -> Any:
     def read(value: int, *schemas: Any) -> str:
         seconds, rest = divmod(value, units_a_second)
         try:
-            time = (datetime(1970, 1, 1) + timedelta(seconds=seconds, microseconds=rest * 1_000_000 // units_a_second)).isoformat()
+            time = (
+                datetime(1970, 1, 1)
+                + timedelta(seconds=seconds, microseconds=rest * 1_000_000 // units_a_second)
+            ).isoformat()
         except OverflowError:  # a time that Python has not is no reason to lose the block
             return str(value)
         return f"{time.rstrip('0') if '.' in time else time}Z"
@@ -105,7 +113,11 @@ def _time(units_a_second: int) -> Any:
 
 # fastavro asks these, and what they raise ends the block.
 LOGICAL_READERS.update(
-    {f"long-{local}timestamp-{unit}": _time(units) for local in ("", "local-") for unit, units in (("millis", 10**3), ("micros", 10**6), ("nanos", 10**9))}
+    {
+        f"long-{local}timestamp-{unit}": _time(units)
+        for local in ("", "local-")
+        for unit, units in (("millis", 10**3), ("micros", 10**6), ("nanos", 10**9))
+    }
     | {"int-date": lambda value, *schemas: _time(1)(value * 86_400)}
     | {name: lambda value, *schemas: value for name in ("string-uuid", "int-time-millis", "long-time-micros")}
 )

@@ -1,4 +1,5 @@
-"""Compressed files by their first bytes: gzip, zlib, bzip2, xz, zstandard, lz4 and snappy, and what Hadoop's codecs make of the last two.
+"""Compressed files by their first bytes: gzip, zlib, bzip2, xz, zstandard, lz4 and snappy, and what Hadoop's
+codecs make of the last two.
 
 What is whole before the place where a file is cut or damaged is read.
 """
@@ -21,12 +22,16 @@ import zstandard
 _CHUNK = 16_384  # bytes, of which a damaged one is lost
 _LARGEST_BLOCK = 64 << 20  # bytes, of what Hadoop's codecs compress at once
 _SNAPPY_FRAMES = b"\xff\x06\x00\x00sNaPpY"
-_STREAMS: list[tuple[re.Pattern[bytes], Callable[[], Any]]] = [  # the objects of all these have the same methods
+# the objects of all these have the same methods
+_STREAMS: list[tuple[re.Pattern[bytes], Callable[[], Any]]] = [
     (re.compile(rb"\x1f\x8b"), lambda: zlib.decompressobj(31)),
     (re.compile(rb"\x78[\x01\x5e\x9c\xda]"), zlib.decompressobj),  # Hadoop's .deflate
     (re.compile(rb"BZh[1-9]"), bz2.BZ2Decompressor),
     (re.compile(rb"\xfd7zXZ\x00"), lzma.LZMADecompressor),
-    (re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18"), lambda: zstandard.ZstdDecompressor().decompressobj()),
+    (
+        re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18"),
+        lambda: zstandard.ZstdDecompressor().decompressobj(),
+    ),
     (re.compile(rb"\x04\x22\x4d\x18"), lz4.frame.LZ4FrameDecompressor),
 ]
 
@@ -36,8 +41,8 @@ class TrailingBytes(ValueError):
 
 
 def decompressed(file: BinaryIO, head: bytes, path: str) -> BinaryIO | None:
-    """Returns the content of a file that begins with `head`, or None when it is not compressed. Reading it raises what the codec raises,
-    EOFError when it is cut, and TrailingBytes."""
+    """Returns the content of a file that begins with `head`, or None when it is not compressed. Reading it
+    raises what the codec raises, EOFError when it is cut, and TrailingBytes."""
     for magic, new in _STREAMS:
         if magic.match(head):
             return _reader(_streams(file, magic, new))
@@ -49,7 +54,8 @@ def decompressed(file: BinaryIO, head: bytes, path: str) -> BinaryIO | None:
 
 
 def _streams(file: BinaryIO, magic: re.Pattern[bytes], new: Callable[[], Any]) -> Iterator[bytes]:
-    """One compressed stream after the other; between and after them there may be zeros, as tapes and gzip know them."""
+    """One compressed stream after the other; between and after them there may be zeros, as tapes and gzip
+    know them."""
     stream, data = new(), b""
     while data := data or file.read(_CHUNK):
         if stream.eof:

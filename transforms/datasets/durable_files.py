@@ -1,4 +1,5 @@
-"""Files and folders that are still there, whole, after the machine stopped: written, flushed to the disk, then renamed into place."""
+"""Files and folders that are still there, whole, after the machine stopped: written, flushed to the disk,
+then renamed into place."""
 
 from __future__ import annotations
 

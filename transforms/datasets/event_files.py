@@ -1,6 +1,7 @@
 """Events from files: Parquet, Avro or JSON lines, compressed or not, in Hive layout or in one heap.
 
-Whatever reading a file raises is a problem of that file, and of the smallest piece that its format can skip: a row, a row group, a block.
+Whatever reading a file raises is a problem of that file, and of the smallest piece that its format can skip:
+a row, a row group, a block.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ class InputFile:
     datacenter: str
     partition: str | None
     size: int = field(default=0, compare=False)  # bytes, when it was found
-    version: str = field(default="", compare=False)  # another text when the content is another: an ETag, or the time of the last change
+    # another text when the content is another: an ETag, or the time of the last change
+    version: str = field(default="", compare=False)
 
 
 class EventFiles(NamedTuple):
@@ -47,15 +49,23 @@ class EventFiles(NamedTuple):
 
 
 def find_files(root: str, default_datacenter: str) -> EventFiles:
-    """Finds every event file below `root`, or `root` itself. Names that begin with . or _ are marks of Hive and Spark, no data.
+    """Finds every event file below `root`, or `root` itself. Names that begin with . or _ are marks of Hive
+    and Spark, no data.
 
     Raises FileNotFoundError when there is none, and what `list_files` raises.
     """
     listing = list_files(root)
     with ThreadPoolExecutor(_LOOKED_AT_AT_ONCE) as pool:
         reasons = list(pool.map(_why_left_out, listing.files))
-    files = [_input_file(file, default_datacenter) for file, reason in zip(listing.files, reasons, strict=True) if reason is None]
-    left_out = [*listing.left_out, *(LeftOut(file.path, *reason) for file, reason in zip(listing.files, reasons, strict=True) if reason)]
+    files = [
+        _input_file(file, default_datacenter)
+        for file, reason in zip(listing.files, reasons, strict=True)
+        if reason is None
+    ]
+    left_out = [
+        *listing.left_out,
+        *(LeftOut(file.path, *reason) for file, reason in zip(listing.files, reasons, strict=True) if reason),
+    ]
     if not files:
         why = "".join(f"\n{left.path}: {left.reason}" for left in left_out)
         raise FileNotFoundError(f"no event files in {root}: expected Parquet, Avro or JSON lines{why}")
@@ -63,7 +73,8 @@ def find_files(root: str, default_datacenter: str) -> EventFiles:
 
 
 def _why_left_out(file: FoundFile) -> tuple[str, bool] | None:
-    """The reason, and whether the file may hold events; None for a file to read. One whose name says its format is not opened here."""
+    """The reason, and whether the file may hold events; None for a file to read. One whose name says its
+    format is not opened here."""
     if not file.size:
         return "empty", False
     if key := wrong_key_in(file.path):
@@ -84,7 +95,13 @@ def _why_left_out(file: FoundFile) -> tuple[str, bool] | None:
 
 def _input_file(file: FoundFile, default_datacenter: str) -> InputFile:
     partition = partition_of(file.path)
-    return InputFile(file.path, datacenter_of(partition) if partition else default_datacenter, partition, file.size, file.version)
+    return InputFile(
+        file.path,
+        datacenter_of(partition) if partition else default_datacenter,
+        partition,
+        file.size,
+        file.version,
+    )
 
 
 def read_file(file: InputFile, fields: frozenset[str] | None = None) -> Iterator[Raw]:
@@ -96,10 +113,18 @@ def read_file(file: InputFile, fields: frozenset[str] | None = None) -> Iterator
     count = 0
     for piece in pieces(file.path, fields):
         if type(piece) is Unreadable:
-            yield Raw(path.encode(), datacenter, partition, f"{path}: cannot be read after {count} events: {piece.reason}", final=piece.final)
+            yield Raw(
+                path.encode(),
+                datacenter,
+                partition,
+                f"{path}: cannot be read after {count} events: {piece.reason}",
+                final=piece.final,
+            )
         elif type(piece) is BadRow:
             count += 1
-            yield Raw(piece.event, datacenter, partition, f"{path}: event {count}: {piece.reason}", final=True)
+            yield Raw(
+                piece.event, datacenter, partition, f"{path}: event {count}: {piece.reason}", final=True
+            )
         else:
             count += 1
             yield Raw(piece, datacenter, partition, origin=path)  # type: ignore[arg-type]
@@ -113,4 +138,8 @@ class Files(beam.PTransform):
     fields: frozenset[str] | None = None  # of an event, which alone are needed; None: all
 
     def expand(self, pbegin: beam.pvalue.PBegin) -> beam.PCollection[Raw]:
-        return pbegin | "ListFiles" >> beam.Create(self.files) | "ReadFile" >> beam.FlatMap(read_file, self.fields)
+        return (
+            pbegin
+            | "ListFiles" >> beam.Create(self.files)
+            | "ReadFile" >> beam.FlatMap(read_file, self.fields)
+        )

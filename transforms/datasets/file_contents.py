@@ -1,6 +1,7 @@
 """What a file is, told by its first bytes and not by its name, and what is in it once it is decompressed.
 
-Hive, Gobblin and Spark's codecs name files as they like: `000000_0`, `part-00000-…-c000`, `part.task_0.txt.gz`, `part-00000.json.snappy`.
+Hive, Gobblin and Spark's codecs name files as they like: `000000_0`, `part-00000-…-c000`,
+`part.task_0.txt.gz`, `part-00000.json.snappy`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,14 @@ from transforms.datasets.filesystem import name_of
 
 PARQUET, AVRO, JSON = "Parquet", "Avro", "JSON lines"
 BOM = b"\xef\xbb\xbf"
-_BY_ENDING = {".parquet": PARQUET, ".parq": PARQUET, ".avro": AVRO, ".json": JSON, ".jsonl": JSON, ".ndjson": JSON}
+_BY_ENDING = {
+    ".parquet": PARQUET,
+    ".parq": PARQUET,
+    ".avro": AVRO,
+    ".json": JSON,
+    ".jsonl": JSON,
+    ".ndjson": JSON,
+}
 _EVENT_BEGINS = re.compile(rb'^\s*\[|^[ \t]*\{\s*"', re.MULTILINE)
 _LOOKED_AT = 65_536  # bytes
 _MOST_LAYERS = 3  # of compression, one in the other
@@ -27,11 +35,15 @@ class UnknownContent(ValueError):
 
 def format_by_name(path: str) -> str | None:
     """Returns the format that a name says (`part-0.json.zst`), or None."""
-    return next((_BY_ENDING[suffix] for suffix in reversed(PurePath(name_of(path)).suffixes) if suffix in _BY_ENDING), None)
+    return next(
+        (_BY_ENDING[suffix] for suffix in reversed(PurePath(name_of(path)).suffixes) if suffix in _BY_ENDING),
+        None,
+    )
 
 
 def opened(file: BinaryIO, path: str) -> tuple[str, BinaryIO]:
-    """Returns the format of a file and its content, decompressed and from the beginning. Where the content does not tell the format, the name does.
+    """Returns the format of a file and its content, decompressed and from the beginning. Where the content
+    does not tell the format, the name does.
 
     Raises UnknownContent, and what reading and decompressing raise.
     """

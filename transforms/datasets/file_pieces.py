@@ -1,4 +1,5 @@
-"""What is in one file, piece by piece: lines of JSON, rows of Parquet, records of Avro, and what of it cannot be read."""
+"""What is in one file, piece by piece: lines of JSON, rows of Parquet, records of Avro, and what of it cannot
+be read."""
 
 from __future__ import annotations
 
@@ -32,7 +33,8 @@ Piece: TypeAlias = "bytes | Mapping[str, Any] | BadRow | Unreadable"
 
 
 def pieces(path: str, fields: frozenset[str] | None = None) -> Iterator[Piece]:
-    """Yields what is in the file, and Unreadable for what cannot be read of it; raises nothing. `fields`: of an event, which alone are read of Parquet."""
+    """Yields what is in the file, and Unreadable for what cannot be read of it; raises nothing. `fields`: of
+    an event, which alone are read of Parquet."""
     try:
         with open_file(path) as file:
             yield from pieces_of(file, path, fields)
@@ -45,7 +47,8 @@ def pieces_of(file: BinaryIO, path: str, fields: frozenset[str] | None = None) -
     try:
         found, content = opened(file, path)
         yield from _READERS[found](content, fields)
-    except Exception as error:  # whatever a file system, a codec or a library makes of a file is a problem of the file
+    # whatever a file system, a codec or a library makes of a file is a problem of the file
+    except Exception as error:
         yield _unreadable(error)
 
 
@@ -78,13 +81,18 @@ def _why_no_lines(first: bytes) -> str | None:
 
 
 def _rows(content: BinaryIO, fields: frozenset[str] | None) -> Iterator[Piece]:
-    parquet = pq.ParquetFile(content, coerce_int96_timestamp_unit="us")  # nanoseconds have no times before 1677 and after 2262
+    # nanoseconds have no times before 1677 and after 2262
+    parquet = pq.ParquetFile(content, coerce_int96_timestamp_unit="us")
     wanted = None if fields is None else {schemas.column_name(name) for name in fields}
     columns = None if wanted is None else [name for name in parquet.schema_arrow.names if name in wanted]
     if columns == [] and parquet.metadata.num_rows:
         raise ValueError(f"it has no column of an event, but {', '.join(parquet.schema_arrow.names)[:200]}")
     for group in range(parquet.num_row_groups):
-        where, count, rows = f"row group {group + 1} of {parquet.num_row_groups}: ", 0, parquet.metadata.row_group(group).num_rows
+        where, count, rows = (
+            f"row group {group + 1} of {parquet.num_row_groups}: ",
+            0,
+            parquet.metadata.row_group(group).num_rows,
+        )
         try:
             for batch in parquet.iter_batches(_ROWS_AT_ONCE, row_groups=[group], columns=columns):
                 count += batch.num_rows
@@ -102,7 +110,15 @@ def _records(content: BinaryIO, fields: frozenset[str] | None) -> Iterator[Piece
             yield _unreadable(block)
             continue
         for record in block:
-            yield schemas.event_of_record(record) if isinstance(record, Mapping) else BadRow(f"expected a record, got {type(record).__name__}", {})
+            yield (
+                schemas.event_of_record(record)
+                if isinstance(record, Mapping)
+                else BadRow(f"expected a record, got {type(record).__name__}", {})
+            )
 
 
-_READERS: Mapping[str, Callable[[BinaryIO, frozenset[str] | None], Iterator[Piece]]] = {JSON: _lines, PARQUET: _rows, AVRO: _records}
+_READERS: Mapping[str, Callable[[BinaryIO, frozenset[str] | None], Iterator[Piece]]] = {
+    JSON: _lines,
+    PARQUET: _rows,
+    AVRO: _records,
+}

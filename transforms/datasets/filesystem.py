@@ -1,6 +1,8 @@
-"""The file systems that input lies in, by fsspec: this machine, HDFS (`hdfs://host:port/…`) and S3 (`s3://bucket/…?region=…&endpoint_override=…`).
+"""The file systems that input lies in, by fsspec: this machine, HDFS (`hdfs://host:port/…`) and S3
+(`s3://bucket/…?region=…&endpoint_override=…`).
 
-Credentials come from the environment, as Hadoop's and Amazon's own commands take them: an address gets into reports and logs.
+Credentials come from the environment, as Hadoop's and Amazon's own commands take them: an address gets into
+reports and logs.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ import fsspec
 from schemas.hive_layout import mark_in
 from transforms.datasets.folder_walk import Entry, LeftOut, walk
 
-_OPTIONS = re.compile(r"\?((?:(?:region|scheme|endpoint_override)=[^&?#]*(?:&|$))+)$")  # of an address in S3; any other ? is part of a key
+# of an address in S3; any other ? is part of a key
+_OPTIONS = re.compile(r"\?((?:(?:region|scheme|endpoint_override)=[^&?#]*(?:&|$))+)$")
 
 _BUFFER = 1 << 20  # bytes
 
@@ -28,7 +31,8 @@ class FoundFile(NamedTuple):
     path: str  # to open it by; bytes that are no UTF-8 are surrogates, as in os.listdir
     below: str  # the path below the place that was searched; empty for the place itself
     size: int  # bytes
-    version: str  # another text when the content is another: an ETag, or the time of the last change; empty where unknown
+    # another text when the content is another: an ETag, or the time of the last change; empty where unknown
+    version: str
 
 
 class Listing(NamedTuple):
@@ -62,9 +66,12 @@ def open_file(path: str) -> BinaryIO:
 def list_files(place: str) -> Listing:
     """Lists the file at a place, or all files below it, and what else there is.
 
-    Raises FileNotFoundError when there is no such place, OSError when it cannot be reached, ValueError when it is not an address.
+    Raises FileNotFoundError when there is no such place, OSError when it cannot be reached, ValueError when
+    it is not an address.
     """
-    system, root = _file_system(place) if is_remote(place) else (fsspec.filesystem("file"), os.path.abspath(place))
+    system, root = (
+        _file_system(place) if is_remote(place) else (fsspec.filesystem("file"), os.path.abspath(place))
+    )
     try:
         entry = system.info(root)
         if entry["type"] != "directory":
@@ -86,7 +93,9 @@ def _listing(place: str, start: int, entries: list[Entry], left_out: list[LeftOu
         if mark := mark_in(below):
             listing.marks[mark] += 1
         else:
-            listing.files.append(FoundFile(f"{before}/{below}{options}", below, entry["size"] or 0, _version(entry)))
+            listing.files.append(
+                FoundFile(f"{before}/{below}{options}", below, entry["size"] or 0, _version(entry))
+            )
     for left in left_out:
         if mark := mark_in(left.path[start:]):
             listing.marks[mark] += 1
@@ -108,7 +117,10 @@ def _file_system(address: str) -> tuple[Any, str]:
     """Returns the file system of an address, and the path in its own words."""
     protocol, _, rest = address.partition("://")
     if "@" in rest.split("/", 1)[0]:
-        raise ValueError(f"{protocol}://…@…: expected an address without a name and a password; give them by the environment")
+        raise ValueError(
+            f"{protocol}://…@…: expected an address without a name and a password; give them by the "
+            f"environment"
+        )
     if protocol == "file":
         return fsspec.filesystem("file"), rest
     if protocol in ("s3", "s3a"):
@@ -123,5 +135,12 @@ def _file_system(address: str) -> tuple[Any, str]:
 
 def _s3(options: dict[str, str]) -> Any:
     endpoint = options.get("endpoint_override")
-    settings = {"region_name": options.get("region"), "endpoint_url": f"{options.get('scheme', 'https')}://{endpoint}" if endpoint else None}
-    return fsspec.filesystem("s3", client_kwargs={name: value for name, value in settings.items() if value}, use_listings_cache=False)
+    settings = {
+        "region_name": options.get("region"),
+        "endpoint_url": f"{options.get('scheme', 'https')}://{endpoint}" if endpoint else None,
+    }
+    return fsspec.filesystem(
+        "s3",
+        client_kwargs={name: value for name, value in settings.items() if value},
+        use_listings_cache=False,
+    )

@@ -1,4 +1,5 @@
-"""All files below a folder of a file system of fsspec, links to folders followed; what cannot be opened is named, and no file comes twice."""
+"""All files below a folder of a file system of fsspec, links to folders followed; what cannot be opened is
+named, and no file comes twice."""
 
 from __future__ import annotations
 
@@ -23,8 +24,10 @@ class LeftOut(NamedTuple):
 
 
 def walk(system: Any, root: str) -> tuple[list[Entry], list[LeftOut]]:
-    """Returns the entries of all files below `root`, by name, and what was left out. Raises what the file system raises for `root` itself."""
-    if isinstance(system, AsyncFileSystem):  # an object store: it has no folders and no links, and lists a thousand keys at once
+    """Returns the entries of all files below `root`, by name, and what was left out. Raises what the file
+    system raises for `root` itself."""
+    # an object store: it has no folders and no links, and lists a thousand keys at once
+    if isinstance(system, AsyncFileSystem):
         found = [entry for name, entry in system.find(root, detail=True).items() if not name.endswith("/")]
         if not found:
             raise FileNotFoundError(root)
@@ -40,7 +43,8 @@ def _place(entry: Entry) -> list[str]:
 
 
 def _below(system: Any, folder: str, real: str, above: frozenset[str]) -> Iterator[Entry | LeftOut]:
-    """`real`: where the folder lies when all links are followed; `above`: the same of the folders that it was found in."""
+    """`real`: where the folder lies when all links are followed; `above`: the same of the folders that it was
+    found in."""
     above |= {real}
     try:
         entries = sorted(system.ls(folder, detail=True), key=_place)
@@ -55,7 +59,11 @@ def _below(system: Any, folder: str, real: str, above: frozenset[str]) -> Iterat
         try:
             entry = {**(system.info(name) if entry.get("islink") else entry), _REAL: at}
         except OSError as error:
-            yield LeftOut(name, f"a link to {entry['destination']}, which cannot be opened: {error.strerror or error}", may_hold_events=True)
+            yield LeftOut(
+                name,
+                f"a link to {entry['destination']}, which cannot be opened: {error.strerror or error}",
+                may_hold_events=True,
+            )
             continue
         if entry["type"] == "file":
             yield entry
@@ -68,10 +76,16 @@ def _below(system: Any, folder: str, real: str, above: frozenset[str]) -> Iterat
 
 
 def _each_once(files: list[Entry], left_out: list[LeftOut]) -> list[Entry]:
-    """Where links lead to a file twice, it is read in the place that names its partition, or else in its own."""
+    """Where links lead to a file twice, it is read in the place that names its partition, or else in its
+    own."""
     first: dict[str, Entry] = {}
-    for entry in sorted(files, key=lambda entry: (partition_of(entry["name"]) is None, entry["name"] != entry[_REAL], _place(entry))):
+    for entry in sorted(
+        files,
+        key=lambda entry: (partition_of(entry["name"]) is None, entry["name"] != entry[_REAL], _place(entry)),
+    ):
         before = first.setdefault(entry[_REAL], entry)
         if before is not entry:
-            left_out.append(LeftOut(entry["name"], f"the same file as {before['name']}", may_hold_events=False))
+            left_out.append(
+                LeftOut(entry["name"], f"the same file as {before['name']}", may_hold_events=False)
+            )
     return sorted(first.values(), key=_place)

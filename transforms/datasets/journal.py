@@ -1,4 +1,5 @@
-"""Events to journals, a line each as it comes: what is in them is not asked for again when a run was killed, and becomes a dataset when it is whole."""
+"""Events to journals, a line each as it comes: what is in them is not asked for again when a run was killed,
+and becomes a dataset when it is whole."""
 
 from __future__ import annotations
 
@@ -73,7 +74,8 @@ class _WriteJournalsFn(beam.DoFn):
         if file is None:
             folder = self._folder / place
             folder.mkdir(parents=True, exist_ok=True)
-            file = (folder / self._name).open("ab", buffering=0)  # what is written is there when the process is killed
+            # what is written is there when the process is killed
+            file = (folder / self._name).open("ab", buffering=0)
             if len(self._open) >= _MOST_FILES_OPEN:
                 self._open.pop(next(iter(self._open))).close()
         self._open[place] = file
@@ -87,7 +89,9 @@ def place_of(event: OutputEvent) -> str:
     if partition is None and event.request:
         partition = partition_of_event(event.request.event.raw, event.datacenter)
     if partition is None and event.failure:
-        partition = _partition_of_original(event.failure.original, event.datacenter) or (_UNKNOWN_PLACE if event.failure.passing else None)
+        partition = _partition_of_original(event.failure.original, event.datacenter) or (
+            _UNKNOWN_PLACE if event.failure.passing else None
+        )
     return f"{partition or partition_at(event.datacenter, event.body['dt'])}/{model or _NO_MODEL}"
 
 
@@ -99,7 +103,8 @@ def _partition_of_original(text: str, datacenter: str) -> str | None:
 
 
 def entries(journal: Path) -> Iterator[Entry]:
-    """The lines of a journal; what a process that was killed or a machine that stopped wrote to its half, or as zeros, is none."""
+    """The lines of a journal; what a process that was killed or a machine that stopped wrote to its half, or
+    as zeros, is none."""
     return filter(None, map(_entry_in, _lines_in(journal)))
 
 
@@ -122,7 +127,12 @@ def _entry_in(line: bytes) -> Entry | None:
     """None for a line that is damaged."""
     try:
         entry = Entry(*orjson.loads(line)) if line.endswith(b"\n") else None
-        if entry is None or type(entry.failure) is not bool or type(entry.passing) is not bool or not isinstance(entry.body["meta"]["id"], str):
+        if (
+            entry is None
+            or type(entry.failure) is not bool
+            or type(entry.passing) is not bool
+            or not isinstance(entry.body["meta"]["id"], str)
+        ):
             return None
         if not entry.failure and [*map(type, order(entry.body))] != [str, int, str]:
             return None
@@ -132,8 +142,8 @@ def _entry_in(line: bytes) -> Entry | None:
 
 
 def scores_in_order(journal: Path) -> Iterator[Mapping[str, Any]]:
-    """The score events of a journal in their order, each once: an event may come again, and a worker that died may have written what its successor
-    wrote again."""
+    """The score events of a journal in their order, each once: an event may come again, and a worker that
+    died may have written what its successor wrote again."""
     before = None
     for body in in_order((entry.body for entry in entries(journal) if not entry.failure), journal):
         place = order(body)
@@ -143,8 +153,8 @@ def scores_in_order(journal: Path) -> Iterator[Mapping[str, Any]]:
 
 
 def in_order(bodies: Iterable[Mapping[str, Any]], folder: Path) -> Iterator[Mapping[str, Any]]:
-    """Score events by wiki and revision, so that readers find one of them by the statistics of its row group. Sorted on disk, in `folder`, as they
-    may be more than fit into memory."""
+    """Score events by wiki and revision, so that readers find one of them by the statistics of its row group.
+    Sorted on disk, in `folder`, as they may be more than fit into memory."""
     with ExitStack() as stack:
         yield from merge(*_sorted_runs(bodies, folder, stack), key=order)
 
@@ -154,7 +164,9 @@ def order(body: Mapping[str, Any]) -> tuple[str, int, str]:
     return wiki_of(body), rev_id_of(body), body["meta"]["id"]
 
 
-def _sorted_runs(bodies: Iterable[Mapping[str, Any]], folder: Path, stack: ExitStack) -> Iterator[Iterator[Mapping[str, Any]]]:
+def _sorted_runs(
+    bodies: Iterable[Mapping[str, Any]], folder: Path, stack: ExitStack
+) -> Iterator[Iterator[Mapping[str, Any]]]:
     """The events in parts that are in order, each in a file unless one holds all."""
     rest = iter(bodies)
     while some := sorted(islice(rest, _SORTED_AT_ONCE), key=order):
@@ -173,7 +185,8 @@ def is_of_failure(line: bytes) -> bool:
 
 
 def journals(folder: Path) -> Iterator[tuple[str, str | None, Path]]:
-    """Each journal below `folder` with its partition ("_" where that is unknown) and model (None: failures before there was one)."""
+    """Each journal below `folder` with its partition ("_" where that is unknown) and model (None: failures
+    before there was one)."""
     for path in sorted({path.parent for path in folder.rglob("*.jsonl")}):
         model = path.name
         yield str(path.parent.relative_to(folder)), None if model == _NO_MODEL else model, path
@@ -181,15 +194,17 @@ def journals(folder: Path) -> Iterator[tuple[str, str | None, Path]]:
 
 @dataclass(frozen=True)
 class DoneBefore:
-    """Tells which scores need not be asked for: those of whole units, a model and a partition each, those that are not wanted of others, and those
-    that a journal has."""
+    """Tells which scores need not be asked for: those of whole units, a model and a partition each, those
+    that are not wanted of others, and those that a journal has."""
 
     folder: Path
     streams: Mapping[str, str]  # by model
     whole: frozenset[tuple[str, str]] = frozenset()  # units (model, partition) of which nothing is wanted
-    only: Mapping[tuple[str, str], frozenset[str]] = field(default_factory=dict)  # by unit, the `meta.id`s of the scores that are wanted
+    # by unit, the `meta.id`s of the scores that are wanted
+    only: Mapping[tuple[str, str], frozenset[str]] = field(default_factory=dict)
     others: bool = True  # whether of all other units every score is wanted, or none
-    key: str = field(default_factory=lambda: str(uuid.uuid4()))  # by which what journals had is remembered: they grow
+    # by which what journals had is remembered: they grow
+    key: str = field(default_factory=lambda: str(uuid.uuid4()))
 
     def __call__(self, event: Event, model: str) -> bool:
         partition = event.partition or partition_of_event(event.raw, event.datacenter)
@@ -208,11 +223,14 @@ class DoneBefore:
 
 @lru_cache(maxsize=_UNITS_KNOWN)
 def _ids_in(folder: Path, partition: str, model: str, key: str) -> frozenset[str]:
-    return frozenset(entry.body["meta"]["id"] for entry in entries(folder / partition / model) if not entry.failure)
+    return frozenset(
+        entry.body["meta"]["id"] for entry in entries(folder / partition / model) if not entry.failure
+    )
 
 
 def drop_failures(folder: Path) -> int:
-    """Has journals say nothing of what failed, so that it is tried again, nor of what is damaged; returns how many lines are. Raises OSError."""
+    """Has journals say nothing of what failed, so that it is tried again, nor of what is damaged; returns how
+    many lines are. Raises OSError."""
     damaged = 0
     for path in list(folder.rglob("*.jsonl")):
         kept = []

@@ -1,4 +1,5 @@
-"""The manifest of a partition: what it was made of, and what is missing in it. Whoever asks whether a partition is whole compares here."""
+"""The manifest of a partition: what it was made of, and what is missing in it. Whoever asks whether a
+partition is whole compares here."""
 
 from __future__ import annotations
 
@@ -24,9 +25,11 @@ _TYPES_OF_VERSION = {"inputs": list, "rule": dict, "wikis": dict, "missing": lis
 class MadeOf:
     """What the rows of a partition follow from."""
 
-    inputs: Sequence[Mapping[str, Any]] = ()  # files, each with path, bytes and version: what changes when its content does
+    # files, each with path, bytes and version: what changes when its content does
+    inputs: Sequence[Mapping[str, Any]] = ()
     rule: Mapping[str, Any] = field(default_factory=dict)
-    wikis: Mapping[str, str] = field(default_factory=dict)  # with the kind of event by which each is scored; ANY_WIKI: all others
+    # with the kind of event by which each is scored; ANY_WIKI: all others
+    wikis: Mapping[str, str] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         return {"inputs": list(self.inputs), "rule": self.rule, "wikis": self.wikis}
@@ -49,20 +52,25 @@ class FoundPartition:
         return not self.damage and not self.is_of_before
 
     def differences(self, wanted: MadeOf, scope: frozenset[str] | None = None) -> list[str]:
-        """Returns in what the partition differs from one that is made now: damage, manifest, unread, inputs, rule, wikis. `scope`: the wikis that
-        the run is about; None: all."""
+        """Returns in what the partition differs from one that is made now: damage, manifest, unread, inputs,
+        rule, wikis. `scope`: the wikis that the run is about; None: all."""
         if not self.is_known:
             return ["damage" if self.damage else "manifest"]
         if self.manifest.get("unread"):
             return ["unread"]
-        found = [name for name, value in (("inputs", list(wanted.inputs)), ("rule", wanted.rule)) if self.manifest[name] != value]
+        found = [
+            name
+            for name, value in (("inputs", list(wanted.inputs)), ("rule", wanted.rule))
+            if self.manifest[name] != value
+        ]
         there: Mapping[str, str] = self.manifest["wikis"]
         added = [wiki for wiki, on in wanted.wikis.items() if there.get(wiki, there.get(ANY_WIKI)) != on]
         removed = [wiki for wiki in there if wiki not in wanted.wikis and (scope is None or wiki in scope)]
         return found + (["wikis"] if added or removed else [])
 
     def with_others(self, wanted: MadeOf, scope: frozenset[str] | None) -> MadeOf:
-        """Returns what is true of the partition when the rows of the scope's wikis follow from `wanted` and the others stay as they are."""
+        """Returns what is true of the partition when the rows of the scope's wikis follow from `wanted` and
+        the others stay as they are."""
         if scope is None or set(self.differences(wanted, scope)) - {"wikis"}:
             return wanted
         others = {wiki: on for wiki, on in self.manifest["wikis"].items() if wiki not in scope}
@@ -71,7 +79,8 @@ class FoundPartition:
 
 
 def find_partition(partition: Path) -> FoundPartition | None:
-    """Returns what lies there; None when neither rows nor a manifest do. Raises OSError when the place cannot be looked at."""
+    """Returns what lies there; None when neither rows nor a manifest do. Raises OSError when the place cannot
+    be looked at."""
     files = {file["name"]: file["bytes"] for file in files_of(partition)}
     try:
         manifest, damage = _parsed((partition / MANIFEST).read_bytes()), ""
@@ -84,7 +93,10 @@ def find_partition(partition: Path) -> FoundPartition | None:
     said = {file["name"]: file["bytes"] for file in manifest["files"]}
     for name in sorted(files.keys() | said.keys()):
         if files.get(name) != said.get(name):
-            damage = f"{partition / name}: expected {_bytes(said.get(name))}, as {MANIFEST} says, got {_bytes(files.get(name))}"
+            damage = (
+                f"{partition / name}: expected {_bytes(said.get(name))}, as {MANIFEST} says, got "
+                f"{_bytes(files.get(name))}"
+            )
     return FoundPartition(manifest, damage)
 
 
@@ -125,7 +137,8 @@ def files_of(partition: Path) -> list[dict[str, Any]]:
 
 
 def files_below(place: Path, prefixes: tuple[str, ...] = ("part-",)) -> Iterator[Path]:
-    """Yields the part files below a folder, or those whose names begin so, links to folders followed; none when there is no such folder.
+    """Yields the part files below a folder, or those whose names begin so, links to folders followed; none
+    when there is no such folder.
 
     Raises OSError for a folder that may not be opened: what it holds must not be taken for missing."""
 
@@ -142,5 +155,9 @@ def partitions_in(table: Path) -> list[str]:
 
 
 def inputs_below(root: Path, partition: Path) -> list[Mapping[str, Any]]:
-    """Returns the part files of a partition as a manifest has its inputs; their names are never used again."""
-    return [{"path": str((partition / file["name"]).relative_to(root)), "bytes": file["bytes"], "version": ""} for file in files_of(partition)]
+    """Returns the part files of a partition as a manifest has its inputs; their names are never used
+    again."""
+    return [
+        {"path": str((partition / file["name"]).relative_to(root)), "bytes": file["bytes"], "version": ""}
+        for file in files_of(partition)
+    ]

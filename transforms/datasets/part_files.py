@@ -40,7 +40,9 @@ class ParquetPart(PartFile):
         self._writer = pq.ParquetWriter(path, self._columns, compression="snappy")
 
     def append(self, events: Sequence[Mapping[str, Any]]) -> None:
-        self._writer.write_table(pa.Table.from_pylist([schemas.table_row(event) for event in events], self._columns))
+        self._writer.write_table(
+            pa.Table.from_pylist([schemas.table_row(event) for event in events], self._columns)
+        )
 
     def close(self) -> None:
         self._writer.close()
@@ -81,7 +83,8 @@ PART_FILES: Mapping[str, type[PartFile]] = {"parquet": ParquetPart, "avro": Avro
 
 
 def format_of(folder: Path) -> str | None:
-    """The key of PART_FILES that the rows below a folder, a table or a partition, are of: of the first file. None where there is none."""
+    """The key of PART_FILES that the rows below a folder, a table or a partition, are of: of the first file.
+    None where there is none."""
     for path in folder.rglob("part-*"):
         for form, part in PART_FILES.items():
             if path.name.endswith(f".{part.suffix}"):

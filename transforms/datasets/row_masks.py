@@ -1,5 +1,5 @@
-"""What of a table may be kept for good: allowlists in the format of wikimedia/analytics-refinery, as SanitizeTransformation.scala in
-wikimedia/analytics-refinery-source takes them.
+"""What of a table may be kept for good: allowlists in the format of wikimedia/analytics-refinery, as
+SanitizeTransformation.scala in wikimedia/analytics-refinery-source takes them.
 
     mediawiki_revision_score_damaging: keep_all
     another_table:
@@ -32,7 +32,10 @@ def problems(allowlist: Mapping[str, Any]) -> Iterator[str]:
         if isinstance(told, Mapping):
             yield from _problems_of_fields(told, table)
         elif told != _KEEP_ALL or table == DEFAULTS:
-            yield f"{table}: expected {'' if table == DEFAULTS else 'keep_all or '}a mapping of its columns, got {told!r}"
+            yield (
+                f"{table}: expected {'' if table == DEFAULTS else 'keep_all or '}a mapping of its "
+                f"columns, got {told!r}"
+            )
 
 
 def _problems_of_fields(told: Mapping[str, Any], path: str) -> Iterator[str]:
@@ -43,7 +46,9 @@ def _problems_of_fields(told: Mapping[str, Any], path: str) -> Iterator[str]:
             yield f"{path}.{name}: expected keep, keep_all, hash or a mapping, got {below!r}"
 
 
-def mask_of_table(allowlist: Mapping[str, Any], table: str, columns: pa.Schema, salt: bytes | None) -> Mask | None:
+def mask_of_table(
+    allowlist: Mapping[str, Any], table: str, columns: pa.Schema, salt: bytes | None
+) -> Mask | None:
     """What makes a row, an event by its fields, into what is kept of it; None when nothing is.
 
     Raises ValueError, with a line for each thing that is wrong, when the list does not fit the columns.
@@ -61,12 +66,19 @@ def mask_of_table(allowlist: Mapping[str, Any], table: str, columns: pa.Schema, 
 
 def _by_name(told: Any) -> Any:
     """With the names that fields have as columns, in lower case, as refine has them."""
-    return {schemas.column_name(name).lower(): _by_name(below) for name, below in told.items()} if isinstance(told, Mapping) else told
+    return (
+        {schemas.column_name(name).lower(): _by_name(below) for name, below in told.items()}
+        if isinstance(told, Mapping)
+        else told
+    )
 
 
 def _merged(default: Mapping[str, Any], own: Mapping[str, Any]) -> Mapping[str, Any]:
     both = {
-        name: _merged(default[name], below) if isinstance(below, Mapping) and isinstance(default.get(name), Mapping) else below for name, below in own.items()
+        name: _merged(default[name], below)
+        if isinstance(below, Mapping) and isinstance(default.get(name), Mapping)
+        else below
+        for name, below in own.items()
     }
     return {**default, **both}
 
@@ -75,8 +87,14 @@ def _same(value: Any) -> Any:
     return value
 
 
-def _of_struct(told: Mapping[str, Any], kind: pa.StructType, path: str, salt: bytes | None, wrong: list[str]) -> Mask:
-    masks = {field.name: _mask(told[field.name.lower()], field.type, f"{path}.{field.name}", salt, wrong) for field in kind if field.name.lower() in told}
+def _of_struct(
+    told: Mapping[str, Any], kind: pa.StructType, path: str, salt: bytes | None, wrong: list[str]
+) -> Mask:
+    masks = {
+        field.name: _mask(told[field.name.lower()], field.type, f"{path}.{field.name}", salt, wrong)
+        for field in kind
+        if field.name.lower() in told
+    }
 
     def mask(event: Mapping[str, Any]) -> Mapping[str, Any]:
         by_name = ((name, masks.get(schemas.column_name(name)), value) for name, value in event.items())
@@ -85,9 +103,15 @@ def _of_struct(told: Mapping[str, Any], kind: pa.StructType, path: str, salt: by
     return mask
 
 
-def _of_map(told: Mapping[str, Any], kind: pa.MapType, path: str, salt: bytes | None, wrong: list[str]) -> Mask:
-    masks = {name: _mask(below, kind.item_type, f"{path}.{name}", salt, wrong) for name, below in told.items()}
-    return lambda values: {key: masks[key.lower()](value) for key, value in values.items() if key.lower() in masks}
+def _of_map(
+    told: Mapping[str, Any], kind: pa.MapType, path: str, salt: bytes | None, wrong: list[str]
+) -> Mask:
+    masks = {
+        name: _mask(below, kind.item_type, f"{path}.{name}", salt, wrong) for name, below in told.items()
+    }
+    return lambda values: {
+        key: masks[key.lower()](value) for key, value in values.items() if key.lower() in masks
+    }
 
 
 def _mask(told: Any, kind: pa.DataType, path: str, salt: bytes | None, wrong: list[str]) -> Mask:
@@ -99,6 +123,15 @@ def _mask(told: Any, kind: pa.DataType, path: str, salt: bytes | None, wrong: li
             wrong.append(f"{path}: hash needs a salt; say --salt FILE")
         return lambda text: hmac.new(salt or b"", text.encode(), hashlib.sha256).hexdigest().upper()
     if told != (_KEEP_ALL if is_struct or is_map else _KEEP):
-        expected = "keep_all or a mapping" if is_struct or is_map else "keep or hash" if kind == pa.string() else "keep"
-        wrong.append(f"{path}: it is {'a struct' if is_struct else 'a map' if is_map else schemas.hive_type(kind)}; expected {expected}, got {told!r}")
+        expected = (
+            "keep_all or a mapping"
+            if is_struct or is_map
+            else "keep or hash"
+            if kind == pa.string()
+            else "keep"
+        )
+        wrong.append(
+            f"{path}: it is {'a struct' if is_struct else 'a map' if is_map else schemas.hive_type(kind)}; "
+            f"expected {expected}, got {told!r}"
+        )
     return _same

@@ -1,4 +1,5 @@
-"""Units of work, a model and a partition each: out of its journal a unit becomes a partition of the model's table, whole or not at all."""
+"""Units of work, a model and a partition each: out of its journal a unit becomes a partition of the model's
+table, whole or not at all."""
 
 from __future__ import annotations
 
@@ -33,7 +34,8 @@ class Unit:
     model: Model
     partition: str
     journal: Path
-    keeps: Callable[[Row], bool] | None  # which of the rows that are there stay, unless the journal has them; None: none, and they are not read
+    # which of the rows that are there stay, unless the journal has them; None: none, and they are not read
+    keeps: Callable[[Row], bool] | None
     keeps_failure: Callable[[Row], bool]  # which of the rows of the failure table that are of this model stay
     only_adds: bool  # whether all rows stay: then a journal without scores leaves the files as they are
     about: Mapping[str, Any]  # for the manifest
@@ -46,7 +48,8 @@ class PartitionStats:
     model_versions: Counter[str] = field(default_factory=Counter)
     rows_by_wiki: Counter[str] = field(default_factory=Counter)
     predictions: Counter[str] = field(default_factory=Counter)
-    probability: list[int] = field(default_factory=lambda: [0] * 10)  # of true, in tenths; of models that say true or false
+    # of true, in tenths; of models that say true or false
+    probability: list[int] = field(default_factory=lambda: [0] * 10)
 
     def counted(self, rows: Iterable[Row], model: str) -> Iterator[Row]:
         for row in rows:
@@ -68,10 +71,11 @@ class UnitIncomplete(Exception):
 
 
 def commit_unit(writer: DatasetWriter, unit: Unit) -> Counter[str]:
-    """Makes a whole partition of a journal and of the rows that stay, and rows of the failure table of its failures; returns these by reason.
+    """Makes a whole partition of a journal and of the rows that stay, and rows of the failure table of its
+    failures; returns these by reason.
 
-    Raises UnitIncomplete, and leaves the journal, when another try may mend some of its failures, the disk is full or what is there cannot be read.
-    May be repeated when it broke off.
+    Raises UnitIncomplete, and leaves the journal, when another try may mend some of its failures, the disk is
+    full or what is there cannot be read. May be repeated when it broke off.
     """
     failed = list(failures_of(unit.journal))
     if again := Counter(alike(entry.body) for entry in failed if entry.passing):
@@ -83,7 +87,9 @@ def commit_unit(writer: DatasetWriter, unit: Unit) -> Counter[str]:
     except OSError as error:
         raise UnitIncomplete(Counter([f"{error.strerror}: {error.filename or writer.root}"])) from error
     except NotAnEvent as error:
-        raise UnitIncomplete(Counter([f"{error}; remove the partition, and --resume makes it anew"])) from error
+        raise UnitIncomplete(
+            Counter([f"{error}; remove the partition, and --resume makes it anew"])
+        ) from error
     shutil.rmtree(unit.journal, ignore_errors=True)  # a unit without requests has none
     return Counter(map(alike, new.values()))
 
@@ -103,8 +109,14 @@ def _replace_failures(writer: DatasetWriter, unit: Unit, new: Mapping[str, Row])
     return [row for row in there if origin_of(row)[1] == unit.model.name and row["meta"]["id"] not in new]
 
 
-def add_failures(writer: DatasetWriter, partition: str, failures: Mapping[str, Row], replaced: Callable[[Row], bool] = lambda row: False) -> Sequence[Row]:
-    """Writes rows of the failure table by their `meta.id`, in the stead of those that are there and `replaced`; returns all that are there then."""
+def add_failures(
+    writer: DatasetWriter,
+    partition: str,
+    failures: Mapping[str, Row],
+    replaced: Callable[[Row], bool] = lambda row: False,
+) -> Sequence[Row]:
+    """Writes rows of the failure table by their `meta.id`, in the stead of those that are there and
+    `replaced`; returns all that are there then."""
     there = {row["meta"]["id"]: row for row in failures_in(writer.failures(partition))}
     kept = {name: row for name, row in there.items() if not replaced(row)}
     rows = [*{**kept, **failures}.values()]
@@ -116,7 +128,13 @@ def add_failures(writer: DatasetWriter, partition: str, failures: Mapping[str, R
 def _replace_rows(writer: DatasetWriter, unit: Unit, failures: Sequence[Row]) -> None:
     target, stats = writer.partition(unit.model.name, unit.partition), PartitionStats()
     missing = {score_of(row, unit.model): row for row in failures}
-    about = {"model": unit.model.name, "partition": unit.partition, "written": now(), "failures": Counter(map(alike, failures)), **unit.about}
+    about = {
+        "model": unit.model.name,
+        "partition": unit.partition,
+        "written": now(),
+        "failures": Counter(map(alike, failures)),
+        **unit.about,
+    }
     has_scores = any(not entry.failure for entry in entries(unit.journal))
     found = find_partition(target) if unit.only_adds and not has_scores else None
     if found and found.is_known:
@@ -161,19 +179,26 @@ def _merged(new: Iterator[Row], there: Iterator[Row]) -> Iterator[Row]:
 
 
 def scores_in(place: Path, model: str, fields: frozenset[str] | None = None) -> Iterator[Row]:
-    """Yields the scores of a model that lie at a place, or some fields of theirs. Raises NotAnEvent for what cannot be read or is none."""
+    """Yields the scores of a model that lie at a place, or some fields of theirs. Raises NotAnEvent for what
+    cannot be read or is none."""
     for row in rows_in(place, fields):
         try:
             order(row), said_in(row, model)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise NotAnEvent(f"{place}: expected scores of {model}, found a row that is none ({error!r:.100})") from error
+            raise NotAnEvent(
+                f"{place}: expected scores of {model}, found a row that is none ({error!r:.100})"
+            ) from error
         yield row
 
 
 def failures_in(place: Path) -> Iterator[Row]:
-    """Yields the rows of the failure table that lie at a place. Raises NotAnEvent for what cannot be read or is none."""
+    """Yields the rows of the failure table that lie at a place. Raises NotAnEvent for what cannot be read or
+    is none."""
     for row in rows_in(place):
-        if not (isinstance(row.get("meta"), dict) and all(isinstance(text, str) for text in (row["meta"].get("id"), *map(row.get, _OF_FAILURES)))):
+        if not (
+            isinstance(row.get("meta"), dict)
+            and all(isinstance(text, str) for text in (row["meta"].get("id"), *map(row.get, _OF_FAILURES)))
+        ):
             raise NotAnEvent(f"{place}: expected failures, found a row that is none")
         yield row
 
@@ -185,7 +210,8 @@ def wiki_of_failure(failure: Row) -> str | None:
 
 
 def score_of(failure: Row, model: Model) -> str | None:
-    """The `meta.id` that the score would have had which a row of the failure table is of; None when it is of no score of this model."""
+    """The `meta.id` that the score would have had which a row of the failure table is of; None when it is of
+    no score of this model."""
     if origin_of(failure)[1] != model.name:
         return None
     try:

@@ -1,6 +1,8 @@
-"""How events get to their streams, without Beam: what a worker process knows of each stream, and how long a bundle waits for one.
+"""How events get to their streams, without Beam: what a worker process knows of each stream, and how long a
+bundle waits for one.
 
-A transport sends events and reports what became of each: Kafka (`kafka_producers.py`) or EventGate (`eventgate_posts.py`).
+A transport sends events and reports what became of each: Kafka (`kafka_producers.py`) or EventGate
+(`eventgate_posts.py`).
 """
 
 from __future__ import annotations
@@ -15,7 +17,8 @@ from transforms.elements import OutputEvent
 from transforms.environment import REAL, Environment
 
 _AWAY_PAUSE_S = 1.0
-_BEGINNING_S = 1.0  # that the first events to a stream may take longer: who writes there has to connect, and be let in
+# that the first events to a stream may take longer: who writes there has to connect, and be let in
+_BEGINNING_S = 1.0
 _SETTLING_S = 5.0  # how long who was away and answers again is left to acknowledge
 _LOGGER = logging.getLogger(__name__)
 
@@ -25,7 +28,8 @@ class Refusal:
     """Why a stream did not take an event."""
 
     reason: str
-    of_event: bool = False  # it is the event's fault, or that of one that was sent with it, and says nothing of the stream
+    # it is the event's fault, or that of one that was sent with it, and says nothing of the stream
+    of_event: bool = False
     answered: bool = False  # who said so is where events are written: a broker, an EventGate
 
 
@@ -55,7 +59,8 @@ class Delivery:
 
 
 class Outbox(Protocol):
-    """Events of one stream that are sent together. Only its owner calls it; others may wait for the same stream meanwhile."""
+    """Events of one stream that are sent together. Only its owner calls it; others may wait for the same
+    stream meanwhile."""
 
     deliveries: list[Delivery]
 
@@ -69,7 +74,8 @@ class Outbox(Protocol):
         """Returns when everything is decided, after so many seconds at the latest."""
 
     def send_again(self, *, alone: bool = False) -> None:
-        """Sends what was refused once more, if need be each event `alone`, so that it shows what is wrong with it."""
+        """Sends what was refused once more, if need be each event `alone`, so that it shows what is wrong
+        with it."""
 
     def abandon(self) -> None:
         """Gives up what is undecided: it is refused, though the stream may still get it."""
@@ -114,11 +120,16 @@ class Streams:
     def failing(self) -> dict[str, bool]:
         """Whether it is failing, of each stream that ever was."""
         now = self.environment.monotonic()
-        return {stream: health.is_failing(now) for stream, health in list(self._health.items()) if health.failing_since is not None}
+        return {
+            stream: health.is_failing(now)
+            for stream, health in list(self._health.items())
+            if health.failing_since is not None
+        }
 
     def hold(self, outboxes: Mapping[str, Outbox], seconds: float) -> None:
-        """Waits for what was sent to several streams. Returns when all is delivered, or when some of it is not after so many seconds though other
-        streams take events, or somebody is there at least; the first events to a stream have a moment more. As long as nobody is there, it waits."""
+        """Waits for what was sent to several streams. Returns when all is delivered, or when some of it is
+        not after so many seconds though other streams take events, or somebody is there at least; the first
+        events to a stream have a moment more. As long as nobody is there, it waits."""
         for outbox in outboxes.values():
             outbox.send()
         new = [outbox for stream, outbox in outboxes.items() if self.health(stream).is_new]
@@ -145,12 +156,17 @@ class Streams:
                 health.acknowledged(delivery.decided_at, delivery.decided_at - delivery.sent_at)
 
     def note_failed(self, stream: str, outbox: Outbox) -> None:
-        """Notes that a stream takes nothing, unless that was the fault of single events, and gives up what is undecided."""
+        """Notes that a stream takes nothing, unless that was the fault of single events, and gives up what is
+        undecided."""
         failed = _failed(outbox)
-        partly = all(delivery.refusal for delivery in failed) and any(delivery.is_delivered for delivery in outbox.deliveries)
+        partly = all(delivery.refusal for delivery in failed) and any(
+            delivery.is_delivered for delivery in outbox.deliveries
+        )
         if not failed or partly:
             return
-        reason = next((delivery.refusal.reason for delivery in failed if delivery.refusal), "no acknowledgement")
+        reason = next(
+            (delivery.refusal.reason for delivery in failed if delivery.refusal), "no acknowledgement"
+        )
         health, now = self.health(stream), self.environment.monotonic()
         if not health.is_failing(now):
             _LOGGER.warning("%s takes no events: %s", stream, reason)
@@ -173,7 +189,8 @@ class Streams:
             self._wait(late, _AWAY_PAUSE_S)
             if not any(map(_failed, late)):
                 return
-            self.environment.sleep(max(0.0, began + _AWAY_PAUSE_S - self.environment.monotonic()))  # what is refused is not waited for
+            # what is refused is not waited for
+            self.environment.sleep(max(0.0, began + _AWAY_PAUSE_S - self.environment.monotonic()))
         for outbox in late:
             outbox.send_again()
         self._wait(late, _SETTLING_S)
@@ -186,4 +203,8 @@ class Streams:
 
 def _failed(outbox: Outbox) -> list[Delivery]:
     """What is not delivered and says something of the stream."""
-    return [delivery for delivery in undelivered(outbox) if delivery.refusal is None or not delivery.refusal.of_event]
+    return [
+        delivery
+        for delivery in undelivered(outbox)
+        if delivery.refusal is None or not delivery.refusal.of_event
+    ]

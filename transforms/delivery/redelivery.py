@@ -1,4 +1,5 @@
-"""What becomes of an event that its stream did not take: it is sent again when the stream may take it, and one that it never will take becomes a failure."""
+"""What becomes of an event that its stream did not take: it is sent again when the stream may take it, and
+one that it never will take becomes a failure."""
 
 from __future__ import annotations
 
@@ -12,7 +13,9 @@ from transforms.elements import Failure, OutputEvent, json_text
 from transforms.events.error_events import failed, shortened
 
 _EVENTS_PER_S = 1_000.0  # of a stream that takes events again, per process: what is new goes before
-_STRIKES, _STRIKES_S = 3, 20.0  # so many refusals of an event alone in no less time, with others acknowledged between them: it is the event that is wrong
+# so many refusals of an event alone in no less time, with others acknowledged between them: it is the event
+# that is wrong
+_STRIKES, _STRIKES_S = 3, 20.0
 _STRIKES_KEPT = 1_000
 _SILENT_S = 10.0  # that an event may be without an answer
 _RECENT_S = 5.0  # a stream that acknowledged an event within so long does not fail because of another
@@ -37,12 +40,17 @@ class Outcome:
 
     refused: list[OutputEvent] = field(default_factory=list)  # scores that have become failures
     delivered: dict[str, OutputEvent] = field(default_factory=dict)  # by name
-    instead: dict[str, OutputEvent] = field(default_factory=dict)  # what goes out in the stead of an event, by its name
+    # what goes out in the stead of an event, by its name
+    instead: dict[str, OutputEvent] = field(default_factory=dict)
     refusal: str = ""  # what was said of one that is still to be sent, and of its stream
 
     def left_of(self, events: Iterable[OutputEvent]) -> list[OutputEvent]:
         """Of all that was to be sent, what still is."""
-        return [self.instead.get(name_of(event), event) for event in events if name_of(event) not in self.delivered]
+        return [
+            self.instead.get(name_of(event), event)
+            for event in events
+            if name_of(event) not in self.delivered
+        ]
 
 
 class Redelivery:
@@ -51,8 +59,10 @@ class Redelivery:
     def __init__(self, streams: Streams, failure_stream: str, clock: Callable[[], str]) -> None:
         self.streams, self._failure_stream, self._clock = streams, failure_stream, clock
         self._environment = streams.environment
-        self._free_at: dict[str, float] = {}  # by stream, when the next events may follow those that were sent
-        self._strikes: dict[str, tuple[int, float, float]] = {}  # by name of an event: how many, and when the first and the last were
+        # by stream, when the next events may follow those that were sent
+        self._free_at: dict[str, float] = {}
+        # by name of an event: how many, and when the first and the last were
+        self._strikes: dict[str, tuple[int, float, float]] = {}
 
     def seconds_to_wait(self, stream: str) -> float:
         """How long to send a stream nothing; 0: now."""
@@ -60,18 +70,24 @@ class Redelivery:
         return max(self.streams.health(stream).seconds_to_next_try(now), self._free_at.get(stream, now) - now)
 
     def begin(self, events: Iterable[OutputEvent]) -> Attempt:
-        """Sends the events of those streams that may get some now; one event alone to a stream whose last was not acknowledged."""
+        """Sends the events of those streams that may get some now; one event alone to a stream whose last was
+        not acknowledged."""
         by_stream: dict[str, dict[str, OutputEvent]] = {}
         for event in events:
             by_stream.setdefault(stream_of(event), {})[name_of(event)] = event
         now = self._environment.monotonic()
-        sent = {stream: self._sent(stream, list(named.values()), now) for stream, named in by_stream.items() if self.seconds_to_wait(stream) <= 0}
+        sent = {
+            stream: self._sent(stream, list(named.values()), now)
+            for stream, named in by_stream.items()
+            if self.seconds_to_wait(stream) <= 0
+        }
         return Attempt(now, sent)
 
     def _sent(self, stream: str, events: Sequence[OutputEvent], now: float) -> Outbox:
         health, outbox = self.streams.health(stream), self.streams.transport.outbox(stream)
         if not health.acknowledges:
-            events = [events[int(self._environment.uniform(0, len(events) - 0.001))]]  # not always the same: it may be the one that is wrong
+            # not always the same: it may be the one that is wrong
+            events = [events[int(self._environment.uniform(0, len(events) - 0.001))]]
         health.tried(now)
         self._free_at[stream] = now + len(events) / _EVENTS_PER_S
         for event in events:
@@ -83,13 +99,18 @@ class Redelivery:
         """Whether all is decided within so many seconds, or has been undecided for too long."""
         for outbox in attempt.outboxes.values():
             outbox.wait(wait_s)
-        return all(map(is_decided, attempt.outboxes.values())) or self._environment.monotonic() - attempt.began > _SILENT_S
+        return (
+            all(map(is_decided, attempt.outboxes.values()))
+            or self._environment.monotonic() - attempt.began > _SILENT_S
+        )
 
     def end(self, attempt: Attempt) -> Outcome:
         """What came of it. Sends events that were refused together once more, each alone."""
         outcome = Outcome()
         for stream, outbox in attempt.outboxes.items():
-            if len(outbox.deliveries) > 1 or any(delivery.refusal and delivery.refusal.of_event for delivery in outbox.deliveries):
+            if len(outbox.deliveries) > 1 or any(
+                delivery.refusal and delivery.refusal.of_event for delivery in outbox.deliveries
+            ):
                 outbox.send_again(alone=True)
             self.streams.note_acknowledged(stream, outbox)
             for delivery in outbox.deliveries:
@@ -104,12 +125,17 @@ class Redelivery:
         name = name_of(delivery.event)
         if delivery.is_delivered:
             outcome.delivered[name] = delivery.event
-        elif (fault := self._fault_of(stream, name, delivery)) and (instead := self.instead_of(delivery.event, fault)):
+        elif (fault := self._fault_of(stream, name, delivery)) and (
+            instead := self.instead_of(delivery.event, fault)
+        ):
             outcome.instead[name] = instead
             if not _is_failure(delivery.event):
                 outcome.refused.append(delivery.event)
         elif fault:
-            outcome.refusal = f"{stream} takes not even a failure without its original; raise its max.message.bytes ({fault})"
+            outcome.refusal = (
+                f"{stream} takes not even a failure without its original; raise its "
+                f"max.message.bytes ({fault})"
+            )
         elif delivery.refusal:
             outcome.refusal = f"{stream}: {delivery.refusal.reason}"
 
@@ -130,21 +156,28 @@ class Redelivery:
         return ""
 
     def instead_of(self, event: OutputEvent, reason: str) -> OutputEvent | None:
-        """What goes out in the stead of an event that its stream will never take; None: nothing can, it waits."""
+        """What goes out in the stead of an event that its stream will never take; None: nothing can, it
+        waits."""
         if _is_failure(event):
             shorter = shortened(event.body)
             return replace(event, body=shorter) if shorter else None
         return failure_of(event, reason, self._failure_stream, self._clock())
 
     def without_gone(self, events: Iterable[OutputEvent], known: Collection[str]) -> list[OutputEvent]:
-        """The events, with a failure in the stead of each whose stream is not `known` any more, and each failure for the stream that failures have now."""
+        """The events, with a failure in the stead of each whose stream is not `known` any more, and each
+        failure for the stream that failures have now."""
         return [event if event.stream in known else self._instead_of_gone(event) for event in events]
 
     def _instead_of_gone(self, event: OutputEvent) -> OutputEvent:
         if _is_failure(event):
             meta = {**event.body["meta"], "stream": self._failure_stream}
             return replace(event, stream=self._failure_stream, body={**event.body, "meta": meta})
-        return failure_of(event, f"the models file has no stream {event.stream} any more", self._failure_stream, self._clock())
+        return failure_of(
+            event,
+            f"the models file has no stream {event.stream} any more",
+            self._failure_stream,
+            self._clock(),
+        )
 
 
 def failure_of(event: OutputEvent, reason: str, stream: str, now: str) -> OutputEvent:

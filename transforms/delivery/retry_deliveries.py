@@ -31,19 +31,24 @@ _GAUGES_S = 1.0
 
 @dataclass
 class RetryDeliveries(beam.PTransform):
-    """One stage for all sinks. The keys under which events wait say their stream; each stream is tried and paced by itself, so that one that is
-    ill holds up no other. Gives nothing: all is written, if need be as a failure. What waits for a stream that is not among the `streams` any more
-    becomes one."""
+    """One stage for all sinks. The keys under which events wait say their stream; each stream is tried and
+    paced by itself, so that one that is ill holds up no other. Gives nothing: all is written, if need be as a
+    failure. What waits for a stream that is not among the `streams` any more becomes one."""
 
     writing: Writing
     streams: frozenset[str] | None = None  # without datacenters; None: any
 
     def expand(self, undelivered: tuple[beam.PCollection[tuple[str, bytes]], ...]) -> beam.PCollection[None]:
-        return undelivered | "AllUndelivered" >> beam.Flatten() | "Retry" >> beam.ParDo(RetryFn(self.writing, self.streams))
+        return (
+            undelivered
+            | "AllUndelivered" >> beam.Flatten()
+            | "Retry" >> beam.ParDo(RetryFn(self.writing, self.streams))
+        )
 
 
 class _Process:
-    """What a worker process knows of the keys: shared by the DoFns of its subtasks, as any of them may get the next timer of a key."""
+    """What a worker process knows of the keys: shared by the DoFns of its subtasks, as any of them may get
+    the next timer of a key."""
 
     def __init__(self, writing: Writing) -> None:
         self.redelivery = Redelivery(streams_of(writing), writing.failure_stream, writing.clock)
@@ -56,7 +61,8 @@ _PROCESSES: dict[Writing, _Process] = {}
 
 
 class RetryFn(beam.DoFn):
-    """State is the truth: what an attempt delivered is taken out of what state holds then, whatever this process remembers."""
+    """State is the truth: what an attempt delivered is taken out of what state holds then, whatever this
+    process remembers."""
 
     UNDELIVERED = BagStateSpec("undelivered", coders.BytesCoder())
     RETRY = TimerSpec("retry", TimeDomain.REAL_TIME)
@@ -97,7 +103,8 @@ class RetryFn(beam.DoFn):
         undelivered: Any = beam.DoFn.StateParam(UNDELIVERED),
         retry: Any = beam.DoFn.TimerParam(RETRY),
     ) -> None:
-        waiting = self._waiting.under(key) or decode_tag(tag)  # a process that has just begun knows what the timer says
+        # a process that has just begun knows what the timer says
+        waiting = self._waiting.under(key) or decode_tag(tag)
         self._note(key, waiting)
         if self._known is not None and any(stream.partition(".")[2] not in self._known for stream in waiting):
             waiting = self._give_up_gone(key, self._known, undelivered)
@@ -121,13 +128,16 @@ class RetryFn(beam.DoFn):
             self._process.fruitless.pop(key, None)
 
     def finish_bundle(self) -> None:
-        if (now := self._environment.monotonic()) < self._gauges_due and self._own.keys():  # the last bundle tells that nothing waits any more
+        # the last bundle tells that nothing waits any more
+        if (now := self._environment.monotonic()) < self._gauges_due and self._own.keys():
             return
         self._gauges_due = now + _GAUGES_S
         failing = self._process.redelivery.streams.failing()
         for stream, count in self._own.counts().items():
             Metrics.gauge("WritePerModel", gauge_name("waiting_deliveries", stream)).set(count)
-            Metrics.gauge("WritePerModel", gauge_name("failing", stream)).set(int(count > 0 and failing.get(stream, False)))
+            Metrics.gauge("WritePerModel", gauge_name("failing", stream)).set(
+                int(count > 0 and failing.get(stream, False))
+            )
 
     def _note(self, key: str, waiting: Mapping[str, int]) -> None:
         self._waiting.note(key, waiting)
@@ -151,7 +161,9 @@ class RetryFn(beam.DoFn):
         """Has a failure wait in the stead of each event whose stream is gone; gives what waits now."""
         there = _read(undelivered)
         left = self._process.redelivery.without_gone(there, known)
-        self._metrics.count_refused([before for before, after in zip(there, left, strict=True) if before.stream != after.stream])
+        self._metrics.count_refused(
+            [before for before, after in zip(there, left, strict=True) if before.stream != after.stream]
+        )
         undelivered.clear()
         undelivered.add(encode_events(left))
         waiting = counted(left)

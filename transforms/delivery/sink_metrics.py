@@ -19,7 +19,8 @@ def timestamp_ms(dt: str) -> int:
 
 
 class SinkMetrics:
-    """Counts scores by model, and how long after their edit's event they were written; scores that became failures, by topic."""
+    """Counts scores by model, and how long after their edit's event they were written; scores that became
+    failures, by topic."""
 
     def __init__(self) -> None:
         self._lag = RollingQuantiles("WritePerModel", "lag_ms")
@@ -42,5 +43,6 @@ def _lag_ms(request: ScoreRequest) -> int | None:
     """How long ago the event was produced from which a score has come; None when the event does not tell."""
     try:
         return round(time.time() * 1000) - timestamp_ms(request.event.raw["meta"]["dt"])
-    except (LookupError, TypeError, AttributeError, ValueError, OverflowError):  # it was never checked, as it does not go out
+    # it was never checked, as it does not go out
+    except (LookupError, TypeError, AttributeError, ValueError, OverflowError):
         return None

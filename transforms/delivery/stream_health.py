@@ -1,7 +1,9 @@
-"""Whether a stream takes events, by what became of those that were sent to it: a circuit breaker, as pure arithmetic.
+"""Whether a stream takes events, by what became of those that were sent to it: a circuit breaker, as pure
+arithmetic.
 
-A stream that has failed is tried by one event now and then. Once it acknowledges again it is on trial: what waits for it is sent, and when it has
-acknowledged promptly for the length of the trial, it is healthy. A stream that fails again soon after gets a longer trial each time.
+A stream that has failed is tried by one event now and then. Once it acknowledges again it is on trial: what
+waits for it is sent, and when it has acknowledged promptly for the length of the trial, it is healthy. A
+stream that fails again soon after gets a longer trial each time.
 """
 
 from __future__ import annotations
@@ -13,7 +15,8 @@ _STEADY_S = 600.0  # a stream that was healthy for so long starts with the short
 
 
 class StreamHealth:
-    """Times are seconds of a monotonic clock. `reason` is what the stream said last, in place of an acknowledgement."""
+    """Times are seconds of a monotonic clock. `reason` is what the stream said last, in place of an
+    acknowledgement."""
 
     def __init__(self) -> None:
         self.reason = ""
@@ -32,7 +35,9 @@ class StreamHealth:
 
     def is_failing(self, now: float) -> bool:
         """Whether the stream has failed and has not stood its trial yet."""
-        return self.failing_since is not None and (self._prompt_since is None or now - self._prompt_since < self._trial_s)
+        return self.failing_since is not None and (
+            self._prompt_since is None or now - self._prompt_since < self._trial_s
+        )
 
     def seconds_to_next_try(self, now: float) -> float:
         """How long to send nothing at all; 0: now."""
@@ -64,6 +69,10 @@ class StreamHealth:
         self._pause_s = min(_LONGEST_PAUSE_S, 2 * self._pause_s)
 
     def _next_trial_s(self, now: float) -> float:
-        if self.failing_since is None or self._prompt_since is None or now - (self._prompt_since + self._trial_s) > _STEADY_S:
+        if (
+            self.failing_since is None
+            or self._prompt_since is None
+            or now - (self._prompt_since + self._trial_s) > _STEADY_S
+        ):
             return _SHORTEST_TRIAL_S
         return min(_LONGEST_TRIAL_S, 2 * self._trial_s)

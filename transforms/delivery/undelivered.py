@@ -1,5 +1,5 @@
-"""Events that a stream did not take, as they rest in Flink's state, and what the timer that wakes them says of them, so that they need not be read
-while the stream still takes none."""
+"""Events that a stream did not take, as they rest in Flink's state, and what the timer that wakes them says
+of them, so that they need not be read while the stream still takes none."""
 
 from __future__ import annotations
 
@@ -38,7 +38,9 @@ def _decoded(fields: Mapping[str, Any]) -> OutputEvent:
     request = None
     if "event" in fields:
         raw = fields["event"]
-        request = ScoreRequest(Event(raw, fields["datacenter"]), fields["model"], wiki_of(raw), rev_id_of(raw))
+        request = ScoreRequest(
+            Event(raw, fields["datacenter"]), fields["model"], wiki_of(raw), rev_id_of(raw)
+        )
     return OutputEvent(fields["stream"], fields["body"], fields["datacenter"], None, request)
 
 

@@ -1,4 +1,5 @@
-"""How many events wait in Flink's state for streams that do not take them, as far as one worker process knows. Without Beam."""
+"""How many events wait in Flink's state for streams that do not take them, as far as one worker process
+knows. Without Beam."""
 
 from __future__ import annotations
 
@@ -40,10 +41,15 @@ class WaitingDeliveries:
         return len(self._of_key)
 
     def is_undeliverable(self, model: str) -> bool:
-        """Whether so much waits for the stream of a model, of any datacenter, that no more should be asked of it."""
+        """Whether so much waits for the stream of a model, of any datacenter, that no more should be asked of
+        it."""
         if not self._of_key:
             return False
-        return any(self._of_stream[stream] >= MOST_WAITING for (name, _), stream in self._stream_of.items() if name == model)
+        return any(
+            self._of_stream[stream] >= MOST_WAITING
+            for (name, _), stream in self._stream_of.items()
+            if name == model
+        )
 
 
 _BY_ENVIRONMENT: dict[Environment, WaitingDeliveries] = {}

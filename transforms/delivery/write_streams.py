@@ -1,7 +1,8 @@
-"""How a sink writes: events go out as they come, and a bundle ends when each is acknowledged or on its way elsewhere.
+"""How a sink writes: events go out as they come, and a bundle ends when each is acknowledged or on its way
+elsewhere.
 
-There is no state and no shuffle on this way. What a stream does not take leaves the sink, to wait in state (`retry_deliveries.py`); where nothing can
-wait, as in a batch run, it is tried again in the bundle.
+There is no state and no shuffle on this way. What a stream does not take leaves the sink, to wait in state
+(`retry_deliveries.py`); where nothing can wait, as in a batch run, it is tried again in the bundle.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from transforms.unforeseen import Fused
 
 _HOLD_S = 1.0  # that a bundle waits for a stream while others are acknowledged
 _HOLD_IN_BUNDLE_S = 20.0  # where there is nowhere else to wait
-_UNDER_A_KEY, _KEY_S = 100, 10.0  # how many events wait under one key of state, and for how long others may come to it
+# how many events wait under one key of state, and for how long others may come to it
+_UNDER_A_KEY, _KEY_S = 100, 10.0
 _FRUITLESS = 3  # tries after which a run that cannot wait ends
 _PAUSE_S = 0.5
 
@@ -72,7 +74,9 @@ class WriteFn(beam.DoFn):
         self._metrics = SinkMetrics()
         self._streams = streams_of(self._writing)
         self._keys = _Keys(self._writing.environment)
-        self._fused: Fused[OutputEvent, object] = Fused("WritePerModel", self._send, name_of, self._send_failure, holds=not self._waits_in_bundle)
+        self._fused: Fused[OutputEvent, object] = Fused(
+            "WritePerModel", self._send, name_of, self._send_failure, holds=not self._waits_in_bundle
+        )
 
     def start_bundle(self) -> None:
         self._outboxes: dict[str, Outbox] = {}  # new ones, so that a bundle that failed reports to nobody
@@ -100,7 +104,9 @@ class WriteFn(beam.DoFn):
             self._streams.hold(self._outboxes, _HOLD_IN_BUNDLE_S if self._waits_in_bundle else _HOLD_S)
         deliveries = [delivery for outbox in self._outboxes.values() for delivery in outbox.deliveries]
         self._metrics.count(_requests(delivery.event for delivery in deliveries if delivery.is_delivered))
-        self._left += [delivery.event for outbox in self._outboxes.values() for delivery in undelivered(outbox)]
+        self._left += [
+            delivery.event for outbox in self._outboxes.values() for delivery in undelivered(outbox)
+        ]
         if self._left and self._waits_in_bundle:
             self._deliver_now()
         for key, events in self._keys.under_keys(self._left):
@@ -134,7 +140,8 @@ class _Keys:
 
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
-        self._open: dict[str, tuple[str, int, float]] = {}  # by stream: the key, how many are under it, and until when it is used
+        # by stream: the key, how many are under it, and until when it is used
+        self._open: dict[str, tuple[str, int, float]] = {}
 
     def under_keys(self, events: Sequence[OutputEvent]) -> Iterator[tuple[str, list[OutputEvent]]]:
         together: dict[str, list[OutputEvent]] = {}

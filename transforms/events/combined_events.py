@@ -1,6 +1,8 @@
-"""The legacy combined event: what all models said of one revision, as `mediawiki.revision-score` had it until 2023.
+"""The legacy combined event: what all models said of one revision, as `mediawiki.revision-score` had it until
+2023.
 
-What has no score is in `errors`; either is left out when it is empty, as ChangeProp did (sys/ores_updates.js).
+What has no score is in `errors`; either is left out when it is empty, as ChangeProp did
+(sys/ores_updates.js).
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ class Part(NamedTuple):
 
 
 def combined_score(parts: Sequence[Part], schema: str, now: str) -> dict[str, Any]:
-    """One event of the parts of a revision; of two of one model the score, or the later one. `now` is its `meta.dt`.
+    """One event of the parts of a revision; of two of one model the score, or the later one. `now` is its
+    `meta.dt`.
 
     Raises InvalidEvent when there is no score and the source event is not one of which an event can be made.
     """
@@ -41,7 +44,9 @@ def combined_score(parts: Sequence[Part], schema: str, now: str) -> dict[str, An
     event["meta"]["id"] = str(uuid.uuid5(_IDS, f"{event.get('database')} {event.get('rev_id')}"))
     if schema == SCHEMAS["2.0.0"]:  # there `meta.dt` is the time of the event
         event["meta"]["dt"] = event.pop("dt")
-    if scores := {model: part.event["scores"][model] for model, part in sorted(by_model.items()) if part.is_score}:
+    if scores := {
+        model: part.event["scores"][model] for model, part in sorted(by_model.items()) if part.is_score
+    }:
         event["scores"] = scores
     if errors := {model: _error(part) for model, part in sorted(by_model.items()) if not part.is_score}:
         event["errors"] = errors
@@ -50,4 +55,9 @@ def combined_score(parts: Sequence[Part], schema: str, now: str) -> dict[str, An
 
 
 def _error(part: Part) -> dict[str, str]:
-    return {"model_name": part.model, "model_version": "unknown", "type": part.error_type, "message": part.message}
+    return {
+        "model_name": part.model,
+        "model_version": "unknown",
+        "type": part.error_type,
+        "message": part.message,
+    }

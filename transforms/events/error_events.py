@@ -1,4 +1,5 @@
-"""The other fate of an element: a failure as an `/error/2.1.0` event, with the original, in the failure stream."""
+"""The other fate of an element: a failure as an `/error/2.1.0` event, with the original, in the failure
+stream."""
 
 from __future__ import annotations
 
@@ -16,14 +17,18 @@ from transforms.json_text import well_formed
 from transforms.unforeseen import is_of_an_element, reason_of
 
 EMITTER = "revision-scores"
-CUT = "; the original was cut"  # at the end of a message whose raw_event has only the beginning of the original
+# at the end of a message whose raw_event has only the beginning of the original
+CUT = "; the original was cut"
 _LONGEST_TEXT = 1_000  # characters of what is taken out of an original
-_LARGEST_ORIGINAL = 500_000  # bytes as JSON; a Kafka broker takes a million by default, and schema and stream of the original come beside it
+# bytes as JSON; a Kafka broker takes a million by default, and schema and stream of the original come beside
+# it
+_LARGEST_ORIGINAL = 500_000
 _IDS = uuid.uuid5(uuid.NAMESPACE_URL, "https://github.com/wikimedia/schemas-event-primary" + schemas.ERROR)
 
 
 def failed(failure: Failure, stream: str, now: str) -> OutputEvent:
-    """The failure on its way to the failure stream; an unforeseen exception on the way leaves the least that a failure says."""
+    """The failure on its way to the failure stream; an unforeseen exception on the way leaves the least that
+    a failure says."""
     try:
         body = error_event(failure, stream, now)
         schemas.validator(schemas.ERROR)(body)
@@ -43,7 +48,11 @@ def error_event(failure: Failure, stream: str, now: str) -> dict[str, Any]:
     event: dict[str, Any] = {
         "$schema": schemas.ERROR,
         "dt": now,
-        "meta": {"stream": stream, "id": str(uuid.uuid5(_IDS, f"{failure.step} {failure.model} {original}")), "dt": now},
+        "meta": {
+            "stream": stream,
+            "id": str(uuid.uuid5(_IDS, f"{failure.step} {failure.model} {original}")),
+            "dt": now,
+        },
         "emitter_id": EMITTER,
         "error_type": f"{failure.step}/{failure.model}" if failure.model else failure.step,
         "message": well_formed(failure.reason)[:_LONGEST_TEXT] + (CUT if len(text) < len(original) else ""),
@@ -60,17 +69,24 @@ def error_event(failure: Failure, stream: str, now: str) -> dict[str, Any]:
             event["errored_schema_uri"] = raw["$schema"]
         if _is_text(meta.get("stream")):
             event["errored_stream_name"] = meta["stream"]
-        event["meta"].update((name, meta[name]) for name in ("request_id", "domain") if _is_text(meta.get(name)))
+        event["meta"].update(
+            (name, meta[name]) for name in ("request_id", "domain") if _is_text(meta.get(name))
+        )
     return event
 
 
 def _least_event(failure: Failure, stream: str, now: str, error: Exception) -> dict[str, Any]:
-    """What can be said of any failure: its step, its reason and that of the second one, and the original in ASCII as Python writes it."""
+    """What can be said of any failure: its step, its reason and that of the second one, and the original in
+    ASCII as Python writes it."""
     original = ascii(failure.original)[:_LARGEST_ORIGINAL]
     return {
         "$schema": schemas.ERROR,
         "dt": now,
-        "meta": {"stream": stream, "id": str(uuid.uuid5(_IDS, f"{failure.step} {failure.model} {original}")), "dt": now},
+        "meta": {
+            "stream": stream,
+            "id": str(uuid.uuid5(_IDS, f"{failure.step} {failure.model} {original}")),
+            "dt": now,
+        },
         "emitter_id": EMITTER,
         "error_type": f"{failure.step}/{failure.model}" if failure.model else failure.step,
         "message": f"{ascii(failure.reason)[:_LONGEST_TEXT]}; its event: {ascii(reason_of(error))}",
@@ -103,8 +119,10 @@ def shortened(event: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 def alike(error: Mapping[str, Any]) -> str:
-    """The message of an error event without what differs between failures of one reason: the revision, the number of tries, the place in a text."""
+    """The message of an error event without what differs between failures of one reason: the revision, the
+    number of tries, the place in a text."""
     reason: str = re.sub(rf"( \(\d+ tries\))?({CUT})?$", "", error["message"])
-    if error["error_type"] == "ReadEvents":  # there is no revision yet, but there are files with numbers in their names
+    # there is no revision yet, but there are files with numbers in their names
+    if error["error_type"] == "ReadEvents":
         return re.sub(r": line \d+ column \d+ \(char \d+\)$", "", reason)
     return re.sub(r"\b\d{5,}\b", "N", reason)

@@ -9,17 +9,29 @@ import orjson
 
 import schemas
 from transforms.elements import Raw
-from transforms.events.source_events import PAGE_CHANGE, REVISION_CREATE, is_of_history, rev_id_of, source_with, stream_of
+from transforms.events.source_events import (
+    PAGE_CHANGE,
+    REVISION_CREATE,
+    is_of_history,
+    rev_id_of,
+    source_with,
+    stream_of,
+)
 from transforms.json_text import loads
 
 _SCHEMAS_EXPECTED = "/mediawiki/revision/create/1.x or 2.x, or /mediawiki/page/change/1.x"
-_LARGEST_EVENT = 400_000  # bytes; what becomes of it must fit in the million that a Kafka broker takes by default. Real events have a few thousand.
-_DEEPEST = 200  # levels of lists and objects; orjson reads 1,024 and writes 254, and state and streams need some around an event
+# bytes; what becomes of it must fit in the million that a Kafka broker takes by default. Real events have a
+# few thousand.
+_LARGEST_EVENT = 400_000
+# levels of lists and objects; orjson reads 1,024 and writes 254, and state and streams need some around an
+# event
+_DEEPEST = 200
 _LARGEST_INTEGER = 2**53 - 1  # of every integer in these schemas
 
 
 class NotAnEvent(ValueError):
-    """The text or mapping is no event that can be scored; the message says what was found and what was expected."""
+    """The text or mapping is no event that can be scored; the message says what was found and what was
+    expected."""
 
 
 def parse(text: bytes | str) -> Mapping[str, Any]:
@@ -30,7 +42,9 @@ def parse(text: bytes | str) -> Mapping[str, Any]:
         raise NotAnEvent(f"not JSON: {error}") from error
     if not isinstance(raw, dict):
         raise NotAnEvent(f"expected a JSON object, got {type(raw).__name__}")
-    brackets = text.count(b"[") + text.count(b"{") if isinstance(text, bytes) else text.count("[") + text.count("{")
+    brackets = (
+        text.count(b"[") + text.count(b"{") if isinstance(text, bytes) else text.count("[") + text.count("{")
+    )
     if brackets > _DEEPEST and _is_deeper(raw, _DEEPEST):
         raise NotAnEvent(f"expected JSON of at most {_DEEPEST} levels")
     return _event_of_row(raw) if "_schema" in raw and "$schema" not in raw else raw
@@ -48,21 +62,32 @@ def _is_deeper(value: Any, levels: int) -> bool:
     """Level by level, as a recursion of 200 would need most of Python's stack."""
     level = [value]
     for _ in range(levels):
-        level = [item for outer in level for item in (outer.values() if isinstance(outer, dict) else outer) if isinstance(item, dict | list)]
+        level = [
+            item
+            for outer in level
+            for item in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(item, dict | list)
+        ]
         if not level:
             return False
     return True
 
 
 def check(raw: Mapping[str, Any]) -> None:
-    """Raises NotAnEvent unless `raw` says what a score needs: its schema, its wiki, its revision. The rest is the output schema's to check."""
+    """Raises NotAnEvent unless `raw` says what a score needs: its schema, its wiki, its revision. The rest is
+    the output schema's to check."""
     of_page_change = _source(raw) == PAGE_CHANGE
     wiki = raw.get("wiki_id" if of_page_change else "database")
     if not isinstance(wiki, str) or not wiki:
-        raise NotAnEvent(f"{'wiki_id' if of_page_change else 'database'}: expected the name of a wiki, got {_shown(wiki)}")
+        raise NotAnEvent(
+            f"{'wiki_id' if of_page_change else 'database'}: expected the name of a wiki, got {_shown(wiki)}"
+        )
     rev_id = rev_id_of(raw)
     if type(rev_id) is not int or not 0 <= rev_id <= _LARGEST_INTEGER:
-        raise NotAnEvent(f"{'revision.rev_id' if of_page_change else 'rev_id'}: expected a whole number, got {_shown(rev_id)}")
+        raise NotAnEvent(
+            f"{'revision.rev_id' if of_page_change else 'rev_id'}: expected a whole number, got "
+            f"{_shown(rev_id)}"
+        )
 
 
 def _source(raw: Mapping[str, Any]) -> str:
@@ -91,7 +116,9 @@ def why_dropped(raw: Mapping[str, Any]) -> str | None:
     """Why an event is no edit to be scored and no failure either; None when it is one."""
     if is_canary(raw):
         return "canary event"
-    if stream_of(raw) is None:  # lib/base_executor.js of ChangeProp reads `meta.stream` of each message before any rule, and drops what has none
+    # lib/base_executor.js of ChangeProp reads `meta.stream` of each message before any rule, and drops what
+    # has none
+    if stream_of(raw) is None:
         return "no meta.stream"
     return None
 

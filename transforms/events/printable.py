@@ -1,17 +1,22 @@
-"""Text of others made safe to show: an answer, a page title or a broker's error may hold what steers a terminal."""
+"""Text of others made safe to show: an answer, a page title or a broker's error may hold what steers a
+terminal."""
 
 from __future__ import annotations
 
 import re
 
-# All control characters (C0, DEL, C1), line and paragraph separators, and what turns the direction of text or hides in it. The joiners
-# U+200C and U+200D stay: Persian and emoji need them.
-_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]")
-_UNSAFE_IN_LINES = re.compile(_UNSAFE.pattern.replace("\x00-\x1f", "\x00-\x08\x0b-\x1f"))  # but tab and line feed
+# All control characters (C0, DEL, C1), line and paragraph separators, and what turns the direction of text or
+# hides in it. The joiners U+200C and U+200D stay: Persian and emoji need them.
+_UNSAFE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
+)
+# but tab and line feed
+_UNSAFE_IN_LINES = re.compile(_UNSAFE.pattern.replace("\x00-\x1f", "\x00-\x08\x0b-\x1f"))
 
 
 def in_one_line(text: str, longest: int, *, keep_spaces: bool = False) -> str:
-    """The text with each run of white space as one space and what is unsafe as \\uXXXX, of at most `longest` characters."""
+    """The text with each run of white space as one space and what is unsafe as \\uXXXX, of at most `longest`
+    characters."""
     begun = text[: 4 * longest]
     if keep_spaces:
         return _UNSAFE.sub(_escaped, begun)[:longest]

@@ -1,7 +1,8 @@
 """The events that say what a model said, out of a source event and its score; without Beam.
 
-As python/events.py of wikimedia/machinelearning-liftwing-inference-services builds them, but for their `meta.id`, which follows from what was
-scored and why, so that the same work done twice can be told by its consumers.
+As python/events.py of wikimedia/machinelearning-liftwing-inference-services builds them, but for their
+`meta.id`, which follows from what was scored and why, so that the same work done twice can be told by its
+consumers.
 """
 
 from __future__ import annotations
@@ -16,18 +17,33 @@ import schemas
 from transforms.elements import Score
 from transforms.events.source_events import REVISION_CREATE, edit_time, id_of, rev_id_of, source_of, wiki_of
 
-_IDS = uuid.uuid5(uuid.NAMESPACE_URL, "https://github.com/wikimedia/schemas-event-primary" + schemas.REVISION_SCORE)
+_IDS = uuid.uuid5(
+    uuid.NAMESPACE_URL, "https://github.com/wikimedia/schemas-event-primary" + schemas.REVISION_SCORE
+)
 
 # All that the schema lets an event take over (additionalProperties: false).
 _PROPERTIES = schemas.load(schemas.REVISION_SCORE)["properties"]
 _COPIED = [name for name in _PROPERTIES if name.startswith(("page_", "rev_")) or name == "database"]
 _OF_REVISION = [*_COPIED, "performer"]
-_COPIED_OF_META = [name for name in _PROPERTIES["meta"]["properties"] if name in ("request_id", "domain", "uri")]
+_COPIED_OF_META = [
+    name for name in _PROPERTIES["meta"]["properties"] if name in ("request_id", "domain", "uri")
+]
 _COPIED_OF_PERFORMER = list(_PROPERTIES["performer"]["properties"])
-_OF_CHANGE = [name for name in schemas.load(schemas.PREDICTION_CHANGE)["properties"] if name not in ("$schema", "meta", "dt", "predicted_classification")]
+_OF_CHANGE = [
+    name
+    for name in schemas.load(schemas.PREDICTION_CHANGE)["properties"]
+    if name not in ("$schema", "meta", "dt", "predicted_classification")
+]
 
 
-def revision_score(raw: Mapping[str, Any], model: str, stream: str, score: Score, now: str, schema: str = schemas.REVISION_SCORE) -> dict[str, Any]:
+def revision_score(
+    raw: Mapping[str, Any],
+    model: str,
+    stream: str,
+    score: Score,
+    now: str,
+    schema: str = schemas.REVISION_SCORE,
+) -> dict[str, Any]:
     """The score event for one model; `now` is its `meta.dt`."""
     event = common_fields(raw, schema, stream, now)
     event["scores"] = {
@@ -47,13 +63,24 @@ def common_fields(raw: Mapping[str, Any], schema: str, stream: str, now: str) ->
     revision = raw if source_of(raw) == REVISION_CREATE else as_revision(raw)
     event.update((name, _whole(revision[name])) for name in _COPIED if revision.get(name) is not None)
     performer = revision.get("performer")
-    if performer is not None and performer.get("user_text") is not None:  # else the name is suppressed, and the schema has no performer without
-        event["performer"] = {name: _whole(performer[name]) for name in _COPIED_OF_PERFORMER if performer.get(name) is not None}
+    # else the name is suppressed, and the schema has no performer without
+    if performer is not None and performer.get("user_text") is not None:
+        event["performer"] = {
+            name: _whole(performer[name]) for name in _COPIED_OF_PERFORMER if performer.get(name) is not None
+        }
     return event
 
 
-def prediction_change(raw: Mapping[str, Any], model: str, stream: str, score: Score, now: str, schema: str = schemas.PREDICTION_CHANGE) -> dict[str, Any]:
-    """The page change with what one model predicts of its revision; `now` is its `meta.dt`. What the schema does not know is left out."""
+def prediction_change(
+    raw: Mapping[str, Any],
+    model: str,
+    stream: str,
+    score: Score,
+    now: str,
+    schema: str = schemas.PREDICTION_CHANGE,
+) -> dict[str, Any]:
+    """The page change with what one model predicts of its revision; `now` is its `meta.dt`. What the schema
+    does not know is left out."""
     event = _begun(raw, schema, stream, now)
     allowed = _allowed(schema)
     event.update((name, allowed[name](raw[name])) for name in _OF_CHANGE if raw.get(name) is not None)
@@ -67,12 +94,14 @@ def prediction_change(raw: Mapping[str, Any], model: str, stream: str, score: Sc
 
 
 def fields_needed(source: str) -> frozenset[str]:
-    """Returns the fields of a kind of event that a score is made of, beside those that tell who the event is."""
+    """Returns the fields of a kind of event that a score is made of, beside those that tell who the event
+    is."""
     return frozenset(_OF_REVISION if source == REVISION_CREATE else _OF_CHANGE)
 
 
 def fields_taken_over(schema: str) -> tuple[list[str], list[str]]:
-    """Returns the fields of an event, and those of its `meta`, that an event with this schema takes over from it."""
+    """Returns the fields of an event, and those of its `meta`, that an event with this schema takes over from
+    it."""
     return (_OF_REVISION if schema == schemas.REVISION_SCORE else _OF_CHANGE), _COPIED_OF_META
 
 
@@ -119,7 +148,8 @@ def utc_now() -> str:
 
 
 def _begun(raw: Mapping[str, Any], schema: str, stream: str, now: str) -> dict[str, Any]:
-    """Raises InvalidEvent for a part that is no object, of which nothing can be taken over; the rest is the validator's to find."""
+    """Raises InvalidEvent for a part that is no object, of which nothing can be taken over; the rest is the
+    validator's to find."""
     for name in ("meta", "performer", "page", "revision"):
         part = raw.get(name)
         if part is not None and not isinstance(part, dict):
@@ -145,7 +175,9 @@ def as_revision(change: Mapping[str, Any]) -> dict[str, Any]:
     fields |= {"page_namespace": page.get("namespace_id"), "page_is_redirect": page.get("is_redirect")}
     fields |= {name: revision.get(name) for name in ("rev_id", "rev_parent_id")}
     if change.get("performer") is not None:
-        fields["performer"] = {name: performer.get(name.removeprefix("user_")) for name in _COPIED_OF_PERFORMER}
+        fields["performer"] = {
+            name: performer.get(name.removeprefix("user_")) for name in _COPIED_OF_PERFORMER
+        }
         fields["performer"] |= {name: performer.get(name) for name in ("user_text", "user_id")}
     return fields
 

@@ -1,7 +1,8 @@
-"""The two kinds of events that are scored, and what both tell: which wiki and revision, under which id, and when.
+"""The two kinds of events that are scored, and what both tell: which wiki and revision, under which id, and
+when.
 
-`$schema` decides which kind an event is. One that has none may be a revision-create of history: until 2019 an event had `meta.schema_uri` instead, and
-`meta.topic` in place of `meta.stream`.
+`$schema` decides which kind an event is. One that has none may be a revision-create of history: until 2019 an
+event had `meta.schema_uri` instead, and `meta.topic` in place of `meta.stream`.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ _SCHEMAS = {  # newer minor versions only add fields
 }
 # Fields that tell who an event is, of either kind.
 IDENTITY = frozenset(["$schema", "meta", "dt", "rev_timestamp", "database", "rev_id", "wiki_id", "revision"])
-_OF_PAGE_CHANGES, _OF_REVISIONS = "/mediawiki/page/", "/mediawiki/revision/"  # how `$schema` of a source event begins, and of what is made of it
+# how `$schema` of a source event begins, and of what is made of it
+_OF_PAGE_CHANGES, _OF_REVISIONS = "/mediawiki/page/", "/mediawiki/revision/"
 _SCHEMA_OF_HISTORY = re.compile(r"mediawiki/revision/create/\d+")
 _STREAM_OF_HISTORY = re.compile(r"((eqiad|codfw)\.)?mediawiki\.revision[-_]create")
 
@@ -34,7 +36,8 @@ def source_with(schema: str) -> str | None:
 
 
 def source_of(event: Mapping[str, Any]) -> str:
-    """Which kind of event this is, or was made of: by its `$schema`, and where that does not tell, by the field that names the wiki."""
+    """Which kind of event this is, or was made of: by its `$schema`, and where that does not tell, by the
+    field that names the wiki."""
     schema = event.get("$schema")
     if type(schema) is str and (source := _made_of(schema)):
         return source
@@ -49,7 +52,8 @@ def _made_of(schema: str) -> str | None:
 
 
 def is_of_history(raw: Mapping[str, Any]) -> bool:
-    """Whether an event without `$schema` is a revision-create all the same, as `meta` had it before 2019, and tells when it was."""
+    """Whether an event without `$schema` is a revision-create all the same, as `meta` had it before 2019, and
+    tells when it was."""
     meta = raw.get("meta")
     if raw.get("$schema") is not None or not isinstance(meta, dict) or not isinstance(event_time(raw), str):
         return False
@@ -92,8 +96,8 @@ def key_of(raw: Mapping[str, Any]) -> str:
 
 
 def edit_time(raw: Mapping[str, Any]) -> Any:
-    """The `dt` of what is made of an event, as python/events.py of Lift Wing sets it: `rev_timestamp` of a revision-create, which is up to seconds
-    before its `dt`; `dt` of a page change, and of a score."""
+    """The `dt` of what is made of an event, as python/events.py of Lift Wing sets it: `rev_timestamp` of a
+    revision-create, which is up to seconds before its `dt`; `dt` of a page change, and of a score."""
     of_revision_create = source_of(raw) == REVISION_CREATE and "scores" not in raw
     return (raw.get("rev_timestamp") if of_revision_create else None) or event_time(raw)
 

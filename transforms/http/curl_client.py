@@ -1,7 +1,7 @@
 """HTTP calls by libcurl on an asyncio loop, for the one hot path of the project.
 
-Of the clients measured (`tests/benchmarks/http_clients.py`) libcurl takes a third of aiohttp's CPU for a call and a tenth of
-requests', and it keeps one pool of connections for any number of Host headers.
+Of the clients measured (`tests/benchmarks/http_clients.py`) libcurl takes a third of aiohttp's CPU for a call
+and a tenth of requests', and it keeps one pool of connections for any number of Host headers.
 """
 
 from __future__ import annotations
@@ -22,8 +22,12 @@ _CONNECT_TIMEOUT_MS = 5_000
 
 
 def user_agent(contact: str | None = None) -> str:
-    """The User-Agent of all our calls. Wikimedia refuses agents that name no contact: the project's home, and whoever runs it if that is given."""
-    return f"revision-scores/{version('revision-scores')} ({_HOME}{f'; {contact}' if contact else ''}) libcurl/{pycurl.version_info()[1]}"
+    """The User-Agent of all our calls. Wikimedia refuses agents that name no contact: the project's home, and
+    whoever runs it if that is given."""
+    return (
+        f"revision-scores/{version('revision-scores')} ({_HOME}{f'; {contact}' if contact else ''}) "
+        f"libcurl/{pycurl.version_info()[1]}"
+    )
 
 
 USER_AGENT = user_agent()
@@ -68,7 +72,9 @@ class HttpCalls:
         handle.setopt(pycurl.HTTPGET, 1)
         self._call(handle, url, headers, done)
 
-    def _call(self, handle: pycurl.Curl, url: str, headers: list[str], done: Callable[[HttpAnswer], None]) -> None:
+    def _call(
+        self, handle: pycurl.Curl, url: str, headers: list[str], done: Callable[[HttpAnswer], None]
+    ) -> None:
         chunks: list[bytes] = []
         handle.setopt(pycurl.URL, url)
         handle.setopt(pycurl.HTTPHEADER, headers)
@@ -93,7 +99,8 @@ class HttpCalls:
         handle.setopt(pycurl.CONNECTTIMEOUT_MS, min(_CONNECT_TIMEOUT_MS, self._timeout_ms))
         handle.setopt(pycurl.MAXFILESIZE, _LARGEST_BODY)
         handle.setopt(pycurl.CAINFO, self._ca_file)
-        handle.setopt(pycurl.NOPROXY, "*")  # Lift Wing is inside; a proxy of the environment must not see its calls
+        # Lift Wing is inside; a proxy of the environment must not see its calls
+        handle.setopt(pycurl.NOPROXY, "*")
         return handle
 
     def _watch(self, what: int, fd: int, _multi: pycurl.CurlMulti, _data: object) -> None:
@@ -111,7 +118,11 @@ class HttpCalls:
     def _set_timer(self, milliseconds: int) -> None:
         if self._timer:
             self._timer.cancel()
-        self._timer = self._loop.call_later(milliseconds / 1000, self._act, pycurl.SOCKET_TIMEOUT, 0) if milliseconds >= 0 else None
+        self._timer = (
+            self._loop.call_later(milliseconds / 1000, self._act, pycurl.SOCKET_TIMEOUT, 0)
+            if milliseconds >= 0
+            else None
+        )
 
     def _act(self, fd: int, event: int) -> None:
         self._multi.socket_action(fd, event)
@@ -141,7 +152,8 @@ class HttpCalls:
 
 
 def host_ca_file() -> str:
-    """The certificates this host trusts: where SSL_CERT_FILE or OpenSSL says, where Debian and Red Hat keep them, else certifi's."""
+    """The certificates this host trusts: where SSL_CERT_FILE or OpenSSL says, where Debian and Red Hat keep
+    them, else certifi's."""
     places = [
         ssl.get_default_verify_paths().cafile,
         "/etc/ssl/certs/ca-certificates.crt",

@@ -19,7 +19,8 @@ class ServerSentEvent(NamedTuple):
 
 
 def server_sent_events(chunks: Iterable[bytes], largest: int) -> Iterator[ServerSentEvent]:
-    """Yields each event that has data, of at most `largest` bytes. What a connection breaks off in the middle of is none."""
+    """Yields each event that has data, of at most `largest` bytes. What a connection breaks off in the middle
+    of is none."""
     last_id, kind, size = "", "", 0
     data: list[bytes] = []
     for line in _lines(chunks, largest):
@@ -27,7 +28,9 @@ def server_sent_events(chunks: Iterable[bytes], largest: int) -> Iterator[Server
             if data:
                 joined = b"\n".join(data)
                 too_large = size > largest
-                yield ServerSentEvent(last_id, joined[:_SHOWN] if too_large else joined, too_large, kind or MESSAGE)
+                yield ServerSentEvent(
+                    last_id, joined[:_SHOWN] if too_large else joined, too_large, kind or MESSAGE
+                )
             data, kind, size = [], "", 0
             continue
         name, _, value = line.partition(b":")
@@ -43,13 +46,15 @@ def server_sent_events(chunks: Iterable[bytes], largest: int) -> Iterator[Server
 
 
 def _lines(chunks: Iterable[bytes], largest: int) -> Iterator[bytes]:
-    """Yields lines without their ends; of one that is longer than that, the beginning and as much more as came with it."""
+    """Yields lines without their ends; of one that is longer than that, the beginning and as much more as
+    came with it."""
     rest, dropping, begun = b"", False, False
     for chunk in chunks:
         *lines, rest = _LINE_END.split(rest + chunk)
         for line in lines:
             if not dropping:
-                yield line if begun else line.removeprefix(b"\xef\xbb\xbf")  # a byte order mark, once, says nothing
+                # a byte order mark, once, says nothing
+                yield line if begun else line.removeprefix(b"\xef\xbb\xbf")
             dropping, begun = False, True
         if len(rest) > largest + _SHOWN:
             if not dropping:

@@ -1,4 +1,5 @@
-"""The calls of one endpoint: what is to go out, alone or several in one HTTP call, and how many may be out."""
+"""The calls of one endpoint: what is to go out, alone or several in one HTTP call, and how many may be
+out."""
 
 from __future__ import annotations
 
@@ -45,7 +46,8 @@ class Lane:
     limit: CallLimit
     wikis: Wikis = field(default_factory=shipped_wikis)
     new: deque[Call] = field(default_factory=deque)  # in memory, to go out as soon as there is room
-    late: deque[Call] = field(default_factory=deque)  # the same of those that have waited, which get every second place
+    # the same of those that have waited, which get every second place
+    late: deque[Call] = field(default_factory=deque)
     in_flight: int = 0
     listed: bool = False
     waitlist: Waitlist = field(default_factory=Waitlist)  # requests that found no room and have not come back
@@ -65,17 +67,26 @@ class Lane:
         (self.late if call.late else self.new).append(call)
 
     def take(self) -> list[Call]:
-        """Takes what goes out next: one call, or where the model takes several in one, some of one language."""
+        """Takes what goes out next: one call, or where the model takes several in one, some of one
+        language."""
         queue = self.late if self.late and (self._late_is_next or not self.new) else self.new
         self._late_is_next = queue is self.new
         first = queue.popleft()
-        language = None if self.kind.most_at_once == 1 or first.alone else self.wikis.language_of(first.request.wiki)
+        language = (
+            None if self.kind.most_at_once == 1 or first.alone else self.wikis.language_of(first.request.wiki)
+        )
         if language is None:
             return [first]
-        alike = (call for call in (*self.late, *self.new) if not call.alone and self.wikis.language_of(call.request.wiki) == language)
+        alike = (
+            call
+            for call in (*self.late, *self.new)
+            if not call.alone and self.wikis.language_of(call.request.wiki) == language
+        )
         together = list(islice(alike, self.kind.most_at_once - 1))
         taken = set(map(id, together))
-        self.late, self.new = (deque(call for call in queue if id(call) not in taken) for queue in (self.late, self.new))
+        self.late, self.new = (
+            deque(call for call in queue if id(call) not in taken) for queue in (self.late, self.new)
+        )
         return [first, *together]
 
     def take_all(self) -> list[Call]:

@@ -1,8 +1,9 @@
-"""Asks Lift Wing for scores, without Beam: one event loop and one pool of connections for a whole worker process.
+"""Asks Lift Wing for scores, without Beam: one event loop and one pool of connections for a whole worker
+process.
 
-The Host header names the service, the body the revision. Each endpoint has a lane of its own with its own limit of calls at once, so that
-one that is slow, broken or stopped holds up nobody else. A call is tried once: whoever asked decides what becomes of an error, and where
-a request waits until it is asked for again.
+The Host header names the service, the body the revision. Each endpoint has a lane of its own with its own
+limit of calls at once, so that one that is slow, broken or stopped holds up nobody else. A call is tried
+once: whoever asked decides what becomes of an error, and where a request waits until it is asked for again.
 """
 
 from __future__ import annotations
@@ -23,12 +24,22 @@ from transforms.lift_wing.bulkhead import Answer, Call, Lane
 from transforms.lift_wing.concurrency_limit import CallLimit
 from transforms.lift_wing.credentials import authorization
 from transforms.lift_wing.rate_limiter import CallRate
-from transforms.lift_wing.responses import LONGEST_REFUSED_S, NotCalled, Refused, Rejected, Unavailable, read_answer
+from transforms.lift_wing.responses import (
+    LONGEST_REFUSED_S,
+    NotCalled,
+    Refused,
+    Rejected,
+    Unavailable,
+    read_answer,
+)
 from transforms.models.adapters import KINDS, CannotAsk, question
 from transforms.models.model import Endpoint, LiftWingSettings
 
-_QUEUED_AT_MOST = 64  # in each queue of a lane, beyond those in flight: enough that it never runs dry while others are on their way out of Flink's state
-_SPARE_LOOKS_PER_S = 100.0  # for room, over all endpoints, beside those that calls were answered for in the last minute
+# in each queue of a lane, beyond those in flight: enough that it never runs dry while others are on their way
+# out of Flink's state
+_QUEUED_AT_MOST = 64
+# for room, over all endpoints, beside those that calls were answered for in the last minute
+_SPARE_LOOKS_PER_S = 100.0
 _PARKED_LOOKS_PER_S = 500.0  # at all stopped endpoints
 _SHORTEST_PARKED_S = 2.0
 
@@ -48,15 +59,22 @@ class Counts(NamedTuple):
 
 
 def headers_for(endpoint: Endpoint, settings: LiftWingSettings) -> list[str]:
-    """The headers of all calls to an endpoint, but for `authorization`, which may change, and those of a call's trace."""
-    headers = ["Content-Type: application/json", "Accept: application/json", "Expect:", f"User-Agent: {user_agent(settings.contact)}"]
+    """The headers of all calls to an endpoint, but for `authorization`, which may change, and those of a
+    call's trace."""
+    headers = [
+        "Content-Type: application/json",
+        "Accept: application/json",
+        "Expect:",
+        f"User-Agent: {user_agent(settings.contact)}",
+    ]
     if settings.by_host:
         headers.append(f"Host: {endpoint.host}")
     return headers
 
 
 class LiftWing:
-    """The calls of one worker process. `ask`, `admit`, `forget` and `counts` may be called from any thread."""
+    """The calls of one worker process. `ask`, `admit`, `forget` and `counts` may be called from any
+    thread."""
 
     def __init__(self, settings: LiftWingSettings, environment: Environment = REAL) -> None:
         self._settings, self._environment = settings, environment
@@ -74,9 +92,11 @@ class LiftWing:
         self._resting = False
         self._connection = environment.connect(settings.timeout_s, settings.ca_file, self._break)
 
-    def ask(self, endpoint: Endpoint, request: ScoreRequest, done: Callable[[Answer], None], late: bool = False) -> None:
-        """Calls as soon as there is room; `done` hears on the loop's thread how that ends. `late`: the request has waited, and every second
-        place is for those."""
+    def ask(
+        self, endpoint: Endpoint, request: ScoreRequest, done: Callable[[Answer], None], late: bool = False
+    ) -> None:
+        """Calls as soon as there is room; `done` hears on the loop's thread how that ends. `late`: the
+        request has waited, and every second place is for those."""
         call = Call(endpoint, request, done, late)
         with self._lock:
             self._open[call] = None
@@ -90,9 +110,12 @@ class LiftWing:
         """Has `action` done on the loop's thread, of which this is called."""
         self._connection.run_later(seconds, action)
 
-    def admit(self, endpoint: Endpoint, entered_at: float, late: bool, counted: int = 0, count: int = 1) -> float:
-        """Returns 0 where `count` requests that entered together may be asked; else how many seconds they sleep before they try again, and
-        counts them as waiting. `counted`: how many of them were counted when they tried before."""
+    def admit(
+        self, endpoint: Endpoint, entered_at: float, late: bool, counted: int = 0, count: int = 1
+    ) -> float:
+        """Returns 0 where `count` requests that entered together may be asked; else how many seconds they
+        sleep before they try again, and counts them as waiting. `counted`: how many of them were counted when
+        they tried before."""
         with self._lock:
             lane, now = self._lane(endpoint), self._monotonic()
             lane.waitlist.remove(entered_at, counted)
@@ -107,12 +130,16 @@ class LiftWing:
             self._lane(endpoint).waitlist.remove(entered_at, 1)
 
     def patience_s(self, endpoint: Endpoint) -> float | None:
-        """How long requests wait at most while their endpoint is parked or refuses everybody, so that they do not age, in seconds; None: it does
-        neither."""
+        """How long requests wait at most while their endpoint is parked or refuses everybody, so that they do
+        not age, in seconds; None: it does neither."""
         if self._is_parked(endpoint):
             return inf
         with self._lock:
-            return max(LONGEST_REFUSED_S, self._settings.max_age_s) if self._lane(endpoint).limit.is_refusing else None
+            return (
+                max(LONGEST_REFUSED_S, self._settings.max_age_s)
+                if self._lane(endpoint).limit.is_refusing
+                else None
+            )
 
     def _is_parked(self, endpoint: Endpoint) -> bool:
         """Whether the operator has stopped it, or nobody takes its model's scores."""
@@ -122,15 +149,22 @@ class LiftWing:
         if lane.limit.is_broken:
             return lane.limit.has_room(0, now) and not lane.has_calls
         queued = len(lane.late if late else lane.new)
-        most = _QUEUED_AT_MOST * (lane.waitlist.share_behind(entered_at) if late else 1)  # the last in line take what the first leave
-        return lane.in_flight + queued < lane.limit.now + most and len(self._open) < 2 * self._settings.in_flight
+        # the last in line take what the first leave
+        most = _QUEUED_AT_MOST * (lane.waitlist.share_behind(entered_at) if late else 1)
+        return (
+            lane.in_flight + queued < lane.limit.now + most and len(self._open) < 2 * self._settings.in_flight
+        )
 
     def _sleep_s(self, lane: Lane, entered_at: float, now: float, jitter: float) -> float:
         if self._is_parked(lane.endpoint):
-            parked = sum(each.waitlist.total for each in self._lanes.values() if self._is_parked(each.endpoint))
+            parked = sum(
+                each.waitlist.total for each in self._lanes.values() if self._is_parked(each.endpoint)
+            )
             return jitter * max(_SHORTEST_PARKED_S, parked / _PARKED_LOOKS_PER_S)
         waited_for = sum(1 for each in self._lanes.values() if each.waitlist.total and each.limit.most)
-        expected_per_s = max(lane.throughput.per_s, min(lane.limit.per_second, _SPARE_LOOKS_PER_S / waited_for))
+        expected_per_s = max(
+            lane.throughput.per_s, min(lane.limit.per_second, _SPARE_LOOKS_PER_S / waited_for)
+        )
         return lane.limit.seconds_to_probe(now) + jitter * lane.waitlist.sleep_s(entered_at, expected_per_s)
 
     def seconds_failing(self, endpoint: Endpoint) -> float:
@@ -196,7 +230,8 @@ class LiftWing:
         while self._ready and self._in_flight < self._settings.in_flight and self._may_call():
             lane = self._ready.popleft()
             lane.listed = False
-            if not lane.has_calls or not lane.limit.has_room(lane.in_flight, self._monotonic()):  # it was emptied, or shrank, meanwhile
+            # it was emptied, or shrank, meanwhile
+            if not lane.has_calls or not lane.limit.has_room(lane.in_flight, self._monotonic()):
                 continue
             calls = lane.take()
             try:
@@ -217,7 +252,12 @@ class LiftWing:
         lane.in_flight += 1
         self._in_flight += 1
         trace = as_lines(trace_headers(calls[0].request.event.raw))
-        self._connection.post(lane.url, [*lane.headers, *trace, *authorization(self._settings)], body, partial(self._answered, calls, lane, now))
+        self._connection.post(
+            lane.url,
+            [*lane.headers, *trace, *authorization(self._settings)],
+            body,
+            partial(self._answered, calls, lane, now),
+        )
 
     def _may_call(self) -> bool:
         """Whether the rate allows another call now; if not, `_start` comes again when it does."""
@@ -253,7 +293,9 @@ class LiftWing:
         self._list(lane)
         self._start()
 
-    def _learn(self, lane: Lane, result: Score | Exception, started_at: float, seconds: float, calls: int) -> None:
+    def _learn(
+        self, lane: Lane, result: Score | Exception, started_at: float, seconds: float, calls: int
+    ) -> None:
         """Notes what the answer to so many requests says of their endpoint."""
         now = self._monotonic()
         if isinstance(result, Refused):
@@ -279,7 +321,8 @@ class LiftWing:
             self._finish(calls[0], error, 0.0)
 
     def _break(self, fault: BaseException) -> None:
-        """A fault of the connection, and of no call, would leave calls unanswered for ever: so it is the answer to all of them."""
+        """A fault of the connection, and of no call, would leave calls unanswered for ever: so it is the
+        answer to all of them."""
         with self._lock:
             unanswered = list(self._open)
         for call in unanswered:
@@ -294,7 +337,8 @@ class LiftWing:
 
 
 def _may_be_of_one(results: Sequence[Score | Exception]) -> bool:
-    """Whether the requests of one call may have failed because of one of them, so that each is to be asked alone."""
+    """Whether the requests of one call may have failed because of one of them, so that each is to be asked
+    alone."""
     first = results[0]
     return all(result is first for result in results) and not isinstance(first, (Unavailable, Refused))
 

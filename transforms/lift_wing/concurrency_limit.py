@@ -1,8 +1,8 @@
-"""How many calls an endpoint may have at once: as many as is configured while it answers well, fewer while it struggles or takes much longer
-than it used to, one now and then while it is down.
+"""How many calls an endpoint may have at once: as many as is configured while it answers well, fewer while it
+struggles or takes much longer than it used to, one now and then while it is down.
 
-Pure arithmetic on times that the caller gives, in seconds of a monotonic clock. Additive increase, multiplicative decrease, as TCP does it;
-and a circuit breaker with a probe.
+Pure arithmetic on times that the caller gives, in seconds of a monotonic clock. Additive increase,
+multiplicative decrease, as TCP does it; and a circuit breaker with a probe.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from collections import deque
 from collections.abc import Callable
 
 _BACKOFF_RATIO = 0.7  # for each round of calls in which one was refused or lost
-_BACKOFF_RATIO_OF_SLOW = 0.9  # for each round of calls while it is slow, down to half of what is configured: slower may be how it is from now on
+# for each round of calls while it is slow, down to half of what is configured: slower may be how it is from
+# now on
+_BACKOFF_RATIO_OF_SLOW = 0.9
 _BREAKS_AFTER = 5  # calls in a row without an answer that shows life
 _REFUSES_AFTER = 3  # calls in a row that it refused as it would refuse any: a gateway may dislike one title
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 30.0
@@ -20,12 +22,14 @@ _USUAL_CALL_S = 0.5  # until there is an answer
 
 
 class CallLimit:
-    """The limit of one endpoint. `most` is what is configured; 0 stops all calls. `uniform` gives the jitter of pauses."""
+    """The limit of one endpoint. `most` is what is configured; 0 stops all calls. `uniform` gives the jitter
+    of pauses."""
 
     def __init__(self, most: int, uniform: Callable[[float, float], float]) -> None:
         self.most, self._uniform = most, uniform
         self._limit = float(most)
-        self._slow_start_threshold = 0.0  # below it the limit grows with each answer, above it with each round of answers
+        # below it the limit grows with each answer, above it with each round of answers
+        self._slow_start_threshold = 0.0
         self._shrunk_at = 0.0
         self._consecutive_failures = 0
         self._consecutive_refusals = 0
@@ -55,7 +59,11 @@ class CallLimit:
 
     def seconds_failing(self, now: float) -> float:
         """For how long there has been no sign of life from a broken endpoint; 0 while it is not broken."""
-        return now - self._failing_since if self._open_until is not None and self._failing_since is not None else 0.0
+        return (
+            now - self._failing_since
+            if self._open_until is not None and self._failing_since is not None
+            else 0.0
+        )
 
     def has_room(self, in_flight: int, now: float) -> bool:
         """Whether one more call may go out. Of a broken endpoint that is the probe."""
@@ -86,10 +94,14 @@ class CallLimit:
             if now - seconds >= self._shrunk_at and self._limit > self.most / 2:
                 self._shrink(max(self.most / 2, self._limit * _BACKOFF_RATIO_OF_SLOW), now)
         elif self._limit < self.most:
-            self._limit = min(self.most, self._limit + (1.0 if self._limit < self._slow_start_threshold else 1.0 / self._limit))
+            self._limit = min(
+                self.most,
+                self._limit + (1.0 if self._limit < self._slow_start_threshold else 1.0 / self._limit),
+            )
 
     def failed(self, started_at: float, now: float, retry_after_s: float = 0.0) -> bool:
-        """A call that was started then was refused, or lost. Gives whether this breaks the endpoint, so that what waits for it must go elsewhere."""
+        """A call that was started then was refused, or lost. Gives whether this breaks the endpoint, so that
+        what waits for it must go elsewhere."""
         if self._open_until is not None:
             if self._half_open and started_at >= self._open_until:
                 self._pause(now, retry_after_s)
@@ -104,7 +116,8 @@ class CallLimit:
         return True
 
     def refused(self, now: float) -> bool:
-        """The endpoint refused a call as it would refuse any. Returns whether it is taken to refuse whoever asks: after three in a row."""
+        """The endpoint refused a call as it would refuse any. Returns whether it is taken to refuse whoever
+        asks: after three in a row."""
         self._consecutive_refusals += 1
         if self._consecutive_refusals == 1:
             self._refused_at = now
@@ -121,15 +134,17 @@ class CallLimit:
         self._shrunk_at = now
 
     def _pause(self, now: float, retry_after_s: float) -> None:
-        pause = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0 ** min(self._times_opened, 10)) * self._uniform(0.75, 1.0)
+        pause = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0 ** min(self._times_opened, 10)) * self._uniform(
+            0.75, 1.0
+        )
         self._open_until = now + max(pause, retry_after_s)
         self._times_opened += 1
         self._half_open = False
 
 
 class _Pace:
-    """Tells when answers take twice as long as they used to. It compares means of logarithms, which a few slow answers of many do not move;
-    what is slow for long becomes what is usual."""
+    """Tells when answers take twice as long as they used to. It compares means of logarithms, which a few
+    slow answers of many do not move; what is slow for long becomes what is usual."""
 
     _RECENT, _USUAL = 0.05, 0.001  # weight of an answer
     _AFTER = 100  # answers
@@ -142,7 +157,8 @@ class _Pace:
 
     @property
     def quick_s(self) -> float:
-        """How long the quickest of the latest calls took, as a stall makes many long; while there are few, no longer than is usual for any endpoint."""
+        """How long the quickest of the latest calls took, as a stall makes many long; while there are few, no
+        longer than is usual for any endpoint."""
         quickest = min(self._latest, default=_USUAL_CALL_S)
         return quickest if len(self._latest) == self._KEPT else min(quickest, _USUAL_CALL_S)
 

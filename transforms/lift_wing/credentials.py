@@ -1,4 +1,5 @@
-"""The token that a client shows Lift Wing's gateway: given once, or in a file that is read again when it changes."""
+"""The token that a client shows Lift Wing's gateway: given once, or in a file that is read again when it
+changes."""
 
 from __future__ import annotations
 
@@ -20,13 +21,15 @@ class TokenError(ValueError):
 
 
 def authorization(settings: LiftWingSettings) -> list[str]:
-    """Returns the header lines that say who calls, with the token of this moment. Costs one stat() of the token's file."""
+    """Returns the header lines that say who calls, with the token of this moment. Costs one stat() of the
+    token's file."""
     token = _token_file(settings.token_file).current() if settings.token_file else settings.token
     return [f"Authorization: Bearer {token}"] if token else []
 
 
 def read_token(path: str | Path) -> str:
-    """Returns the token in a file. Raises OSError, or TokenError when the file is not one line of printable ASCII."""
+    """Returns the token in a file. Raises OSError, or TokenError when the file is not one line of printable
+    ASCII."""
     text = Path(path).read_bytes().decode("ascii", "replace").strip()
     if not is_token(text):
         raise TokenError("expected one line with a token of printable ASCII without spaces")
@@ -39,7 +42,8 @@ def is_token(text: str) -> bool:
 
 
 class _TokenFile:
-    """A token file that is read again when it is another one. While it cannot be read, the last token counts. Safe from any thread."""
+    """A token file that is read again when it is another one. While it cannot be read, the last token counts.
+    Safe from any thread."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -63,7 +67,11 @@ class _TokenFile:
     def _tell(self, what: str) -> None:
         if what != self._told:
             self._told = what
-            _LOGGER.error("token file %s: %s; the last token that was read is used until it can be read", self._path, what)
+            _LOGGER.error(
+                "token file %s: %s; the last token that was read is used until it can be read",
+                self._path,
+                what,
+            )
 
 
 @cache

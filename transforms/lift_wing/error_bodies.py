@@ -1,8 +1,10 @@
-"""What the body of an error says: who wrote it, Lift Wing's model server or a gateway before it, and whether the wiki behind was away.
+"""What the body of an error says: who wrote it, Lift Wing's model server or a gateway before it, and whether
+the wiki behind was away.
 
-KServe's model servers answer with a JSON object that has `error` (kserve/errors.py) or `detail` (FastAPI). Gateways do not: Envoy and
-Knative send plain text or nothing, Wikimedia's API gateway {"httpCode", "httpReason"}, caches and load balancers HTML. The texts of the
-model servers are those of wikimedia/machinelearning-liftwing-inference-services.
+KServe's model servers answer with a JSON object that has `error` (kserve/errors.py) or `detail` (FastAPI).
+Gateways do not: Envoy and Knative send plain text or nothing, Wikimedia's API gateway {"httpCode",
+"httpReason"}, caches and load balancers HTML. The texts of the model servers are those of
+wikimedia/machinelearning-liftwing-inference-services.
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ _HTML = re.compile(rb"\s*(\xef\xbb\xbf)?\s*<(!doctype|html|head|body|\?xml|!--)"
 _OF_GATEWAYS = ("httpCode", "httpReason", "apiVersion")  # keys of Wikimedia's API gateway and of Kubernetes
 
 _NO_SUCH_MODEL = re.compile(
-    r"model\b.*\b(does not exist|not found|unknown)|(no such|unknown) (model|route)|no (matching )?route|^not found\.?$|default backend", re.IGNORECASE
+    r"model\b.*\b(does not exist|not found|unknown)|(no such|unknown) (model|route)|no (matching "
+    r")?route|^not found\.?$|default backend",
+    re.IGNORECASE,
 )
 
 # What each model server says in a 500 when it could not ask the wiki.
@@ -29,7 +33,8 @@ _WIKI_FAILED = re.compile(
     "|".join(
         (
             "while fetching feature values from the MediaWiki API",  # revscoring
-            "while fetching info for revision from the MediaWiki API",  # revertrisk, readability, reference-quality
+            # revertrisk, readability, reference-quality
+            "while fetching info for revision from the MediaWiki API",
             "while trying to get outlinks from MW API",  # outlink
             "Failed to get wikidata item ID for article title:",  # article-country, as the next two
             "Failed to get wikibase entities for QID:",
@@ -38,7 +43,8 @@ _WIKI_FAILED = re.compile(
             "Failed to get article revision with id:",
             r"Failed to fetch (?:revision content|metadata features) in ",  # revertrisk-wikidata
             "Failed to lookup Wikidata info",  # article-descriptions
-            "to post the event to EventGate|while the event was posted to EventGate",  # what was given an event to score
+            # what was given an event to score
+            "to post the event to EventGate|while the event was posted to EventGate",
             r"media ?wiki|\bMW API\b|\beventgate\b",  # what they may say in a later version
         )
     ),
@@ -46,14 +52,18 @@ _WIKI_FAILED = re.compile(
 )
 _LASTING = re.compile("does not contain all the data|posted to EventGate has been rejected", re.IGNORECASE)
 _LASTING_REASON = re.compile(  # after "Reason: " in such a text: the wiki did answer, and will so again
-    r"'[^']*'$|\w+ index out of range|.*has no attribute|.*not (subscriptable|iterable)"  # without what the server needs
+    # without what the server needs
+    r"'[^']*'$|\w+ index out of range|.*has no attribute|.*not (subscriptable|iterable)"
     r"|4(?!08|25|29)\d\d\b"
-    r"|(?!maxlag|ratelimited|readonly|internal_api_error|cirrussearch|failed-save)[a-z][a-z0-9_-]*: .* -- "  # an error code of api.php
+    # an error code of api.php
+    r"|(?!maxlag|ratelimited|readonly|internal_api_error|cirrussearch|failed-save)[a-z][a-z0-9_-]*: .* -- "
 )
 _LASTING_STATUS = re.compile(r"\[4(?!08|25|29)\d\d\] ")  # of the wiki, before the text
-_EXTRACTING = re.compile("Generic error while extracting features")  # revscoring's 400 for whatever is raised there
+# revscoring's 400 for whatever is raised there
+_EXTRACTING = re.compile("Generic error while extracting features")
 _NETWORK = re.compile(
-    r"max retries|connection (refused|reset|aborted|error|timeout)|connectionerror|timed out|timeout|cannot connect|disconnected|name resolution"
+    r"max retries|connection (refused|reset|aborted|error|timeout)|connectionerror|timed "
+    r"out|timeout|cannot connect|disconnected|name resolution"
     r"|not decode as JSON|maxlag|ratelimited|readonly|internal_api_error|\b(429|50[0234])\b",
     re.IGNORECASE,
 )
@@ -88,7 +98,9 @@ def read_error(body: bytes) -> ErrorBody:
     """What the body of an error says. Never raises."""
     said = _said(body)
     text = said if said is not None else body[:_LONGEST_READ].decode("utf-8", "replace")
-    return ErrorBody(in_one_line(text, _LONGEST) or "(empty body)", said is not None, bool(_HTML.match(body[:200])))
+    return ErrorBody(
+        in_one_line(text, _LONGEST) or "(empty body)", said is not None, bool(_HTML.match(body[:200]))
+    )
 
 
 def _said(body: bytes) -> str | None:
@@ -102,4 +114,5 @@ def _said(body: bytes) -> str | None:
     said = parsed.get("error") or parsed.get("detail")
     if said is None:
         return None
-    return said[:_LONGEST_READ] if isinstance(said, str) else body[:_LONGEST_READ].decode("utf-8", "replace")  # a nested one has no str() for sure
+    # a nested one has no str() for sure
+    return said[:_LONGEST_READ] if isinstance(said, str) else body[:_LONGEST_READ].decode("utf-8", "replace")

@@ -1,4 +1,5 @@
-"""At most so many calls a second, over all endpoints of a worker process. Times are seconds of a monotonic clock."""
+"""At most so many calls a second, over all endpoints of a worker process. Times are seconds of a monotonic
+clock."""
 
 from __future__ import annotations
 

@@ -1,14 +1,18 @@
 """What an answer of Lift Wing means: a score, or an error that says what may be done about its absence.
 
     LiftWingError
-    ├── Rejected      the revision will never score: a model server's 400, 404 or 422, a 413, or a 200 without the score asked for
-    ├── Refused       the endpoint refuses whoever asks: 401, 403, 421, no such model or route, a gateway's other 3xx and 4xx, 501
-    ├── Unavailable   worth another try: 408, 425, 429, 502, 503, 504, connection, timeout, an HTML page in place of an answer,
-    │                 a 500 that tells of an outage of the wiki behind
-    ├── Unexpected    any other 5xx, or a 200 that is no JSON: given up at the third, whatever outages are between
+    ├── Rejected      the revision will never score: a model server's 400, 404 or 422, a 413, or a 200 without
+    │                 the score asked for
+    ├── Refused       the endpoint refuses whoever asks: 401, 403, 421, no such model or route, a gateway's
+    │                 other 3xx and 4xx, 501
+    ├── Unavailable   worth another try: 408, 425, 429, 502, 503, 504, connection, timeout, an HTML page in
+    │                 place of an answer, a 500 that tells of an outage of the wiki behind
+    ├── Unexpected    any other 5xx, or a 200 that is no JSON: given up at the third, whatever outages are
+    │                 between
     └── NotCalled     no call went out, because of what the endpoint answered to others
 
-The contract is that of wikimedia/machinelearning-liftwing-inference-services, kserve/kserve and the gateways before them.
+The contract is that of wikimedia/machinelearning-liftwing-inference-services, kserve/kserve and the gateways
+before them.
 """
 
 from __future__ import annotations
@@ -29,18 +33,46 @@ LONGEST_REFUSED_S = 24 * 3600.0  # that a request waits for an endpoint that ref
 _LONGEST_EXCERPT = 500  # characters
 _LARGEST_NUMBER = 2**53 - 1  # that the schemas take
 _PASSING = frozenset([408, 409, 423, 425, 429, 499, 502, 503, 504, 509, *range(520, 528), 529, 530, 598, 599])
-_REFUSING = frozenset([401, 402, 403, 405, 406, 407, 411, 412, 414, 415, 417, 421, 426, 428, 431, 451, 501, 505, 506, 508, 510, 511])
-_SHAPE_ERRORS = (KeyError, TypeError, ValueError, IndexError, AttributeError)  # what a reader raises on finding what it does not look for
+_REFUSING = frozenset(
+    [
+        401,
+        402,
+        403,
+        405,
+        406,
+        407,
+        411,
+        412,
+        414,
+        415,
+        417,
+        421,
+        426,
+        428,
+        431,
+        451,
+        501,
+        505,
+        506,
+        508,
+        510,
+        511,
+    ]
+)
+# what a reader raises on finding what it does not look for
+_SHAPE_ERRORS = (KeyError, TypeError, ValueError, IndexError, AttributeError)
 NOT_CALLED = "not called, because of what others got: "  # before that
 
 
 class LiftWingError(Exception):
-    """Lift Wing gave no score; the text says what it answered, `cause` its kind in one word for the metrics."""
+    """Lift Wing gave no score; the text says what it answered, `cause` its kind in one word for the
+    metrics."""
 
     def __init__(self, message: str, cause: str, retry_after_s: float = 0.0) -> None:
         super().__init__(message)
         self.cause = cause
-        self.retry_after_s = retry_after_s  # that the server wants to be left alone, within LONGEST_RETRY_AFTER_S
+        # that the server wants to be left alone, within LONGEST_RETRY_AFTER_S
+        self.retry_after_s = retry_after_s
 
 
 class Rejected(LiftWingError):
@@ -48,7 +80,8 @@ class Rejected(LiftWingError):
 
 
 class Refused(LiftWingError):
-    """The endpoint refuses whoever asks: no fault of the revision, which waits for another configuration of the endpoint or the client."""
+    """The endpoint refuses whoever asks: no fault of the revision, which waits for another configuration of
+    the endpoint or the client."""
 
     of_all = False  # the client has seen that it refuses others too
     of_one = False  # the client has seen that it answers others
@@ -69,8 +102,11 @@ class NotCalled(LiftWingError):
         super().__init__(f"{NOT_CALLED}{last_error}", "not_called")
 
 
-def read_answer(answer: HttpAnswer, kind: Kind, requests: Sequence[ScoreRequest]) -> list[Score | LiftWingError]:
-    """Returns for each request of a call its score, or the error that says what may be done about its absence.
+def read_answer(
+    answer: HttpAnswer, kind: Kind, requests: Sequence[ScoreRequest]
+) -> list[Score | LiftWingError]:
+    """Returns for each request of a call its score, or the error that says what may be done about its
+    absence.
 
     Raises a LiftWingError that is of all of them, and nothing else.
     """
@@ -83,7 +119,10 @@ def read_answer(answer: HttpAnswer, kind: Kind, requests: Sequence[ScoreRequest]
     except LiftWingError:
         raise
     except Exception as error:  # a fault of this code in one answer must end no other call
-        raise Rejected(f"{answer.status}: {type(error).__name__} on reading the answer: {_excerpt(answer.body)}", "unforeseen") from error
+        raise Rejected(
+            f"{answer.status}: {type(error).__name__} on reading the answer: {_excerpt(answer.body)}",
+            "unforeseen",
+        ) from error
 
 
 def _error_of_transport(answer: HttpAnswer) -> LiftWingError:
@@ -118,12 +157,16 @@ def _scores(body: bytes, kind: Kind, requests: Sequence[ScoreRequest]) -> list[S
         parsed = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         said = f"200 without JSON: {_excerpt(body)}"
-        raise (Unavailable(said, "no_json") if read_error(body).is_html else Unexpected(said, "no_json")) from error
+        raise (
+            Unavailable(said, "no_json") if read_error(body).is_html else Unexpected(said, "no_json")
+        ) from error
     try:
         return [_checked(result) for result in kind.read(parsed, requests)]
     except _SHAPE_ERRORS as error:
         revisions = ", ".join(str(request.rev_id) for request in requests)
-        raise Rejected(f"200 without the score of revision {revisions}: {_excerpt(body)}", "no_score") from error
+        raise Rejected(
+            f"200 without the score of revision {revisions}: {_excerpt(body)}", "no_score"
+        ) from error
 
 
 def _checked(result: Score | str) -> Score | LiftWingError:
@@ -131,8 +174,15 @@ def _checked(result: Score | str) -> Score | LiftWingError:
     if isinstance(result, str):
         return Rejected(f"200: {in_one_line(result, _LONGEST_EXCERPT)}", "no_score")
     prediction, probability = result.prediction, result.probability
-    is_prediction = isinstance(prediction, bool | str) or (isinstance(prediction, list) and all(isinstance(each, str) for each in prediction))
-    if not (isinstance(result.model_version, str) and is_prediction and isinstance(probability, dict) and all(map(_is_number, probability.values()))):
+    is_prediction = isinstance(prediction, bool | str) or (
+        isinstance(prediction, list) and all(isinstance(each, str) for each in prediction)
+    )
+    if not (
+        isinstance(result.model_version, str)
+        and is_prediction
+        and isinstance(probability, dict)
+        and all(map(_is_number, probability.values()))
+    ):
         raise ValueError("no score")
     return result
 
@@ -143,11 +193,17 @@ def _is_number(value: object) -> bool:
 
 
 def _excerpt(body: bytes) -> str:
-    return in_one_line(body[: 4 * _LONGEST_EXCERPT].decode("utf-8", "replace"), _LONGEST_EXCERPT) or "(empty body)"
+    return (
+        in_one_line(body[: 4 * _LONGEST_EXCERPT].decode("utf-8", "replace"), _LONGEST_EXCERPT)
+        or "(empty body)"
+    )
 
 
-def seconds_to_next_try(error: LiftWingError, tries: int, age_s: float, max_age_s: float, uniform: Callable[[float, float], float]) -> float | None:
-    """Returns how long to leave a request alone that has been tried so often, in seconds; None: there is no other try.
+def seconds_to_next_try(
+    error: LiftWingError, tries: int, age_s: float, max_age_s: float, uniform: Callable[[float, float], float]
+) -> float | None:
+    """Returns how long to leave a request alone that has been tried so often, in seconds; None: there is no
+    other try.
 
     The last try comes at the end of the age, however long the wait would be. `uniform` gives the jitter.
     """

@@ -1,7 +1,9 @@
-"""How many requests of an endpoint wait in state, and since when: who waits longest looks for room most often.
+"""How many requests of an endpoint wait in state, and since when: who waits longest looks for room most
+often.
 
-Nothing can wake a key in Flink's state but a timer of its own, so each is told how long to sleep. The longest waiting sleep an eighth of
-what the last in line sleep; together they look for room a little more often than the endpoint can take calls.
+Nothing can wake a key in Flink's state but a timer of its own, so each is told how long to sleep. The longest
+waiting sleep an eighth of what the last in line sleep; together they look for room a little more often than
+the endpoint can take calls.
 """
 
 from __future__ import annotations
@@ -49,7 +51,8 @@ class Waitlist:
 
 
 class Throughput:
-    """Answers a second in the last minute that had any, so that an endpoint that falls silent keeps the rate it had."""
+    """Answers a second in the last minute that had any, so that an endpoint that falls silent keeps the rate
+    it had."""
 
     _BUCKET_S, _BUCKETS = 10, 6
 

@@ -1,4 +1,5 @@
-"""The kinds of models on Lift Wing: what each is asked, how its answer reads, and which event says it. A model's entry names its kind.
+"""The kinds of models on Lift Wing: what each is asked, how its answer reads, and which event says it. A
+model's entry names its kind.
 
 The contracts are those of src/models/*/model_server in wikimedia/machinelearning-liftwing-inference-services.
 """
@@ -29,19 +30,23 @@ Results = Sequence[Score | str]  # of each request of a call, its score, or why 
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind. `read` gives a result for each request of a call, and raises KeyError, TypeError, ValueError or IndexError for what is no answer."""
+    """One kind. `read` gives a result for each request of a call, and raises KeyError, TypeError, ValueError
+    or IndexError for what is no answer."""
 
     sources: tuple[str, ...]  # the kinds of events it can score
     ask: Callable[[ScoreRequest, Wikis], Question]
     read: Callable[[Any, Sequence[ScoreRequest]], Results]
     schema: str  # of the event, unless the models file names an older one
-    build: Callable[[Mapping[str, Any], str, str, Score, str, str], dict[str, Any]]  # the event, of a source event, model, stream, score, time and schema
+    # the event, of a source event, model, stream, score, time and schema
+    build: Callable[[Mapping[str, Any], str, str, Score, str, str], dict[str, Any]]
     most_at_once: int = 1  # requests in a call, all of one language
     of_wikipedias: bool = False  # it scores no other wiki
-    asks_by_table: bool = False  # it is asked by what the table of wikis says of a wiki: its language, or its address
+    # it is asked by what the table of wikis says of a wiki: its language, or its address
+    asks_by_table: bool = False
 
     def serves(self, wiki: str, wikis: Wikis) -> bool:
-        """Whether a model of this kind for all wikis scores this one; one that is not in the table only if it can be asked without."""
+        """Whether a model of this kind for all wikis scores this one; one that is not in the table only if it
+        can be asked without."""
         if not self.of_wikipedias:
             return True
         return wikis.language_of(wiki) is not None if wiki in wikis else not self.asks_by_table
@@ -54,7 +59,9 @@ class CannotAsk(ValueError):
 def _of_wikipedia(request: ScoreRequest, told: str | None) -> str:
     """What the table tells of the request's wiki."""
     if told is None:
-        raise CannotAsk(f"{request.model} serves Wikipedias, of which {request.wiki} is none in the table of wikis")
+        raise CannotAsk(
+            f"{request.model} serves Wikipedias, of which {request.wiki} is none in the table of wikis"
+        )
     return told
 
 
@@ -62,7 +69,10 @@ def _page(request: ScoreRequest, name: str, kind: type) -> Any:
     page = request.event.raw.get("page")
     value = page.get(name) if isinstance(page, dict) else None
     if type(value) is not kind:
-        raise CannotAsk(f"{request.model} is asked by page.{name}, of which the event says {'nothing' if value is None else repr(value)[:100]}")
+        raise CannotAsk(
+            f"{request.model} is asked by page.{name}, of which the event says "
+            f"{'nothing' if value is None else repr(value)[:100]}"
+        )
     return value
 
 
@@ -71,18 +81,28 @@ def _ask_revision(request: ScoreRequest, wikis: Wikis) -> Question:
 
 
 def _ask_revision_and_language(request: ScoreRequest, wikis: Wikis) -> Question:
-    """src/models/revert_risk_model/model_server/base_model.py takes language codes alone, and makes addresses of them (python/config.yaml)."""
+    """src/models/revert_risk_model/model_server/base_model.py takes language codes alone, and makes addresses
+    of them (python/config.yaml)."""
     return {"rev_id": request.rev_id, "lang": _of_wikipedia(request, wikis.language_of(request.wiki))}
 
 
 def _ask_title(request: ScoreRequest, wikis: Wikis) -> Question:
     """src/models/article_country/model_server/utils.py asks https://{lang}.wikipedia.org."""
-    return {"lang": _of_wikipedia(request, wikis.subdomain_of(request.wiki)), "title": _page(request, "page_title", str)}
+    return {
+        "lang": _of_wikipedia(request, wikis.subdomain_of(request.wiki)),
+        "title": _page(request, "page_title", str),
+    }
 
 
 def _ask_page(request: ScoreRequest, wikis: Wikis) -> Question:
-    """src/models/outlink_topic_model/model_server/model.py finds the address by the `wiki_id`, in a table of its own."""
-    return {"wiki_id": request.wiki, "page_id": _page(request, "page_id", int), "revision_id": request.rev_id, "threshold": 0.0}
+    """src/models/outlink_topic_model/model_server/model.py finds the address by the `wiki_id`, in a table of
+    its own."""
+    return {
+        "wiki_id": request.wiki,
+        "page_id": _page(request, "page_id", int),
+        "revision_id": request.rev_id,
+        "threshold": 0.0,
+    }
 
 
 def _ask_with_event(request: ScoreRequest, wikis: Wikis) -> Question:
@@ -92,7 +112,11 @@ def _ask_with_event(request: ScoreRequest, wikis: Wikis) -> Question:
 
 def _ask_as_instance(request: ScoreRequest, wikis: Wikis) -> Question:
     """src/models/articlequality/model_server/utils.py asks https://{lang}.wikipedia.org."""
-    return {"instances": [{"rev_id": request.rev_id, "lang": _of_wikipedia(request, wikis.subdomain_of(request.wiki))}]}
+    return {
+        "instances": [
+            {"rev_id": request.rev_id, "lang": _of_wikipedia(request, wikis.subdomain_of(request.wiki))}
+        ]
+    }
 
 
 def _read_revscoring(answer: Any, requests: Sequence[ScoreRequest]) -> Results:
@@ -115,19 +139,31 @@ def _check_revision(answer: Any, requests: Sequence[ScoreRequest]) -> None:
 
 def _revert_risk(told: Any) -> Score:
     output = told["output"]
-    return Score(told["model_version"], output["prediction"], output.get("probabilities") or output["probability"])
+    return Score(
+        told["model_version"], output["prediction"], output.get("probabilities") or output["probability"]
+    )
 
 
 def _read_revert_risks(answer: Any, requests: Sequence[ScoreRequest]) -> Results:
     """Of a call with several: the scores, and for the others what is said of them."""
     scores = {told["revision_id"]: _revert_risk(told) for told in answer["predictions"]}
-    errors = {int(match[1]): error for error in answer.get("errors", ()) if (match := _WITHOUT_PREDICTION.search(error))}
+    errors = {
+        int(match[1]): error
+        for error in answer.get("errors", ())
+        if (match := _WITHOUT_PREDICTION.search(error))
+    }
     return [scores.get(request.rev_id) or errors[request.rev_id] for request in requests]
 
 
 def _read_outlink_topics(answer: Any, requests: Sequence[ScoreRequest]) -> Results:
     probability = {told["topic"]: told["score"] for told in answer["prediction"]["results"]}
-    return [Score(_OUTLINK_VERSION, [topic for topic, score in probability.items() if score > _THRESHOLD], probability)]
+    return [
+        Score(
+            _OUTLINK_VERSION,
+            [topic for topic, score in probability.items() if score > _THRESHOLD],
+            probability,
+        )
+    ]
 
 
 def _read_countries(answer: Any, requests: Sequence[ScoreRequest]) -> Results:
@@ -137,7 +173,8 @@ def _read_countries(answer: Any, requests: Sequence[ScoreRequest]) -> Results:
 
 
 def _read_tones(answer: Any, requests: Sequence[ScoreRequest]) -> Results:
-    """Whether a paragraph of the page is in a tone that should be revised: the tag of the search index, with the highest of their scores."""
+    """Whether a paragraph of the page is in a tone that should be revised: the tag of the search index, with
+    the highest of their scores."""
     _check_revision(answer, requests)
     scores = [told["score"] for told in answer["predictions"]]
     return [Score(_VERSION_UNKNOWN, ["exists"] if scores else [], {"exists": max(scores)} if scores else {})]
@@ -150,19 +187,35 @@ def _read_article_quality(answer: Any, requests: Sequence[ScoreRequest]) -> Resu
 
 def question(kind: Kind, requests: Sequence[ScoreRequest], wikis: Wikis) -> bytes:
     """The body of a call. Raises CannotAsk."""
-    asked = kind.ask(requests[0], wikis) if kind.most_at_once == 1 else {"instances": [kind.ask(request, wikis) for request in requests]}
+    asked = (
+        kind.ask(requests[0], wikis)
+        if kind.most_at_once == 1
+        else {"instances": [kind.ask(request, wikis) for request in requests]}
+    )
     try:
         return orjson.dumps(asked, default=str)
     except TypeError as error:
         raise CannotAsk(f"{requests[0].model} cannot be asked in JSON: {error}") from error
 
 
-_OF_PAGE_CHANGES: dict[str, Any] = {"sources": (PAGE_CHANGE,), "schema": schemas.PREDICTION_CHANGE, "build": prediction_change}
+_OF_PAGE_CHANGES: dict[str, Any] = {
+    "sources": (PAGE_CHANGE,),
+    "schema": schemas.PREDICTION_CHANGE,
+    "build": prediction_change,
+}
 _OF_WIKIPEDIAS: dict[str, Any] = {**_OF_PAGE_CHANGES, "of_wikipedias": True, "asks_by_table": True}
 
 KINDS: Mapping[str, Kind] = {
-    "revscoring": Kind((REVISION_CREATE, PAGE_CHANGE), _ask_revision, _read_revscoring, schemas.REVISION_SCORE, revision_score),
-    "revertrisk": Kind(ask=_ask_revision_and_language, read=_read_revert_risks, most_at_once=20, **_OF_WIKIPEDIAS),
+    "revscoring": Kind(
+        (REVISION_CREATE, PAGE_CHANGE),
+        _ask_revision,
+        _read_revscoring,
+        schemas.REVISION_SCORE,
+        revision_score,
+    ),
+    "revertrisk": Kind(
+        ask=_ask_revision_and_language, read=_read_revert_risks, most_at_once=20, **_OF_WIKIPEDIAS
+    ),
     "revertrisk-multilingual": Kind(ask=_ask_revision_and_language, read=_read_revert_risk, **_OF_WIKIPEDIAS),
     "revertrisk-wikidata": Kind(ask=_ask_revision, read=_read_revert_risk, **_OF_PAGE_CHANGES),
     "outlink": Kind(ask=_ask_page, read=_read_outlink_topics, of_wikipedias=True, **_OF_PAGE_CHANGES),

@@ -1,7 +1,8 @@
 """Texts of ChangeProp's rules as JavaScript reads them: literals between quotes, and regular expressions.
 
-lib/rule.js of wikimedia/mediawiki-services-change-propagation writes each rule into the source of a function. So a text with a quote in it does not
-compile there, a backslash escapes, and a regular expression ends at its first slash. Held against that file under Node.js 20.
+lib/rule.js of wikimedia/mediawiki-services-change-propagation writes each rule into the source of a function.
+So a text with a quote in it does not compile there, a backslash escapes, and a regular expression ends at its
+first slash. Held against that file under Node.js 20.
 """
 
 from __future__ import annotations
@@ -14,13 +15,38 @@ import regress
 from transforms.json_text import well_formed
 from transforms.models.regex_safety import catastrophic_input
 
-_REGEX = re.compile(r"/[^\n\r\u2028\u2029]+/[gimuy]{0,5}")  # what ChangeProp takes for a regex; any other string is a literal
+# what ChangeProp takes for a regex; any other string is a literal
+_REGEX = re.compile(r"/[^\n\r\u2028\u2029]+/[gimuy]{0,5}")
 _NAMED_GROUP = re.compile(r"\(\?<(\w+)>", re.ASCII)
-_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|u\{(0*[0-9a-fA-F]{1,6})\}|x([0-9a-fA-F]{2})|([0-3][0-7]{0,2}|[4-7][0-7]?)|([^ux0-7])|$)", re.DOTALL)
-_CONTROLS = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "v": "\v", "\n": "", "\u2028": "", "\u2029": ""}
-_HALVES = dict(zip(range(0xD800, 0xE000), map(chr, range(0xE000, 0xE800)), strict=True))  # halves of surrogate pairs, as private characters
-# Without the flag u these fold to nothing, as their upper case is none or is ASCII; regress folds them all the same.
-_UNFOLDING = [*map(ord, "\u0131\u017f\u212a\u2126\u212b"), *range(0x1F80, 0x1FB0), 0x1FB3, 0x1FBC, 0x1FC3, 0x1FCC, 0x1FF3, 0x1FFC]
+_ESCAPE = re.compile(
+    r"\\(?:u([0-9a-fA-F]{4})|u\{(0*[0-9a-fA-F]{1,6})\}|x([0-9a-fA-F]{2})|([0-3][0-7]{0,2}|[4-7][0-7]?)|([^ux0-7])|$)",
+    re.DOTALL,
+)
+_CONTROLS = {
+    "n": "\n",
+    "t": "\t",
+    "r": "\r",
+    "b": "\b",
+    "f": "\f",
+    "v": "\v",
+    "\n": "",
+    "\u2028": "",
+    "\u2029": "",
+}
+# halves of surrogate pairs, as private characters
+_HALVES = dict(zip(range(0xD800, 0xE000), map(chr, range(0xE000, 0xE800)), strict=True))
+# Without the flag u these fold to nothing, as their upper case is none or is ASCII; regress folds them all
+# the same.
+_UNFOLDING = [
+    *map(ord, "\u0131\u017f\u212a\u2126\u212b"),
+    *range(0x1F80, 0x1FB0),
+    0x1FB3,
+    0x1FBC,
+    0x1FC3,
+    0x1FCC,
+    0x1FF3,
+    0x1FFC,
+]
 _UNFOLDED = {letter: chr(0xE800 + index) for index, letter in enumerate(_UNFOLDING)}
 
 Test = Callable[[str], bool]
@@ -37,13 +63,17 @@ def is_regex(text: str) -> bool:
 def literal(text: str) -> str:
     """What a text between single quotes means. Raises JavaScriptError."""
     if found := re.search(r"['\n\r]", text.replace("\\\n", "")):
-        raise JavaScriptError(f"ChangeProp refuses {found[0]!r} in a text; write a regular expression with a dot in its place")
+        raise JavaScriptError(
+            f"ChangeProp refuses {found[0]!r} in a text; write a regular expression with a dot in its place"
+        )
     if "\\" not in text:
         return text
     rest = _ESCAPE.sub("", text)
     if "\\" in rest or text.count("\\") % 2 and text.endswith("\\") and not text.endswith("\\\\"):
         raise JavaScriptError("ChangeProp refuses this backslash; write two for one")
-    return well_formed(_ESCAPE.sub(_unescaped, text).encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+    return well_formed(
+        _ESCAPE.sub(_unescaped, text).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    )
 
 
 def _unescaped(escape: re.Match[str]) -> str:
@@ -54,7 +84,8 @@ def _unescaped(escape: re.Match[str]) -> str:
 
 
 def regex_test(text: str) -> Test:
-    """The test of `/pattern/flags`: `g` says nothing, and `y` that the match begins where the text does, as each test starts anew. Raises JavaScriptError."""
+    """The test of `/pattern/flags`: `g` says nothing, and `y` that the match begins where the text does, as
+    each test starts anew. Raises JavaScriptError."""
     pattern, _, flags = text[1:].rpartition("/")
     if len(set(flags)) < len(flags):
         raise JavaScriptError(f"flags given twice: {flags}")
@@ -80,14 +111,17 @@ class SlowRegexError(JavaScriptError):
 
 
 def _plain(pattern: str, of_points: bool) -> str:
-    """The pattern as it is compiled there: named groups are plain ones, and without the flag u what they and code points are written by means nothing."""
+    """The pattern as it is compiled there: named groups are plain ones, and without the flag u what they and
+    code points are written by means nothing."""
     if "/" in _outside_of_classes(pattern):
         raise JavaScriptError(r"ChangeProp ends it at the first /; write \/ for one")
     if re.search(r"\(\?[a-z-]+:", pattern):
         raise JavaScriptError("flags within a group are not known there")
     plain, named = _NAMED_GROUP.subn("(", pattern)
     if named and named != len(re.findall(r"\((?!\?)", _outside_of_classes(plain))):
-        raise JavaScriptError("ChangeProp takes no unnamed groups beside named ones; name all or none, or write (?:…)")
+        raise JavaScriptError(
+            "ChangeProp takes no unnamed groups beside named ones; name all or none, or write (?:…)"
+        )
     if of_points:
         return plain
     return re.sub(r"\\(?:(u)(?![0-9a-fA-F]{4})|(k)|u([0-9a-fA-F]{4})|.)", _without_u, plain, flags=re.DOTALL)
@@ -106,7 +140,8 @@ def _outside_of_classes(pattern: str) -> str:
 
 
 def _units_of(flags: str) -> Callable[[str], str]:
-    """What writes a text as JavaScript's regular expressions see it without the flag u: by halves of surrogate pairs."""
+    """What writes a text as JavaScript's regular expressions see it without the flag u: by halves of
+    surrogate pairs."""
     table = {**_HALVES, **(_UNFOLDED if "i" in flags else {})}
 
     def units(text: str) -> str:

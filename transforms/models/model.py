@@ -1,4 +1,5 @@
-"""What the steps know of a model: its endpoints on Lift Wing, its rule, its stream. `pipeline/config/models_file.py` reads them from YAML."""
+"""What the steps know of a model: its endpoints on Lift Wing, its rule, its stream.
+`pipeline/config/models_file.py` reads them from YAML."""
 
 from __future__ import annotations
 
@@ -56,7 +57,8 @@ class Model:
     endpoints: Mapping[str, Endpoint]  # by wiki or ANY_WIKI, those that are switched off included
     match: Mapping[str, Any] = field(default_factory=dict)
     match_not: tuple[Mapping[str, Any], ...] = ()
-    call_s: float = 0.5  # how long a call takes, for estimates; the default is what all of them take in the mean
+    # how long a call takes, for estimates; the default is what all of them take in the mean
+    call_s: float = 0.5
     mediawiki_calls: int = 1  # what a call asks of the wiki's own API, for estimates
     kind: str = "revscoring"  # a key of adapters.KINDS
     source: str = REVISION_CREATE  # the kind of event that asks for it, a key of events.source_events.STREAMS
@@ -88,7 +90,9 @@ class LiftWingSettings:
     url: str
     timeout_s: float = 30.0
     max_age_s: float = 3600.0  # a request that found no answer for so long becomes a failure
-    in_flight: int = 2000  # calls at once over all endpoints, per worker process; below the sum of their limits a model can take the room of another
+    # calls at once over all endpoints, per worker process; below the sum of their limits a model can take the
+    # room of another
+    in_flight: int = 2000
     ca_file: str | None = None  # PEM bundle that signs Lift Wing's certificate; None: the host's own
     calls_per_s: float | None = None  # over all endpoints, per worker process; None: as many as they take
     by_host: bool = True  # the Host header names the service; the public gateway finds it by the path

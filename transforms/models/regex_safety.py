@@ -1,7 +1,9 @@
-"""Whether a regular expression backtracks for ever on some text: an editor chooses the title that a rule is held against.
+"""Whether a regular expression backtracks for ever on some text: an editor chooses the title that a rule is
+held against.
 
-JavaScript's regular expressions cannot be matched in linear time in general, so it is tried: on texts of what the pattern itself is made of, each
-longer than the one before, with an end that cannot match. What takes long on fifty letters takes for ever on a title.
+JavaScript's regular expressions cannot be matched in linear time in general, so it is tried: on texts of what
+the pattern itself is made of, each longer than the one before, with an end that cannot match. What takes long
+on fifty letters takes for ever on a title.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Which events a model wants: ORES' event kinds, and the match rules of ChangeProp (wikimedia/mediawiki-services-change-propagation).
+"""Which events a model wants: ORES' event kinds, and the match rules of ChangeProp
+(wikimedia/mediawiki-services-change-propagation).
 
 A rule means here what it means there, so that rules of production move over unchanged.
 """
@@ -66,13 +67,17 @@ def fields_of(match: Mapping[str, Any], match_not: Sequence[Mapping[str, Any]] =
 
 
 def compile_rule(match: Mapping[str, Any], match_not: Sequence[Mapping[str, Any]] = ()) -> Rule:
-    """The test whether an event matches `match` and none of `match_not`; an empty `match` matches every event.
+    """The test whether an event matches `match` and none of `match_not`; an empty `match` matches every
+    event.
 
     What comes back cannot be pickled (its regexes cannot): compile where the events are.
     """
     problems: list[str] = []
     wanted = _mapping_test(match, "match", problems) if match else _any_event
-    unwanted = [_mapping_test(alternative, f"match_not[{index}]", problems) for index, alternative in enumerate(match_not)]
+    unwanted = [
+        _mapping_test(alternative, f"match_not[{index}]", problems)
+        for index, alternative in enumerate(match_not)
+    ]
     if problems:
         raise RuleError(problems)
 
@@ -86,11 +91,15 @@ def compile_rule(match: Mapping[str, Any], match_not: Sequence[Mapping[str, Any]
 
 
 class _ThrownError(Exception):
-    """JavaScript would look for a field of null or undefined; ChangeProp takes that for an event that does not match."""
+    """JavaScript would look for a field of null or undefined; ChangeProp takes that for an event that does
+    not match."""
 
 
-def mismatch(match: Mapping[str, Any], match_not: Sequence[Mapping[str, Any]], event: Mapping[str, Any]) -> str | None:
-    """By which field a rule that can be compiled refuses an event, what it wants there and what it finds; None when it matches."""
+def mismatch(
+    match: Mapping[str, Any], match_not: Sequence[Mapping[str, Any]], event: Mapping[str, Any]
+) -> str | None:
+    """By which field a rule that can be compiled refuses an event, what it wants there and what it finds;
+    None when it matches."""
     try:
         if match and (found := _mismatch(match, event, "match")):
             return found
@@ -106,12 +115,20 @@ def _mismatch(wanted: Any, value: Any, path: str) -> str | None:
     if _test(wanted, path, [])(value):
         return None
     if isinstance(wanted, Mapping) and _is_truthy(value):
-        return next(found for key, below in wanted.items() if (found := _mismatch(below, _field(value, key), f"{path}.{key}")))
-    return f"{path}: wanted {json.dumps(wanted)}, found {'nothing' if value is _MISSING else json.dumps(value, default=str)[:_LONGEST_SHOWN]}"
+        return next(
+            found
+            for key, below in wanted.items()
+            if (found := _mismatch(below, _field(value, key), f"{path}.{key}"))
+        )
+    return (
+        f"{path}: wanted {json.dumps(wanted)}, found "
+        f"{'nothing' if value is _MISSING else json.dumps(value, default=str)[:_LONGEST_SHOWN]}"
+    )
 
 
 def _test(wanted: Any, path: str, problems: list[str], in_list: bool = False) -> _Test:
-    """The test of one value of a rule; what ChangeProp refuses, and what no event can be compared with, is noted in `problems`."""
+    """The test of one value of a rule; what ChangeProp refuses, and what no event can be compared with, is
+    noted in `problems`."""
     if isinstance(wanted, Mapping):
         return _mapping_test(wanted, path, problems, in_list)
     if isinstance(wanted, list):
@@ -120,17 +137,26 @@ def _test(wanted: Any, path: str, problems: list[str], in_list: bool = False) ->
         return _text_test(wanted, path, problems)
     if not isinstance(wanted, bool | int | float):
         given = "null" if wanted is None else repr(wanted)
-        problems.append(f"{path}: expected text, a number, true, false, a list or a mapping, got {given}; quote it, or write 'undefined' for a missing field")
+        problems.append(
+            f"{path}: expected text, a number, true, false, a list or a mapping, got {given}; quote it, or "
+            f"write 'undefined' for a missing field"
+        )
     return lambda value: _same(value, wanted)
 
 
 def _mapping_test(wanted: Mapping[str, Any], path: str, problems: list[str], in_list: bool = False) -> _Test:
     """All fields must be so. Of an item of a list ChangeProp does not ask first whether it is anything."""
     if not wanted:
-        problems.append(f"{path}: expected at least one field, got an empty mapping; name a field or leave {path.rpartition('.')[2]} out")
+        problems.append(
+            f"{path}: expected at least one field, got an empty mapping; name a field or leave "
+            f"{path.rpartition('.')[2]} out"
+        )
     for key in wanted:
         if isinstance(key, str) and not (_is_name(key) or (in_list and not re.search(r"['\\\n\r]", key))):
-            problems.append(f"{path}: expected a field of letters, digits, _ and $, as ChangeProp takes no other, got {key!r}; rename it")
+            problems.append(
+                f"{path}: expected a field of letters, digits, _ and $, as ChangeProp takes no other, got "
+                f"{key!r}; rename it"
+            )
     tests = [(key, _test(value, f"{path}.{key}", problems, in_list)) for key, value in wanted.items()]
 
     def of_item(value: Any) -> bool:
@@ -138,18 +164,27 @@ def _mapping_test(wanted: Mapping[str, Any], path: str, problems: list[str], in_
             raise _ThrownError
         return all(test(_field(value, key)) for key, test in tests)
 
-    return of_item if in_list else lambda value: _is_truthy(value) and all(test(_field(value, key)) for key, test in tests)
+    return (
+        of_item
+        if in_list
+        else lambda value: _is_truthy(value) and all(test(_field(value, key)) for key, test in tests)
+    )
 
 
 def _is_name(key: str) -> bool:
     """Whether JavaScript takes it for the name of a property without quotes."""
-    return key != "constructor" and (key.replace("$", "_").isidentifier() or re.fullmatch("0|[1-9][0-9]*", key) is not None)
+    return key != "constructor" and (
+        key.replace("$", "_").isidentifier() or re.fullmatch("0|[1-9][0-9]*", key) is not None
+    )
 
 
 def _list_test(wanted: list[Any], path: str, problems: list[str]) -> _Test:
-    """Each item must be found. ChangeProp asks whether the first that fits is true, so that 0, false or "" never counts as found."""
+    """Each item must be found. ChangeProp asks whether the first that fits is true, so that 0, false or ""
+    never counts as found."""
     tests = [_test(item, f"{path}[{index}]", problems, in_list=True) for index, item in enumerate(wanted)]
-    return lambda value: isinstance(value, list) and all(_is_truthy(next(filter(test, value), _MISSING)) for test in tests)
+    return lambda value: (
+        isinstance(value, list) and all(_is_truthy(next(filter(test, value), _MISSING)) for test in tests)
+    )
 
 
 def _text_test(text: str, path: str, problems: list[str]) -> _Test:
@@ -161,7 +196,10 @@ def _text_test(text: str, path: str, problems: list[str]) -> _Test:
             return lambda value: _same(value, wanted)
         test = regex_test(text)
     except SlowRegexError as error:
-        problems.append(f"{path}: expected a pattern that ends soon on any text, got {text!r}, which does not on {str(error)!r}; repeat nothing that repeats")
+        problems.append(
+            f"{path}: expected a pattern that ends soon on any text, got {text!r}, which does not on "
+            f"{str(error)!r}; repeat nothing that repeats"
+        )
     except JavaScriptError as error:
         kind, repair = ("regular expression", "; repair the pattern") if is_regex(text) else ("text", "")
         problems.append(f"{path}: expected a {kind} of JavaScript, got {text!r} ({error}){repair}")
@@ -176,7 +214,11 @@ def _field(value: Any, key: str) -> Any:
         return value.get(key, _MISSING)
     if isinstance(value, list | str):
         if key == "length":
-            return len(value) if isinstance(value, list) else len(value.encode("utf-16-le", "surrogatepass")) // 2
+            return (
+                len(value)
+                if isinstance(value, list)
+                else len(value.encode("utf-16-le", "surrogatepass")) // 2
+            )
         if key.isdecimal() and int(key) < len(value):
             return value[int(key)]
     return _MISSING

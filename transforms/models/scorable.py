@@ -1,5 +1,5 @@
-"""Whether an event can become a score, before anybody is asked for one: what a score takes over of it, held against the score's own schema; and which
-fields of it that takes."""
+"""Whether an event can become a score, before anybody is asked for one: what a score takes over of it, held
+against the score's own schema; and which fields of it that takes."""
 
 from __future__ import annotations
 
@@ -20,11 +20,14 @@ from transforms.models.rules import fields_of
 
 def fields_to_read(models: Iterable[Model]) -> frozenset[str]:
     """Returns the fields of events, of whatever kind, that these models and their rules look at."""
-    return IDENTITY.union(*(fields_needed(model.source) | fields_of(model.match, model.match_not) for model in models))
+    return IDENTITY.union(
+        *(fields_needed(model.source) | fields_of(model.match, model.match_not) for model in models)
+    )
 
 
 def why_no_score(raw: Mapping[str, Any], schema: str) -> str | None:
-    """Returns why no event with this schema can be made of a source event, or None. It sees what BuildRevisionScore would, but for the score itself."""
+    """Returns why no event with this schema can be made of a source event, or None. It sees what
+    BuildRevisionScore would, but for the score itself."""
     try:
         dt = edit_time(raw)
         of_revision = schema == schemas.REVISION_SCORE and source_of(raw) == PAGE_CHANGE
@@ -54,18 +57,28 @@ def _taken_over(schema: str) -> tuple[dict[str, Any], list[str]]:
     taken, of_meta = fields_taken_over(schema)
     checked = {name: _or_null(field) for name, field in properties.items() if name in taken}
     checked["dt"] = properties["dt"]
-    checked["meta"] = _or_null({"type": "object", "properties": {name: properties["meta"]["properties"][name] for name in of_meta}})
+    checked["meta"] = _or_null(
+        {"type": "object", "properties": {name: properties["meta"]["properties"][name] for name in of_meta}}
+    )
     if "performer" in checked and schema == schemas.REVISION_SCORE:
         checked["performer"].pop("required", None)  # one whose name is suppressed is not taken over
     return checked, [name for name in schemas.load(schema).get("required", ()) if name in taken]
 
 
 def _or_null(field: Mapping[str, Any]) -> dict[str, Any]:
-    """The field as it may be in a source event: with null for no value, and with fields that are not taken over."""
-    allowed = {key: value for key, value in field.items() if key not in ("additionalProperties", "examples", "default") or isinstance(value, Mapping)}
+    """The field as it may be in a source event: with null for no value, and with fields that are not taken
+    over."""
+    allowed = {
+        key: value
+        for key, value in field.items()
+        if key not in ("additionalProperties", "examples", "default") or isinstance(value, Mapping)
+    }
     if "properties" in field:
         required = field.get("required", ())
-        allowed["properties"] = {name: inner if name in required else _or_null(inner) for name, inner in field["properties"].items()}
+        allowed["properties"] = {
+            name: inner if name in required else _or_null(inner)
+            for name, inner in field["properties"].items()
+        }
     if isinstance(field.get("type"), str) and "enum" not in field and "const" not in field:
         allowed["type"] = [field["type"], "null"]
     return allowed

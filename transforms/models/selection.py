@@ -32,7 +32,9 @@ class Selection:
         """The endpoints whose rule this event meets; none for a wiki without models."""
         wiki, source = wiki_of(raw), source_of(raw)
         return [
-            each.endpoint for each in self._candidates(wiki) if each.source == source and self._serves(each, wiki) and each.of_kind(raw) and each.matches(raw)
+            each.endpoint
+            for each in self._candidates(wiki)
+            if each.source == source and self._serves(each, wiki) and each.of_kind(raw) and each.matches(raw)
         ]
 
     def refusals(self, raw: Mapping[str, Any]) -> dict[str, str]:
@@ -51,12 +53,14 @@ class Selection:
         return refusals
 
     def of_unknown_wiki(self, raw: Mapping[str, Any]) -> bool:
-        """Whether a model for all Wikipedias would be asked of this event, if the table of wikis had its wiki."""
+        """Whether a model for all Wikipedias would be asked of this event, if the table of wikis had its
+        wiki."""
         if not self._of_any:
             return False
         wiki, source = wiki_of(raw), source_of(raw)
         return wiki not in self._wikis and any(
-            each.source == source and not self._serves(each, wiki) and each.of_kind(raw) and each.matches(raw) for each in self._of_any
+            each.source == source and not self._serves(each, wiki) and each.of_kind(raw) and each.matches(raw)
+            for each in self._of_any
         )
 
     def _candidates(self, wiki: Any) -> list[_Candidate]:

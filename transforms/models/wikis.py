@@ -1,8 +1,8 @@
 """The wikis there are: under which database name, at which address, in which language.
 
-The shipped table is the one that Lift Wing's own servers carry (src/models/revert_risk_model/data/wikis.tsv of
-wikimedia/machinelearning-liftwing-inference-services), with what dblists/all.dblist and closed.dblist of wikimedia/operations-mediawiki-config had
-beside it on 2026-08-13. A models file can name a newer one.
+The shipped table is the one that Lift Wing's own servers carry (src/models/revert_risk_model/data/wikis.tsv
+of wikimedia/machinelearning-liftwing-inference-services), with what dblists/all.dblist and closed.dblist of
+wikimedia/operations-mediawiki-config had beside it on 2026-08-13. A models file can name a newer one.
 """
 
 from __future__ import annotations
@@ -65,13 +65,20 @@ class Wikis:
         return frozenset(self._rows)
 
     def language_of(self, wiki: str) -> str | None:
-        """The language code of a Wikipedia, which its name does not always tell: zh_yuewiki is yue. None for a wiki that is none: by its language it
-        would be taken for the Wikipedia of that language."""
+        """The language code of a Wikipedia, which its name does not always tell: zh_yuewiki is yue. None for
+        a wiki that is none: by its language it would be taken for the Wikipedia of that language."""
         return "test" if wiki == _TEST_WIKIPEDIA else row.language if (row := self._wikipedia(wiki)) else None
 
     def subdomain_of(self, wiki: str) -> str | None:
-        """What stands before .wikipedia.org in the address of a Wikipedia, which is not always its language: zh_yuewiki is at zh-yue. None for others."""
-        return "test" if wiki == _TEST_WIKIPEDIA else row.domain.removesuffix(_OF_WIKIPEDIA) if (row := self._wikipedia(wiki)) else None
+        """What stands before .wikipedia.org in the address of a Wikipedia, which is not always its language:
+        zh_yuewiki is at zh-yue. None for others."""
+        return (
+            "test"
+            if wiki == _TEST_WIKIPEDIA
+            else row.domain.removesuffix(_OF_WIKIPEDIA)
+            if (row := self._wikipedia(wiki))
+            else None
+        )
 
     def _wikipedia(self, wiki: str) -> Wiki | None:
         row = self._rows.get(wiki)
@@ -88,7 +95,10 @@ def read_wikis(file: Path) -> Wikis:
         with file.open(encoding="utf-8", newline="") as lines:
             table = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
             if missing := set(COLUMNS) - set(table.fieldnames or ()):
-                raise WikisError(f"{file}: expected columns {', '.join(COLUMNS)}, got none called {', '.join(sorted(missing))}; {_REPAIR}")
+                raise WikisError(
+                    f"{file}: expected columns {', '.join(COLUMNS)}, got none called "
+                    f"{', '.join(sorted(missing))}; {_REPAIR}"
+                )
             return Wikis(list(_rows(file, table)))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise WikisError(f"{file}: cannot be read: {error}; {_REPAIR}") from error
@@ -102,9 +112,14 @@ def _rows(file: Path, table: Iterable[Mapping[str, object]]) -> Iterator[Wiki]:
     for number, row in enumerate(table, 2):
         wiki = wiki_in(row)
         if wiki is None:
-            raise WikisError(f"{file}: line {number}: expected a database, its domain and language, open or closed, got {list(row.values())!r:.200}; {_REPAIR}")
+            raise WikisError(
+                f"{file}: line {number}: expected a database, its domain and language, open or closed, got "
+                f"{list(row.values())!r:.200}; {_REPAIR}"
+            )
         if wiki.database in seen:
-            raise WikisError(f"{file}: line {number}: expected each wiki once, got {wiki.database} again; remove it")
+            raise WikisError(
+                f"{file}: line {number}: expected each wiki once, got {wiki.database} again; remove it"
+            )
         seen.add(wiki.database)
         yield wiki
     if not seen:

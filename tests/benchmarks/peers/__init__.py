@@ -1,1 +1,2 @@
-"""What one would write instead of this pipeline, for `beside_peers.py` to compare with. Nothing here is used by the pipeline."""
+"""What one would write instead of this pipeline, for `beside_peers.py` to compare with. Nothing here is used
+by the pipeline."""

@@ -1,7 +1,7 @@
 """The stream as one would write it by hand: asyncio, aiohttp and confluent-kafka.
 
-With --groups each model has a consumer group of its own and so many calls at once; else one group and one pool of calls for all. An
-offset is committed when all before it is done, so that a crash loses nothing.
+With --groups each model has a consumer group of its own and so many calls at once; else one group and one
+pool of calls for all. An offset is committed when all before it is done, so that a crash loses nothing.
 """
 
 from __future__ import annotations
@@ -39,12 +39,24 @@ class Done:
 class Group:
     """A consumer group, and the models it serves."""
 
-    def __init__(self, arguments: argparse.Namespace, name: str, models: set[str], producer: Producer, session: aiohttp.ClientSession) -> None:
+    def __init__(
+        self,
+        arguments: argparse.Namespace,
+        name: str,
+        models: set[str],
+        producer: Producer,
+        session: aiohttp.ClientSession,
+    ) -> None:
         self._arguments, self._models, self._producer, self._session = arguments, models, producer, session
         self._rules = Rules(arguments.rules)
         self._free = asyncio.Semaphore(arguments.in_flight)
         self._done: dict[tuple[str, int], Done] = {}
-        settings = {"bootstrap.servers": arguments.kafka, "group.id": name, "auto.offset.reset": "earliest", "enable.auto.commit": False}
+        settings = {
+            "bootstrap.servers": arguments.kafka,
+            "group.id": name,
+            "auto.offset.reset": "earliest",
+            "enable.auto.commit": False,
+        }
         self._consumer = Consumer({**settings, "fetch.wait.max.ms": 10, "log_level": 0})
         self._consumer.subscribe(arguments.topics.split(","))
 
@@ -66,10 +78,16 @@ class Group:
             if call[0] in self._models:
                 await self._free.acquire()
                 tasks.add(asyncio.create_task(self._score(event, call, message.topic().partition(".")[0])))
-        self._done.setdefault((message.topic(), message.partition()), Done()).open.append((message.offset(), tasks))
+        self._done.setdefault((message.topic(), message.partition()), Done()).open.append(
+            (message.offset(), tasks)
+        )
 
     def _commit(self) -> None:
-        offsets = [TopicPartition(*where, offset) for where, done in self._done.items() if (offset := done.next_offset()) is not None]
+        offsets = [
+            TopicPartition(*where, offset)
+            for where, done in self._done.items()
+            if (offset := done.next_offset()) is not None
+        ]
         if offsets:
             self._producer.flush()
             self._consumer.commit(offsets=offsets, asynchronous=True)
@@ -81,7 +99,10 @@ class Group:
             while (answer := await self._ask(host, path, event["rev_id"])) is None:
                 await asyncio.sleep(backoff)
                 backoff = min(LONGEST_BACKOFF_S, 2 * backoff)
-            self._producer.produce(f"{datacenter}.mediawiki.revision-score-{model}", orjson.dumps(score_event(event, model, answer)))
+            self._producer.produce(
+                f"{datacenter}.mediawiki.revision-score-{model}",
+                orjson.dumps(score_event(event, model, answer)),
+            )
             self._producer.poll(0)
         finally:
             self._free.release()
@@ -89,7 +110,9 @@ class Group:
     async def _ask(self, host: str, path: str, rev_id: int) -> bytes | None:
         headers = {"Host": host, "Content-Type": "application/json"}
         try:
-            async with self._session.post(self._arguments.lift_wing + path, data=b'{"rev_id": %d}' % rev_id, headers=headers) as response:
+            async with self._session.post(
+                self._arguments.lift_wing + path, data=b'{"rev_id": %d}' % rev_id, headers=headers
+            ) as response:
                 answer = await response.read()
                 return answer if response.status == 200 else None
         except (aiohttp.ClientError, asyncio.TimeoutError):
@@ -102,9 +125,13 @@ async def run(arguments: argparse.Namespace) -> None:
     groups = {f"script-{model}": {model} for model in models} if arguments.groups else {"script": set(models)}
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(len(groups)))  # each blocks one
     producer = Producer({"bootstrap.servers": arguments.kafka, "acks": "all", "linger.ms": 1, "log_level": 0})
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(30)) as session:
+    async with aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(30)
+    ) as session:
         print("reading", flush=True)
-        await asyncio.gather(*(Group(arguments, name, of_group, producer, session).run() for name, of_group in groups.items()))
+        await asyncio.gather(
+            *(Group(arguments, name, of_group, producer, session).run() for name, of_group in groups.items())
+        )
 
 
 def main() -> None:

@@ -1,7 +1,9 @@
-"""The batch job as one would write it by hand, for `batch.py` to compare with: asyncio, aiohttp and orjson, and nothing of this project.
+"""The batch job as one would write it by hand, for `batch.py` to compare with: asyncio, aiohttp and orjson,
+and nothing of this project.
 
-One reader, at most so many calls at once, the same rules, the same events in the same kind of Parquet file per model. It leaves out what
-such a script leaves out: validation, failures, retries beyond three tries, metrics, Hive partitions.
+One reader, at most so many calls at once, the same rules, the same events in the same kind of Parquet file
+per model. It leaves out what such a script leaves out: validation, failures, retries beyond three tries,
+metrics, Hive partitions.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ class Job:
 
     async def run(self) -> None:
         tasks: set[asyncio.Task[None]] = set()
-        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(30)) as session:
+        async with aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(30)
+        ) as session:
             for event in events(self.arguments.input):
                 for call in self.rules.calls(event):
                     await self.free.acquire()
@@ -42,7 +46,11 @@ class Job:
         body = orjson.dumps({"rev_id": event["rev_id"]})
         try:
             for _ in range(TRIES):
-                async with session.post(self.arguments.lift_wing + path, data=body, headers={"Host": host, "Content-Type": "application/json"}) as response:
+                async with session.post(
+                    self.arguments.lift_wing + path,
+                    data=body,
+                    headers={"Host": host, "Content-Type": "application/json"},
+                ) as response:
                     answer = await response.read()
                 if response.status == 200:
                     self.files.add(model, score_event(event, model, answer))

@@ -19,7 +19,9 @@ COLUMNS = pa.schema(
     {
         "_schema": pa.string(),
         "dt": pa.string(),
-        "meta": pa.struct({name: pa.string() for name in ("stream", "id", "dt", "request_id", "domain", "uri")}),
+        "meta": pa.struct(
+            {name: pa.string() for name in ("stream", "id", "dt", "request_id", "domain", "uri")}
+        ),
         "database": pa.string(),
         "page_id": pa.int64(),
         "page_title": pa.string(),

@@ -1,4 +1,5 @@
-"""The batch job on Spark: `mapInPandas`, in which each task has a pool of threads with `requests` work on its events."""
+"""The batch job on Spark: `mapInPandas`, in which each task has a pool of threads with `requests` work on its
+events."""
 
 from __future__ import annotations
 
@@ -16,8 +17,14 @@ from pyspark.sql.functions import col
 
 TASKS = 2  # at once: a core each
 META = ", ".join(f"{name}: string" for name in ("stream", "id", "dt", "request_id", "domain", "uri"))
-PERFORMER = "user_text: string, user_groups: array<string>, user_is_bot: boolean, user_id: bigint, user_registration_dt: string, user_edit_count: bigint"
-SCORES = "map<string, struct<model_name:string, model_version:string, prediction:array<string>, probability:map<string,double>>>"
+PERFORMER = (
+    "user_text: string, user_groups: array<string>, user_is_bot: boolean, user_id: bigint, "
+    "user_registration_dt: string, user_edit_count: bigint"
+)
+SCORES = (
+    "map<string, struct<model_name:string, model_version:string, prediction:array<string>, "
+    "probability:map<string,double>>>"
+)
 COLUMNS = {
     "model": "string",
     "_schema": "string",
@@ -36,11 +43,15 @@ COLUMNS = {
 }
 
 
-def scored(lift_wing: str, rules_file: str, in_flight: int) -> Callable[[Iterator[pd.DataFrame]], Iterator[pd.DataFrame]]:
+def scored(
+    lift_wing: str, rules_file: str, in_flight: int
+) -> Callable[[Iterator[pd.DataFrame]], Iterator[pd.DataFrame]]:
     def score_of(work: tuple[requests.Session, dict[str, Any], Call]) -> dict[str, Any] | None:
         session, event, (model, host, path) = work
         for _ in range(TRIES):
-            answer = session.post(lift_wing + path, json={"rev_id": event["rev_id"]}, headers={"Host": host}, timeout=30)
+            answer = session.post(
+                lift_wing + path, json={"rev_id": event["rev_id"]}, headers={"Host": host}, timeout=30
+            )
             if answer.status_code == 200:
                 row = score_event(event, model, answer.content)
                 return {"model": model, "_schema": row.pop("$schema"), **row}
@@ -53,7 +64,9 @@ def scored(lift_wing: str, rules_file: str, in_flight: int) -> Callable[[Iterato
         with ThreadPoolExecutor(in_flight) as pool:
             for frame in frames:
                 read = map(orjson.loads, frame["value"])
-                rows = pool.map(score_of, [(session, event, call) for event in read for call in rules.calls(event)])
+                rows = pool.map(
+                    score_of, [(session, event, call) for event in read for call in rules.calls(event)]
+                )
                 yield pd.DataFrame([row for row in rows if row], columns=list(COLUMNS))
 
     return of_task
@@ -61,12 +74,20 @@ def scored(lift_wing: str, rules_file: str, in_flight: int) -> Callable[[Iterato
 
 def main() -> None:
     arguments = options().parse_args()
-    builder = SparkSession.builder.master(f"local[{TASKS}]").config("spark.ui.enabled", "false").config("spark.driver.memory", "1g")
+    builder = (
+        SparkSession.builder.master(f"local[{TASKS}]")
+        .config("spark.ui.enabled", "false")
+        .config("spark.driver.memory", "1g")
+    )
     spark = builder.config("spark.sql.execution.arrow.maxRecordsPerBatch", "10000").getOrCreate()
     lines = spark.read.option("recursiveFileLookup", "true").text(str(arguments.input))
     columns = ", ".join(f"`{name}` {kind}" for name, kind in COLUMNS.items())
-    scores = lines.mapInPandas(scored(arguments.lift_wing, arguments.rules, arguments.in_flight // TASKS), columns)
-    scores.withColumn("table", col("model")).drop("model").write.partitionBy("table").parquet(str(arguments.output))
+    scores = lines.mapInPandas(
+        scored(arguments.lift_wing, arguments.rules, arguments.in_flight // TASKS), columns
+    )
+    scores.withColumn("table", col("model")).drop("model").write.partitionBy("table").parquet(
+        str(arguments.output)
+    )
     java = spark.sparkContext._gateway.proc
     spark.stop()
     java.stdin.close()

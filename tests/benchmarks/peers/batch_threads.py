@@ -18,7 +18,8 @@ class Job:
         self.arguments = arguments
         self.files = Files(arguments.output)
         self.of_thread = threading.local()
-        self.free = threading.Semaphore(2 * arguments.in_flight)  # of the queue, which else would hold all that is to do
+        # of the queue, which else would hold all that is to do
+        self.free = threading.Semaphore(2 * arguments.in_flight)
         self.writing = threading.Lock()
 
     def run(self) -> None:
@@ -39,7 +40,12 @@ class Job:
         if not hasattr(self.of_thread, "session"):
             self.of_thread.session = requests.Session()
         for _ in range(TRIES):
-            answer = self.of_thread.session.post(self.arguments.lift_wing + path, json={"rev_id": event["rev_id"]}, headers={"Host": host}, timeout=30)
+            answer = self.of_thread.session.post(
+                self.arguments.lift_wing + path,
+                json={"rev_id": event["rev_id"]},
+                headers={"Host": host},
+                timeout=30,
+            )
             if answer.status_code == 200:
                 row = score_event(event, model, answer.content)
                 with self.writing:

@@ -1,4 +1,5 @@
-"""What all peers share, with the standard library and orjson alone, as PyFlink and PySpark live in environments of their own: rules and score events.
+"""What all peers share, with the standard library and orjson alone, as PyFlink and PySpark live in
+environments of their own: rules and score events.
 
 It leaves out what such a script leaves out: validation, failures, metrics.
 """
@@ -13,7 +14,17 @@ from typing import Any
 
 import orjson
 
-COPIED = ["database", "page_id", "page_title", "page_namespace", "page_is_redirect", "rev_id", "rev_parent_id", "rev_timestamp", "performer"]
+COPIED = [
+    "database",
+    "page_id",
+    "page_title",
+    "page_namespace",
+    "page_is_redirect",
+    "rev_id",
+    "rev_parent_id",
+    "rev_timestamp",
+    "performer",
+]
 
 Call = tuple[str, str, str]  # model, host, path
 
@@ -27,7 +38,11 @@ class Rules:
 
     def calls(self, event: dict[str, Any]) -> list[Call]:
         wiki = event["database"]
-        return [(model, host, f"/v1/models/{wiki}-{model}:predict") for model, host, kind in self._by_wiki.get(wiki, ()) if is_wanted(event, kind)]
+        return [
+            (model, host, f"/v1/models/{wiki}-{model}:predict")
+            for model, host, kind in self._by_wiki.get(wiki, ())
+            if is_wanted(event, kind)
+        ]
 
 
 def is_wanted(event: dict[str, Any], kind: str) -> bool:
@@ -62,7 +77,11 @@ def score_event(event: dict[str, Any], model: str, answer: bytes) -> dict[str, A
             model: {
                 "model_name": model,
                 "model_version": of_wiki["models"][model]["version"],
-                "prediction": [str(prediction).lower()] if isinstance(prediction, bool) else prediction if isinstance(prediction, list) else [prediction],
+                "prediction": [str(prediction).lower()]
+                if isinstance(prediction, bool)
+                else prediction
+                if isinstance(prediction, list)
+                else [prediction],
                 "probability": score["probability"],
             }
         },

@@ -1,8 +1,8 @@
-"""A PyFlink job in the manner of wikimedia/mediawiki-event-enrichment: a keyed `process` that collects a batch of events and has a pool of
-threads with `requests` work on it.
+"""A PyFlink job in the manner of wikimedia/mediawiki-event-enrichment: a keyed `process` that collects a
+batch of events and has a pool of threads with `requests` work on it.
 
-It waits for the whole batch, as there; with --free it waits for nothing and a timer brings home what is done, and then open calls are in
-no state and lost in a crash.
+It waits for the whole batch, as there; with --free it waits for nothing and a timer brings home what is done,
+and then open calls are in no state and lost in a crash.
 """
 
 from __future__ import annotations
@@ -19,7 +19,13 @@ from by_hand import Call, Rules, score_event
 from pyflink.common import Configuration, SimpleStringSchema, Types, WatermarkStrategy
 from pyflink.datastream import KeyedProcessFunction, RuntimeContext, StreamExecutionEnvironment
 from pyflink.datastream.connectors.base import DeliveryGuarantee
-from pyflink.datastream.connectors.kafka import KafkaOffsetsInitializer, KafkaRecordSerializationSchema, KafkaSink, KafkaSource, KafkaTopicSelector
+from pyflink.datastream.connectors.kafka import (
+    KafkaOffsetsInitializer,
+    KafkaRecordSerializationSchema,
+    KafkaSink,
+    KafkaSource,
+    KafkaTopicSelector,
+)
 from pyflink.datastream.state import ListStateDescriptor
 
 BATCH, BATCH_MS, LOOK_MS = 12, 1_000, 50
@@ -38,7 +44,9 @@ class Ask:
     def score(self, event: dict[str, Any], call: Call) -> str:
         model, host, path = call
         for _ in range(3):
-            answer = self.session.post(self.lift_wing + path, json={"rev_id": event["rev_id"]}, headers={"Host": host}, timeout=30)
+            answer = self.session.post(
+                self.lift_wing + path, json={"rev_id": event["rev_id"]}, headers={"Host": host}, timeout=30
+            )
             if answer.status_code == 200:
                 return orjson.dumps(score_event(event, model, answer.content)).decode()
         return ""
@@ -125,9 +133,16 @@ class OfModel(KafkaTopicSelector):
 
 
 def sink(arguments: argparse.Namespace, datacenter: str) -> KafkaSink:
-    schema = KafkaRecordSerializationSchema.builder().set_topic_selector(OfModel(datacenter)).set_value_serialization_schema(SimpleStringSchema()).build()
+    schema = (
+        KafkaRecordSerializationSchema.builder()
+        .set_topic_selector(OfModel(datacenter))
+        .set_value_serialization_schema(SimpleStringSchema())
+        .build()
+    )
     builder = KafkaSink.builder().set_bootstrap_servers(arguments.kafka).set_record_serializer(schema)
-    return builder.set_property("linger.ms", "1").set_delivery_guarantee(DeliveryGuarantee.AT_LEAST_ONCE).build()
+    return (
+        builder.set_property("linger.ms", "1").set_delivery_guarantee(DeliveryGuarantee.AT_LEAST_ONCE).build()
+    )
 
 
 def main() -> None:
@@ -145,7 +160,8 @@ def main() -> None:
     environment = StreamExecutionEnvironment.get_execution_environment(settings)
     environment.set_parallelism(1)
     environment.enable_checkpointing(5_000)
-    for topic in arguments.topics.split(","):  # each datacenter on its own: a score goes out under the prefix of its event
+    # each datacenter on its own: a score goes out under the prefix of its event
+    for topic in arguments.topics.split(","):
         events = environment.from_source(source(arguments, [topic]), WatermarkStrategy.no_watermarks(), topic)
         keyed = events.key_by(lambda value: str(zlib.crc32(value.encode()) % KEYS), Types.STRING())
         scores = keyed.process(Free(arguments) if arguments.free else InBatches(arguments), Types.STRING())

@@ -21,13 +21,21 @@ def build() -> None:
     complete = VENV / ".complete"
     if not complete.exists():
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(VENV)], check=True)
-        subprocess.run([str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *PACKAGES], check=True)
+        subprocess.run(
+            [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *PACKAGES],
+            check=True,
+        )
         complete.touch()
 
 
 def run(script: Path, arguments: list[str]) -> None:
     """Becomes the script."""
-    environment = {**os.environ, "PYTHONPATH": str(HERE), "PYSPARK_PYTHON": str(PYTHON), "PYSPARK_DRIVER_PYTHON": str(PYTHON)}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(HERE),
+        "PYSPARK_PYTHON": str(PYTHON),
+        "PYSPARK_DRIVER_PYTHON": str(PYTHON),
+    }
     os.execve(PYTHON, [str(PYTHON), str(script), *arguments], environment)
 
 

@@ -1,4 +1,5 @@
-"""Spark with an embedded Hive metastore: takes the statements of `tables`, and answers the questions of readers.py with a line of JSON each."""
+"""Spark with an embedded Hive metastore: takes the statements of `tables`, and answers the questions of
+readers.py with a line of JSON each."""
 
 from __future__ import annotations
 
@@ -11,10 +12,20 @@ from pyspark.sql import SparkSession
 
 def main() -> None:
     statements, questions, folder = map(Path, sys.argv[1:])
-    builder = SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false").config("spark.sql.warehouse.dir", str(folder / "warehouse"))
+    builder = (
+        SparkSession.builder.master("local[2]")
+        .config("spark.ui.enabled", "false")
+        .config("spark.sql.warehouse.dir", str(folder / "warehouse"))
+    )
     metastore = f"jdbc:derby:;databaseName={folder / 'metastore'};create=true"
-    builder = builder.config("spark.driver.extraJavaOptions", f"-Dderby.stream.error.file={folder / 'derby.log'}")
-    spark = builder.config("spark.hadoop.javax.jdo.option.ConnectionURL", metastore).enableHiveSupport().getOrCreate()
+    builder = builder.config(
+        "spark.driver.extraJavaOptions", f"-Dderby.stream.error.file={folder / 'derby.log'}"
+    )
+    spark = (
+        builder.config("spark.hadoop.javax.jdo.option.ConnectionURL", metastore)
+        .enableHiveSupport()
+        .getOrCreate()
+    )
     spark.sparkContext.setLogLevel("ERROR")
     for statement in statements.read_text().split(";"):
         if statement.strip():
