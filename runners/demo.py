@@ -122,7 +122,7 @@ class _Demo:
             flink = program.wait_for(r"^reading .*; Flink at (\S+),")[1]
             self._say(
                 f"watch it at {self._page(page, *where, '--flink', flink)} as long as this runs: python -m "
-                f"pipeline watch"
+                "pipeline watch"
             )
             edits.send_first()  # it waits until Flink is up, which is no time of the pipeline's
             streamed.wait(len(edits.sent))
@@ -247,7 +247,7 @@ class _Demo:
         if streamed.repeated:
             print(
                 f"  {streamed.repeated} of them came again in the stream, with the same meta.id, as "
-                f"delivery at least once allows"
+                "delivery at least once allows"
             )
         for problem in problems:
             print(f"  NOT EQUAL: {problem}")
@@ -275,7 +275,7 @@ class _Demo:
         )
         table = f"{output}/scores/mediawiki_revision_score_damaging/**/*.parquet"
         query = (
-            f"select database, rev_id, scores['damaging'].probability['true'] as damaging from "
+            "select database, rev_id, scores['damaging'].probability['true'] as damaging from "
             f"'{table}' order by 3 desc limit 5"
         )
         self._say(f"\ndone in {seconds:.0f} s, every process stopped. In {output}:")

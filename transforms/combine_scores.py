@@ -58,7 +58,7 @@ def decode_outcome(encoded: bytes) -> Outcome:
     if not isinstance(value, dict) or value.get("v") != _VERSION:
         raise UnknownFormatError(
             f"expected outcomes in format {_VERSION}, got {encoded[:20]!r}; go on with the version that "
-            f"wrote this state"
+            "wrote this state"
         )
     return Outcome(value["datacenter"], value["expected"], Part(**value["part"]))
 

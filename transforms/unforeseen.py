@@ -214,7 +214,7 @@ class Fused(Generic[Element, Output]):
         again. Raises FuseBlown in a bounded run."""
         why = (
             f"{self._fuse.step}: unforeseen exceptions at {self._fuse.blown}, which is a fault of this "
-            f"program and not of them"
+            "program and not of them"
         )
         if not self._holds:
             raise FuseBlown(f"{why}; the last one: {reason_of(error)}") from error

@@ -68,7 +68,7 @@ def write(configuration: Configuration, writer: DatasetWriter, outcome: Outcome)
         "</div>",
     ]
     head = (
-        f"<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport "
+        "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport "
         f"content='width=device-width'><title>Scores</title><style>{_STYLE}</style>"
     )
     file = writer.root / NAME
@@ -163,7 +163,7 @@ def _distribution(name: str, manifests: list[Mapping[str, Any]]) -> str:
     )
     return (
         f"{title}<div class=columns>{columns}</div><div class=labels><span>0</span><span>probability of "
-        f"true</span><span>1</span></div></section>"
+        "true</span><span>1</span></div></section>"
     )
 
 

@@ -30,7 +30,7 @@ def input_files(configuration: Configuration, options: EventFilesOptions) -> Eve
     hours = sorted({hour_of(file.partition) for file in found.files if file.partition})
     if not hours:
         raise UsageError(
-            f"--from, --to: expected files in Hive layout (datacenter=eqiad/year=2024/…), got "
+            "--from, --to: expected files in Hive layout (datacenter=eqiad/year=2024/…), got "
             f"{printable(found.files[0].path)}"
         )
     chosen = [
@@ -58,7 +58,7 @@ def print_left_out(found: EventFiles) -> None:
             f"{count} {printable(kind)}" for kind, count in found.marks.most_common(_KINDS_SHOWN)
         )
         print(
-            f"passed over, as readers of Hive tables do: "
+            "passed over, as readers of Hive tables do: "
             f"{kinds}{', …' if len(found.marks) > _KINDS_SHOWN else ''}",
             file=sys.stderr,
         )

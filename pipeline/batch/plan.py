@@ -171,7 +171,7 @@ class Planner:
         if self.writer.is_on_another_device(self.writer.partition(*unit)):
             plan.blocked[unit] = (
                 f"{self.writer.partition(*unit)} is on another file system than {self.writer.root}; write "
-                f"to each by itself"
+                "to each by itself"
             )
         elif self.backfill:
             self._plan_backfill(plan, unit, made_of, found)
@@ -229,7 +229,7 @@ class Planner:
         elif problem := self._unreadable(unit, found):
             plan.blocked[unit] = (
                 f"{problem}, and there may be other wikis than those of --wikis in it; say --overwrite "
-                f"without --wikis"
+                "without --wikis"
             )
         else:
             plan.tasks[unit] = Task(

@@ -266,7 +266,7 @@ def load_or_create(planner: Planner) -> Planner:
     except (ValueError, TypeError, KeyError):
         print(
             f"{planner.writer.working / _NOTE} cannot be read: what an --overwrite that broke off replaced "
-            f"is not known; it is taken for whole"
+            "is not known; it is taken for whole"
         )
         return planner
 
@@ -299,7 +299,7 @@ def open_run(planner: Planner, *, resume: bool) -> Iterator[BatchRun]:
         if damaged := drop_failures(planner.journals):
             print(
                 f"{counted(damaged, 'line')} of what was answered before cannot be read, and is asked "
-                f"for again"
+                "for again"
             )
         yield BatchRun(planner)
 

@@ -37,7 +37,7 @@ def look(url: str, streams: Mapping[str, str]) -> Iterator[Finding]:
                 ok(
                     _THING,
                     f"{url} takes bodies of {size:,} bytes, and knows the {len(streams)} streams and "
-                    f"their schemas",
+                    "their schemas",
                 )
             ]
     except requests.RequestException as error:
@@ -72,7 +72,7 @@ def _of_streams(session: requests.Session, url: str, streams: Mapping[str, str])
         yield wrong(
             _THING,
             f"{url}: expected the answer of an EventGate, got {answer.status_code}; name the path of its "
-            f"events, such as /v1/events",
+            "events, such as /v1/events",
         )
         return
     refused = {stream: words for stream, words in error.items() if stream in streams}
@@ -80,7 +80,7 @@ def _of_streams(session: requests.Session, url: str, streams: Mapping[str, str])
         yield wrong(
             _THING,
             f"{url} does not take {stream} with schema {streams[stream]}: {words}; configure the stream, "
-            f"and restart EventGate if it reads that once",
+            "and restart EventGate if it reads that once",
         )
     if unknown := [stream for stream in streams if stream not in invalid and stream not in error]:
         yield unseen(

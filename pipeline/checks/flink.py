@@ -58,7 +58,7 @@ def slots(rest: FlinkRest, group: str, options: Sequence[str]) -> Finding:
         return wrong(
             "slots",
             f"--flink: expected as many free slots at {rest.address} as are needed, {needed}, got {free}; "
-            f"start a TaskManager there, or end a job",
+            "start a TaskManager there, or end a job",
         )
     return ok("slots", f"{free} free, {needed} needed")
 

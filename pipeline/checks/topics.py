@@ -45,20 +45,20 @@ def _of_settings(found: Mapping[str, Any], is_read: bool, is_written: bool) -> I
     if is_written and "compact" in policy:
         yield (
             f"cleanup.policy: expected delete, got {policy}, which takes no messages without a key, as "
-            f"scores are; change it with kafka-configs.sh --alter"
+            "scores are; change it with kafka-configs.sh --alter"
         )
     size = _number(found, "max.message.bytes", _LARGEST_MESSAGE)
     if is_written and size < _LARGEST_MESSAGE:
         yield (
             f"max.message.bytes: expected at least {_LARGEST_MESSAGE}, got {size}; larger scores become "
-            f"failures"
+            "failures"
         )
     retention = _number(found, "retention.ms", -1)
     if is_read and 0 <= retention < _SHORTEST_RETENTION_MS and "delete" in policy:
         hours = _SHORTEST_RETENTION_MS // 3_600_000
         yield (
             f"retention.ms: expected at least {hours} hours, got {retention / 3_600_000:.1f}; a stream "
-            f"that is off for longer loses events"
+            "that is off for longer loses events"
         )
 
 
@@ -73,7 +73,7 @@ def _of_description(found: Any, is_read: bool, is_written: bool, least_in_sync: 
     ):
         yield (
             f"min.insync.replicas is {least_in_sync}, and partitions {', '.join(map(str, few))} have "
-            f"fewer replicas in sync, so that nothing can be written"
+            "fewer replicas in sync, so that nothing can be written"
         )
     if found.authorized_operations is not None:
         wanted = {AclOperation.READ: is_read, AclOperation.WRITE: is_written}

@@ -129,12 +129,12 @@ class Audit:
         for difference, count in sorted((+self.made_of).items()):
             yield (
                 f"{counted(count, 'partition')} made of {_DIFFERENCES[difference]}; regenerate --resume "
-                f"adds what that lacks"
+                "adds what that lacks"
             )
         for model, count in sorted((+self.unwanted).items()):
             yield (
                 f"{counted(count, 'row')} of {model} that nothing asks for any more; regenerate "
-                f"--overwrite removes them"
+                "--overwrite removes them"
             )
 
     def _compare(

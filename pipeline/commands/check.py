@@ -217,7 +217,7 @@ def _by_problem(problems: Mapping[str, str]) -> Iterator[str]:
     for problem in dict.fromkeys(problems.values()):
         yield (
             f"{problem}, for {', '.join(stream for stream, its in problems.items() if its == problem)}; "
-            f"install revision-scores again"
+            "install revision-scores again"
         )
 
 

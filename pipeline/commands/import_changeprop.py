@@ -186,7 +186,7 @@ class _Import:
         if not selector:
             self.notes.append(
                 f"{name}.message_wiki_selector: expected database or wiki_id, got nothing; without it "
-                f"ChangeProp calls a service that is not there"
+                "ChangeProp calls a service that is not there"
             )
         rule = compile_rule({selector: match[selector]}) if selector in match else None
         served = [wiki for wiki in known.endpoints if rule is None or rule({selector: wiki})]

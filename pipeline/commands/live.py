@@ -134,7 +134,7 @@ def _live(
     threading.Thread(target=_read, args=(reader, items), name="event streams", daemon=True).start()
     _say(
         f"reading {', '.join(streams)} of {options.streams}, asking {configuration.lift_wing.url}; "
-        f"Ctrl-C stops"
+        "Ctrl-C stops"
     )
     left = options.events
     scoring = LiveScoring(configuration, beam_options, folder, _written(folder), stop)
@@ -198,7 +198,7 @@ def _position(folder: Path | None, since: str | None) -> Position:
         except (TypeError, ValueError) as error:
             raise UsageError(
                 f"--output: {folder / _POSITION} does not tell a place; say --since TIME, or remove it to "
-                f"begin now"
+                "begin now"
             ) from error
     position = Position(since=since or now())
     if folder:

@@ -148,7 +148,7 @@ class LiveScoring:
             self._holds = True
             _say(
                 f"Lift Wing gives no score: {next(iter(outcome.silent.values()))}; the place is kept "
-                f"until it does"
+                "until it does"
             )
         for event in outcome.ended:
             self._show(event)

@@ -151,7 +151,7 @@ def _writer(configuration: Configuration, options: Options) -> DatasetWriter:
         if writer.is_on_another_device(table):
             raise UsageError(
                 f"--output: {table} is on another file system than {root}, where partitions are made "
-                f"ready; name a directory that holds all"
+                "ready; name a directory that holds all"
             )
     return writer
 
@@ -178,7 +178,7 @@ def _check_output(writer: DatasetWriter, options: Options) -> None:
         if writer.working.is_dir() or working_before(writer.root).is_dir():
             raise UsageError(
                 f"--output: a run to {output} broke off; say --resume to go on with it, or --overwrite to "
-                f"begin anew"
+                "begin anew"
             )
         if (
             output.is_dir()
@@ -225,7 +225,7 @@ def _report(configuration: Configuration, outcome: Outcome, options: Options) ->
         if done := counters["SelectModels/done_before"]:
             print(
                 f"{counted(done, 'score')} {'was' if done == 1 else 'were'} there already, or not to be "
-                f"asked for"
+                "asked for"
             )
         direct_runner.print_models(
             configuration, counters, "dataset", lambda model: output / schemas.table_name(model.stream)
@@ -241,7 +241,7 @@ def _report(configuration: Configuration, outcome: Outcome, options: Options) ->
     if outcome.unread:
         print(
             f"\n{counted(len(outcome.unread), 'file')} could not be read; the partitions have what the "
-            f"others hold, and --resume tries again:"
+            "others hold, and --resume tries again:"
         )
         for reason in outcome.unread:
             print(f"          {reason}")
@@ -256,7 +256,7 @@ def _print_unwanted(outcome: Outcome) -> None:
     """Names the rows that stay though no event of the input, no rule and no wiki asks for them any more."""
     print(
         f"\n{counted(outcome.unwanted.total(), 'row')} kept that the input, the rules and the wikis do not "
-        f"ask for any more; --overwrite removes them:"
+        "ask for any more; --overwrite removes them:"
     )
     for model in sorted({model for model, _ in outcome.unwanted}):
         of_model = {
@@ -272,7 +272,7 @@ def _print_unfinished(outcome: Outcome) -> None:
     count = len(outcome.unfinished)
     print(
         f"\n{counted(count, 'partition')} {'is' if count == 1 else 'are'} not written, as not all their "
-        f"scores could be had; --resume goes on with them:"
+        "scores could be had; --resume goes on with them:"
     )
     alike: dict[tuple[str, str], list[str]] = {}
     for (model, partition), reasons in outcome.unfinished.items():

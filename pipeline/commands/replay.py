@@ -81,7 +81,7 @@ def _filter(configuration: Configuration, options: Options) -> ReplayFilter:
     except re.error as error:
         raise UsageError(
             f"--reason: expected a regular expression, got {options.reason!r} ({error}); put a backslash "
-            f"before what is meant as it is"
+            "before what is meant as it is"
         ) from error
     only, wikis = (
         frozenset(name.strip() for name in given.split(",")) if given else frozenset()

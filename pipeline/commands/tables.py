@@ -99,14 +99,14 @@ def _located(given: str, tables: list[_Table]) -> tuple[str, list[_Table]]:
     if is_remote(given) or (os.path.isabs(given) and not os.path.isdir(given)):
         print(
             f"{printable(given)} cannot be looked at from here: the statements are for all models and for "
-            f"Parquet, whatever lies there",
+            "Parquet, whatever lies there",
             file=sys.stderr,
         )
         return given, tables
     if not os.path.isdir(given):
         raise UsageError(
             f"no such directory: {printable(given)}; name the --output of regenerate, by its whole path or "
-            f"address where it is not here"
+            "address where it is not here"
         )
     if printable(given) != given:
         raise UsageError(
@@ -134,7 +134,7 @@ def _as_found(root: Path, table: _Table) -> _Table | None:
     if len(formats) > 1:
         raise UsageError(
             f"{root / table.name} has files in {' and in '.join(formats)}, which no engine reads as one "
-            f"table; make its partitions anew in one"
+            "table; make its partitions anew in one"
         )
     if not formats:
         return None
@@ -168,7 +168,7 @@ def _duckdb_view(table: _Table, root: str) -> str:
     if table.format == "avro":
         raise UsageError(
             f"{place}/{table.name} is in Avro, which DuckDB reads by an extension alone; say --dialect "
-            f"hive, or regenerate in Parquet"
+            "hive, or regenerate in Parquet"
         )
     if "\\" in place:
         raise UsageError(
@@ -180,7 +180,7 @@ def _duckdb_view(table: _Table, root: str) -> str:
     if table.format == "parquet":
         return (
             f"CREATE OR REPLACE VIEW \"{table.name}\" AS SELECT * FROM read_parquet('{pattern}', "
-            f"hive_partitioning = true);"
+            "hive_partitioning = true);"
         )
     columns = ", ".join(f"'{name}': '{_duckdb_type(kind)}'" for name, kind in _fields(table.schema))
     read = (

@@ -90,7 +90,7 @@ def run(options: Options) -> int:
     except OSError as error:
         raise UsageError(
             f"--port: {options.address}:{options.port} cannot be listened on: {error.strerror}; name "
-            f"another one"
+            "another one"
         ) from error
     operator_log.say(f"watching {kafka.address} at {server.url}; Ctrl-C stops")
     due, told = 0.0, 0

@@ -70,7 +70,7 @@ def _asked(url: str) -> list[Wiki]:
     except requests.RequestException as error:
         raise UsageError(
             f"--sitematrix: {url}: {error}; expected the api.php of a wiki, such as "
-            f"https://meta.wikimedia.org/w/api.php"
+            "https://meta.wikimedia.org/w/api.php"
         ) from error
     except ValueError as error:
         raise UsageError(f"--sitematrix: {url}: {error}") from error

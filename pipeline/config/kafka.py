@@ -107,7 +107,7 @@ class Kafka:
         except KafkaException as error:
             raise UsageError(
                 f"--kafka: the broker at {self.address} does not {what}: {error.args[0].str()}; look at "
-                f"its log and at what we may do there"
+                "its log and at what we may do there"
             ) from error
 
     def check_topics(self, read: Sequence[str], written: Sequence[str]) -> None:

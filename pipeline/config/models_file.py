@@ -298,7 +298,7 @@ def _model(name: str, section: Section, template: str, table: Wikis) -> Model:
     if not _is_name(name):
         section.problems.append(
             f"{section.path}: expected a model name of a-z, 0-9, _ and -, got {name!r}; use the name in "
-            f"Lift Wing's URL"
+            "Lift Wing's URL"
         )
     common = Endpoint(
         wiki="",
@@ -347,7 +347,7 @@ def _source(section: Section, endpoint: Endpoint) -> str:
         path = joined(section.path, "stream")
         section.problems.append(
             f"{path}: expected the model's own stream, got nothing; add stream: "
-            f"mediawiki.page_revert_risk_prediction_change.v1"
+            "mediawiki.page_revert_risk_prediction_change.v1"
         )
     return source
 

@@ -59,7 +59,7 @@ def _introduced(configuration: Configuration, token_file: Path | None, contact: 
             raise UsageError(f"--token-file: {token_file}: {what}") from error
     if contact is not None and not is_contact(contact):
         raise UsageError(
-            f"--contact: expected an address or page of whoever runs this, in ASCII without brackets, got "
+            "--contact: expected an address or page of whoever runs this, in ASCII without brackets, got "
             f"{contact!r}"
         )
     settings = configuration.lift_wing

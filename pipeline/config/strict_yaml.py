@@ -45,7 +45,7 @@ def read(path: Path, problems: list[str]) -> Mapping[str, Any]:
         line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
         problems.append(
             f"{line}expected YAML, got: {error.problem or error.context}; repair the line or the one "
-            f"before it"
+            "before it"
         )
     except yaml.YAMLError as error:
         problems.append(
@@ -56,7 +56,7 @@ def read(path: Path, problems: list[str]) -> Mapping[str, Any]:
             return document
         problems.append(
             f"expected a mapping, got {'an empty file' if document is None else shown(document)}; see "
-            f"pipeline/models.yaml"
+            "pipeline/models.yaml"
         )
     return {}
 

@@ -57,5 +57,5 @@ def alone(state: Path) -> AbstractContextManager[None]:
 def _cannot_be_made(state: Path, error: OSError) -> UsageError:
     return UsageError(
         f"--state: nothing can be written in {state}: {error.strerror}; make that possible, or name "
-        f"another folder"
+        "another folder"
     )

@@ -51,7 +51,7 @@ def check(state: Path, now: Identity, adopt: bool) -> Identity | None:
         )
         raise UsageError(
             f"--state: {state} is of {whose}; {_ANEW}, or say with --adopt-state that it is meant: what "
-            f"waits there then goes on in this one"
+            "waits there then goes on in this one"
         )
     return before
 
@@ -65,12 +65,12 @@ def changes(before: Identity | None, now: Identity) -> Iterator[str]:
             if topic not in before.topics:
                 yield (
                     f"{topic} is new to this state and read from where it stopped here, or from its "
-                    f"oldest message"
+                    "oldest message"
                 )
             elif its_id != before.topics[topic]:
                 yield (
                     f"{topic} was made anew; reading it from its oldest message: what was not read of "
-                    f"the one before is gone"
+                    "the one before is gone"
                 )
     for topic in before.topics.keys() - now.topics.keys():
         yield f"{topic} is not read any more; its place is kept"

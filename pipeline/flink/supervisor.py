@@ -118,7 +118,7 @@ class Watch:
             return JobLost(str(error))
         return BadSnapshot(
             self._run.snapshot,
-            f"Flink ended before it had a checkpoint of its own; why is at the end of "
+            "Flink ended before it had a checkpoint of its own; why is at the end of "
             f"{self._run.needs[0].log}",
         )
 

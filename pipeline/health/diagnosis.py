@@ -134,7 +134,7 @@ class Diagnosis:
             since = facts.at - max(flink.started_at, flink.failed_at)
             text = (
                 f"the job has been starting for {duration(since)}: its processes are not up yet, or "
-                f"restore its state"
+                "restore its state"
             )
             yield Condition(("starting",), STOPPED, text, "the job runs")
         elif flink.state not in ("RUNNING", "INITIALIZING", "CREATED"):

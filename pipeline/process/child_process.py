@@ -46,7 +46,7 @@ def find_java() -> str:
     if not version or int(version[1]) not in _SUPPORTED:
         raise ServerError(
             f"{java} is {told.splitlines()[0] if told else 'of an unknown version'}; Flink 1.19 needs a "
-            f"JDK 11 or 17: put one first on the PATH"
+            "JDK 11 or 17: put one first on the PATH"
         )
     return java
 

@@ -173,7 +173,7 @@ class BoardMaker:
         if messages.away_since:
             yield (
                 f"{messages.trouble} since {_clock(messages.away_since)}: figures are as of then, and "
-                f"the stream waits for it too"
+                "the stream waits for it too"
             )
         elif self._looks and self._looks.trouble and not conditions:
             yield self._looks.trouble
@@ -200,7 +200,7 @@ class BoardMaker:
             most = duration(self._configuration.lift_wing.max_age_s)
             yield (
                 f"Of {unanswered:,} requests neither a score nor a failure came within {most}: no stream "
-                f"ran then, or it has other models than --models here."
+                "ran then, or it has other models than --models here."
             )
         for topic, count in tally.unreadable.items():
             yield (

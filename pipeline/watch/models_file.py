@@ -37,7 +37,7 @@ class ModelsFile:
             more = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
             self.trouble = (
                 f"The models file has been changed and cannot be used: {problems[0]}{more}; the "
-                f"page shows the models of before."
+                "page shows the models of before."
             )
             return None
         self.trouble = ""

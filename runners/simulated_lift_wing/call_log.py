@@ -110,6 +110,6 @@ def page(told: dict[str, Any]) -> str:
     )
     return (
         "<!doctype html><meta charset=utf-8><title>Simulated Lift Wing</title><h1>Simulated Lift Wing</h1>"
-        f"<table border=1 cellpadding=4><tr><th>model<th>calls<th>in flight<th>answers by "
+        "<table border=1 cellpadding=4><tr><th>model<th>calls<th>in flight<th>answers by "
         f"status{rows}</table>"
     )

@@ -54,7 +54,7 @@ def main() -> None:
     print(
         table(
             f"highest sustained rate: {highest} calls/s of {arguments.latency}; CPU seconds per "
-            f"10,000 scores",
+            "10,000 scores",
             _COLUMNS,
             rows,
         ),

@@ -59,7 +59,7 @@ def title(arguments: argparse.Namespace) -> str:
     load = f"{arguments.rate:.0f} calls/s of {arguments.latency}"
     return (
         f"{arguments.model} misbehaves for {arguments.fault_seconds:.0f} s at {load}; the other models, "
-        f"and then itself"
+        "and then itself"
     )
 
 

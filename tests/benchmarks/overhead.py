@@ -43,7 +43,7 @@ def main() -> None:
 def title(arguments: argparse.Namespace) -> str:
     return (
         f"what a system adds to calls of {arguments.latency}, over {arguments.seconds:.0f} s; CPU "
-        f"seconds per 10,000 scores"
+        "seconds per 10,000 scores"
     )
 
 

@@ -171,7 +171,7 @@ def _spark(folder: Path) -> list[Any]:
         questions += [
             f"select database, count(*) from {name} group by database",
             f"select label, sum(value) from {name} lateral view explode(scores['{model}'].probability) as "
-            f"label, value group by label",
+            "label, value group by label",
             f"select count(*) from {name} where hour = {_HOUR}",
         ]
     questions.append("select model, count(*) from mediawiki_revision_score_all group by model")

@@ -268,7 +268,7 @@ def test_a_topic_that_is_missing(capsys: pytest.CaptureFixture[str], well: Case,
 def topics_are_missing(kafka: SecureKafka, *topics: str) -> dict[str, Row]:
     create = (
         f"for topic in {' '.join(topics)}; do kafka-topics.sh --bootstrap-server {kafka.address} "
-        f"--create --topic $topic; done"
+        "--create --topic $topic; done"
     )
     return {
         "topics": (
@@ -339,7 +339,7 @@ def port_is_taken(port: int) -> dict[str, Row]:
         "metrics": (
             "wrong",
             f"--metrics-port: expected a free port, got {port} (Address already in use); name another, or "
-            f"end who has it",
+            "end who has it",
         )
     }
 
@@ -401,7 +401,7 @@ def test_a_state_of_another_kafka_and_one_of_an_earlier_version(
 def not_writable(state: Path) -> dict[str, Row]:
     text = (
         f"--state: nothing can be written in {state}/revision-scores: Not a directory; make that "
-        f"possible, or name another folder"
+        "possible, or name another folder"
     )
     return {"state": ("wrong", text)}
 
@@ -421,7 +421,7 @@ def without_schema(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def schema_is_missing(folder: Path) -> dict[str, Row]:
     text = (
         f"no schema /error/2.1.0 in {folder}/schemas/jsonschema, for mediawiki.revision-score.error; "
-        f"install revision-scores again"
+        "install revision-scores again"
     )
     return {"jar": ("ok", f"{folder}/runners/flink/target/{JAR.name}"), "schemas": ("wrong", text)}
 
@@ -465,7 +465,7 @@ def on(cluster: JobManager, well: Case) -> Case:
 def other_version(cluster: JobManager) -> dict[str, Row]:
     text = (
         f"--flink: expected Flink 1.19.1, which the jar has, at {cluster.address}, got 1.20.0; name a "
-        f"cluster of 1.19.1"
+        "cluster of 1.19.1"
     )
     return {"flink": ("wrong", text)}
 
@@ -486,7 +486,7 @@ def test_a_cluster_without_room_and_without_workers(capsys: pytest.CaptureFixtur
         told = on(cluster, well).asked(workers=f"127.0.0.1:{nobody}")
         no_slots = (
             f"--flink: expected as many free slots at {cluster.address} as are needed, 1, got 0; "
-            f"start a TaskManager there, or end a job"
+            "start a TaskManager there, or end a job"
         )
         start = f"start some: python -m pipeline.flink.worker_pool --port {nobody}"
         no_workers = (
@@ -652,9 +652,9 @@ def test_an_eventgate_that_is_down(capsys: pytest.CaptureFixture[str], well: Cas
     rows = capsys.readouterr().out.splitlines()
     assert [row for row in rows if " eventgate " in row] == [
         f"ok     eventgate  {gate.url} takes bodies of 4,000,000 bytes, and knows the 3 streams and "
-        f"their schemas",
+        "their schemas",
         f"wrong  eventgate  --output: no EventGate answers at {down} (Connection refused); start it, or "
-        f"name another",
+        "name another",
     ]
     assert rows[-1] == "1 of 9 things is wrong"
 
@@ -684,7 +684,7 @@ def test_a_service_that_fails(
     lift_wing.control(mode="status", status=503, model="damaging", wiki="enwiki")
     text = (
         f"1 of 3 endpoints at {lift_wing.url} "
-        f"(enwiki-damaging.revscoring-editquality-damaging.wikimedia.org): expected 200, got 503; "
+        "(enwiki-damaging.revscoring-editquality-damaging.wikimedia.org): expected 200, got 503; "
     )
     repair = "see what ails the service, or write enabled: false in the models file"
     try:

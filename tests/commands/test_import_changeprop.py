@@ -287,7 +287,7 @@ def test_what_changeprop_refuses_is_refused_all_at_once(
     assert wrong_use("import-changeprop", values) == 2
     assert capsys.readouterr().err.splitlines() == [
         f"revision-scores import-changeprop: {values}: main_app.liftwing.models: ChangeProp would not "
-        f"start with this:",
+        "start with this:",
         "goodfaith.match_config.match.database: expected a regular expression of JavaScript, got '/(/' "
         "(Unbalanced parenthesis); repair the pattern",
         "damaging.match_config.match.a: expected at least one field, got an empty mapping; name a field or "

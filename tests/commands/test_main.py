@@ -377,10 +377,10 @@ def test_all_errors_of_a_models_file_are_told_at_once(
     assert out == ""
     assert told.splitlines() == [
         f"revision-scores models: {models}: lift_wing.url: expected an http or https address without user, "
-        f"query or fragment, got 'lift.wing'; "
+        "query or fragment, got 'lift.wing'; "
         "write url: https://inference.discovery.wmnet:30443",
         f"{models}: models.damaging.wikis[0]: expected a database name of the table of wikis, got 'enwki'; "
-        f"did you mean enwiki?",
+        "did you mean enwiki?",
     ]
 
 

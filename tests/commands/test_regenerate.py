@@ -64,7 +64,7 @@ def test_regenerate_writes_one_dataset_for_each_model(lift_wing: SimulatedLiftWi
     damaging = tmp_path / "out" / DAMAGING
     files = f"read_parquet('{damaging}/**/*.parquet', hive_partitioning = true)"
     query = (
-        f"select datacenter, year, month, day, count(*), count(scores['damaging'].probability['true']) "
+        "select datacenter, year, month, day, count(*), count(scores['damaging'].probability['true']) "
         f"from {files} group by all"
     )
     count = of_models["damaging"]
@@ -426,7 +426,7 @@ def test_a_second_run_in_the_same_place_is_told(lift_wing: SimulatedLiftWing, tm
     third = run(lift_wing, tmp_path)
     assert third.stderr == (
         f"revision-scores regenerate: --output: a run to {tmp_path}/out broke off; say --resume to go on "
-        f"with it, or --overwrite to begin anew\n"
+        "with it, or --overwrite to begin anew\n"
     )
 
 
@@ -494,7 +494,7 @@ def test_only_the_hours_that_are_asked_for(lift_wing: SimulatedLiftWing, tmp_pat
     done = run(lift_wing, tmp_path, "--from", "2024-01-01")
     said = (
         f"--from, --to: no partition of {tmp_path}/in is of that time; it has 2023-01-24T00:00 to "
-        f"2023-01-24T03:00"
+        "2023-01-24T03:00"
     )
     assert (done.returncode, done.stderr) == (2, f"revision-scores regenerate: {said}\n")
     file = tmp_path / "in" / HOURS[0] / "part-0.jsonl"

@@ -404,7 +404,7 @@ def test_a_file_that_cannot_be_read_is_named_until_it_can_and_what_others_hold_i
     done = export.regenerate()
     assert (done.code, set(done.asked), export.scores()) == (1, ALL, ALL)
     assert (
-        f"1 file could not be read; the partitions have what the others hold, and --resume tries again:\n  "
+        "1 file could not be read; the partitions have what the others hold, and --resume tries again:\n  "
         f"        {cut}: cannot be read" in done.said
     )
     for _ in range(2):

@@ -173,7 +173,7 @@ def test_wrong_lists_are_told(root: Path, tmp_path: Path, capsys: pytest.Capture
     assert wrong_use("sanitize", root, "--output", tmp_path / "out", "--allowlist", allowlist) == 2
     assert capsys.readouterr().err == (
         f"revision-scores sanitize: --allowlist: {allowlist}: {DAMAGING}: expected keep_all or a mapping "
-        f"of its columns, got 'keep'\n"
+        "of its columns, got 'keep'\n"
         "another.a: expected keep, keep_all, hash or a mapping, got 'throw_away'\n"
     )
     assert wrong_use("sanitize", root, "--output", root) == 2
@@ -192,7 +192,7 @@ def test_a_file_that_cannot_be_read_is_named_and_the_others_are_written(
     said = capsys.readouterr().out
     assert (
         f"{DAMAGING}: {part}: expected {whole} bytes, as _manifest.json says, got 100 bytes; repair it and "
-        f"run this again" in said
+        "run this again" in said
     )
     assert "mediawiki_revision_score_goodfaith: 1 partition written, 1 in all" in said
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["mediawiki_revision_score_goodfaith"]

@@ -64,7 +64,7 @@ def test_what_is_not_there_is_told(root: Path, tmp_path: Path, capsys: pytest.Ca
     assert (
         capsys.readouterr().err
         == f"revision-scores scores: no dataset of a model lies in {tmp_path}; name the --output of "
-        f"regenerate\n"
+        "regenerate\n"
     )
 
 

@@ -216,7 +216,7 @@ def test_a_truncated_gzip_gives_what_came_before(tmp_path: Path) -> None:
     assert (
         last.problem
         == f"{path}: cannot be read after {len(before)} events: Compressed file ended before the "
-        f"end-of-stream marker was reached"
+        "end-of-stream marker was reached"
     )
 
 
@@ -247,7 +247,7 @@ def test_what_comes_after_the_end_of_a_stream_is_told_once(tmp_path: Path) -> No
         b"{}",
         True,
         f"{tmp_path}/a.jsonl.gz: cannot be read after 1 events: after the end of what is compressed come "
-        f"other bytes: b'junk'",
+        "other bytes: b'junk'",
     )
     assert [raw.data for raw in read(tmp_path / "b.jsonl.gz")] == [b"{}"]
 

@@ -60,7 +60,7 @@ def test_of_what_kafka_has_removed_the_number_is_told_and_the_rest_is_read(
     assert reader.lost == 3
     said = (
         f"{topic.first}: 3 messages were gone before they were read (5 to 7); going on at the oldest "
-        f"that is left"
+        "that is left"
     )
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == [said]
     reader.close()

@@ -77,15 +77,15 @@ WIKIDATA = f"Error in preprocess for rev_id {REVISION}. Reason: Failed to fetch"
         "[a8] Caught exception -- x",
         # articlequality
         f"[503] Fetching html failed for the article revision with id: {REVISION}. Reason: Service "
-        f"Unavailable",
+        "Unavailable",
         f"[429] Fetching html failed for the article revision with id: {REVISION}. Reason: Too Many Requests",
         f"Failed to get article revision with id: {REVISION}. Reason: ",
         # revertrisk-wikidata
         f"{WIKIDATA} revision content in _get_revision_content for rev_id {REVISION}. Reason: {WIKI}",
         f"{WIKIDATA} metadata features in _fetch_metadata_features for rev_id {REVISION}. Reason: Server "
-        f"disconnected",
+        "disconnected",
         f"{WIKIDATA} revision content in _get_revision_content for rev_id {REVISION}. Reason: Could not "
-        f"decode as JSON: <html>",
+        "decode as JSON: <html>",
         "RuntimeError : Connection error while trying to post the event to EventGate. Please contact the "
         "ML team if the issue persists.",
         "The Action API of MediaWiki did not answer in time",  # what a later version may say
@@ -99,7 +99,7 @@ def test_the_wiki_behind_is_away(said: str) -> None:
 @pytest.mark.parametrize(
     "said",
     [
-        f"The rev-id doc retrieved from the MW API does not contain all the data needed to extract "
+        "The rev-id doc retrieved from the MW API does not contain all the data needed to extract "
         f"features properly. {ML}",
         f"An error happened while scoring the revision-id, {ML}",
         "Failed to get geographic region. Reason: 'latitude'",
@@ -111,7 +111,7 @@ def test_the_wiki_behind_is_away(said: str) -> None:
         f"Article with language en and revid {REVISION} has errors when preprocessing",
         f"{WIKIDATA} revision content in _get_revision_content for rev_id {REVISION}. Reason: 'revisions'",
         f"{WIKIDATA} metadata features in _fetch_metadata_features for rev_id {REVISION}. Reason: list "
-        f"index out of range",
+        "index out of range",
         "RuntimeError : The event posted to EventGate has been rejected, please contact the ML team if the "
         "issue persists.",
         "KeyError : 'x'",
@@ -130,7 +130,7 @@ def test_features_that_could_not_be_had_for_the_network() -> None:
                 400,
                 {
                     "error": f"{said}HTTPSConnectionPool(host='en.wikipedia.org', port=443): Max retries "
-                    f"exceeded"
+                    "exceeded"
                 },
             )
         )

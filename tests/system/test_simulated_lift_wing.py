@@ -345,7 +345,7 @@ def test_a_connection_stays_open(lift_wing: SimulatedLiftWing) -> None:
 
 def test_a_client_that_expects_to_be_told_to_continue_is_told(lift_wing: SimulatedLiftWing) -> None:
     head = (
-        f"POST /v1/models/enwiki-damaging:predict HTTP/1.1\r\nHost: "
+        "POST /v1/models/enwiki-damaging:predict HTTP/1.1\r\nHost: "
         f"{host('enwiki', 'damaging')}\r\nContent-Length: 13\r\nExpect: 100-continue\r\n\r\n"
     )
     with socket.create_connection(("127.0.0.1", int(lift_wing.url.rpartition(":")[2]))) as connection:

@@ -130,7 +130,7 @@ def test_each_selected_score_comes_once_and_each_bad_event_fails_with_its_reason
     place = tmp_path / "revision-scores"
     line = (
         f"revision-scores stream: --state: another stream works in {place}; stop it, or name another "
-        f"--group or --state\n"
+        "--group or --state\n"
     )
     assert (second.returncode, second.stderr) == (2, line)
 

@@ -18,7 +18,7 @@ from tests.support.events import ROOT
 
 PROCESSES, PORTS = 6, 100
 ASKS_FOR_PORTS = (
-    f"from pipeline.process.child_process import free_port; print(*(free_port() for _ in "
+    "from pipeline.process.child_process import free_port; print(*(free_port() for _ in "
     f"range({PORTS})), flush=True); input()"
 )
 DIES_ONCE = 'test -e "$0" && echo up && exec sleep 1000; touch "$0"; echo no port for me; exit 3'

@@ -281,7 +281,7 @@ def test_what_several_models_had_stays_one_sentence_until_none_has_it() -> None:
     ]
     assert said(looks[1]) == [
         f"{name} is broken: an endpoint times out, and gets a probe now and then; 10 requests wait, "
-        f"none is lost"
+        "none is lost"
         for name in ("articletopic", "goodfaith")
     ]
     assert said(*looks, Facts(NOW + 6, with_metrics(**one))) == [

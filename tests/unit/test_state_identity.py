@@ -73,7 +73,7 @@ def test_a_later_format_and_a_file_that_cannot_be_read_or_written(tmp_path: Path
     (tmp_path / "state.json").write_text('{"format": 2}')
     assert refusal(tmp_path, OURS).startswith(
         f"--state: {tmp_path / 'state.json'} has format 2, and this version knows 1; go on with the "
-        f"version that wrote it"
+        "version that wrote it"
     )
     (tmp_path / "state.json").unlink()
     (tmp_path / "state.json").mkdir()

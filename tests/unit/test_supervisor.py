@@ -152,7 +152,7 @@ def test_a_job_that_is_gone_is_started_again(
         f"revision-scores stream: {line}"
         for line in (
             f"the JobManager at {lost.rest.address} has lost the job; starting again from the last "
-            f"checkpoint in 1 s",
+            "checkpoint in 1 s",
             "Flink starts the job again: no room",
             "Flink gave the job up: no room; starting again from the last checkpoint in 2 s",
         )
@@ -198,7 +198,7 @@ def test_nobody_there_is_no_savepoint(job_manager: Callable[..., JobManager], tm
     assert (
         said
         == f"without a savepoint (no JobManager answers at {manager.rest.address}); a new run goes on from "
-        f"the last checkpoint"
+        "the last checkpoint"
     )
 
 
@@ -307,6 +307,6 @@ def test_where_no_snapshot_can_be_restored_nothing_begins_anew(
     assert supervise(starts(BadSnapshot(only, "it is cut")), threading.Event(), snapshots, READY) == 1
     said = (
         f"revision-scores stream: {only} cannot be restored: it is cut; none is left to go on from, and "
-        f"all are where they were\n"
+        "all are where they were\n"
     )
     assert capsys.readouterr().err == said

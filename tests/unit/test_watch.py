@@ -495,6 +495,6 @@ def test_wrong_uses_end_with_one_line(tmp_path: Path) -> None:
     server.server_close()
     line = (
         f"revision-scores watch: --port: 127.0.0.1:{server.server_port} cannot be listened on: Address "
-        f"already in use; name another one\n"
+        "already in use; name another one\n"
     )
     assert (done.returncode, done.stdout, done.stderr) == (2, "", line)

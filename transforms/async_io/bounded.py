@@ -86,7 +86,7 @@ class _AskInBundleFn(AskFn):
             self._heard_at[pending.request.model] = now
             if not self.may_end(pending, answer):
                 raise FuseBlown(
-                    f"ScoreWithLiftWing: unforeseen exceptions of too many requests; the last one: "
+                    "ScoreWithLiftWing: unforeseen exceptions of too many requests; the last one: "
                     f"{answer.result!r:.500}"
                 )
             yield self.end(pending, answer)

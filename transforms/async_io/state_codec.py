@@ -71,7 +71,7 @@ def decode_pending(encoded: bytes) -> list[Pending]:
     if not isinstance(value, dict) or value.get("v") != _VERSION:
         raise UnknownFormatError(
             f"expected waiting requests in format {_VERSION}, got {encoded[:20]!r}; go on with the version "
-            f"that wrote this state"
+            "that wrote this state"
         )
     pending = []
     for of_event in value["events"]:

@@ -203,7 +203,7 @@ class EventStreams:
             for event in server_sent_events(_pieces(answer), LARGEST_EVENT):
                 if event.kind == "error":
                     raise _TroubleError(
-                        f"the server says: "
+                        "the server says: "
                         f"{in_one_line(event.data.decode('utf-8', 'replace'), _LONGEST_TROUBLE)}"
                     )
                 if event.kind == MESSAGE:

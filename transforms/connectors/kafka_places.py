@@ -49,7 +49,7 @@ class Place:
         if version != _VERSION:
             raise ValueError(
                 f"expected a place of format {_VERSION} in the state, got {version}; go on with the "
-                f"version of revision-scores that wrote it"
+                "version of revision-scores that wrote it"
             )
         return cls(*fields)
 

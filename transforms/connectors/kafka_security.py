@@ -91,7 +91,7 @@ def for_librdkafka(path: str | Path) -> Mapping[str, str]:
         verified = properties.get("ssl.endpoint.identification.algorithm", "https").lower()
         if verified not in ("https", ""):
             raise PropertiesError(
-                f"ssl.endpoint.identification.algorithm: expected https, or nothing for no check of the "
+                "ssl.endpoint.identification.algorithm: expected https, or nothing for no check of the "
                 f"broker's name, got {verified!r}"
             )
         settings["ssl.endpoint.identification.algorithm"] = verified or "none"
@@ -139,7 +139,7 @@ def _truststore(properties: Mapping[str, str]) -> Mapping[str, str]:
         convert = f"keytool -list -rfc -keystore {given(f'{store}.location')} > truststore.pem"
         raise PropertiesError(
             f"{store}.type: expected PEM, got {kind}, which librdkafka cannot read; convert it ({convert}) "
-            f"and name that with type PEM"
+            "and name that with type PEM"
         )
     if f"{store}.password" in properties:
         raise PropertiesError(f"{store}.password: Kafka takes none with type PEM; remove it")
@@ -162,7 +162,7 @@ def _keystore(properties: Mapping[str, str]) -> Mapping[str, str]:
     if kind != "PEM":
         convert = (
             f"keytool -importkeystore -srckeystore {given(f'{store}.location')} -destkeystore "
-            f"keystore.p12 -deststoretype PKCS12"
+            "keystore.p12 -deststoretype PKCS12"
         )
         raise PropertiesError(
             f"{store}.type: expected PEM or PKCS12, got {kind}, which librdkafka cannot read; convert it "
@@ -171,7 +171,7 @@ def _keystore(properties: Mapping[str, str]) -> Mapping[str, str]:
     if f"{store}.password" in properties:
         raise PropertiesError(
             f"{store}.password: Kafka takes none with type PEM; remove it, or name the key's as "
-            f"ssl.key.password"
+            "ssl.key.password"
         )
     password = (
         {"ssl.key.password": properties["ssl.key.password"]} if "ssl.key.password" in properties else {}

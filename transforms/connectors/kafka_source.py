@@ -122,7 +122,7 @@ class DiscoverFn(beam.DoFn):
         if known and not self._source.adopt:
             raise RuntimeError(
                 f"the state is of Kafka {known[0]}, and at {self._source.brokers} is Kafka {cluster_id}; "
-                f"name the one it is of, or another --state"
+                "name the one it is of, or another --state"
             )
         places = looks.first(places, self._source.start)
         looks.commit(places)

@@ -119,7 +119,7 @@ def _file_system(address: str) -> tuple[Any, str]:
     if "@" in rest.split("/", 1)[0]:
         raise ValueError(
             f"{protocol}://…@…: expected an address without a name and a password; give them by the "
-            f"environment"
+            "environment"
         )
     if protocol == "file":
         return fsspec.filesystem("file"), rest

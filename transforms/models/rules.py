@@ -139,7 +139,7 @@ def _test(wanted: Any, path: str, problems: list[str], in_list: bool = False) ->
         given = "null" if wanted is None else repr(wanted)
         problems.append(
             f"{path}: expected text, a number, true, false, a list or a mapping, got {given}; quote it, or "
-            f"write 'undefined' for a missing field"
+            "write 'undefined' for a missing field"
         )
     return lambda value: _same(value, wanted)
 
