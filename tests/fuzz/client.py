@@ -9,12 +9,11 @@ import sys
 from collections import Counter
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import schemas
 from pipeline.config.models_file import load
 from tests.fuzz.odd_lift_wing import OddLiftWing
-from tests.support.events import edit
+from tests.support.events import ROOT, edit
 from transforms.elements import Event, Score, ScoreRequest
 from transforms.events.printable import in_one_line
 from transforms.events.score_events import revision_score, utc_now
@@ -23,7 +22,7 @@ from transforms.lift_wing.client import LiftWing
 from transforms.lift_wing.responses import LiftWingError, NotCalled
 from transforms.models.model import LiftWingSettings
 
-_SHIPPED = Path(__file__).parent.parent.parent / "pipeline" / "models.yaml"
+_SHIPPED = ROOT / "pipeline" / "models.yaml"
 _OPEN = 400  # calls at once
 _PATIENCE_S = 120
 

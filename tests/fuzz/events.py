@@ -9,12 +9,13 @@ from __future__ import annotations
 import copy
 import random
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import orjson
 
-DATA = Path(__file__).parents[1] / "data"
+from tests.support.events import ROOT
+
+DATA = ROOT / "tests" / "data"
 DEPTHS = (1, 2, 50, 190, 197, 198, 199, 200, 201, 250, 300)
 SCHEMAS = [
     *(

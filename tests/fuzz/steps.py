@@ -9,7 +9,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -18,6 +17,7 @@ from apache_beam.pvalue import TaggedOutput
 import schemas
 from pipeline.config.models_file import load
 from tests.fuzz.events import Fuzzer
+from tests.support.events import ROOT
 from transforms.build_revision_score import _BuildRevisionScoreFn
 from transforms.combine_scores import _KeyFn, decode_outcome
 from transforms.elements import (
@@ -39,7 +39,6 @@ from transforms.models.wikis import shipped_wikis
 from transforms.read_events import _CheckEventFn
 from transforms.select_models import SelectModels, _SelectModelsFn
 
-ROOT = Path(__file__).parents[2]
 NOW = "2024-02-15T00:00:00Z"
 _SCORE = Score("1", ["a", "b"], {"a": 0.75, "b": 0.25})
 

@@ -21,10 +21,10 @@ from pipeline.config.models_file import load
 from runners.local_kafka import LocalKafka
 from runners.programs import Program
 from tests.fuzz.odd_lift_wing import OddLiftWing
-from tests.support.events import edit
+from tests.support.events import ROOT, edit
 from transforms.lift_wing.responses import LONGEST_RETRY_AFTER_S
 
-_SHIPPED = Path(__file__).parent.parent.parent / "pipeline" / "models.yaml"
+_SHIPPED = ROOT / "pipeline" / "models.yaml"
 _TOPIC, _MODEL = "eqiad.mediawiki.revision-create", "damaging"
 _SILENCE_S = LONGEST_RETRY_AFTER_S + 60  # without an end, after which no more are waited for
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import queue
 import re
-import shutil
 import ssl
-import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import replace
@@ -20,6 +18,7 @@ import pytest
 from pipeline.process.child_process import free_port
 from runners.simulated_lift_wing.faults import GARBAGE, HTML, MEDIAWIKI_FAILED, UNKNOWN_REVISION
 from runners.simulated_lift_wing.server import SimulatedLiftWing, score, version
+from tests.support.certificates import self_signed
 from tests.support.lift_wing import DAMAGING, MODELS, PATIENCE_S, REVISION, asked, request_of
 from tests.support.loopback import Handler, LoopbackServer
 from transforms.delivery.waiting_deliveries import MOST_WAITING, waiting_deliveries
@@ -545,30 +544,7 @@ def test_a_fault_of_the_client_reaches_every_caller(lift_wing: SimulatedLiftWing
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl makes the certificate")
-    folder = tmp_path_factory.mktemp("tls")
-    key, own = folder / "key.pem", folder / "cert.pem"
-    make = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:prime256v1",
-        "-nodes",
-        "-days",
-        "2",
-        "-subj",
-        "/CN=Test CA",
-    ]
-    subprocess.run(
-        [*make, "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(own)],
-        check=True,
-        capture_output=True,
-    )
-    return own, key
+    return self_signed(tmp_path_factory.mktemp("tls"), "Test CA")
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import shutil
 import signal
 import socket
 import ssl
@@ -23,6 +22,7 @@ from runners.simulated_lift_wing.faults import MODES
 from runners.simulated_lift_wing.latency import curves, latency, seconds_at
 from runners.simulated_lift_wing.scores import ENDPOINTS, TOPICS, features
 from runners.simulated_lift_wing.server import SimulatedLiftWing, score, version
+from tests.support.certificates import self_signed
 
 COMMAND = [sys.executable, "-m", "runners.simulated_lift_wing"]
 ALL = [(wiki, model) for model, entry in ENDPOINTS.items() for wiki in entry["wikis"]]
@@ -769,28 +769,8 @@ def test_a_port_that_is_taken_is_said_in_one_line() -> None:
     assert f"('127.0.0.1', {port}): address already in use" in done.stderr
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
 def test_tls(tmp_path: Path) -> None:
-    certificate, key = str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")
-    make = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:prime256v1",
-        "-nodes",
-        "-days",
-        "2",
-        "-subj",
-        "/CN=localhost",
-    ]
-    subprocess.run(
-        [*make, "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate],
-        check=True,
-        capture_output=True,
-    )
+    certificate, key = map(str, self_signed(tmp_path, "localhost"))
     process, url = start("--tls-cert", certificate, "--tls-key", key)
     with process:
         assert url.startswith("https://127.0.0.1:")
