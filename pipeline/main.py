@@ -174,7 +174,8 @@ def parse(words: list[str]) -> Invocation:
         allow_abbrev=False,
     )
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    parsers = {name: _add_parser(subparsers, name, command) for name, command in _commands().items()}
+    commands = _commands()
+    parsers = {name: _add_parser(subparsers, name, command) for name, command in commands.items()}
     if not own or own[0] not in parsers:
         parser.parse_args(own)  # which ends here
     name = own[0]
@@ -182,7 +183,7 @@ def parse(words: list[str]) -> Invocation:
     add_options(parsers[name], module.Options)
     parsed, unknown = parser.parse_known_args(own)
     invocation = Invocation(
-        _commands()[name], module, options_in(parsed, module.Options), unknown + beam_options
+        commands[name], module, options_in(parsed, module.Options), unknown + beam_options
     )
     if invocation.beam_options and not invocation.command.takes_beam_options:
         raise UsageError(f"unknown option {invocation.beam_options[0]}; see revision-scores {name} --help")

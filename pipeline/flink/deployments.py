@@ -73,9 +73,8 @@ class EmbeddedFlink:
         if newest := snapshots.newest():
             # an embedded Flink passes over Beam's --savepoint_path
             settings["execution.savepoint.path"] = newest.as_uri()
-            settings["execution.savepoint.ignore-unclaimed-state"] = (
-                "true"  # of steps that are gone; tests/unit/test_snapshot_contents.py holds those that stay
-            )
+            # of steps that are gone; tests/unit/test_snapshot_contents.py holds those that stay
+            settings["execution.savepoint.ignore-unclaimed-state"] = "true"
         server, workers = JobServer(self.state, settings), WorkerPool(self.state)
         with started(server, workers):
             of_flink = flink_settings.beam_options(server.address, workers.address, name)
