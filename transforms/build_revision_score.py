@@ -17,6 +17,7 @@ import schemas
 from schemas.hive_layout import partition_at
 from transforms.elements import Event, Failure, OutputEvent, Score, ScoreResponse, json_text
 from transforms.events.score_events import utc_now
+from transforms.metrics.bundle_metrics import BundleMetrics
 from transforms.models.adapters import KINDS
 from transforms.models.model import Model
 from transforms.unforeseen import Fused
@@ -51,9 +52,10 @@ class _BuildRevisionScoreFn(beam.DoFn):
 
     def setup(self) -> None:
         self._fused = Fused("BuildRevisionScore", self._built, _name, self._failed, holds=self._holds)
+        self._metrics = BundleMetrics(self._failures)
 
     def start_bundle(self) -> None:
-        self._failures.inc(0)  # for others to find
+        self._metrics.start_bundle()
 
     def process(self, response: ScoreResponse) -> list[OutputEvent | TaggedOutput]:
         return self._fused.outputs(response)

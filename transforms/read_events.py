@@ -15,6 +15,7 @@ from apache_beam.pvalue import TaggedOutput
 
 from transforms.elements import Event, Failure, Raw
 from transforms.events.parsing import NotAnEvent, event_in, is_canary, why_dropped
+from transforms.metrics.bundle_metrics import BundleMetrics
 from transforms.unforeseen import Fused
 
 _LOGGER = logging.getLogger(__name__)
@@ -52,6 +53,10 @@ class _CheckEventFn(beam.DoFn):
 
     def setup(self) -> None:
         self._fused = Fused("ReadEvents", self._read, Raw.text, self._failed, holds=self._holds)
+        self._metrics = BundleMetrics()
+
+    def start_bundle(self) -> None:
+        self._metrics.start_bundle()
 
     def process(self, element: Raw) -> list[Event | TaggedOutput]:
         return self._fused.outputs(element)

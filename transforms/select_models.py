@@ -14,6 +14,7 @@ from apache_beam.pvalue import TaggedOutput
 
 from transforms.elements import Event, Failure, ScoreRequest, json_text
 from transforms.events.source_events import rev_id_of, wiki_of
+from transforms.metrics.bundle_metrics import BundleMetrics
 from transforms.models.model import Model
 from transforms.models.scorable import why_no_score
 from transforms.models.selection import Selection
@@ -60,10 +61,10 @@ class _SelectModelsFn(beam.DoFn):
     def setup(self) -> None:
         self._selection = Selection(self._step.models, self._step.wikis)
         self._fused = Fused("SelectModels", self._selected, _text, self._failed, holds=self._step.holds)
+        self._metrics = BundleMetrics(self._failures, self._unknown_wiki)
 
     def start_bundle(self) -> None:
-        for rare in (self._failures, self._unknown_wiki):
-            rare.inc(0)  # for others to find
+        self._metrics.start_bundle()
 
     def process(self, event: Event) -> list[ScoreRequest | TaggedOutput]:
         return self._fused.outputs(event)

@@ -8,7 +8,7 @@ import apache_beam as beam
 import pytest
 from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner
 
-from transforms.rolling_quantiles import RollingQuantiles
+from transforms.metrics.rolling_quantiles import RollingQuantiles
 
 Step = tuple[float, Sequence[int]]  # when, and what comes then
 

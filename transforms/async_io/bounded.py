@@ -41,6 +41,7 @@ class InBundle:
 
 class _AskInBundleFn(AskFn):
     def start_bundle(self) -> None:
+        super().start_bundle()
         self._answers = _Answers()
         self._owed: Counter[str] = Counter()  # by model
         # when a model that owes answers gave one last, or was asked first

@@ -27,8 +27,9 @@ from transforms.lift_wing.responses import (
     Unexpected,
     seconds_to_next_try,
 )
+from transforms.metrics.bundle_metrics import BundleMetrics
+from transforms.metrics.rolling_quantiles import RollingQuantiles
 from transforms.models.model import Configuration, Endpoint
-from transforms.rolling_quantiles import RollingQuantiles
 from transforms.unforeseen import Fuse, is_of_an_element, reason_of
 
 _LOGGER = logging.getLogger(__name__)
@@ -113,6 +114,10 @@ class AskFn(beam.DoFn):
         self._fuse = Fuse("ScoreWithLiftWing", self.environment.monotonic)
         self.call_milliseconds = RollingQuantiles("ScoreWithLiftWing", "call_ms")
         self.limits = Limits(self.configuration.lift_wing.max_age_s, self.environment)
+        self._metrics = BundleMetrics(_counter("unforeseen"))
+
+    def start_bundle(self) -> None:
+        self._metrics.start_bundle()
 
     def teardown(self) -> None:
         SharedLiftWing.release(self.configuration.lift_wing, self.environment)
@@ -132,8 +137,8 @@ class AskFn(beam.DoFn):
             milliseconds = round(answer.seconds * 1000)
             self._milliseconds[model].update(milliseconds)
             self.call_milliseconds.add(model, milliseconds)
-        # an alert on what grows needs the 0 before it
-        _counter("unforeseen").inc(int(_fault_in(result) is not None))
+        if _fault_in(result):
+            _counter("unforeseen").inc()
         if isinstance(result, Score):
             return ScoreResponse(pending.request, result)
         count("failures", model)

@@ -32,6 +32,7 @@ from transforms.connectors.kafka_places import KafkaLooks, Partition, Place
 from transforms.connectors.kafka_security import client_settings
 from transforms.connectors.partition_reader import PartitionReader, wait_for_any
 from transforms.elements import Raw
+from transforms.metrics.bundle_metrics import BundleMetrics
 
 _LOOK_S = 5.0
 # for a message: each time that a timer fires costs Flink some milliseconds, and a barrier waits as long at
@@ -157,6 +158,11 @@ class ReadFn(beam.DoFn):
 
     def setup(self) -> None:
         self._readers: dict[str, PartitionReader] = {}
+        self._metrics = BundleMetrics(self._lost, self._anew)
+
+    def start_bundle(self) -> None:
+        self._metrics.start_bundle()
+        self._waited = False
 
     def teardown(self) -> None:
         for reader in self._readers.values():
@@ -169,7 +175,6 @@ class ReadFn(beam.DoFn):
         poll: Any = beam.DoFn.TimerParam(POLL),
     ) -> Iterator[TaggedOutput]:
         key, there = element[0], Place.decode(element[1])
-        self._anew.inc(0)  # for others to find
         before = _read(place)
         now = self._placed(key, before, there)
         self._told[self._name(key)] = there.topic_id
@@ -204,10 +209,14 @@ class ReadFn(beam.DoFn):
         reader = self._reader(key, tag, place)
         if reader is None:
             return
-        wait_for_any(self._readers.values(), _WAIT_S)
+        # what the bundle has read so far goes on when the bundle ends
+        if not self._waited:
+            wait_for_any(self._readers.values(), _WAIT_S)
+            self._waited = True
         messages = reader.take()
-        self._lost.inc(reader.lost)
-        reader.lost = 0
+        if reader.lost:
+            self._lost.inc(reader.lost)
+            reader.lost = 0
         if reader.place.name != tag:
             _write(place, reader.place)
         poll.set(Timestamp.of(time.time()), dynamic_timer_tag=reader.place.name)

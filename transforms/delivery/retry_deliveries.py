@@ -77,6 +77,9 @@ class RetryFn(beam.DoFn):
         self._process = _PROCESSES.setdefault(self._writing, _Process(self._writing))
         self._gauges_due = 0.0
 
+    def start_bundle(self) -> None:
+        self._metrics.start_bundle()
+
     def process(
         self,
         element: tuple[str, bytes],

@@ -79,6 +79,7 @@ class WriteFn(beam.DoFn):
         )
 
     def start_bundle(self) -> None:
+        self._metrics.start_bundle()
         self._outboxes: dict[str, Outbox] = {}  # new ones, so that a bundle that failed reports to nobody
         self._left: list[OutputEvent] = []
 

@@ -1,0 +1,1 @@
+"""What steps tell of their work, beside Beam's own metrics."""
