@@ -29,6 +29,7 @@ setup(
         "transforms.events",
         "transforms.http",
         "transforms.lift_wing",
+        "transforms.metrics",
         "transforms.models",
     ],
     package_data={

@@ -47,6 +47,9 @@ class ScoreRequest:
     rev_id: int
 
 
+ScoreRequests = tuple[ScoreRequest, ...]  # all of one event; at least one
+
+
 @dataclass(frozen=True, slots=True)
 class Score:
     """What a model said of a revision, as Lift Wing wrote it."""

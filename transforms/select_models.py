@@ -12,7 +12,7 @@ import apache_beam as beam
 from apache_beam.metrics import Metrics
 from apache_beam.pvalue import TaggedOutput
 
-from transforms.elements import Event, Failure, ScoreRequest, json_text
+from transforms.elements import Event, Failure, ScoreRequest, ScoreRequests, json_text
 from transforms.events.source_events import rev_id_of, wiki_of
 from transforms.metrics.bundle_metrics import BundleMetrics
 from transforms.models.model import Model
@@ -28,14 +28,14 @@ Done = Callable[[Event, str], bool]  # whether this event's score of a model is 
 
 
 class Selected(NamedTuple):
-    requests: beam.PCollection[ScoreRequest]
+    requests: beam.PCollection[ScoreRequests]
     failures: beam.PCollection[Failure]
 
 
 @dataclass
 class SelectModels(beam.PTransform):
-    """Gives Selected: a request for each model whose rule the event meets, but for what is `done` already.
-    Events that ask for none are counted."""
+    """Gives Selected: the requests of each event, one for each model whose rule it meets, but for what is
+    `done` already. Events that ask for none are counted."""
 
     models: Mapping[str, Model]
     done: Done | None = None
@@ -66,7 +66,7 @@ class _SelectModelsFn(beam.DoFn):
     def start_bundle(self) -> None:
         self._metrics.start_bundle()
 
-    def process(self, event: Event) -> list[ScoreRequest | TaggedOutput]:
+    def process(self, event: Event) -> list[ScoreRequests | TaggedOutput]:
         return self._fused.outputs(event)
 
     def _failed(self, event: Event, reason: str, model: str | None = None) -> Iterator[TaggedOutput]:
@@ -76,7 +76,7 @@ class _SelectModelsFn(beam.DoFn):
             Failure("SelectModels", reason, _text(event), event.datacenter, model, event.partition),
         )
 
-    def _selected(self, event: Event) -> Iterator[ScoreRequest | TaggedOutput]:
+    def _selected(self, event: Event) -> Iterator[ScoreRequests | TaggedOutput]:
         wiki = wiki_of(event.raw)
         reasons: dict[str, str | None] = {}  # by schema, why no score can be made
         endpoints = [
@@ -85,7 +85,7 @@ class _SelectModelsFn(beam.DoFn):
             if event.only in (None, endpoint.model)
         ]
         if endpoints:
-            rev_id = rev_id_of(event.raw)
+            rev_id, requests = rev_id_of(event.raw), []
             for endpoint in endpoints:
                 if self._done and self._done(event, endpoint.model):
                     self._done_before.inc()
@@ -97,7 +97,9 @@ class _SelectModelsFn(beam.DoFn):
                     yield from self._failed(event, reason, endpoint.model)
                     continue
                 self._requests[endpoint.model].inc()
-                yield ScoreRequest(event, endpoint.model, wiki, rev_id)
+                requests.append(ScoreRequest(event, endpoint.model, wiki, rev_id))
+            if requests:
+                yield tuple(requests)
         else:
             self._no_model.inc()
         if self._selection.of_unknown_wiki(event.raw):

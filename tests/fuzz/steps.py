@@ -91,14 +91,15 @@ class Steps:
         outputs = list(self._select.process(event))
         if not outputs:
             self.ended["no model wants it"] += 1
-        requests = [each for each in outputs if isinstance(each, ScoreRequest)]
-        assert len({request.model for request in requests}) == len(requests)
+        requests = [each for each in outputs if not isinstance(each, TaggedOutput)]
         for output in outputs:
-            if isinstance(output, ScoreRequest):
-                self._take_request(output, message)
-            else:
+            if isinstance(output, TaggedOutput):
                 assert not requests
                 self._fail(output.value, message)
+        for of_event in requests:
+            assert len({request.model for request in of_event}) == len(of_event)
+            for request in of_event:
+                self._take_request(request, message)
 
     def _take_request(self, request: ScoreRequest, message: bytes) -> None:
         ends = list(self._ends(request))

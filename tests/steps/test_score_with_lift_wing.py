@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Mapping
+from itertools import groupby
 from typing import Any
 
 import apache_beam as beam
@@ -22,7 +23,7 @@ from runners.simulated_lift_wing.server import SimulatedLiftWing, score, version
 from tests.support.events import at, edit, request
 from transforms.async_io.bounded import InBundle
 from transforms.async_io.score_fn import Limits, Pending, failure
-from transforms.elements import Event, Failure, Score, ScoreRequest, ScoreResponse, json_text
+from transforms.elements import Event, Failure, Score, ScoreRequest, ScoreRequests, ScoreResponse, json_text
 from transforms.environment import REAL
 from transforms.lift_wing.bulkhead import Answer
 from transforms.lift_wing.responses import LiftWingError, NotCalled, Refused, Unavailable, Unexpected
@@ -57,9 +58,14 @@ def failed(asked: ScoreRequest, reason: str, *, passing: bool = False) -> Failur
 
 
 def requests(rev_ids: range, *models: str) -> list[ScoreRequest]:
-    """As SelectModels gives them: all of one revision share its event."""
+    """All of one revision share its event."""
     events = [Event(edit(rev_id=rev_id), "eqiad") for rev_id in rev_ids]
     return [ScoreRequest(event, model, "enwiki", event.raw["rev_id"]) for event in events for model in models]
+
+
+def by_event(asked: list[ScoreRequest]) -> list[ScoreRequests]:
+    """As SelectModels gives them."""
+    return [tuple(of_event) for _, of_event in groupby(asked, key=lambda request: id(request.event))]
 
 
 def run(
@@ -70,7 +76,7 @@ def run(
 ) -> Mapping[str, int]:
     """Checks what the step gives for these requests, and gives those of its counters that are not 0."""
     p = TestPipeline(FnApiRunner())
-    scored = p | beam.Create(asked) | ScoreWithLiftWing(configuration, InBundle())
+    scored = p | beam.Create(by_event(asked)) | ScoreWithLiftWing(configuration, InBundle())
     assert_that(scored.responses, equal_to(responses), label="responses")
     assert_that(scored.failures, equal_to(failures), label="failures")
     result = p.run()
@@ -214,7 +220,9 @@ def test_what_was_never_called_says_why(shipped: Configuration, lift_wing: Simul
     asked = requests(range(400), "damaging")
     with TestPipeline(FnApiRunner()) as p:
         scored = (
-            p | beam.Create(asked) | ScoreWithLiftWing(at(shipped, lift_wing.url, max_age_s=0.5), InBundle())
+            p
+            | beam.Create(by_event(asked))
+            | ScoreWithLiftWing(at(shipped, lift_wing.url, max_age_s=0.5), InBundle())
         )
         reasons = (
             scored.failures | beam.Map(lambda failure: failure.reason.partition(" (")[0]) | beam.Distinct()
@@ -266,7 +274,7 @@ def test_requests_are_scores_and_failures(shipped: Configuration, lift_wing: Sim
     with TestPipeline(FnApiRunner()) as p:
         scored = (
             p
-            | beam.Create(asked)
+            | beam.Create(by_event(asked))
             | ScoreWithLiftWing(at(shipped, lift_wing.url, timeout_s=0.3, max_age_s=1.5), InBundle())
         )
         ends = (

@@ -92,8 +92,8 @@ def test_the_step_gives_requests_and_counts_the_rest(shipped: Configuration) -> 
     )
     p = TestPipeline(FnApiRunner())
     selected = p | beam.Create([event, elsewhere, nowhere]) | SelectModels(shipped.models)
-    requests = [ScoreRequest(event, name, "enwiki", 1040920135) for name in ("damaging", "goodfaith")]
-    assert_that(selected.requests, equal_to(requests), label="requests")
+    requests = tuple(ScoreRequest(event, name, "enwiki", 1040920135) for name in ("damaging", "goodfaith"))
+    assert_that(selected.requests, equal_to([requests]), label="requests")
     assert_that(selected.failures, equal_to([]), label="failures")
     result = p.run()
     result.wait_until_finish()

@@ -233,8 +233,8 @@ def test_selecting_goes_on_and_an_event_that_fails_has_no_request(shipped: Confi
     p = TestPipeline(FnApiRunner())
     selected = p | beam.Create(events) | SelectModels(shipped.models, fault_of_damaging)
     assert_that(
-        selected.requests | beam.Map(lambda asked: (asked.wiki, asked.model)),
-        equal_to([("viwiki", "reverted"), ("viwiki", "articletopic")]),
+        selected.requests | beam.Map(lambda asked: [(each.wiki, each.model) for each in asked]),
+        equal_to([[("viwiki", "reverted"), ("viwiki", "articletopic")]]),
         label="requests",
     )
     assert_that(

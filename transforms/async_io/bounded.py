@@ -12,7 +12,8 @@ import apache_beam as beam
 from apache_beam.pvalue import TaggedOutput
 from apache_beam.utils.windowed_value import WindowedValue
 
-from transforms.async_io.score_fn import AskFn, Batch, Output, Pending
+from transforms.async_io.score_fn import AskFn, Output, Pending
+from transforms.elements import ScoreRequests
 from transforms.global_window import in_global_window
 from transforms.lift_wing.bulkhead import Answer
 from transforms.lift_wing.responses import NotCalled, Refused
@@ -47,8 +48,8 @@ class _AskInBundleFn(AskFn):
         # when a model that owes answers gave one last, or was asked first
         self._heard_at: dict[str, float] = {}
 
-    def process(self, batch: Batch) -> Iterator[Output]:
-        for request in batch:
+    def process(self, requests: ScoreRequests) -> Iterator[Output]:
+        for request in requests:
             endpoint = self.endpoint(request.model, request.wiki)
             assert endpoint, f"{request.model} of {request.wiki} was selected and is not configured"
             if not self._owed[request.model]:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import apache_beam as beam
 from apache_beam.utils.windowed_value import WindowedValue
 
-from transforms.async_io.score_fn import Batch, Pending
+from transforms.async_io.score_fn import Pending
 from transforms.async_io.state_codec import encode_pending
+from transforms.elements import ScoreRequests
 from transforms.environment import REAL, Environment
 from transforms.events.source_events import key_of
 from transforms.global_window import in_global_window
@@ -24,8 +25,8 @@ class KeyByEvent(beam.PTransform):
 
     environment: Environment = REAL
 
-    def expand(self, batches: beam.PCollection[Batch]) -> beam.PCollection[tuple[str, bytes]]:
-        return batches | "Key" >> beam.ParDo(KeyByEventFn(self.environment)).with_output_types(
+    def expand(self, requests: beam.PCollection[ScoreRequests]) -> beam.PCollection[tuple[str, bytes]]:
+        return requests | "Key" >> beam.ParDo(KeyByEventFn(self.environment)).with_output_types(
             tuple[str, bytes]
         )
 
@@ -36,8 +37,8 @@ class KeyByEventFn(beam.DoFn):
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
 
-    def process(self, batch: Batch) -> Iterator[tuple[str, bytes]]:
-        yield key_of(batch[0].event.raw), encode_pending(_asked_at(self._environment.time(), batch))
+    def process(self, requests: ScoreRequests) -> Iterator[tuple[str, bytes]]:
+        yield key_of(requests[0].event.raw), encode_pending(_asked_at(self._environment.time(), requests))
 
 
 @dataclass
@@ -47,8 +48,8 @@ class KeyTogether(beam.PTransform):
 
     environment: Environment = REAL
 
-    def expand(self, batches: beam.PCollection[Batch]) -> beam.PCollection[tuple[str, bytes]]:
-        return batches | "Key" >> beam.ParDo(KeyTogetherFn(self.environment)).with_output_types(
+    def expand(self, requests: beam.PCollection[ScoreRequests]) -> beam.PCollection[tuple[str, bytes]]:
+        return requests | "Key" >> beam.ParDo(KeyTogetherFn(self.environment)).with_output_types(
             tuple[str, bytes]
         )
 
@@ -60,10 +61,10 @@ class KeyTogetherFn(beam.DoFn):
         self._environment = environment
 
     def start_bundle(self) -> None:
-        self._together: list[Batch] = []
+        self._together: list[ScoreRequests] = []
 
-    def process(self, batch: Batch) -> Iterator[tuple[str, bytes]]:
-        self._together.append(batch)
+    def process(self, requests: ScoreRequests) -> Iterator[tuple[str, bytes]]:
+        self._together.append(requests)
         if len(self._together) == _TOGETHER_AT_MOST:
             yield self._keyed()
 
@@ -75,9 +76,9 @@ class KeyTogetherFn(beam.DoFn):
         together, self._together = self._together, []
         now = self._environment.time()
         return self._environment.new_id(), encode_pending(
-            pending for batch in together for pending in _asked_at(now, batch)
+            pending for requests in together for pending in _asked_at(now, requests)
         )
 
 
-def _asked_at(now: float, batch: Batch) -> list[Pending]:
-    return [Pending(request, now, now) for request in batch]
+def _asked_at(now: float, requests: ScoreRequests) -> list[Pending]:
+    return [Pending(request, now, now) for request in requests]

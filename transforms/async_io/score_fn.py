@@ -37,7 +37,6 @@ _LOGGER = logging.getLogger(__name__)
 # answers that speak against a request itself, until it is given up; an outage between them is none
 _STRIKES = 3
 
-Batch = tuple[ScoreRequest, ...]
 Output = Any  # ScoreResponse or TaggedOutput of "failures"; Beam has no name for that at run time
 
 
