@@ -26,7 +26,7 @@ from transforms.lift_wing.responses import NotCalled
 from transforms.models.model import Configuration
 
 _SHORTEST_LOOK_S, _LONGEST_LOOK_S = 0.1, 2.5
-_LOOKS_PER_S = 25  # each brings home all answers that are there, whoever they are for
+_LOOKS_PER_S = 20  # each brings home all answers that are there, whoever they are for
 _REMEMBERED_S = 3600  # what ChangeProp remembers of an event
 # gauges of what an instance without keys has not, whatever the others of its process have
 _OPEN = ("in_flight", "queued")
