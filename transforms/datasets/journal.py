@@ -13,6 +13,7 @@ from functools import lru_cache
 from heapq import merge
 from io import FileIO
 from itertools import islice
+from operator import itemgetter
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, NamedTuple
@@ -33,12 +34,16 @@ _UNITS_KNOWN = 256
 _SORTED_AT_ONCE = 4_000  # in memory, of some 1,500 bytes each as JSON
 
 
+Place = tuple[str, int, str]  # where a score stands in its partition: wiki, revision and `meta.id`
+
+
 class Entry(NamedTuple):
     """A line of a journal."""
 
     body: Mapping[str, Any]
     failure: bool
     passing: bool  # a failure that another try may mend
+    place: Place = ("", 0, "")  # of a score that was read
 
 
 @dataclass
@@ -60,8 +65,8 @@ class _WriteJournalsFn(beam.DoFn):
         self._open: dict[str, FileIO] = {}  # by place, least recently used first
 
     def process(self, event: OutputEvent) -> None:
-        line = Entry(event.body, event.failure is not None, bool(event.failure and event.failure.passing))
-        encoded = orjson.dumps(line, default=tuple, option=orjson.OPT_APPEND_NEWLINE)
+        line = event.body, event.failure is not None, bool(event.failure and event.failure.passing)
+        encoded = orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
         if self._file(place_of(event)).write(encoded) < len(encoded):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -125,28 +130,28 @@ def _lines_of(path: Path) -> Iterator[bytes]:
 
 def _entry_in(line: bytes) -> Entry | None:
     """None for a line that is damaged."""
+    if not line.endswith(b"\n"):
+        return None
     try:
-        entry = Entry(*orjson.loads(line)) if line.endswith(b"\n") else None
-        if (
-            entry is None
-            or type(entry.failure) is not bool
-            or type(entry.passing) is not bool
-            or not isinstance(entry.body["meta"]["id"], str)
-        ):
+        body, failure, passing = orjson.loads(line)
+        if type(failure) is not bool or type(passing) is not bool or not isinstance(body["meta"]["id"], str):
             return None
-        if not entry.failure and [*map(type, order(entry.body))] != [str, int, str]:
+        if failure:
+            return Entry(body, failure, passing)
+        wiki, rev_id, name = place = order(body)
+        if type(wiki) is not str or type(rev_id) is not int or type(name) is not str:
             return None
     except (ValueError, TypeError, KeyError):
         return None
-    return entry
+    return Entry(body, failure, passing, place)
 
 
 def scores_in_order(journal: Path) -> Iterator[Mapping[str, Any]]:
     """The score events of a journal in their order, each once: an event may come again, and a worker that
     died may have written what its successor wrote again."""
     before = None
-    for body in in_order((entry.body for entry in entries(journal) if not entry.failure), journal):
-        place = order(body)
+    placed = ((entry.place, entry.body) for entry in entries(journal) if not entry.failure)
+    for place, body in _in_order(placed, journal):
         if place != before:
             yield body
         before = place
@@ -155,28 +160,34 @@ def scores_in_order(journal: Path) -> Iterator[Mapping[str, Any]]:
 def in_order(bodies: Iterable[Mapping[str, Any]], folder: Path) -> Iterator[Mapping[str, Any]]:
     """Score events by wiki and revision, so that readers find one of them by the statistics of its row group.
     Sorted on disk, in `folder`, as they may be more than fit into memory."""
-    with ExitStack() as stack:
-        yield from merge(*_sorted_runs(bodies, folder, stack), key=order)
+    for _, body in _in_order(((order(body), body) for body in bodies), folder):
+        yield body
 
 
-def order(body: Mapping[str, Any]) -> tuple[str, int, str]:
-    """Where a score stands in its partition: by wiki, revision and `meta.id`."""
+def order(body: Mapping[str, Any]) -> Place:
+    """Where a score stands in its partition."""
     return wiki_of(body), rev_id_of(body), body["meta"]["id"]
 
 
-def _sorted_runs(
-    bodies: Iterable[Mapping[str, Any]], folder: Path, stack: ExitStack
-) -> Iterator[Iterator[Mapping[str, Any]]]:
+_Placed = tuple[Place, Mapping[str, Any]]
+
+
+def _in_order(placed: Iterable[_Placed], folder: Path) -> Iterator[_Placed]:
+    with ExitStack() as stack:
+        yield from merge(*_sorted_runs(placed, folder, stack), key=itemgetter(0))
+
+
+def _sorted_runs(placed: Iterable[_Placed], folder: Path, stack: ExitStack) -> Iterator[Iterator[_Placed]]:
     """The events in parts that are in order, each in a file unless one holds all."""
-    rest = iter(bodies)
-    while some := sorted(islice(rest, _SORTED_AT_ONCE), key=order):
+    rest = iter(placed)
+    while some := sorted(islice(rest, _SORTED_AT_ONCE), key=itemgetter(0)):
         if len(some) < _SORTED_AT_ONCE:
             yield iter(some)
             return
         run = stack.enter_context(TemporaryFile(dir=folder))  # noqa: SIM115
-        run.writelines(orjson.dumps(body, option=orjson.OPT_APPEND_NEWLINE) for body in some)
+        run.writelines(orjson.dumps(each, option=orjson.OPT_APPEND_NEWLINE) for each in some)
         run.seek(0)
-        yield map(orjson.loads, run)
+        yield ((tuple(place), body) for place, body in map(orjson.loads, run))
 
 
 def is_of_failure(line: bytes) -> bool:
