@@ -12,7 +12,9 @@ import pytest
 
 from runners.local_kafka import LocalKafka
 from tests.support.kafka import PATIENCE_S, Topic
+from tests.support.state import Bag, Timer
 from transforms.connectors.kafka_places import Partition, Place
+from transforms.connectors.kafka_source import KafkaTopics, ReadFn
 from transforms.connectors.partition_reader import PartitionReader, wait_for_any
 
 
@@ -47,6 +49,25 @@ def test_a_reader_goes_on_where_it_is_told_and_tells_where_it_is(kafka: LocalKaf
     again = topic.reader(topic.place())
     assert read(again, 250) == list(range(250))
     again.close()
+
+
+def test_a_bundle_waits_once_for_all_its_partitions(kafka: LocalKafka) -> None:
+    """What it has read goes on when it ends."""
+    topics = [Topic(kafka), Topic(kafka)]
+    fn = ReadFn(KafkaTopics([topic.name for topic in topics], kafka.address, "once", "earliest"))
+    keys = {str(topic.first): (Bag(), Timer()) for topic in topics}
+    fn.setup()
+    for topic, (place, poll) in zip(topics, keys.values(), strict=True):
+        list(fn.process((str(topic.first), topic.place().encode()), place, poll))
+    for _ in range(2):  # the first has to connect
+        waited_s = []
+        fn.start_bundle()
+        for key, (place, poll) in keys.items():
+            began = time.monotonic()
+            assert list(fn.poll(key, poll.tag, place, poll)) == []
+            waited_s.append(time.monotonic() - began)
+    assert waited_s[1] < waited_s[0] / 2
+    fn.teardown()
 
 
 def test_of_what_kafka_has_removed_the_number_is_told_and_the_rest_is_read(

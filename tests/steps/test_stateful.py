@@ -12,10 +12,10 @@ from apache_beam.metrics.execution import MetricsContainer
 from apache_beam.pvalue import TaggedOutput
 from apache_beam.runners.worker import statesampler
 from apache_beam.utils.counters import CounterFactory
-from apache_beam.utils.timestamp import Timestamp
 
 from runners.simulated_lift_wing.server import SimulatedLiftWing
 from tests.support.events import at, edit
+from tests.support.state import Bag, Timer
 from transforms.async_io.score_fn import Pending
 from transforms.async_io.state_codec import decode_pending, encode_pending
 from transforms.async_io.stateful import AskInStateFn
@@ -25,30 +25,6 @@ from transforms.lift_wing.client import ClientFault
 from transforms.models.model import Configuration
 
 PATIENCE_S = 20
-
-
-class Bag:
-    def __init__(self) -> None:
-        self.items: list[bytes] = []
-
-    def read(self) -> list[bytes]:
-        return self.items
-
-    def add(self, item: bytes) -> None:
-        self.items.append(item)
-
-    def clear(self) -> None:
-        self.items = []
-
-
-class Timer:
-    """The last time and tag that were set."""
-
-    def __init__(self) -> None:
-        self.at, self.tag = 0.0, ""
-
-    def set(self, at: Timestamp, dynamic_timer_tag: str = "") -> None:
-        self.at, self.tag = float(at), dynamic_timer_tag
 
 
 class Key:
