@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from pipeline.config.models_file import is_contact, load
+from pipeline.config.models_file import load
+from pipeline.config.value_kinds import is_contact
 from pipeline.usage_error import UsageError
 from transforms.lift_wing.credentials import TokenError, read_token
 from transforms.models.model import ANY_WIKI, Configuration, Model
