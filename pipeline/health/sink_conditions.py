@@ -1,0 +1,58 @@
+"""What is wrong with where scores go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from pipeline.health.conditions import ILL, STOPPED, Condition, Facts
+from pipeline.health.history import History
+
+
+def sink_conditions(facts: Facts, history: History, topics: Mapping[str, str]) -> Iterator[Condition]:
+    """Those of a stream, whose facts are in its history already. `topics`: by how a gauge ends, what it is
+    of."""
+    flink = facts.flink
+    if flink is None or flink.state != "RUNNING":
+        return
+    for name, metric in flink.metrics.items():
+        if name.startswith("WritePerModel_waiting_deliveries_") and metric.total and history.lasts(name):
+            failing = flink.metrics.get(name.replace("waiting_deliveries", "failing", 1))
+            if failing and not failing.total:
+                continue  # it is taken, and what waited is being delivered
+            stream = _topic_of(name, "waiting_deliveries", topics)
+            events = "1 event waits" if metric.total == 1 else f"{round(metric.total):,} events wait"
+            text = f"the output stream {stream} is not taken: {events} for it, none is lost"
+            yield Condition(("stream", stream), ILL, text, f"the output stream {stream} is taken again")
+    if refused := history.grown("WritePerModel_failures"):
+        where = [
+            _topic_of(name, "refused", topics)
+            for name in flink.metrics
+            if name.startswith("WritePerModel_refused_") and history.grown(name)
+        ]
+        text = (
+            f"{refused:,} scores of the last minute were refused by "
+            f"{_some(where) or 'their topics'}, for good, and became failures"
+        )
+        yield Condition(("refused",), ILL, text, "no more scores are refused where they go")
+    scored, written = (
+        sum(history.grown(name) for name in flink.metrics if name.startswith(kind))
+        for kind in ("BuildRevisionScore_scores_", "WritePerModel_events_")
+    )
+    if scored and not written and history.spans_half_a_minute():
+        yield Condition(
+            ("written",),
+            STOPPED,
+            f"no score is written: {scored:,} wait for Kafka or EventGate",
+            "scores are written again",
+        )
+
+
+def _topic_of(name: str, kind: str, topics: Mapping[str, str]) -> str:
+    """Of a metric; as the metric has it where the topic is not known."""
+    of_metric = name.removeprefix(f"WritePerModel_{kind}")
+    return topics.get(of_metric, of_metric[1:])
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first, and how many more."""
+    return f"{names[0]} and {len(names) - 1} more" if len(names) > 1 else "".join(names)
