@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
+from pipeline.batch.chunks import chunks
 from pipeline.batch.plan import Planner
-from pipeline.batch.run import chunks
 from pipeline.console.columns import print_columns
 from transforms.datasets.event_files import InputFile, read_file
 from transforms.elements import Event

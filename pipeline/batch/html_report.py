@@ -9,7 +9,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from pipeline.batch.run import Outcome
+from pipeline.batch.outcome import Outcome
 from transforms.datasets.durable_files import replace_file
 from transforms.datasets.manifests import find_partition, partitions_in
 from transforms.datasets.tables import DatasetWriter

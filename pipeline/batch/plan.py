@@ -3,74 +3,28 @@ rule and wikis ask for now."""
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from enum import Enum
-from importlib.metadata import version
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from pipeline.batch.holes import BackfillList, UnitKey, WantedScores
+from pipeline.batch.made_of import input_entry, made_of
+from pipeline.batch.tasks import Keeps, Plan, Task
 from pipeline.usage_error import UsageError
 from transforms.datasets.event_files import InputFile
-from transforms.datasets.filesystem import is_remote, printable
 from transforms.datasets.journal import DoneBefore
 from transforms.datasets.manifests import FoundPartition, MadeOf, find_partition, partitions_in
 from transforms.datasets.tables import DatasetWriter
 from transforms.datasets.units import Unit, score_of, scores_in, wiki_of_failure
 from transforms.events.parsing import NotAnEvent
 from transforms.events.source_events import wiki_of
-from transforms.models.model import ANY_WIKI, Configuration, Model
+from transforms.models.model import Configuration, Model
 
 OF_SCORES = frozenset(
     {"meta", "database", "wiki_id", "rev_id", "revision", "scores", "predicted_classification"}
 )
-
-
-class Keeps(Enum):
-    """Which rows of a partition stay beside the new ones."""
-
-    ALL = "all"
-    OTHER_WIKIS = "those of wikis that the run is not about"
-    NONE = "none"
-
-
-@dataclass(frozen=True)
-class Task:
-    """What is to be done for a unit."""
-
-    ids: frozenset[str] | None  # the `meta.id`s of the scores to ask for; None: all that the input asks for
-    keeps: Keeps
-    made_of: MadeOf  # what is true of the partition then
-    # rows that stay though nothing asks for them, by wiki
-    unwanted: Mapping[str, int] = field(default_factory=dict)
-
-
-@dataclass
-class Plan:
-    """What is to be done for the units of some partitions."""
-
-    whole: set[UnitKey] = field(default_factory=set)
-    tasks: dict[UnitKey, Task] = field(default_factory=dict)
-    blocked: dict[UnitKey, str] = field(default_factory=dict)  # nothing can be written there, and why
-    remarks: list[str] = field(default_factory=list)
-    unwanted: Counter[UnitKey] = field(default_factory=Counter)  # rows that stay though nothing asks for them
-    # rows of the input that are no events, by partition, as manifests know them
-    failures: dict[str, Counter[str]] = field(default_factory=dict)
-    # partition, and the file as manifests have it
-    inputs: list[tuple[str | None, Mapping[str, Any]]] = field(default_factory=list)
-    # whether the input has what cannot be read or is no event, of which the run has to tell
-    has_trouble: bool = False
-
-    def asks(self, partition: str) -> bool:
-        """Whether the input of the partition has to go through the steps."""
-        tasks = [task for (_, of_task), task in self.tasks.items() if of_task == partition]
-        return any(task.ids is None or task.ids for task in tasks) or (bool(tasks) and self.has_trouble)
 
 
 @dataclass(frozen=True)
@@ -319,28 +273,3 @@ class Planner:
             count for wiki, count in unwanted.items() if self.scope is None or wiki in self.scope
         ):
             plan.unwanted[unit] = count
-
-
-def program_of(configuration: Configuration) -> Mapping[str, Any]:
-    """What tells which scores are wanted beside a model's own rule and wikis: the version of this program,
-    and the table of wikis."""
-    table = hashlib.sha256(repr(sorted(configuration.wikis)).encode()).hexdigest()
-    return {"revision_scores": version("revision-scores"), "table_of_wikis": table}
-
-
-def made_of(model: Model, inputs: Sequence[Mapping[str, Any]], program: Mapping[str, Any]) -> MadeOf:
-    """What the rows of a unit follow from now."""
-    rule = {"source": model.source, "match": model.match, "match_not": model.match_not, **program}
-    if ANY_WIKI not in model.endpoints:
-        del rule["table_of_wikis"]
-    as_json = orjson.loads(orjson.dumps(rule, option=orjson.OPT_NON_STR_KEYS))
-    return MadeOf(inputs, as_json, {endpoint.wiki: endpoint.on for endpoint in model.active})
-
-
-def input_entry(file: InputFile) -> Mapping[str, Any]:
-    """An input file as manifests have it."""
-    return {
-        "path": printable(file.path if is_remote(file.path) else os.path.abspath(file.path)),
-        "bytes": file.size,
-        "version": file.version,
-    }

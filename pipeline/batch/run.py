@@ -3,65 +3,29 @@
 from __future__ import annotations
 
 import shutil
-import uuid
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
-import orjson
-
 from pipeline.batch import direct_runner
-from pipeline.batch.holes import UNKNOWN, BackfillList, UnitKey
-from pipeline.batch.plan import Plan, Planner, program_of
+from pipeline.batch.chunks import chunks
+from pipeline.batch.holes import UNKNOWN, UnitKey
+from pipeline.batch.outcome import CallTimes, Outcome
+from pipeline.batch.plan import Planner
 from pipeline.batch.progress import Progress
-from pipeline.console.columns import counted
+from pipeline.batch.tasks import Plan
 from pipeline.graph import score_revisions
-from pipeline.process.directory_lock import alone_with
 from transforms.async_io.bounded import InBundle
-from transforms.datasets.durable_files import replace_file
 from transforms.datasets.event_files import Files, InputFile
-from transforms.datasets.journal import DoneBefore, Journals, drop_failures, entries, journals
+from transforms.datasets.journal import DoneBefore, Journals, entries, journals
 from transforms.datasets.tables import DatasetWriter
 from transforms.datasets.units import UnitIncomplete, add_failures, commit_unit
 from transforms.events.error_events import alike
 from transforms.events.parsing import NotAnEvent
 from transforms.models.model import Configuration, Model
 from transforms.models.scorable import fields_to_read
-
-_NOTE = "run.json"
-_CHUNK_BYTES = 64_000_000  # of input files that go through the steps together: some 200,000 events in Parquet
-
-
-@dataclass
-class CallTimes:
-    """How long the calls of a model took, in milliseconds."""
-
-    count: int = 0
-    sum: int = 0
-    max: int = 0
-
-    @property
-    def mean(self) -> float:
-        return self.sum / self.count
-
-
-@dataclass
-class Outcome:
-    """What became of a run."""
-
-    counters: Counter[str] = field(default_factory=Counter)  # by step and name
-    failures: Counter[str] = field(default_factory=Counter)  # by reason, of what no other try can mend
-    # by model and partition, the reasons
-    unfinished: dict[UnitKey, Counter[str]] = field(default_factory=dict)
-    # what of the input could not be read, by reason the partitions
-    unread: Counter[str] = field(default_factory=Counter)
-    unwanted: Counter[UnitKey] = field(default_factory=Counter)  # rows that stay though nothing asks for them
-    ended: str = ""  # why nothing was asked any more, as no model that was asked gave a score
-    call_ms: dict[str, CallTimes] = field(default_factory=dict)  # by model
 
 
 @dataclass(frozen=True)
@@ -236,83 +200,3 @@ def _note(outcome: Outcome, plan: Plan, skipped: set[str]) -> None:
     for partition, reasons in plan.failures.items():
         if partition in skipped:
             outcome.failures += reasons
-
-
-def chunks(files: Sequence[InputFile]) -> Iterator[list[InputFile]]:
-    """Input files that go through the steps together: whole partitions, as many as make a good load; all,
-    where a place does not tell the partition."""
-    if any(file.partition is None for file in files):
-        yield list(files)
-        return
-    chunk: list[InputFile] = []
-    size = 0
-    by_partition = sorted(files, key=lambda file: (file.partition or "", file.path))
-    for before, file in zip([None, *by_partition], by_partition, strict=False):
-        if before and before.partition != file.partition and size >= _CHUNK_BYTES:
-            yield chunk
-            chunk, size = [], 0
-        chunk.append(file)
-        size += file.size
-    yield chunk
-
-
-def load_or_create(planner: Planner) -> Planner:
-    """The run that broke off in the working folder, or a new one."""
-    try:
-        note = orjson.loads((planner.writer.working / _NOTE).read_bytes())
-        return replace(planner, run=str(note["name"]), overwrite=bool(note["overwrite"]))
-    except FileNotFoundError:
-        return planner
-    except (ValueError, TypeError, KeyError):
-        print(
-            f"{planner.writer.working / _NOTE} cannot be read: what an --overwrite that broke off replaced "
-            "is not known; it is taken for whole"
-        )
-        return planner
-
-
-def new_planner(
-    writer: DatasetWriter,
-    configuration: Configuration,
-    *,
-    overwrite: bool,
-    scope: frozenset[str] | None,
-    backfill: BackfillList | None,
-) -> Planner:
-    return Planner(writer, str(uuid.uuid4()), overwrite, program_of(configuration), scope, backfill)
-
-
-@contextmanager
-def open_run(planner: Planner, *, resume: bool) -> Iterator[BatchRun]:
-    """A run of its own, or the one that broke off there. Raises UsageError when another one works there."""
-    writer = planner.writer
-    with alone_with(writer, "--output: "):
-        _adopt(writer)
-        writer.recover()
-        if not resume:
-            shutil.rmtree(planner.journals, ignore_errors=True)
-            (writer.working / _NOTE).unlink(missing_ok=True)
-        planner = load_or_create(planner)
-        replace_file(
-            writer.working / _NOTE, orjson.dumps({"name": planner.run, "overwrite": planner.overwrite})
-        )
-        if damaged := drop_failures(planner.journals):
-            print(
-                f"{counted(damaged, 'line')} of what was answered before cannot be read, and is asked "
-                "for again"
-            )
-        yield BatchRun(planner)
-
-
-def working_before(root: Path) -> Path:
-    """Where 0.1 had what is not whole yet: beside the root."""
-    return root.with_name(f".{root.name}.working")
-
-
-def _adopt(writer: DatasetWriter) -> None:
-    """Goes on with what a run of 0.1 left."""
-    before = working_before(writer.root)
-    for old, new in (("journals", "journals"), (_NOTE, _NOTE), ("replaced", "backup")):
-        if (before / old).exists() and not (writer.working / new).exists():
-            shutil.move(before / old, writer.working / new)
-    shutil.rmtree(before, ignore_errors=True)

@@ -14,7 +14,8 @@ import orjson
 
 from pipeline.batch.holes import Hole, Place, UnitKey, Wanted, WantedScores
 from pipeline.batch.input_files import input_files, print_left_out
-from pipeline.batch.plan import OF_SCORES, input_entry, made_of, program_of
+from pipeline.batch.made_of import input_entry, made_of, program_of
+from pipeline.batch.plan import OF_SCORES
 from pipeline.config.overrides import load_with, names_in
 from pipeline.config.shared_options import EventFilesOptions, SomeWikisOptions
 from pipeline.console.columns import counted, print_columns

@@ -10,12 +10,12 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import schemas
 from pipeline.batch import direct_runner, estimate, html_report
 from pipeline.batch.holes import BackfillList
 from pipeline.batch.input_files import input_files, print_left_out
+from pipeline.batch.open_run import load_or_create, new_planner, open_run, working_before
 from pipeline.batch.plan import Planner
-from pipeline.batch.run import Outcome, load_or_create, new_planner, open_run, working_before
+from pipeline.batch.text_report import print_report
 from pipeline.config.overrides import load_with, names_in, with_rate_limit
 from pipeline.config.shared_options import ClientOptions, EventFilesOptions
 from pipeline.console.columns import counted
@@ -25,11 +25,8 @@ from pipeline.usage_error import UsageError
 from transforms.datasets.filesystem import is_remote
 from transforms.datasets.part_files import format_of
 from transforms.datasets.tables import DatasetWriter
-from transforms.lift_wing.responses import NOT_CALLED
 from transforms.models.model import Configuration
 from transforms.unforeseen import FuseBlown
-
-_REASONS_SHOWN = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,12 +118,18 @@ def run(options: Options, beam_options: list[str]) -> int:
             )
             return 1
         raise
-    code = _report(configuration, outcome, options)
+    print_report(configuration, outcome, options.output, _narrowed(options))
     try:
         print(f"\nreport: {html_report.write(configuration, writer, outcome)}")
     except (OSError, LookupError, TypeError, ValueError) as error:  # what only reports ends no run
         print(f"\nno report: {error!r}")
-    return code or int(found.may_miss_events)
+    return int(found.may_miss_events or outcome.is_incomplete)
+
+
+def _narrowed(options: Options) -> str:
+    """The options that leave events out, as they were given."""
+    narrowing = (("--only", options.only), ("--wikis", options.wikis))
+    return " ".join(f"{name} {value}" for name, value in narrowing if value is not None)
 
 
 def _planner(writer: DatasetWriter, configuration: Configuration, options: Options) -> Planner:
@@ -205,80 +208,3 @@ def _stop_on_signals() -> list[int]:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
     return received
-
-
-def _report(configuration: Configuration, outcome: Outcome, options: Options) -> int:
-    counters, output = outcome.counters, options.output
-    narrowed = "".join(
-        f" {option} {value}"
-        for option, value in (("--only", options.only), ("--wikis", options.wikis))
-        if value is not None
-    )
-    if not counters and not outcome.unfinished:
-        print("\nnothing to ask for: every partition has what its input, rule and wikis ask for now")
-    else:
-        events, without = counters["ReadEvents/events"], counters["SelectModels/dropped_no_model"]
-        print(
-            f"\n{counted(events, 'event')}, {without:,} of them without a model"
-            + (narrowed and f" of{narrowed}")
-        )
-        if done := counters["SelectModels/done_before"]:
-            print(
-                f"{counted(done, 'score')} {'was' if done == 1 else 'were'} there already, or not to be "
-                "asked for"
-            )
-        direct_runner.print_models(
-            configuration, counters, "dataset", lambda model: output / schemas.table_name(model.stream)
-        )
-    if outcome.unwanted:
-        _print_unwanted(outcome)
-    if outcome.failures:
-        print(
-            f"\n{counted(outcome.failures.total(), 'failure')}, with their originals in "
-            f"{output / schemas.table_name(configuration.failure_stream)}"
-        )
-        direct_runner.print_reasons(outcome.failures, _REASONS_SHOWN)
-    if outcome.unread:
-        print(
-            f"\n{counted(len(outcome.unread), 'file')} could not be read; the partitions have what the "
-            "others hold, and --resume tries again:"
-        )
-        for reason in outcome.unread:
-            print(f"          {reason}")
-    if outcome.unfinished:
-        _print_unfinished(outcome)
-    if outcome.ended:
-        print(f"\nno model that was asked gave a score, so nothing more was asked: {outcome.ended}")
-    return 1 if outcome.failures or outcome.unfinished or outcome.unread else 0
-
-
-def _print_unwanted(outcome: Outcome) -> None:
-    """Names the rows that stay though no event of the input, no rule and no wiki asks for them any more."""
-    print(
-        f"\n{counted(outcome.unwanted.total(), 'row')} kept that the input, the rules and the wikis do not "
-        "ask for any more; --overwrite removes them:"
-    )
-    for model in sorted({model for model, _ in outcome.unwanted}):
-        of_model = {
-            partition: count for (name, partition), count in sorted(outcome.unwanted.items()) if name == model
-        }
-        print(
-            f"{sum(of_model.values()):>8}  {model} "
-            f"({next(iter(of_model))}{', …' if len(of_model) > 1 else ''})"
-        )
-
-
-def _print_unfinished(outcome: Outcome) -> None:
-    count = len(outcome.unfinished)
-    print(
-        f"\n{counted(count, 'partition')} {'is' if count == 1 else 'are'} not written, as not all their "
-        "scores could be had; --resume goes on with them:"
-    )
-    alike: dict[tuple[str, str], list[str]] = {}
-    for (model, partition), reasons in outcome.unfinished.items():
-        reason = reasons.most_common(1)[0][0].rpartition(NOT_CALLED)[2]
-        alike.setdefault((model, reason), []).append(partition)
-    for (model, reason), partitions in alike.items():
-        print(
-            f"{len(partitions):>8}  {model}: {reason} ({partitions[0]}{', …' if len(partitions) > 1 else ''})"
-        )

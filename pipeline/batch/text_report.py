@@ -1,0 +1,87 @@
+"""The report of a run, for the terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import schemas
+from pipeline.batch import direct_runner
+from pipeline.batch.outcome import Outcome
+from pipeline.console.columns import counted
+from transforms.lift_wing.responses import NOT_CALLED
+from transforms.models.model import Configuration
+
+_REASONS_SHOWN = 10
+
+
+def print_report(configuration: Configuration, outcome: Outcome, output: Path, narrowed: str) -> None:
+    """Prints what became of a run below `output`; `narrowed`: the options that left events out, as they were
+    given."""
+    counters = outcome.counters
+    if not counters and not outcome.unfinished:
+        print("\nnothing to ask for: every partition has what its input, rule and wikis ask for now")
+    else:
+        events, without = counters["ReadEvents/events"], counters["SelectModels/dropped_no_model"]
+        print(
+            f"\n{counted(events, 'event')}, {without:,} of them without a model"
+            + (narrowed and f" of {narrowed}")
+        )
+        if done := counters["SelectModels/done_before"]:
+            print(
+                f"{counted(done, 'score')} {'was' if done == 1 else 'were'} there already, or not to be "
+                "asked for"
+            )
+        direct_runner.print_models(
+            configuration, counters, "dataset", lambda model: output / schemas.table_name(model.stream)
+        )
+    if outcome.unwanted:
+        _print_unwanted(outcome)
+    if outcome.failures:
+        print(
+            f"\n{counted(outcome.failures.total(), 'failure')}, with their originals in "
+            f"{output / schemas.table_name(configuration.failure_stream)}"
+        )
+        direct_runner.print_reasons(outcome.failures, _REASONS_SHOWN)
+    if outcome.unread:
+        print(
+            f"\n{counted(len(outcome.unread), 'file')} could not be read; the partitions have what the "
+            "others hold, and --resume tries again:"
+        )
+        for reason in outcome.unread:
+            print(f"          {reason}")
+    if outcome.unfinished:
+        _print_unfinished(outcome)
+    if outcome.ended:
+        print(f"\nno model that was asked gave a score, so nothing more was asked: {outcome.ended}")
+
+
+def _print_unwanted(outcome: Outcome) -> None:
+    """Names the rows that stay though no event of the input, no rule and no wiki asks for them any more."""
+    print(
+        f"\n{counted(outcome.unwanted.total(), 'row')} kept that the input, the rules and the wikis do not "
+        "ask for any more; --overwrite removes them:"
+    )
+    for model in sorted({model for model, _ in outcome.unwanted}):
+        of_model = {
+            partition: count for (name, partition), count in sorted(outcome.unwanted.items()) if name == model
+        }
+        print(
+            f"{sum(of_model.values()):>8}  {model} "
+            f"({next(iter(of_model))}{', …' if len(of_model) > 1 else ''})"
+        )
+
+
+def _print_unfinished(outcome: Outcome) -> None:
+    count = len(outcome.unfinished)
+    print(
+        f"\n{counted(count, 'partition')} {'is' if count == 1 else 'are'} not written, as not all their "
+        "scores could be had; --resume goes on with them:"
+    )
+    alike: dict[tuple[str, str], list[str]] = {}
+    for (model, partition), reasons in outcome.unfinished.items():
+        reason = reasons.most_common(1)[0][0].rpartition(NOT_CALLED)[2]
+        alike.setdefault((model, reason), []).append(partition)
+    for (model, reason), partitions in alike.items():
+        print(
+            f"{len(partitions):>8}  {model}: {reason} ({partitions[0]}{', …' if len(partitions) > 1 else ''})"
+        )
