@@ -20,8 +20,9 @@ from pipeline.checks import flink as check_flink
 from pipeline.checks import lift_wing as check_lift_wing
 from pipeline.checks import topics as check_topics
 from pipeline.checks.findings import WRONG, Finding, ok, tell, unseen, wrong
-from pipeline.commands.stream import Options as Options
-from pipeline.commands.stream import check_use, identity_of, topics_of, written_streams
+from pipeline.commands.stream_job import identity_of, topics_of, written_streams
+from pipeline.commands.stream_options import Options as Options
+from pipeline.commands.stream_options import check_use
 from pipeline.config.beam_options import check as check_beam_options
 from pipeline.config.eventgate import addresses, check_answers
 from pipeline.config.kafka import Kafka
