@@ -155,7 +155,7 @@ def test_what_a_killed_process_wrote_to_its_half_is_not_there(tmp_path: Path) ->
     file.write_bytes(file.read_bytes() + b'["a torn li')
     journal = file.parent
     assert [entry.failure for entry in entries(journal)] == [False, False, True]
-    assert [row["rev_id"] for row in scores_in_order(journal)] == [1, 2]
+    assert [row["rev_id"] for row in scores_in_order(journal, journal)] == [1, 2]
     assert drop_failures(tmp_path) == 1
     assert [entry.body["rev_id"] for entry in entries(journal)] == [2, 1]
 

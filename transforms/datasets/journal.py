@@ -146,22 +146,25 @@ def _entry_in(line: bytes) -> Entry | None:
     return Entry(body, failure, passing, place)
 
 
-def scores_in_order(journal: Path) -> Iterator[Mapping[str, Any]]:
-    """The score events of a journal in their order, each once: an event may come again, and a worker that
-    died may have written what its successor wrote again."""
+def scores_in_order(
+    journal: Path, folder: Path, kept: Iterable[Mapping[str, Any]] = ()
+) -> Iterator[Mapping[str, Any]]:
+    """The score events of a journal, and those that are `kept` beside them, by wiki and revision, so that
+    readers find one of them by the statistics of its row group. Sorted on disk, in `folder`, as they may be
+    more than fit into memory.
+
+    Each comes once: an event may come again, and a worker that died may have written what its successor wrote
+    again. Of two with the same place the journal's comes.
+    """
+    new = ((entry.place, entry.body) for entry in entries(journal) if not entry.failure)
+    there = ((order(body), body) for body in kept)
     before = None
-    placed = ((entry.place, entry.body) for entry in entries(journal) if not entry.failure)
-    for place, body in _in_order(placed, journal):
-        if place != before:
-            yield body
-        before = place
-
-
-def in_order(bodies: Iterable[Mapping[str, Any]], folder: Path) -> Iterator[Mapping[str, Any]]:
-    """Score events by wiki and revision, so that readers find one of them by the statistics of its row group.
-    Sorted on disk, in `folder`, as they may be more than fit into memory."""
-    for _, body in _in_order(((order(body), body) for body in bodies), folder):
-        yield body
+    with ExitStack() as stack:
+        runs = [run for placed in (new, there) for run in _sorted_runs(placed, folder, stack)]
+        for place, body in merge(*runs, key=itemgetter(0)):
+            if place != before:
+                yield body
+            before = place
 
 
 def order(body: Mapping[str, Any]) -> Place:
@@ -170,11 +173,6 @@ def order(body: Mapping[str, Any]) -> Place:
 
 
 _Placed = tuple[Place, Mapping[str, Any]]
-
-
-def _in_order(placed: Iterable[_Placed], folder: Path) -> Iterator[_Placed]:
-    with ExitStack() as stack:
-        yield from merge(*_sorted_runs(placed, folder, stack), key=itemgetter(0))
 
 
 def _sorted_runs(placed: Iterable[_Placed], folder: Path, stack: ExitStack) -> Iterator[Iterator[_Placed]]:

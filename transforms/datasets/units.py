@@ -9,12 +9,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import cache
-from heapq import merge
 from pathlib import Path
 from typing import Any
 
 import schemas
-from transforms.datasets.journal import entries, failures_of, in_order, order, scores_in_order
+from transforms.datasets.journal import entries, failures_of, order, scores_in_order
 from transforms.datasets.manifests import files_of, find_partition, write_manifest
 from transforms.datasets.tables import DatasetWriter, rows_in
 from transforms.events.error_events import alike, origin_of
@@ -147,9 +146,8 @@ def _replace_rows(writer: DatasetWriter, unit: Unit, failures: Sequence[Row]) ->
 
     def rows() -> Iterator[Row]:
         there = scores_in(target, unit.model.name) if unit.keeps else ()
-        kept = in_order((row for row in there if unit.keeps and unit.keeps(row)), writer.working)
-        new = scores_in_order(unit.journal)
-        for row in _merged(new, kept) if unit.keeps else new:
+        kept = (row for row in there if unit.keeps and unit.keeps(row))
+        for row in scores_in_order(unit.journal, writer.working, kept):
             missing.pop(row["meta"]["id"], None)  # an older score is there
             yield row
 
@@ -167,15 +165,6 @@ def _revision_of(failure: Row) -> Mapping[str, Any]:
     except NotAnEvent:  # its original was cut
         return {"wiki": None, "rev_id": None}
     return {"wiki": wiki_of(raw), "rev_id": rev_id_of(raw)}
-
-
-def _merged(new: Iterator[Row], there: Iterator[Row]) -> Iterator[Row]:
-    """Both in one order; of two with the same `meta.id` the new one."""
-    before = None
-    for row in merge(new, there, key=order):
-        if order(row) != before:
-            yield row
-        before = order(row)
 
 
 def scores_in(place: Path, model: str, fields: frozenset[str] | None = None) -> Iterator[Row]:
