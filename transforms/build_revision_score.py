@@ -52,7 +52,7 @@ class _BuildRevisionScoreFn(beam.DoFn):
 
     def setup(self) -> None:
         self._fused = Fused("BuildRevisionScore", self._built, _name, self._failed, holds=self._holds)
-        self._metrics = BundleMetrics(self._failures)
+        self._metrics = BundleMetrics(self._fused.unforeseen, self._failures)
 
     def start_bundle(self) -> None:
         self._metrics.start_bundle()

@@ -23,6 +23,7 @@ from transforms.events.combined_events import STREAM, Part, combined_score
 from transforms.events.parsing import NotAnEvent, parse
 from transforms.events.score_events import utc_now
 from transforms.events.source_events import rev_id_of, wiki_of
+from transforms.metrics.bundle_metrics import BundleMetrics
 from transforms.models.model import Model
 from transforms.models.selection import Selection
 from transforms.unforeseen import Fused
@@ -102,6 +103,10 @@ class _KeyFn(beam.DoFn):
     def setup(self) -> None:
         self._selection = Selection(self._models)
         self._fused = Fused("CombineScores", self._keyed, str, _nothing, holds=True)
+        self._metrics = BundleMetrics(self._fused.unforeseen)
+
+    def start_bundle(self) -> None:
+        self._metrics.start_bundle()
 
     def process(self, outcome: OutputEvent | Failure) -> list[tuple[str, bytes]]:
         """What meets an unforeseen exception is missing in its combined event; it went to its own stream."""
@@ -143,6 +148,10 @@ class _CombineFn(beam.DoFn):
 
     def setup(self) -> None:
         self._fused = Fused("CombineScores", self._event, str, _nothing, holds=True)
+        self._metrics = BundleMetrics(self._fused.unforeseen)
+
+    def start_bundle(self) -> None:
+        self._metrics.start_bundle()
 
     def process(
         self,

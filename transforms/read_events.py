@@ -53,7 +53,7 @@ class _CheckEventFn(beam.DoFn):
 
     def setup(self) -> None:
         self._fused = Fused("ReadEvents", self._read, Raw.text, self._failed, holds=self._holds)
-        self._metrics = BundleMetrics()
+        self._metrics = BundleMetrics(self._fused.unforeseen)
 
     def start_bundle(self) -> None:
         self._metrics.start_bundle()

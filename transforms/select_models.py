@@ -61,7 +61,7 @@ class _SelectModelsFn(beam.DoFn):
     def setup(self) -> None:
         self._selection = Selection(self._step.models, self._step.wikis)
         self._fused = Fused("SelectModels", self._selected, _text, self._failed, holds=self._step.holds)
-        self._metrics = BundleMetrics(self._failures, self._unknown_wiki)
+        self._metrics = BundleMetrics(self._fused.unforeseen, self._failures, self._unknown_wiki)
 
     def start_bundle(self) -> None:
         self._metrics.start_bundle()

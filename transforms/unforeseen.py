@@ -160,8 +160,7 @@ class Fused(Generic[Element, Output]):
         FuseBlown."""
         self._work, self._name, self._failed = work, name, failed
         self._fuse, self._holds, self._clock, self._sleep = Fuse(step, clock), holds, clock, sleep
-        self._unforeseen = Metrics.counter(step, "unforeseen")
-        self._shown = False
+        self.unforeseen = Metrics.counter(step, "unforeseen")
         # kinds of exceptions, and where they were raised, whose traceback is logged
         self._told: set[tuple[type, str, int]] = set()
 
@@ -171,9 +170,6 @@ class Fused(Generic[Element, Output]):
         Raises FuseBlown, and whatever is no element's fault.
         """
         pause, say_at = _FIRST_PAUSE_S, 0.0
-        if not self._shown:  # an alert on what grows needs the 0 before it
-            self._unforeseen.inc(0)
-            self._shown = True
         while True:
             try:
                 found = list(self._work(element))
@@ -182,7 +178,7 @@ class Fused(Generic[Element, Output]):
                     raise
                 if self._fuse.admits(self._name(element), error):
                     self._tell(error)
-                    self._unforeseen.inc()
+                    self.unforeseen.inc()
                     return list(self._failed(element, reason_of(error)))
                 say_at = self._say(error, say_at)
             else:

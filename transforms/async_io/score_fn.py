@@ -137,7 +137,7 @@ class AskFn(beam.DoFn):
             self._milliseconds[model].update(milliseconds)
             self.call_milliseconds.add(model, milliseconds)
         if _fault_in(result):
-            _counter("unforeseen").inc()
+            count("unforeseen")
         if isinstance(result, Score):
             return ScoreResponse(pending.request, result)
         count("failures", model)

@@ -21,6 +21,7 @@ from transforms.delivery.undelivered import counted, decode_events, decode_tag, 
 from transforms.delivery.waiting_deliveries import WaitingDeliveries, gauge_name, waiting_deliveries
 from transforms.delivery.write_streams import Writing, streams_of
 from transforms.elements import OutputEvent
+from transforms.metrics.bundle_metrics import BundleMetrics
 
 _LOOKS_PER_S = 20  # at keys that wait, in all: what trying in vain may cost
 _SHORTEST_SLEEP_S, _LONGEST_PAUSE_S, _LONGEST_SLEEP_S = 0.25, 10.0, 60.0
@@ -71,14 +72,14 @@ class RetryFn(beam.DoFn):
         self._writing, self._known, self._environment = writing, streams, writing.environment
 
     def setup(self) -> None:
-        self._metrics = SinkMetrics()
+        self._metrics, self._of_bundle = SinkMetrics(), BundleMetrics()
         self._waiting = waiting_deliveries(self._environment)
         self._own = WaitingDeliveries()  # of the keys of this instance; Flink adds up what all of them tell
         self._process = _PROCESSES.setdefault(self._writing, _Process(self._writing))
         self._gauges_due = 0.0
 
     def start_bundle(self) -> None:
-        self._metrics.start_bundle()
+        self._of_bundle.start_bundle()
 
     def process(
         self,

@@ -11,7 +11,6 @@ from apache_beam.metrics import Metrics
 from transforms.delivery.deliveries import stream_of
 from transforms.delivery.waiting_deliveries import gauge_name
 from transforms.elements import OutputEvent, ScoreRequest
-from transforms.metrics.bundle_metrics import BundleMetrics
 from transforms.metrics.rolling_quantiles import RollingQuantiles
 
 
@@ -26,10 +25,6 @@ class SinkMetrics:
     def __init__(self) -> None:
         self._lag = RollingQuantiles("WritePerModel", "lag_ms")
         self._failures = Metrics.counter("WritePerModel", "failures")
-        self._of_bundle = BundleMetrics()
-
-    def start_bundle(self) -> None:
-        self._of_bundle.start_bundle()
 
     def count(self, requests: Iterable[ScoreRequest]) -> None:
         for request in requests:

@@ -22,6 +22,7 @@ from transforms.delivery.undelivered import encode_events
 from transforms.elements import OutputEvent, ScoreRequest
 from transforms.environment import REAL, Environment
 from transforms.global_window import in_global_window
+from transforms.metrics.bundle_metrics import BundleMetrics
 from transforms.unforeseen import Fused
 
 _HOLD_S = 1.0  # that a bundle waits for a stream while others are acknowledged
@@ -77,9 +78,10 @@ class WriteFn(beam.DoFn):
         self._fused: Fused[OutputEvent, object] = Fused(
             "WritePerModel", self._send, name_of, self._send_failure, holds=not self._waits_in_bundle
         )
+        self._of_bundle = BundleMetrics(self._fused.unforeseen)
 
     def start_bundle(self) -> None:
-        self._metrics.start_bundle()
+        self._of_bundle.start_bundle()
         self._outboxes: dict[str, Outbox] = {}  # new ones, so that a bundle that failed reports to nobody
         self._left: list[OutputEvent] = []
 
