@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.config.shared_options import ClientOptions, KafkaOptions, LogOptions
+from pipeline.config.shared_options import GROUP, STATE, ClientOptions, KafkaOptions, LogOptions
 from pipeline.flink import state_folder
 from pipeline.options import flag, option
 from pipeline.times import time_of
@@ -30,8 +30,8 @@ class Options(LogOptions, KafkaOptions, ClientOptions):
     )
     group: str = option(
         "--group",
-        default="revision-scores",
-        help="Kafka consumer group, and the name of the state (default: revision-scores)",
+        default=GROUP,
+        help=f"Kafka consumer group, and the name of the state (default: {GROUP})",
     )
     start: str = option(
         "--from",
@@ -46,7 +46,7 @@ class Options(LogOptions, KafkaOptions, ClientOptions):
     state: Path = option(
         "--state",
         type=Path,
-        default=Path("revision-scores-state"),
+        default=STATE,
         metavar="DIR",
         help="checkpoints and logs; a new run goes on from here",
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline.config.kafka import Kafka, input_topics
 from pipeline.config.overrides import load_with
-from pipeline.config.shared_options import KafkaOptions, LogOptions, SomeWikisOptions
+from pipeline.config.shared_options import GROUP, STATE, KafkaOptions, LogOptions, SomeWikisOptions
 from pipeline.console import operator_log
 from pipeline.flink import flink_address
 from pipeline.flink.state_folder import folder_of
@@ -50,14 +50,14 @@ class Options(LogOptions, KafkaOptions, SomeWikisOptions):
     state: Path = option(
         "--state",
         type=Path,
-        default=Path("revision-scores-state"),
+        default=STATE,
         metavar="DIR",
         help="the stream's --state, where the address of its Flink is",
     )
     group: str = option(
         "--group",
-        default="revision-scores",
-        help="the stream's --group, which is the name of its job (default: revision-scores)",
+        default=GROUP,
+        help=f"the stream's --group, which is the name of its job (default: {GROUP})",
     )
     address: str = option(
         "--address",

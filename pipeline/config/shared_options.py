@@ -10,6 +10,8 @@ from pipeline.console.operator_log import LEVELS
 from pipeline.options import option
 
 _MODELS = Path(__file__).parents[1] / "models.yaml"
+# of `stream`, and of what looks at one
+GROUP, STATE = "revision-scores", Path("revision-scores-state")
 
 
 @dataclass(frozen=True, kw_only=True)
