@@ -8,14 +8,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from apache_beam.metrics.execution import MetricsContainer
 from apache_beam.pvalue import TaggedOutput
-from apache_beam.runners.worker import statesampler
-from apache_beam.utils.counters import CounterFactory
 
 from runners.simulated_lift_wing.server import SimulatedLiftWing
 from tests.support.events import at, edit
-from tests.support.state import Bag, Timer
+from tests.support.state import Bag, Timer, metrics_of_a_step
 from transforms.async_io.score_fn import Pending
 from transforms.async_io.state_codec import decode_pending, encode_pending
 from transforms.async_io.stateful import AskInStateFn
@@ -112,15 +109,8 @@ def test_what_an_instance_had_that_is_gone_is_asked_again(
 
 def told(fn: AskInStateFn) -> dict[str, int]:
     """The gauges that an instance sets as its bundle ends."""
-    container, sampler = (
-        MetricsContainer("ScoreWithLiftWing"),
-        statesampler.StateSampler("test", CounterFactory()),
-    )
-    before = statesampler.get_current_tracker()
-    statesampler.set_current_tracker(sampler)
-    with sampler.scoped_state("ScoreWithLiftWing", "finish", metrics_container=container):
+    with metrics_of_a_step() as container:
         fn.finish_bundle()
-    statesampler.set_current_tracker(before)
     return {key.metric.name: gauge.value for key, gauge in container.get_cumulative().gauges.items()}
 
 

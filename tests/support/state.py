@@ -1,7 +1,13 @@
-"""State and timers of one key, for a DoFn that runs without a runner."""
+"""State, timers and metrics, for a DoFn that runs without a runner."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from apache_beam.metrics.execution import MetricsContainer
+from apache_beam.runners.worker import statesampler
+from apache_beam.utils.counters import CounterFactory
 from apache_beam.utils.timestamp import Timestamp
 
 
@@ -27,3 +33,14 @@ class Timer:
 
     def set(self, at: Timestamp, dynamic_timer_tag: str = "") -> None:
         self.at, self.tag = float(at), dynamic_timer_tag
+
+
+@contextmanager
+def metrics_of_a_step() -> Iterator[MetricsContainer]:
+    """What a step counts within the context, as a worker keeps it."""
+    container, sampler = MetricsContainer("step"), statesampler.StateSampler("", CounterFactory())
+    before = statesampler.get_current_tracker()
+    statesampler.set_current_tracker(sampler)
+    with sampler.scoped_state("step", "process", metrics_container=container):
+        yield container
+    statesampler.set_current_tracker(before)

@@ -8,10 +8,8 @@ from contextlib import contextmanager
 import pytest
 from apache_beam.metrics import Metrics
 from apache_beam.metrics.execution import MetricsContainer
-from apache_beam.runners.common import NameContext
-from apache_beam.runners.worker.statesampler import StateSampler
-from apache_beam.utils.counters import CounterFactory
 
+from tests.support.state import metrics_of_a_step
 from transforms.metrics.bundle_metrics import BundleMetrics
 
 RARE, OFTEN = Metrics.counter("Step", "rare"), Metrics.counter("Step", "often")
@@ -20,12 +18,8 @@ GAUGE = Metrics.gauge("Step", "gauge")
 
 @pytest.fixture
 def step() -> Iterator[MetricsContainer]:
-    """The metrics of a step that runs, as a worker keeps them."""
-    container, sampler = MetricsContainer("step"), StateSampler("", CounterFactory())
-    sampler.start()
-    with sampler.scoped_state(NameContext("step"), "process", metrics_container=container):
+    with metrics_of_a_step() as container:
         yield container
-    sampler.stop()
 
 
 @contextmanager
