@@ -37,7 +37,7 @@ from transforms.metrics.bundle_metrics import BundleMetrics
 _LOOK_S = 5.0
 # for a message: each time that a timer fires costs Flink some milliseconds, and a barrier waits as long at
 # most
-_WAIT_S = 0.2
+_WAIT_S = 0.5
 _FORGOTTEN_S = 60.0  # a checkpoint that takes longer is not waited for
 _LOGGER = logging.getLogger(__name__)
 

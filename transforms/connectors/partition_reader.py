@@ -16,7 +16,9 @@ _OWN = {
     "auto.offset.reset": "error",  # where to go on is decided here
     "isolation.level": "read_uncommitted",
     "queued.max.messages.kbytes": 8_192,
-    "fetch.queue.backoff.ms": 20,  # the default of a second would bound a backlog to so much a second
+    # what the last fetch brought is taken before the next, else there is one for each message
+    "queued.min.messages": 1,
+    "fetch.queue.backoff.ms": 10,  # the default of a second would bound a backlog to so much a second
     "reconnect.backoff.max.ms": 2_000,
     "log_level": 3,
 }
