@@ -24,8 +24,8 @@ _SAFE = {
     "enable.idempotence": True,
     "message.timeout.ms": 0,  # whoever waits decides for how long
     "queue.buffering.max.kbytes": 65_536,
-    # a message that is sent alone costs twice the CPU; the end of a bundle does not wait for it
-    "linger.ms": 20,
+    # the end of a bundle does not wait for it; librdkafka spins while it may send no more and this is over
+    "linger.ms": 50,
     "reconnect.backoff.max.ms": 1_000,
     "log_level": 3,  # errors; a coordinator that is still loading is none
 }
@@ -74,12 +74,16 @@ class KafkaProducers:
         """The producer of a topic; `alone`: one that puts no two events in a batch."""
         with self._lock:
             producer = self._producers.get((topic, alone))
-            if producer is None:
-                own = {"batch.num.messages": 1} if alone else {}
-                producer = self._producers[topic, alone] = self._new_producer(
-                    {**_SAFE, **self._settings, **own}, logger=_LOGGER
-                )
-            return producer
+            if producer is not None:
+                return producer
+            own = {"batch.num.messages": 1} if alone else {}
+            producer = self._producers[topic, alone] = self._new_producer(
+                {**_SAFE, **self._settings, **own}, logger=_LOGGER
+            )
+        # an idempotent producer that is given a message before it is connected sends it half a second later
+        with suppress(KafkaException):
+            producer.list_topics(topic, timeout=_ANSWER_S)
+        return producer
 
     def drop(self, topic: str) -> None:
         """Refuses what is undecided in the producers of a topic, which may be broken, and has the next event
