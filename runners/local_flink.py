@@ -86,7 +86,9 @@ def _job_manager(folder: Path, port: int, settings: Mapping[str, str]) -> Server
         "--configDir",
         flink_settings.write(folder / "job-manager", settings),
     ]
-    return OfTheJar("the JobManager", 512, main, port, folder / "job-manager.log")
+    # it has little to do, and a thread that compiles it well takes more CPU than that
+    quickly = ["-XX:TieredStopAtLevel=1"]
+    return OfTheJar("the JobManager", 512, main, port, folder / "job-manager.log", quickly)
 
 
 class _TaskManager(OfTheJar):

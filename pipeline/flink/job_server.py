@@ -54,10 +54,18 @@ def flink_version() -> str:
 
 
 class OfTheJar(Server):
-    """A main class of the fat jar, with `memory_mb` of heap. What Flink keeps on disk while it runs goes to a
-    folder beside its log."""
+    """A main class of the fat jar, with `memory_mb` of heap and more `jvm_options`. What Flink keeps on disk
+    while it runs goes to a folder beside its log."""
 
-    def __init__(self, name: str, memory_mb: int, main: Sequence[str], port: int, log: Path) -> None:
+    def __init__(
+        self,
+        name: str,
+        memory_mb: int,
+        main: Sequence[str],
+        port: int,
+        log: Path,
+        jvm_options: Sequence[str] = (),
+    ) -> None:
         jar = find_jar()
         self._temporary = log.with_suffix(".tmp")
         super().__init__(
@@ -67,6 +75,7 @@ class OfTheJar(Server):
                 f"-Xmx{memory_mb}m",
                 f"-Djava.io.tmpdir={self._temporary}",
                 *_JVM_OPTIONS,
+                *jvm_options,
                 "-cp",
                 str(jar),
                 *main,

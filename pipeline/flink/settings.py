@@ -46,7 +46,7 @@ def of_job_manager(rest: str) -> dict[str, str]:
         "jobmanager.bind-host": host,
     }
     # ms; by the default of 10 s trouble is told late
-    return {**of_rest, "metrics.fetcher.update-interval": "3000"}
+    return {**of_rest, "metrics.fetcher.update-interval": "5000"}
 
 
 def of_metrics(port: int | None) -> dict[str, str]:

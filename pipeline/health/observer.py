@@ -19,7 +19,7 @@ from pipeline.health.flink_facts import FlinkLook
 from pipeline.health.kafka_facts import KafkaLook
 from pipeline.process.disk import room_of
 
-_LOOK_S, _REPORT_S = 3.0, 60.0
+_LOOK_S, _REPORT_S = 5.0, 60.0
 _OF_SINK = ("stream", "refused", "written")  # conditions whose words only the sink knows
 
 
