@@ -18,7 +18,7 @@ def partition_of(path: str) -> str | None:
     """Returns the partition that a file lies in, numbers with or without leading zeros; None when its path
     names none.
 
-    Raw imports have no `datacenter=…`, but the topic: `codfw.mediawiki.revision-create/year=2024/…`.
+    SourceRecord imports have no `datacenter=…`, but the topic: `codfw.mediawiki.revision-create/year=2024/…`.
     """
     found = _keys_in(path)
     if not all(key in found for key in KEYS) or _problem(found):

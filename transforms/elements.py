@@ -11,7 +11,7 @@ from transforms.json_text import json_text as json_text
 
 
 @dataclass(slots=True)
-class Raw:
+class SourceRecord:
     """What a source found: the bytes of a message or line, a row, or a piece it could not read and why."""
 
     data: bytes | Mapping[str, Any]
@@ -76,7 +76,7 @@ class Failure:
     datacenter: str
     model: str | None = None
     partition: str | None = None
-    passing: bool = False  # another try may end in a score: Lift Wing was away, a file could not be read
+    retryable: bool = False  # another try may end in a score: Lift Wing was away, a file could not be read
 
 
 @dataclass(frozen=True, slots=True)

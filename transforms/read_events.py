@@ -13,7 +13,7 @@ import apache_beam as beam
 from apache_beam.metrics import Metrics
 from apache_beam.pvalue import TaggedOutput
 
-from transforms.elements import Event, Failure, Raw
+from transforms.elements import Event, Failure, SourceRecord
 from transforms.events.parsing import NotAnEvent, event_in, is_canary, why_dropped
 from transforms.metrics.bundle_metrics import BundleMetrics
 from transforms.unforeseen import Fused
@@ -28,8 +28,8 @@ class Read(NamedTuple):
 
 @dataclass
 class ReadEvents(beam.PTransform):
-    """Gives Read. The source is a transform that gives Raw elements, bounded or not, and may have found
-    failures of its own."""
+    """Gives Read. The source is a transform that gives SourceRecord elements, bounded or not, and may have
+    found failures of its own."""
 
     source: beam.PTransform
     holds: bool = False  # a blown fuse of this step waits; see transforms.unforeseen
@@ -52,19 +52,19 @@ class _CheckEventFn(beam.DoFn):
         self._failures = Metrics.counter("ReadEvents", "failures")
 
     def setup(self) -> None:
-        self._fused = Fused("ReadEvents", self._read, Raw.text, self._failed, holds=self._holds)
+        self._fused = Fused("ReadEvents", self._read, SourceRecord.text, self._failed, holds=self._holds)
         self._metrics = BundleMetrics(self._fused.unforeseen)
 
     def start_bundle(self) -> None:
         self._metrics.start_bundle()
 
-    def process(self, element: Raw) -> list[Event | TaggedOutput]:
+    def process(self, element: SourceRecord) -> list[Event | TaggedOutput]:
         return self._fused.outputs(element)
 
-    def _failed(self, element: Raw, reason: str) -> Iterator[TaggedOutput]:
+    def _failed(self, element: SourceRecord, reason: str) -> Iterator[TaggedOutput]:
         self._failures.inc()
         # what cannot be read can be repaired; what is no event stays none
-        passing = bool(element.problem) and not element.final
+        retryable = bool(element.problem) and not element.final
         yield TaggedOutput(
             "failures",
             Failure(
@@ -73,11 +73,11 @@ class _CheckEventFn(beam.DoFn):
                 element.text(),
                 element.datacenter,
                 partition=element.partition,
-                passing=passing,
+                retryable=retryable,
             ),
         )
 
-    def _read(self, element: Raw) -> Iterator[Event | TaggedOutput]:
+    def _read(self, element: SourceRecord) -> Iterator[Event | TaggedOutput]:
         try:
             raw = event_in(element)
         except NotAnEvent as error:

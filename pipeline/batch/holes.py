@@ -13,7 +13,7 @@ import orjson
 from pipeline.usage_error import UsageError
 from transforms.datasets.event_files import InputFile, read_file
 from transforms.datasets.filesystem import printable
-from transforms.elements import Raw
+from transforms.elements import SourceRecord
 from transforms.events.parsing import NotAnEvent, event_in, why_dropped
 from transforms.events.score_events import score_id
 from transforms.events.source_events import partition_of_event, rev_id_of, wiki_of
@@ -81,7 +81,7 @@ class WantedScores:
             for raw in read_file(file, self._fields):
                 yield from self._of_raw(raw, file)
 
-    def _of_raw(self, raw: Raw, file: InputFile) -> Iterator[Wanted]:
+    def _of_raw(self, raw: SourceRecord, file: InputFile) -> Iterator[Wanted]:
         try:
             event = event_in(raw)
         except NotAnEvent as error:

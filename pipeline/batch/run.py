@@ -151,10 +151,10 @@ class BatchRun:
             if model is not None:
                 continue
             failed = list(entries(journal))
-            if reasons := Counter(alike(entry.body) for entry in failed if entry.passing):
+            if reasons := Counter(alike(entry.body) for entry in failed if entry.retryable):
                 unreadable[partition] = reasons
                 outcome.unread.update(reasons.keys())
-            failures = {entry.body["meta"]["id"]: entry.body for entry in failed if not entry.passing}
+            failures = {entry.body["meta"]["id"]: entry.body for entry in failed if not entry.retryable}
             try:
                 if failures:
                     add_failures(self._writer, partition, failures)

@@ -16,7 +16,7 @@ from pipeline.options import option
 from pipeline.usage_error import UsageError
 from transforms.datasets.file_pieces import BadRow, Unreadable, pieces, pieces_of
 from transforms.datasets.filesystem import printable
-from transforms.elements import Raw
+from transforms.elements import SourceRecord
 from transforms.events.parsing import NotAnEvent, event_in, parse, why_dropped
 from transforms.events.source_events import id_of, rev_id_of, wiki_of
 from transforms.models.model import Configuration
@@ -107,7 +107,7 @@ def _raw(event: bytes | Mapping[str, Any] | BadRow) -> Mapping[str, Any]:
 def _why_skipped(found: bytes | Mapping[str, Any], raw: Mapping[str, Any], schemas: set[str]) -> str | None:
     """`found`: what was read as this event; `schemas`: of the models whose rule matches."""
     try:
-        event_in(Raw(found, datacenter=""))
+        event_in(SourceRecord(found, datacenter=""))
     except NotAnEvent as error:
         return str(error)
     if dropped := why_dropped(raw):

@@ -31,10 +31,10 @@ from pipeline.times import time_of
 from pipeline.usage_error import UsageError
 from transforms.connectors.eventstreams import LARGEST_EVENT, EventStreams, Position, RefusedError
 from transforms.datasets.units import now
-from transforms.elements import Raw
+from transforms.elements import SourceRecord
 from transforms.events.source_events import STREAMS
 from transforms.http.server_sent_events import ServerSentEvent
-from transforms.lift_wing.client import SharedLiftWing
+from transforms.lift_wing.client import SharedClient
 from transforms.lift_wing.credentials import is_token
 from transforms.models.model import Configuration
 
@@ -138,7 +138,7 @@ def _live(
     )
     left = options.events
     scoring = LiveScoring(configuration, beam_options, folder, _written(folder), stop)
-    SharedLiftWing.acquire(configuration.lift_wing)  # its connections and limits outlast a pipeline
+    SharedClient.acquire(configuration.lift_wing)  # its connections and limits outlast a pipeline
     try:
         for batch, reached in _batches(items, stop):
             if not scoring.score(batch):
@@ -148,7 +148,7 @@ def _live(
             if left is not None and (left := left - len(batch)) <= 0:
                 return
     finally:
-        SharedLiftWing.release(configuration.lift_wing)
+        SharedClient.release(configuration.lift_wing)
         scoring.close()
 
 
@@ -160,10 +160,12 @@ def _read(reader: EventStreams, items: queue.Queue[_Item]) -> None:
         items.put(error)
 
 
-def _batches(items: queue.Queue[_Item], stop: threading.Event) -> Iterator[tuple[list[Raw], Position | None]]:
+def _batches(
+    items: queue.Queue[_Item], stop: threading.Event
+) -> Iterator[tuple[list[SourceRecord], Position | None]]:
     """What came together, and how far the stream is with it; nothing, when nothing came for a second."""
     while not stop.is_set():
-        batch: list[Raw] = []
+        batch: list[SourceRecord] = []
         reached = None
         until = time.monotonic() + _TOGETHER_S
         while len(batch) < _MOST_TOGETHER and (wait := until - time.monotonic()) > 0 and not stop.is_set():
@@ -177,7 +179,7 @@ def _batches(items: queue.Queue[_Item], stop: threading.Event) -> Iterator[tuple
                 raise item
             event, reached = item
             problem = f"expected an event of at most {LARGEST_EVENT:,} bytes" if event.too_large else ""
-            batch.append(Raw(event.data, _datacenter(event), problem=problem))
+            batch.append(SourceRecord(event.data, _datacenter(event), problem=problem))
         yield batch, reached
 
 

@@ -24,7 +24,7 @@ from pipeline.graph import score_revisions
 from transforms.async_io.bounded import InBundle
 from transforms.connectors.collected import collecting
 from transforms.connectors.console_sink import show
-from transforms.elements import Failure, OutputEvent, Raw
+from transforms.elements import Failure, OutputEvent, SourceRecord
 from transforms.events.source_events import wiki_of
 from transforms.models.model import Configuration
 
@@ -78,7 +78,7 @@ class LiveScoring:
         self._waiting = WaitingEdits(folder / "waiting.ndjson" if folder else None)
         self._holds = False
 
-    def score(self, raws: Sequence[Raw]) -> bool:
+    def score(self, raws: Sequence[SourceRecord]) -> bool:
         """Returns when each is scored, failed or waits for one endpoint; False when told to stop before. Also
         scores what waits, when it is time."""
         todo, pause_s = list(raws), _FIRST_PAUSE_S
@@ -107,7 +107,7 @@ class LiveScoring:
     def _is_full(self) -> bool:
         return len(self._waiting) >= MOST and not self._stop.is_set()
 
-    def _pass(self, part: Sequence[Raw]) -> tuple[Outcome, list[WaitingEdit]]:
+    def _pass(self, part: Sequence[SourceRecord]) -> tuple[Outcome, list[WaitingEdit]]:
         """Through the steps, with what waits and is due."""
         again = self._waiting.take()
         numbered = [replace(raw, partition=str(number)) for number, raw in enumerate(part)]
@@ -127,7 +127,7 @@ class LiveScoring:
         outcome = Outcome()
         for event in events:
             failure = event.failure
-            if failure and failure.passing and failure.model and event.partition is not None:
+            if failure and failure.retryable and failure.model and event.partition is not None:
                 endpoint = self._endpoint(failure.model, wiki_of(orjson.loads(failure.original)))
                 outcome.owed.append(Owed(int(event.partition), endpoint, failure.model, event, failure))
                 continue
@@ -142,7 +142,9 @@ class LiveScoring:
         endpoint = self._configuration.models[model].endpoint(str(wiki))
         return endpoint.name if endpoint else model
 
-    def _hold(self, outcome: Outcome, part: Sequence[Raw], again: Sequence[WaitingEdit]) -> list[Raw]:
+    def _hold(
+        self, outcome: Outcome, part: Sequence[SourceRecord], again: Sequence[WaitingEdit]
+    ) -> list[SourceRecord]:
         """No model gave anything: what it was asked for is to be asked for again, and the place stays."""
         if not self._holds:
             self._holds = True
@@ -163,7 +165,7 @@ class LiveScoring:
             self._holds = False
             _say("Lift Wing gives scores again")
 
-    def _keep(self, outcome: Outcome, part: Sequence[Raw], again: Sequence[WaitingEdit]) -> None:
+    def _keep(self, outcome: Outcome, part: Sequence[SourceRecord], again: Sequence[WaitingEdit]) -> None:
         """Shows what has ended; what a single endpoint owes waits for it."""
         for event in outcome.ended:
             self._show(event)

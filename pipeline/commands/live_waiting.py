@@ -11,7 +11,7 @@ from pathlib import Path
 
 import orjson
 
-from transforms.elements import Raw
+from transforms.elements import SourceRecord
 from transforms.lift_wing.responses import LONGEST_REFUSED_S
 
 MOST = 20_000  # that wait; some 3 KB each
@@ -30,8 +30,8 @@ class WaitingEdit:
     datacenter: str
     since: float  # seconds since the epoch
 
-    def raw(self, partition: str) -> Raw:
-        return Raw(self.original.encode(), self.datacenter, partition, only=self.model)
+    def raw(self, partition: str) -> SourceRecord:
+        return SourceRecord(self.original.encode(), self.datacenter, partition, only=self.model)
 
     @property
     def is_too_old(self) -> bool:

@@ -43,22 +43,22 @@ def check(status: int) -> None:
 
 def engine(url: str, calls: int, in_flight: int) -> None:
     from transforms.elements import Event, Score, ScoreRequest
-    from transforms.lift_wing.bulkhead import Answer
-    from transforms.lift_wing.client import LiftWing
+    from transforms.lift_wing.bulkhead import CallResult
+    from transforms.lift_wing.client import LiftWingClient
     from transforms.models.model import Endpoint, LiftWingSettings
 
     endpoint = Endpoint(WIKI, MODEL, NAMESPACE, "edit", concurrency=in_flight)
-    lift_wing = LiftWing(LiftWingSettings(url, in_flight=in_flight))
+    lift_wing = LiftWingClient(LiftWingSettings(url, in_flight=in_flight))
     event = Event({}, "eqiad")
     answered, done = itertools.count(1), threading.Event()
 
-    def note(answer: Answer) -> None:
+    def note(answer: CallResult) -> None:
         check(200 if isinstance(answer.result, Score) else 0)
         if next(answered) == calls:
             done.set()
 
     for rev_id in range(calls):
-        lift_wing.ask(endpoint, ScoreRequest(event, MODEL, WIKI, rev_id), note)
+        lift_wing.submit(endpoint, ScoreRequest(event, MODEL, WIKI, rev_id), note)
     done.wait()
     lift_wing.close()
 
@@ -141,7 +141,7 @@ def requests_threads(url: str, calls: int, in_flight: int) -> None:
 
 
 CLIENTS: dict[str, Client] = {
-    "LiftWing, the engine": engine,
+    "LiftWingClient, the engine": engine,
     "libcurl, bare": libcurl,
     "aiohttp on uvloop": on_uvloop,
     "aiohttp": on_asyncio,

@@ -405,7 +405,7 @@ def test_the_public_gateway_is_asked_by_path_with_a_token(lift_wing: SimulatedLi
     from tests.support.events import ROOT
     from tests.support.lift_wing import PATIENCE_S, asked
     from transforms.elements import Score
-    from transforms.lift_wing.client import LiftWing
+    from transforms.lift_wing.client import LiftWingClient
 
     settings = replace(
         load(ROOT / "pipeline" / "models.yaml").lift_wing,
@@ -414,6 +414,6 @@ def test_the_public_gateway_is_asked_by_path_with_a_token(lift_wing: SimulatedLi
         token="secret",
     )
     assert "secret" not in repr(settings)
-    public = LiftWing(settings)
+    public = LiftWingClient(settings)
     assert isinstance(asked(public).result(PATIENCE_S).result, Score)
     public.close()

@@ -17,9 +17,9 @@ from tests.support.events import ROOT, edit
 from transforms.elements import Event, Score, ScoreRequest
 from transforms.events.printable import in_one_line
 from transforms.events.score_events import revision_score, utc_now
-from transforms.lift_wing.bulkhead import Answer
-from transforms.lift_wing.client import LiftWing
-from transforms.lift_wing.responses import LiftWingError, NotCalled
+from transforms.lift_wing.bulkhead import CallResult
+from transforms.lift_wing.client import LiftWingClient
+from transforms.lift_wing.responses import CallNotPermitted, LiftWingError
 from transforms.models.model import LiftWingSettings
 
 _SHIPPED = ROOT / "pipeline" / "models.yaml"
@@ -32,15 +32,15 @@ def run(count: int, seed: int) -> Counter[str]:
     not end, ends twice, or not as it should."""
     endpoint = load(_SHIPPED).models["damaging"].endpoints["enwiki"]
     raw, ends, ended = edit(), Counter[str](), Counter[int]()
-    answers: queue.Queue[tuple[int, Answer]] = queue.Queue()
+    answers: queue.Queue[tuple[int, CallResult]] = queue.Queue()
     with OddLiftWing(seed, odd=1) as server:
-        lift_wing = LiftWing(LiftWingSettings(server.url, timeout_s=10))
+        lift_wing = LiftWingClient(LiftWingSettings(server.url, timeout_s=10))
 
         def ask(rev_id: int) -> None:
             request = ScoreRequest(Event({**raw, "rev_id": rev_id}, "eqiad"), "damaging", "enwiki", rev_id)
             # each endpoint is asked so little that none is broken
             of_few = replace(endpoint, wiki=f"enwiki_x{rev_id // 2}")
-            lift_wing.ask(of_few, request, partial(_put, answers, rev_id))
+            lift_wing.submit(of_few, request, partial(_put, answers, rev_id))
 
         for rev_id in range(min(_OPEN, count)):
             ask(rev_id)
@@ -58,11 +58,11 @@ def run(count: int, seed: int) -> Counter[str]:
     return ends
 
 
-def _put(answers: queue.Queue[tuple[int, Answer]], rev_id: int, answer: Answer) -> None:
+def _put(answers: queue.Queue[tuple[int, CallResult]], rev_id: int, answer: CallResult) -> None:
     answers.put((rev_id, answer))
 
 
-def _checked(answer: Answer, raw: dict[str, object]) -> str:
+def _checked(answer: CallResult, raw: dict[str, object]) -> str:
     result = answer.result
     if isinstance(result, Score):
         schemas.validator(schemas.REVISION_SCORE)(
@@ -70,7 +70,7 @@ def _checked(answer: Answer, raw: dict[str, object]) -> str:
         )
         return "Score"
     assert isinstance(result, LiftWingError), repr(result)
-    assert not isinstance(result, NotCalled), str(result)
+    assert not isinstance(result, CallNotPermitted), str(result)
     assert result.cause != "unforeseen", str(result)
     assert in_one_line(str(result), 1_000) == str(result), ascii(str(result))
     assert len(str(result)) < 1_000

@@ -24,16 +24,16 @@ from transforms.elements import (
     Event,
     Failure,
     OutputEvent,
-    Raw,
     Score,
     ScoreRequest,
     ScoreResponse,
+    SourceRecord,
     json_text,
 )
 from transforms.events.combined_events import SCHEMAS, combined_score
 from transforms.events.error_events import failed
 from transforms.events.parsing import event_in, why_dropped
-from transforms.models.adapters import KINDS, CannotAsk, question
+from transforms.models.adapters import KINDS, UnsupportedRequest, request_body
 from transforms.models.model import Configuration
 from transforms.models.wikis import shipped_wikis
 from transforms.read_events import _CheckEventFn
@@ -74,7 +74,7 @@ class Steps:
 
     def take(self, message: bytes) -> None:
         """Raises AssertionError unless the message ends once; whatever a step raises, too."""
-        raw = Raw(message, "eqiad")
+        raw = SourceRecord(message, "eqiad")
         outputs = list(self._check.process(raw))
         if not outputs:
             why = why_dropped(event_in(raw))
@@ -122,9 +122,9 @@ class Steps:
         event = request.event
         try:
             orjson.loads(
-                question(KINDS[self.configuration.models[request.model].kind], [request], shipped_wikis())
+                request_body(KINDS[self.configuration.models[request.model].kind], [request], shipped_wikis())
             )
-        except CannotAsk as error:
+        except UnsupportedRequest as error:
             yield Failure(
                 "ScoreWithLiftWing", str(error), json_text(event.raw), event.datacenter, request.model
             )

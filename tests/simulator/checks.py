@@ -170,8 +170,8 @@ def _wrong_end(request: Request, scenario: Scenario, lift_wing: LiftWing) -> Ite
 def _pressed(service: Service, scenario: Scenario) -> Iterator[str]:
     """No process has more calls at an endpoint than the models file lets it, nor calls one that is down but
     now and then."""
-    if service.most_at_once > scenario.deployment.concurrency:
-        yield f"pressed: {service.most_at_once} calls at once of one process at {service.name}"
+    if service.max_batch_size > scenario.deployment.concurrency:
+        yield f"pressed: {service.max_batch_size} calls at once of one process at {service.name}"
     for phase in service.phases:
         if phase.what not in ("refused", "502", "503", "504") or _overlaps(phase, service.phases):
             continue

@@ -57,7 +57,7 @@ class Service:
     rejected: float = 0.0  # share of revisions that it will never score
     free_at: list[float] = field(default_factory=list)
     called: list[tuple[float, str]] = field(default_factory=list)  # when, and by which process
-    most_at_once: int = 0  # calls of one process
+    max_batch_size: int = 0  # calls of one process
     # with a score, or the word that there will be none
     answered_at: list[float] = field(default_factory=list)
 
@@ -216,7 +216,7 @@ class Connection:
         service = self._lift_wing.service(url)
         service.called.append((self._lift_wing.clock.now, self._process))
         self._calls[service.name] += 1
-        service.most_at_once = max(service.most_at_once, self._calls[service.name])
+        service.max_batch_size = max(service.max_batch_size, self._calls[service.name])
         seconds, answer = self._lift_wing.answer(service, body, self._timeout_s)
         self._lift_wing.clock.after(
             seconds, partial(self._run, partial(self._answered, service, done, answer))

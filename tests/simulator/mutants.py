@@ -60,7 +60,7 @@ MUTANTS = (
         "subtasks of a process share their answers",
         "async_io/in_flight",
         "        self.keys: dict[str, KeyState] = {}\n        self._answered: queue.SimpleQueue[tuple[str, "
-        "Pending, Answer]] = queue.SimpleQueue()",
+        "PendingRequest, CallResult]] = queue.SimpleQueue()",
         "        InFlight.of_all = getattr(InFlight, 'of_all', ({}, queue.SimpleQueue()))\n        "
         "self.keys, self._answered = InFlight.of_all",
     ),
@@ -104,25 +104,25 @@ MUTANTS = (
     Mutant(
         "calls that are sent away are forgotten",
         "lift_wing/client",
-        "            self._finish(call, NotCalled(lane.last_error), 0.0)\n",
-        "            lane.last_error = lane.last_error\n",
+        "            self._finish(call, CallNotPermitted(bulkhead.last_error), 0.0)\n",
+        "            bulkhead.last_error = bulkhead.last_error\n",
     ),
     Mutant(
         "an answer frees no place",
         "lift_wing/client",
-        "        lane.in_flight -= 1\n",
-        "        lane.in_flight -= answer.status == 200\n",
+        "        bulkhead.in_flight -= 1\n",
+        "        bulkhead.in_flight -= answer.status == 200\n",
     ),
     Mutant(
         "an answer starts no other call",
         "lift_wing/client",
-        "                self._finish(call, result, answer.seconds)\n        self._list(lane)\n",
+        "                self._finish(call, result, answer.seconds)\n        self._schedule(bulkhead)\n",
         "                self._finish(call, result, answer.seconds)\n",
     ),
     Mutant(
         "who came back is counted still",
         "lift_wing/client",
-        "            lane.waitlist.remove(entered_at, counted)\n",
+        "            bulkhead.waitlist.remove(entered_at, counted)\n",
         "",
     ),
     Mutant(

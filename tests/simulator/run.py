@@ -26,7 +26,7 @@ from transforms.async_io.stateful import InState
 from transforms.connectors.kafka_sink import WriteToKafka
 from transforms.delivery import retry_deliveries, waiting_deliveries, write_streams
 from transforms.delivery.retry_deliveries import RetryDeliveries
-from transforms.elements import Failure, Raw, ScoreResponse
+from transforms.elements import Failure, ScoreResponse, SourceRecord
 from transforms.environment import Environment
 
 PATIENCE_S = 900.0  # after the last trouble, until everything has ended
@@ -38,12 +38,12 @@ TOLD = 5  # violations of a run that are printed
 class ReadFn(beam.DoFn):
     """Where messages of the model's input come in."""
 
-    def process(self, message: Any) -> Iterator[Raw]:
-        yield Raw(message, "eqiad")
+    def process(self, message: Any) -> Iterator[SourceRecord]:
+        yield SourceRecord(message, "eqiad")
 
 
 class Source(beam.PTransform):
-    def expand(self, pbegin: beam.pvalue.PBegin) -> beam.PCollection[Raw]:
+    def expand(self, pbegin: beam.pvalue.PBegin) -> beam.PCollection[SourceRecord]:
         return pbegin | beam.Impulse() | beam.ParDo(ReadFn())
 
 

@@ -16,7 +16,7 @@ import pytest
 import schemas
 from pipeline.config.models_file import load
 from tests.support.events import ROOT, edit
-from transforms.elements import Raw, Score
+from transforms.elements import Score, SourceRecord
 from transforms.events.parsing import NotAnEvent, event_in, why_dropped
 from transforms.events.score_events import utc_now
 from transforms.models.adapters import KINDS
@@ -108,9 +108,9 @@ def fates_of(row: pa.RecordBatch, configuration: Configuration, selection: Selec
     (found,) = schemas.events_of_batch(row)
     try:
         event = event_in(
-            Raw(found.event, "eqiad", problem=found.reason)
+            SourceRecord(found.event, "eqiad", problem=found.reason)
             if isinstance(found, schemas.BadRow)
-            else Raw(found, "eqiad")
+            else SourceRecord(found, "eqiad")
         )
     except NotAnEvent:
         yield "no event"

@@ -25,7 +25,7 @@ from tests.fuzz.files import ROWS, check, whole_files
 from tests.support.event_tables import CREATE, EVENTS, write
 from tests.support.events import ABSENT, edit
 from transforms.datasets.event_files import Files, InputFile, find_files, read_file
-from transforms.elements import Event, Failure, Raw
+from transforms.elements import Event, Failure, SourceRecord
 from transforms.read_events import ReadEvents
 
 SCORE = "/mediawiki/revision/score/3.0.0"
@@ -35,7 +35,7 @@ EVENTS[1] = edit(
 )
 
 
-def read(path: Path) -> list[Raw]:
+def read(path: Path) -> list[SourceRecord]:
     return list(read_file(InputFile(str(path), "eqiad", None)))
 
 
@@ -137,7 +137,7 @@ def test_the_place_of_a_file_tells_datacenter_and_partition(tmp_path: Path, hour
     file = write(tmp_path / "event" / "datacenter=codfw" / "year=2024" / hour / "a.jsonl", EVENTS[:1])
     (found,) = find_files(str(tmp_path), "eqiad").files
     assert found == InputFile(str(file), "codfw", HOUR)
-    assert list(read_file(found)) == [Raw(orjson.dumps(EVENTS[0]), "codfw", HOUR, origin=str(file))]
+    assert list(read_file(found)) == [SourceRecord(orjson.dumps(EVENTS[0]), "codfw", HOUR, origin=str(file))]
 
 
 def test_files_in_one_heap_are_of_the_first_datacenter(tmp_path: Path) -> None:

@@ -23,25 +23,25 @@ from tests.support.lift_wing import DAMAGING, MODELS, PATIENCE_S, REVISION, aske
 from tests.support.loopback import Handler, LoopbackServer
 from transforms.delivery.waiting_deliveries import MOST_WAITING, waiting_deliveries
 from transforms.elements import Score
-from transforms.lift_wing.bulkhead import Answer
-from transforms.lift_wing.client import ClientFault, Counts, LiftWing, SharedLiftWing
-from transforms.lift_wing.responses import NotCalled, Refused, Rejected, Unavailable, Unexpected
+from transforms.lift_wing.bulkhead import CallResult
+from transforms.lift_wing.client import ClientFault, Counts, LiftWingClient, SharedClient
+from transforms.lift_wing.responses import CallNotPermitted, Refused, Rejected, Unavailable, Unexpected
 from transforms.models.model import Endpoint, LiftWingSettings
 
 GOODFAITH = MODELS["goodfaith"].endpoints["enwiki"]
 ENTERED_AT = 1_700_000_000.0
 
-Open = Callable[..., LiftWing]
+Open = Callable[..., LiftWingClient]
 
 
 @pytest.fixture
 def opened(lift_wing: SimulatedLiftWing) -> Iterator[Open]:
     """Opens connections to the simulated Lift Wing, or elsewhere, and closes them at the end."""
-    all_opened: list[LiftWing] = []
+    all_opened: list[LiftWingClient] = []
 
-    def open_lift_wing(**settings: Any) -> LiftWing:
+    def open_lift_wing(**settings: Any) -> LiftWingClient:
         all_opened.append(
-            LiftWing(replace(LiftWingSettings(lift_wing.url, timeout_s=5, max_age_s=60), **settings))
+            LiftWingClient(replace(LiftWingSettings(lift_wing.url, timeout_s=5, max_age_s=60), **settings))
         )
         return all_opened[-1]
 
@@ -50,11 +50,11 @@ def opened(lift_wing: SimulatedLiftWing) -> Iterator[Open]:
         each.close()
 
 
-def admit(lift_wing: LiftWing, endpoint: Endpoint, counted: int = 0) -> float:
+def admit(lift_wing: LiftWingClient, endpoint: Endpoint, counted: int = 0) -> float:
     return lift_wing.admit(endpoint, ENTERED_AT, counted > 0, counted)
 
 
-def answer(lift_wing: LiftWing, rev_id: int = REVISION, endpoint: Endpoint = DAMAGING) -> Answer:
+def answer(lift_wing: LiftWingClient, rev_id: int = REVISION, endpoint: Endpoint = DAMAGING) -> CallResult:
     return asked(lift_wing, rev_id, endpoint).result(PATIENCE_S)
 
 
@@ -63,7 +63,7 @@ def good(rev_id: int = REVISION, endpoint: Endpoint = DAMAGING) -> Score:
     return Score(version(endpoint.wiki, endpoint.model), said["prediction"], said["probability"])
 
 
-def error(found: Answer) -> tuple[type[object], str]:
+def error(found: CallResult) -> tuple[type[object], str]:
     return type(found.result), str(found.result)
 
 
@@ -330,7 +330,10 @@ def test_an_endpoint_that_only_fails_gets_a_probe_now_and_then(
     found = [asked(lw, rev_id, one) for rev_id in range(20)]
     kinds = [error(future.result(PATIENCE_S)) for future in found]
     assert kinds[:5] == [(Unavailable, "503: no healthy upstream")] * 5
-    assert kinds[5:] == [(NotCalled, "not called, because of what others got: 503: no healthy upstream")] * 15
+    assert (
+        kinds[5:]
+        == [(CallNotPermitted, "not called, because of what others got: 503: no healthy upstream")] * 15
+    )
     assert lw.counts()["damaging"].broken == 1
     assert admit(lw, one) > 0.1
     assert admit(lw, GOODFAITH) == 0
@@ -351,7 +354,7 @@ def test_while_the_probe_is_out_nothing_else_is_called(lift_wing: SimulatedLiftW
     wait_until(lambda: admit(lw, DAMAGING) == 0)
     probe = asked(lw, 6)
     wait_for_calls(lift_wing, 1, DAMAGING)
-    assert isinstance(answer(lw, 7).result, NotCalled)
+    assert isinstance(answer(lw, 7).result, CallNotPermitted)
     assert admit(lw, DAMAGING) > 0
     lift_wing.clear()
     assert probe.result(PATIENCE_S).result == good(6)
@@ -361,7 +364,7 @@ def test_while_the_probe_is_out_nothing_else_is_called(lift_wing: SimulatedLiftW
 def test_a_stopped_endpoint_is_never_called(lift_wing: SimulatedLiftWing, opened: Open) -> None:
     lw, stopped = opened(), replace(DAMAGING, concurrency=0)
     assert admit(lw, stopped) > 0
-    assert isinstance(answer(lw, endpoint=stopped).result, NotCalled)
+    assert isinstance(answer(lw, endpoint=stopped).result, CallNotPermitted)
     assert lift_wing.calls() == {}
 
 
@@ -424,7 +427,7 @@ def test_every_second_place_goes_to_those_that_have_waited(
     wait_for_calls(lift_wing, 1, DAMAGING)
     order: list[int] = []
     for rev_id in (1, 2, 3, 4, 101, 102):
-        lw.ask(
+        lw.submit(
             one,
             request_of(one, rev_id),
             lambda _answer, rev_id=rev_id: order.append(rev_id),
@@ -494,7 +497,7 @@ def test_every_call_ends_once(lift_wing: SimulatedLiftWing, opened: Open) -> Non
     ended: queue.SimpleQueue[tuple[str, int]] = queue.SimpleQueue()
     everything = [(endpoint, rev_id) for rev_id in range(100) for endpoint in (DAMAGING, GOODFAITH)]
     for endpoint, rev_id in everything:
-        lw.ask(
+        lw.submit(
             endpoint,
             request_of(endpoint, rev_id),
             lambda answer, asked=(endpoint.model, rev_id): ended.put(asked),
@@ -520,8 +523,8 @@ def test_a_fault_in_one_call_is_of_that_call_alone(lift_wing: SimulatedLiftWing,
     lw = opened()
     waiting = asked(lw)
     wait_for_calls(lift_wing, 1, DAMAGING)
-    at_fault: Future[Answer] = Future()
-    lw.ask(DAMAGING, None, at_fault.set_result)  # type: ignore[arg-type]
+    at_fault: Future[CallResult] = Future()
+    lw.submit(DAMAGING, None, at_fault.set_result)  # type: ignore[arg-type]
     assert isinstance(at_fault.result(PATIENCE_S).result, AttributeError)
     assert not waiting.done()
     lift_wing.clear()
@@ -586,13 +589,13 @@ def test_a_certificate_of_another_host_is_not_trusted(
 
 def test_the_users_of_a_process_share_one_until_the_last_lets_it_go(lift_wing: SimulatedLiftWing) -> None:
     settings = LiftWingSettings(lift_wing.url)
-    first, second = SharedLiftWing.acquire(settings), SharedLiftWing.acquire(settings)
+    first, second = SharedClient.acquire(settings), SharedClient.acquire(settings)
     assert first is second
-    SharedLiftWing.release(settings)
+    SharedClient.release(settings)
     assert answer(first).result == good()
-    SharedLiftWing.release(settings)
-    third = SharedLiftWing.acquire(settings)
+    SharedClient.release(settings)
+    third = SharedClient.acquire(settings)
     assert third is not first
     assert answer(third).result == good()
-    SharedLiftWing.release(settings)
+    SharedClient.release(settings)
     assert calls(lift_wing) == 2

@@ -24,8 +24,8 @@ from tests.support.events import ROOT, at
 from tests.support.page_changes import CHANGE, MODELS, change
 from transforms.elements import Event, Score, ScoreRequest
 from transforms.events.score_events import prediction_change, revision_score, score_id
-from transforms.lift_wing.bulkhead import Answer
-from transforms.lift_wing.client import LiftWing
+from transforms.lift_wing.bulkhead import CallResult
+from transforms.lift_wing.client import LiftWingClient
 from transforms.lift_wing.responses import Rejected, Unavailable
 from transforms.models.adapters import KINDS
 from transforms.models.model import Configuration
@@ -92,10 +92,12 @@ def test_a_stream_reads_what_its_models_want(shipped: Configuration, page_models
 def test_each_kind_is_asked_in_its_words(
     page_models: Configuration, model: str, asked: dict[str, Any]
 ) -> None:
-    from transforms.models.adapters import question
+    from transforms.models.adapters import request_body
 
     request = ScoreRequest(Event(change(7, "zh_yuewiki"), "eqiad"), model, "zh_yuewiki", 7)
-    assert orjson.loads(question(KINDS[page_models.models[model].kind], [request], shipped_wikis())) == asked
+    assert (
+        orjson.loads(request_body(KINDS[page_models.models[model].kind], [request], shipped_wikis())) == asked
+    )
 
 
 @pytest.mark.parametrize("event", [CHANGE, OF_AN_ITEM], ids=["1.3.0", "1.6.0"])
@@ -184,15 +186,15 @@ def test_a_revision_score_may_come_of_a_page_change() -> None:
 
 def ask_all(
     page_models: Configuration, lift_wing: SimulatedLiftWing, model: str, wanted: list[tuple[str, int]]
-) -> dict[tuple[str, int], Answer]:
+) -> dict[tuple[str, int], CallResult]:
     configuration = at(page_models, lift_wing.url)
-    asking = LiftWing(configuration.lift_wing)
-    found: dict[tuple[str, int], Future[Answer]] = {key: Future() for key in wanted}
+    asking = LiftWingClient(configuration.lift_wing)
+    found: dict[tuple[str, int], Future[CallResult]] = {key: Future() for key in wanted}
     try:
         for (wiki, rev_id), future in found.items():
             endpoint = configuration.models[model].endpoint(wiki)
             assert endpoint
-            asking.ask(
+            asking.submit(
                 endpoint,
                 ScoreRequest(Event(change(rev_id, wiki), "eqiad"), model, wiki, rev_id),
                 future.set_result,
@@ -255,10 +257,10 @@ def test_an_event_without_what_is_asked_by_is_a_failure(
     page_models: Configuration, lift_wing: SimulatedLiftWing
 ) -> None:
     configuration = at(page_models, lift_wing.url)
-    asking = LiftWing(configuration.lift_wing)
-    endpoint, future = configuration.models[COUNTRY].endpoint("enwiki"), Future[Answer]()
+    asking = LiftWingClient(configuration.lift_wing)
+    endpoint, future = configuration.models[COUNTRY].endpoint("enwiki"), Future[CallResult]()
     assert endpoint
-    asking.ask(
+    asking.submit(
         endpoint, ScoreRequest(Event(change(1, page={}), "eqiad"), COUNTRY, "enwiki", 1), future.set_result
     )
     assert (

@@ -13,7 +13,7 @@ from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that, equal_to
 
 from tests.support.events import ABSENT, edit
-from transforms.elements import Event, Failure, Raw
+from transforms.elements import Event, Failure, SourceRecord
 from transforms.events.parsing import NotAnEvent, check, event_in, is_canary, parse, why_dropped
 from transforms.events.source_events import PAGE_CHANGE, REVISION_CREATE, rev_id_of, source_of, wiki_of
 from transforms.read_events import ReadEvents
@@ -113,7 +113,7 @@ def as_text(data: bytes | Mapping[str, Any]) -> str:
 def test_what_is_no_event_is_told_why(data: bytes | dict[str, Any], problem: str) -> None:
     text = data if isinstance(data, bytes) else orjson.dumps(data)
     with pytest.raises(NotAnEvent) as error:
-        event_in(Raw(text, "eqiad"))
+        event_in(SourceRecord(text, "eqiad"))
     assert str(error.value) == problem
 
 
@@ -122,14 +122,14 @@ def test_what_json_allows_is_an_event() -> None:
     text = orjson.dumps(edit(comment="\0", rev_id=7)).replace(b'"rev_id":7', b'"rev_id":6,"rev_id":7')
     assert text.count(b'"rev_id"') == 2
     assert b"\\u0000" in text
-    assert event_in(Raw(text, "eqiad")) == edit(comment="\0", rev_id=7)
+    assert event_in(SourceRecord(text, "eqiad")) == edit(comment="\0", rev_id=7)
 
 
 @pytest.mark.parametrize("version", ["1.0.0", "1.1.0", "1.2.0", "2.0.0", "2.17.3"])
 def test_every_first_and_second_version_is_an_event(version: str) -> None:
     event = edit(**{"$schema": f"/mediawiki/revision/create/{version}"})
     check(event)
-    assert event_in(Raw(orjson.dumps(event), "eqiad")) == event
+    assert event_in(SourceRecord(orjson.dumps(event), "eqiad")) == event
 
 
 HISTORY = {"$schema": ABSENT, "dt": ABSENT}
@@ -150,7 +150,7 @@ HISTORY = {"$schema": ABSENT, "dt": ABSENT}
 )
 def test_a_revision_create_of_before_2019_is_an_event(meta: dict[str, Any]) -> None:
     event = edit(**HISTORY, meta=meta)
-    assert event_in(Raw(orjson.dumps(event), "eqiad")) == event
+    assert event_in(SourceRecord(orjson.dumps(event), "eqiad")) == event
     assert (source_of(event), wiki_of(event), rev_id_of(event)) == (REVISION_CREATE, "enwiki", 1040920135)
 
 
@@ -159,7 +159,7 @@ def test_the_schema_decides_which_kind_an_event_is() -> None:
     created = edit(wiki_id=["frwiki"], revision=7)
     changed = page_change(database=["frwiki"], rev_id="7")
     for event in (created, changed):
-        assert event_in(Raw(orjson.dumps(event), "eqiad")) == event
+        assert event_in(SourceRecord(orjson.dumps(event), "eqiad")) == event
     assert (source_of(created), wiki_of(created), rev_id_of(created)) == (
         REVISION_CREATE,
         "enwiki",
@@ -193,12 +193,12 @@ def page_change(**fields: Any) -> dict[str, Any]:
 def test_letters_that_are_none_cost_no_event(text: bytes, read: str) -> None:
     """As JSON.parse and Buffer.toString of Node.js take them."""
     text = orjson.dumps(edit(comment="HERE")).replace(b"HERE", text)
-    assert event_in(Raw(text, "eqiad")) == edit(comment=read)
+    assert event_in(SourceRecord(text, "eqiad")) == edit(comment=read)
 
 
 @pytest.mark.parametrize("meta", [ABSENT, None, [], {"id": "x"}, {"stream": None}, {"stream": 7}])
 def test_what_says_no_stream_is_dropped_and_no_failure(meta: Any) -> None:
-    assert why_dropped(event_in(Raw(orjson.dumps(edit(meta=meta)), "eqiad"))) == "no meta.stream"
+    assert why_dropped(event_in(SourceRecord(orjson.dumps(edit(meta=meta)), "eqiad"))) == "no meta.stream"
 
 
 def test_what_is_no_canary_and_says_its_stream_is_not_dropped() -> None:
@@ -212,24 +212,24 @@ def test_every_revision_of_the_schema_is_an_event(rev_id: int) -> None:
 
 def test_an_event_that_kafka_could_not_carry_further_is_none() -> None:
     largest = orjson.dumps(edit(comment="x" * (400_000 - len(orjson.dumps(edit(comment=""))))))
-    assert event_in(Raw(largest, "eqiad"))["rev_id"] == edit()["rev_id"]
+    assert event_in(SourceRecord(largest, "eqiad"))["rev_id"] == edit()["rev_id"]
     with pytest.raises(NotAnEvent, match=r"^expected an event of at most 400000 bytes, got 400001$"):
-        event_in(Raw(largest + b" ", "eqiad"))
+        event_in(SourceRecord(largest + b" ", "eqiad"))
 
 
 @pytest.mark.parametrize(("levels", "is_event"), [(198, True), (201, False)])
 def test_what_nests_too_deep_is_none(levels: int, is_event: bool) -> None:
     text = orjson.dumps(edit(comment=orjson.loads("[" * levels + "0" + "]" * levels)))
     if is_event:
-        assert event_in(Raw(text, "eqiad"))["rev_id"] == edit()["rev_id"]
+        assert event_in(SourceRecord(text, "eqiad"))["rev_id"] == edit()["rev_id"]
     else:
         with pytest.raises(NotAnEvent, match=r"^expected JSON of at most 200 levels$"):
-            event_in(Raw(text, "eqiad"))
+            event_in(SourceRecord(text, "eqiad"))
 
 
 def test_text_and_row_of_an_event_are_the_same_event() -> None:
     assert parse(orjson.dumps(edit())) == parse(orjson.dumps(edit()).decode()) == edit()
-    assert event_in(Raw(edit(), "eqiad")) == edit()
+    assert event_in(SourceRecord(edit(), "eqiad")) == edit()
 
 
 @pytest.mark.parametrize("meta", [{"domain": "canary"}, {"domain": "canary", "id": "x"}])
@@ -254,24 +254,28 @@ def test_all_else_is_no_canary(raw: dict[str, Any]) -> None:
 
 
 def test_a_canary_need_not_be_a_whole_event() -> None:
-    assert event_in(Raw(canary(), "eqiad")) == canary()
+    assert event_in(SourceRecord(canary(), "eqiad")) == canary()
 
 
 def test_what_a_source_could_not_read_is_told_in_its_own_words() -> None:
     with pytest.raises(NotAnEvent, match=r"^x\.jsonl: cannot be read$"):
-        event_in(Raw(b"x.jsonl", "eqiad", problem="x.jsonl: cannot be read"))
+        event_in(SourceRecord(b"x.jsonl", "eqiad", problem="x.jsonl: cannot be read"))
 
 
 def test_the_step_gives_each_element_its_fate() -> None:
     found = [
-        Raw(orjson.dumps(edit(rev_id=1)), "eqiad"),
-        Raw(edit(rev_id=2), "codfw", PARTITION),
-        Raw(orjson.dumps(canary()), "eqiad"),
-        Raw(canary(), "codfw"),
+        SourceRecord(orjson.dumps(edit(rev_id=1)), "eqiad"),
+        SourceRecord(edit(rev_id=2), "codfw", PARTITION),
+        SourceRecord(orjson.dumps(canary()), "eqiad"),
+        SourceRecord(canary(), "codfw"),
     ]
-    found += [Raw(data, "codfw", PARTITION) for data, _ in NOT_EVENTS]
-    found.append(Raw(edit(meta={"id": "x"}), "eqiad"))
-    found += [Raw(b"in/x.jsonl", "eqiad", problem="in/x.jsonl: cannot be read after 3 events: it broke off")]
+    found += [SourceRecord(data, "codfw", PARTITION) for data, _ in NOT_EVENTS]
+    found.append(SourceRecord(edit(meta={"id": "x"}), "eqiad"))
+    found += [
+        SourceRecord(
+            b"in/x.jsonl", "eqiad", problem="in/x.jsonl: cannot be read after 3 events: it broke off"
+        )
+    ]
     p = TestPipeline(FnApiRunner())
     read = p | ReadEvents(beam.Create(found))
     assert_that(
@@ -289,7 +293,7 @@ def test_the_step_gives_each_element_its_fate() -> None:
             "in/x.jsonl: cannot be read after 3 events: it broke off",
             "in/x.jsonl",
             "eqiad",
-            passing=True,
+            retryable=True,
         )
     )
     assert_that(read.failures, equal_to(failures), label="failures")

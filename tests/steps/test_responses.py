@@ -14,8 +14,8 @@ from transforms.elements import Event, Score, ScoreRequest
 from transforms.http.curl_client import HttpAnswer
 from transforms.lift_wing.responses import (
     LONGEST_REFUSED_S,
+    CallNotPermitted,
     LiftWingError,
-    NotCalled,
     Refused,
     Rejected,
     Unavailable,
@@ -23,7 +23,7 @@ from transforms.lift_wing.responses import (
     read_answer,
     seconds_to_next_try,
 )
-from transforms.models.adapters import KINDS, Kind
+from transforms.models.adapters import KINDS, ModelAdapter
 
 REVISION = 7
 EVENT = Event({**edit(rev_id=REVISION), "wiki_id": "enwiki"}, "eqiad")
@@ -284,7 +284,9 @@ def test_a_fault_on_reading_is_of_that_call_alone() -> None:
     def read(*_: Any) -> Any:
         raise Broken
 
-    broken = Kind(KINDS["revscoring"].sources, KINDS["revscoring"].ask, read, "", KINDS["revscoring"].build)
+    broken = ModelAdapter(
+        KINDS["revscoring"].sources, KINDS["revscoring"].ask, read, "", KINDS["revscoring"].build
+    )
     with pytest.raises(Rejected, match=r"^200: Broken on reading the answer: \{\}$") as raised:
         read_answer(
             HttpAnswer(200, b"{}", 0.1, 0.0), broken, [ScoreRequest(EVENT, "damaging", "enwiki", REVISION)]
@@ -320,8 +322,8 @@ def test_a_server_cannot_ask_for_hours_of_patience() -> None:
         (Unexpected("500: KeyError", "500"), 2, 0, (0.5, 1)),
         (Refused("401: no", "401"), 100, 3600, (30, 60)),
         (Refused("401: no", "401"), 100, LONGEST_REFUSED_S, None),
-        (NotCalled("x"), 0, 599, (0, 0)),
-        (NotCalled("x"), 0, 600, None),
+        (CallNotPermitted("x"), 0, 599, (0, 0)),
+        (CallNotPermitted("x"), 0, 600, None),
     ],
 )
 def test_how_long_to_wait_for_another_try(

@@ -22,11 +22,11 @@ from apache_beam.testing.util import assert_that, equal_to
 from runners.simulated_lift_wing.server import SimulatedLiftWing, score, version
 from tests.support.events import at, edit, request
 from transforms.async_io.bounded import InBundle
-from transforms.async_io.score_fn import Limits, Pending, failure
+from transforms.async_io.score_fn import Limits, PendingRequest, failure
 from transforms.elements import Event, Failure, Score, ScoreRequest, ScoreRequests, ScoreResponse, json_text
 from transforms.environment import REAL
-from transforms.lift_wing.bulkhead import Answer
-from transforms.lift_wing.responses import LiftWingError, NotCalled, Refused, Unavailable, Unexpected
+from transforms.lift_wing.bulkhead import CallResult
+from transforms.lift_wing.responses import CallNotPermitted, LiftWingError, Refused, Unavailable, Unexpected
 from transforms.models.model import Configuration
 from transforms.score_with_lift_wing import ScoreWithLiftWing
 
@@ -45,7 +45,7 @@ def response(asked: ScoreRequest) -> ScoreResponse:
     )
 
 
-def failed(asked: ScoreRequest, reason: str, *, passing: bool = False) -> Failure:
+def failed(asked: ScoreRequest, reason: str, *, retryable: bool = False) -> Failure:
     return Failure(
         "ScoreWithLiftWing",
         reason,
@@ -53,7 +53,7 @@ def failed(asked: ScoreRequest, reason: str, *, passing: bool = False) -> Failur
         asked.event.datacenter,
         asked.model,
         asked.event.partition,
-        passing,
+        retryable,
     )
 
 
@@ -135,13 +135,13 @@ def refused(*, of_one: bool) -> Refused:
 
 @pytest.mark.parametrize("strike", [Unexpected("500: KeyError", "500"), refused(of_one=True)])
 @pytest.mark.parametrize(
-    "outage", [Unavailable("503: down", "503"), NotCalled("503: down"), refused(of_one=False)]
+    "outage", [Unavailable("503: down", "503"), CallNotPermitted("503: down"), refused(of_one=False)]
 )
 def test_an_outage_counts_nothing_against_a_request(strike: LiftWingError, outage: LiftWingError) -> None:
     now = time.time()
-    pending, limits = Pending(request(), now, now), Limits(600, REAL)
+    pending, limits = PendingRequest(request(), now, now), Limits(600, REAL)
     ends = [
-        pending.record(Answer(error, 0.1), limits)
+        pending.record(CallResult(error, 0.1), limits)
         for error in (outage, outage, outage, strike, outage, strike, outage, strike)
     ]
     assert ends == [False] * 7 + [True]
@@ -163,11 +163,11 @@ def test_a_failure_says_how_often_it_was_tried(
 
 def test_a_failure_that_was_tried_once_says_nothing_of_it() -> None:
     assert (
-        failure(Pending(request(), 0.0, 0.0, tries=1, reason="404: gone"), passing=False).reason
+        failure(PendingRequest(request(), 0.0, 0.0, tries=1, reason="404: gone"), retryable=False).reason
         == "404: gone"
     )
     assert (
-        failure(Pending(request(), 0.0, 0.0, tries=2, reason="503: down"), passing=True).reason
+        failure(PendingRequest(request(), 0.0, 0.0, tries=2, reason="503: down"), retryable=True).reason
         == "503: down (2 tries)"
     )
 
@@ -202,7 +202,7 @@ def test_a_lasting_fault_ends_with_the_age_of_the_request(
         at(shipped, lift_wing.url, max_age_s=1),
         [asked],
         [],
-        [failed(asked, "503: no healthy upstream (2 tries)", passing=True)],
+        [failed(asked, "503: no healthy upstream (2 tries)", retryable=True)],
     )
     assert counters == {
         "calls_damaging": 2,

@@ -13,11 +13,11 @@ from apache_beam.pvalue import TaggedOutput
 from runners.simulated_lift_wing.server import SimulatedLiftWing
 from tests.support.events import at, edit
 from tests.support.state import Bag, Timer, metrics_of_a_step
-from transforms.async_io.score_fn import Pending
+from transforms.async_io.score_fn import PendingRequest
 from transforms.async_io.state_codec import decode_pending, encode_pending
 from transforms.async_io.stateful import AskInStateFn
 from transforms.elements import Event, ScoreRequest
-from transforms.lift_wing.bulkhead import Answer
+from transforms.lift_wing.bulkhead import CallResult
 from transforms.lift_wing.client import ClientFault
 from transforms.models.model import Configuration
 
@@ -33,7 +33,7 @@ class Key:
 
     def process(self, *requests: ScoreRequest) -> list[Any]:
         now = time.time()
-        encoded = encode_pending([Pending(request, now, now) for request in requests])
+        encoded = encode_pending([PendingRequest(request, now, now) for request in requests])
         return [*self.fn.process((self.name, encoded), self.pending, self.timer, self.seen, self.forget)]
 
     def look(self) -> list[Any]:
@@ -133,7 +133,7 @@ def test_an_instance_that_has_nothing_open_tells_of_no_other_instances_calls(
 def meet(key: Key, fault: Exception) -> None:
     """Every request of the key that is with Lift Wing ends with an exception."""
     for pending in key.fn._in_flight.keys[key.name].open.values():
-        key.fn._in_flight.put(key.name, pending, Answer(fault, 0.1))
+        key.fn._in_flight.put(key.name, pending, CallResult(fault, 0.1))
 
 
 def test_an_exception_that_nobody_foresaw_is_the_failure_of_its_request_alone(

@@ -65,12 +65,12 @@ def score(rev_id: int, partition: str | None = HOUR, dt: str = "2024-02-05T00:30
 
 
 def failure(
-    rev_id: int, partition: str | None = HOUR, model: str | None = "damaging", *, passing: bool = False
+    rev_id: int, partition: str | None = HOUR, model: str | None = "damaging", *, retryable: bool = False
 ) -> OutputEvent:
     original = orjson.dumps(edit(rev_id=rev_id, dt="2024-02-05T00:30:00Z")).decode()
     return failed(
         Failure(
-            "ScoreWithLiftWing", f"404: no revision {rev_id}", original, "codfw", model, partition, passing
+            "ScoreWithLiftWing", f"404: no revision {rev_id}", original, "codfw", model, partition, retryable
         ),
         ERRORS,
         NOW,
@@ -119,7 +119,7 @@ def test_each_event_is_in_the_journal_of_its_partition_and_model(tmp_path: Path)
         # by the time when it was noticed
         failed(Failure("ReadEvents", "not JSON", "no event", "codfw"), ERRORS, NOW),
         # of any partition
-        failed(Failure("ReadEvents", "cannot be read", "in/a.parquet", "codfw", passing=True), ERRORS, NOW),
+        failed(Failure("ReadEvents", "cannot be read", "in/a.parquet", "codfw", retryable=True), ERRORS, NOW),
     )
     found = {
         (partition, model): [(entry.failure, entry.body.get("rev_id")) for entry in entries(journal)]
@@ -209,7 +209,7 @@ def test_a_parquet_part_has_the_types_of_the_table_and_is_snappy_and_in_groups(w
 
 
 def test_a_journal_with_what_may_be_mended_stays(writer: DatasetWriter) -> None:
-    write(writer.working / "journals", score(1), failure(2, passing=True), failure(3))
+    write(writer.working / "journals", score(1), failure(2, retryable=True), failure(3))
     journal = writer.working / "journals" / HOUR / "damaging"
     with pytest.raises(UnitIncomplete) as error:
         commit(writer, journal)

@@ -7,8 +7,8 @@ from concurrent.futures import Future
 from pipeline.config.models_file import load
 from tests.support.events import ROOT, edit
 from transforms.elements import Event, ScoreRequest
-from transforms.lift_wing.bulkhead import Answer
-from transforms.lift_wing.client import LiftWing
+from transforms.lift_wing.bulkhead import CallResult
+from transforms.lift_wing.client import LiftWingClient
 from transforms.models.model import Endpoint
 
 MODELS = load(ROOT / "pipeline" / "models.yaml").models
@@ -24,8 +24,8 @@ def request_of(endpoint: Endpoint, rev_id: int) -> ScoreRequest:
 
 
 def asked(
-    lift_wing: LiftWing, rev_id: int = REVISION, endpoint: Endpoint = DAMAGING, late: bool = False
-) -> Future[Answer]:
-    future: Future[Answer] = Future()
-    lift_wing.ask(endpoint, request_of(endpoint, rev_id), future.set_result, late)
+    lift_wing: LiftWingClient, rev_id: int = REVISION, endpoint: Endpoint = DAMAGING, late: bool = False
+) -> Future[CallResult]:
+    future: Future[CallResult] = Future()
+    lift_wing.submit(endpoint, request_of(endpoint, rev_id), future.set_result, late)
     return future

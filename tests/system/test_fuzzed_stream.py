@@ -22,7 +22,7 @@ from runners.simulated_lift_wing.server import SimulatedLiftWing
 from tests.benchmarks.stage import restarts_of
 from tests.fuzz.events import Fuzzer
 from tests.support.events import ROOT
-from transforms.elements import Raw
+from transforms.elements import SourceRecord
 from transforms.events.error_events import origin_of
 from transforms.events.parsing import NotAnEvent, event_in, parse, why_dropped
 from transforms.events.score_events import score_id
@@ -56,7 +56,7 @@ def wanted(messages: Sequence[bytes], configuration: Configuration) -> Ended:
     selection, ended = Selection(configuration.models), Ended()
     for message in messages:
         try:
-            raw = event_in(Raw(message, "eqiad"))
+            raw = event_in(SourceRecord(message, "eqiad"))
         except NotAnEvent:
             ended["ReadEvents", message.decode("utf-8", "replace")] += 1
             continue

@@ -189,10 +189,12 @@ def test_prometheus_finds_the_metrics_of_the_documents_and_of_the_dashboard_and_
     ] == []
     asked = [selector for expression in expressions() for selector in selectors(expression)]
     assert len(asked) > 40
-    untold = [str(selector) for selector in asked if not any(selects(selector, one) for one in told)]
+    unreported_retries = [
+        str(selector) for selector in asked if not any(selects(selector, one) for one in told)
+    ]
     assert [
         text
-        for text in untold
+        for text in unreported_retries
         if not re.search("_unforeseen|lost_expired|waiting_deliveries_|^revision_scores_", text)
     ] == [], "these are of a bad day, or of the page"
     assert 200 <= found["ScoreWithLiftWing_call_ms_p50_damaging"] < 10_000

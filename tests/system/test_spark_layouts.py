@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.events import ROOT
 from transforms.datasets.event_files import find_files, read_file
-from transforms.elements import Raw
+from transforms.elements import SourceRecord
 from transforms.events.parsing import event_in
 
 DATA = ROOT / "tests" / "data"
@@ -57,7 +57,7 @@ def test_nulls_of_a_table_that_was_written_as_json_are_no_values() -> None:
             name: value for name, value in event["performer"].items() if name != "user_registration_dt"
         },
     }
-    assert event_in(Raw(orjson.dumps(row), "eqiad")) == expected
+    assert event_in(SourceRecord(orjson.dumps(row), "eqiad")) == expected
 
 
 def test_a_partition_without_an_hour_is_named_and_the_others_are_read() -> None:

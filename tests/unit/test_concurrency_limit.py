@@ -11,10 +11,10 @@ import pytest
 
 from transforms.lift_wing import concurrency_limit
 
-CallLimit = partial(concurrency_limit.CallLimit, uniform=random.uniform)
+ConcurrencyLimit = partial(concurrency_limit.ConcurrencyLimit, uniform=random.uniform)
 
 
-def fail(limit: concurrency_limit.CallLimit, times: int, at: float) -> list[bool]:
+def fail(limit: concurrency_limit.ConcurrencyLimit, times: int, at: float) -> list[bool]:
     """So many calls that go out at a time and fail at once, one after the other."""
     told = []
     for _ in range(times):
@@ -24,52 +24,52 @@ def fail(limit: concurrency_limit.CallLimit, times: int, at: float) -> list[bool
 
 
 def test_it_begins_with_what_is_configured_and_never_exceeds_it() -> None:
-    limit = CallLimit(12)
+    limit = ConcurrencyLimit(12)
     for _ in range(1000):
         limit.answered(0.1, 1.0)
-    assert (limit.now, limit.has_room(11, 1.0), limit.has_room(12, 1.0)) == (12, True, False)
+    assert (limit.current, limit.has_room(11, 1.0), limit.has_room(12, 1.0)) == (12, True, False)
 
 
 def test_calls_that_were_out_together_shrink_it_once() -> None:
-    limit = CallLimit(10)
+    limit = ConcurrencyLimit(10)
     for at in (5.0, 5.1, 5.2):
         limit.failed(started_at=4.0, now=at)
-    assert limit.now == 7
+    assert limit.current == 7
     limit.failed(started_at=5.3, now=5.4)
-    assert limit.now == 4
+    assert limit.current == 4
 
 
 def test_it_grows_by_one_for_each_round_of_answers() -> None:
-    limit = CallLimit(10)
+    limit = ConcurrencyLimit(10)
     limit.failed(4.0, 5.0)
     for _ in range(7):
         limit.answered(0.1, 6.0)
-    assert limit.now == 7
+    assert limit.current == 7
     for _ in range(12):
         limit.answered(0.1, 6.0)
-    assert limit.now == 9
+    assert limit.current == 9
     for _ in range(100):
         limit.answered(0.1, 6.0)
-    assert limit.now == 10
+    assert limit.current == 10
 
 
 def test_it_never_shrinks_below_one_call() -> None:
-    limit = CallLimit(3)
+    limit = ConcurrencyLimit(3)
     for second in range(100):
         limit.failed(second, second)
         limit.answered(0.1, second)
-    assert limit.now >= 1
+    assert limit.current >= 1
 
 
 def test_five_failures_in_a_row_break_it() -> None:
-    limit = CallLimit(10)
+    limit = ConcurrencyLimit(10)
     assert fail(limit, 5, 1.0) == [False, False, False, False, True]
     assert limit.is_broken
     assert not limit.has_room(0, 1.0)
 
 
 def test_an_answer_between_keeps_it_whole() -> None:
-    limit = CallLimit(10)
+    limit = ConcurrencyLimit(10)
     fail(limit, 4, 1.0)
     limit.answered(0.1, 1.0)
     assert fail(limit, 4, 1.0) == [False] * 4
@@ -77,7 +77,7 @@ def test_an_answer_between_keeps_it_whole() -> None:
 
 
 def test_after_a_pause_it_takes_one_probe() -> None:
-    limit = CallLimit(10)
+    limit = ConcurrencyLimit(10)
     fail(limit, 5, 100.0)
     assert 0.75 <= limit.seconds_to_probe(100.0) <= 1.0
     assert limit.has_room(10, 101.0), "calls that hang from before take nobody's place"
@@ -89,7 +89,7 @@ def test_after_a_pause_it_takes_one_probe() -> None:
 
 @pytest.mark.parametrize(("probes", "least", "most"), [(1, 1.5, 2), (2, 3, 4), (5, 22.5, 30), (50, 22.5, 30)])
 def test_each_probe_in_vain_doubles_the_pause(probes: int, least: float, most: float) -> None:
-    limit, now = CallLimit(10), 100.0
+    limit, now = ConcurrencyLimit(10), 100.0
     fail(limit, 5, now)
     for _ in range(probes):
         now += limit.seconds_to_probe(now)
@@ -99,7 +99,7 @@ def test_each_probe_in_vain_doubles_the_pause(probes: int, least: float, most: f
 
 
 def test_a_pause_that_was_asked_for_is_kept() -> None:
-    limit = CallLimit(10)
+    limit = ConcurrencyLimit(10)
     fail(limit, 4, 1.0)
     limit.started(1.0)
     limit.failed(1.0, 1.0, retry_after_s=120)
@@ -107,67 +107,67 @@ def test_a_pause_that_was_asked_for_is_kept() -> None:
 
 
 def test_when_it_is_back_it_begins_with_one_call_and_doubles() -> None:
-    limit = CallLimit(40)
+    limit = ConcurrencyLimit(40)
     fail(limit, 5, 1.0)
     limit.started(2.0)
     limit.answered(0.1, 2.5)
-    rounds = [limit.now]
+    rounds = [limit.current]
     for _ in range(4):
-        for _ in range(limit.now):
+        for _ in range(limit.current):
             limit.answered(0.1, 3.0)
-        rounds.append(limit.now)
+        rounds.append(limit.current)
     assert rounds == [1, 2, 4, 8, 16]
     for _ in range(1000):
         limit.answered(0.1, 4.0)
-    assert limit.now == 40
+    assert limit.current == 40
     fail(limit, 5, 5.0)
     assert limit.seconds_to_probe(5.0) <= 1.0, "the next pause is short again"
 
 
-def answers(limit: concurrency_limit.CallLimit, count: int, seconds: float, begin: float) -> None:
+def answers(limit: concurrency_limit.ConcurrencyLimit, count: int, seconds: float, begin: float) -> None:
     """One a second."""
     for index in range(count):
         limit.answered(seconds, begin + index)
 
 
 def test_it_gives_way_while_answers_take_much_longer_down_to_half() -> None:
-    limit = CallLimit(20)
+    limit = ConcurrencyLimit(20)
     answers(limit, 500, 0.5, 0.0)
     answers(limit, 10, 1.5, 1000.0)
-    assert limit.now == 20, "not for a few"
+    assert limit.current == 20, "not for a few"
     answers(limit, 15, 1.5, 1100.0)
-    assert 10 < limit.now < 20
+    assert 10 < limit.current < 20
     answers(limit, 50, 1.5, 1200.0)
-    assert limit.now == 10
+    assert limit.current == 10
     answers(limit, 300, 0.5, 2000.0)
-    assert limit.now == 20
+    assert limit.current == 20
 
 
 def test_slow_answers_that_were_out_together_shrink_it_once() -> None:
-    limit = CallLimit(20)
+    limit = ConcurrencyLimit(20)
     answers(limit, 500, 0.5, 0.0)
     for _ in range(100):
         limit.answered(5.0, 1000.0)
-    assert limit.now == 18
+    assert limit.current == 18
 
 
 def test_what_is_slow_for_long_is_usual() -> None:
-    limit = CallLimit(20)
+    limit = ConcurrencyLimit(20)
     answers(limit, 500, 0.5, 0.0)
     answers(limit, 2000, 1.5, 1000.0)
-    assert limit.now == 20
+    assert limit.current == 20
 
 
 def test_a_long_tail_is_no_rise() -> None:
-    limit, random = CallLimit(20), Random(1)
+    limit, random = ConcurrencyLimit(20), Random(1)
     for second in range(10_000):
         # as on staging: p50 0.48, p99 6.5 s
         limit.answered(random.lognormvariate(math.log(0.48), 1.12), second)
-        assert limit.now == 20
+        assert limit.current == 20
 
 
 def test_what_it_can_take_in_a_second() -> None:
-    limit = CallLimit(10)
+    limit = ConcurrencyLimit(10)
     assert limit.per_second == 20, "half a second a call until there is an answer"
     limit.started(0)
     limit.answered(0.05, 0.05)
@@ -181,7 +181,7 @@ def test_what_it_can_take_in_a_second() -> None:
 
 
 def test_an_endpoint_that_refuses_everybody_is_broken_and_gets_a_probe() -> None:
-    limit = CallLimit(10)
+    limit = ConcurrencyLimit(10)
     limit.started(100.0)
     assert [limit.refused(100.1), limit.refused(100.1)] == [False, False]
     limit.answered(0.1, 100.3)
@@ -204,5 +204,5 @@ def test_an_endpoint_that_refuses_everybody_is_broken_and_gets_a_probe() -> None
 
 
 def test_a_limit_of_nothing_is_broken_for_ever() -> None:
-    limit = CallLimit(0)
-    assert (limit.is_broken, limit.has_room(0, 1e9), limit.now) == (True, False, 0)
+    limit = ConcurrencyLimit(0)
+    assert (limit.is_broken, limit.has_room(0, 1e9), limit.current) == (True, False, 0)

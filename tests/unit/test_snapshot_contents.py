@@ -19,7 +19,7 @@ from transforms.combine_scores import CombineInState
 from transforms.connectors.kafka_sink import WriteToKafka
 from transforms.connectors.kafka_source import KafkaTopics
 from transforms.delivery.retry_deliveries import RetryDeliveries
-from transforms.elements import Raw
+from transforms.elements import SourceRecord
 from transforms.events.combined_events import SCHEMAS
 from transforms.models.model import Configuration
 
@@ -58,9 +58,10 @@ class Sources(beam.PTransform):
         super().__init__()
         self._count = count
 
-    def expand(self, pbegin: beam.pvalue.PBegin) -> beam.PCollection[Raw]:
+    def expand(self, pbegin: beam.pvalue.PBegin) -> beam.PCollection[SourceRecord]:
         sources = [
-            pbegin | f"Source{number}" >> beam.Create([Raw(b"{}", "eqiad")]) for number in range(self._count)
+            pbegin | f"Source{number}" >> beam.Create([SourceRecord(b"{}", "eqiad")])
+            for number in range(self._count)
         ]
         return sources | "All" >> beam.Flatten() if self._count > 1 else sources[0]
 

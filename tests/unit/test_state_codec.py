@@ -16,7 +16,7 @@ from apache_beam.testing.util import assert_that, equal_to
 from pipeline.config.models_file import load
 from tests.support.events import ABSENT, ROOT, edit, request
 from transforms.async_io.keying import KeyByEvent, KeyTogether
-from transforms.async_io.score_fn import Pending
+from transforms.async_io.score_fn import PendingRequest
 from transforms.async_io.state_codec import (
     Rest,
     Tag,
@@ -34,9 +34,9 @@ DAMAGING = load(ROOT / "pipeline" / "models.yaml").models["damaging"].endpoints[
 NOW = 1_700_000_000.0
 
 
-def pending(rev_id: int, model: str = "damaging", event: Event | None = None, **told: Any) -> Pending:
+def pending(rev_id: int, model: str = "damaging", event: Event | None = None, **told: Any) -> PendingRequest:
     event = event or Event(edit(rev_id=rev_id), "eqiad")
-    return Pending(
+    return PendingRequest(
         ScoreRequest(event, model, "enwiki", event.raw["rev_id"]),
         **{"entered_at": NOW, "asked_at": NOW, **told},
     )

@@ -16,8 +16,8 @@ from tests.support.kafka import in_topic, write
 from tests.support.loopback import Handler, LoopbackServer
 from transforms.elements import Score
 from transforms.events.tracing import trace_headers
-from transforms.lift_wing.bulkhead import Answer
-from transforms.lift_wing.client import LiftWing
+from transforms.lift_wing.bulkhead import CallResult
+from transforms.lift_wing.client import LiftWingClient
 from transforms.models.model import Configuration, LiftWingSettings
 
 REQUEST = "0c8b3c4e-3d4c-4f0a-9d5e-0f8f0b8e7a11"
@@ -81,8 +81,8 @@ def test_no_header_is_longer_than_a_server_takes(
 ) -> None:
     raw = traced(uri=f"https://ja.wikipedia.org/wiki/{letter * 3_000}")
     assert max(map(len, trace_headers(raw).values())) == 2_000
-    client, answered = LiftWing(LiftWingSettings(lift_wing.url, timeout_s=5)), Future[Answer]()
-    client.ask(shipped.models["damaging"].endpoint("enwiki"), request(raw=raw), answered.set_result)
+    client, answered = LiftWingClient(LiftWingSettings(lift_wing.url, timeout_s=5)), Future[CallResult]()
+    client.submit(shipped.models["damaging"].endpoint("enwiki"), request(raw=raw), answered.set_result)
     assert isinstance(answered.result(30).result, Score)
     client.close()
 
@@ -122,8 +122,8 @@ class Notebook(LoopbackServer):
 
 def test_a_call_to_lift_wing_has_them(shipped: Configuration) -> None:
     with Notebook() as server:
-        lift_wing, answered = LiftWing(LiftWingSettings(server.url, timeout_s=5)), Future[Answer]()
-        lift_wing.ask(
+        lift_wing, answered = LiftWingClient(LiftWingSettings(server.url, timeout_s=5)), Future[CallResult]()
+        lift_wing.submit(
             shipped.models["damaging"].endpoint("enwiki"), request(raw=traced()), answered.set_result
         )
         answered.result(30)

@@ -16,7 +16,7 @@ import schemas
 from pipeline.batch import direct_runner
 from tests.support.events import edit, request
 from transforms.build_revision_score import BuildRevisionScore
-from transforms.elements import Event, Failure, Raw, Score, ScoreResponse, json_text
+from transforms.elements import Event, Failure, Score, ScoreResponse, SourceRecord, json_text
 from transforms.events.error_events import failed
 from transforms.models.model import Configuration
 from transforms.read_events import ReadEvents
@@ -218,7 +218,7 @@ def fault_of_damaging(_: object, model: str) -> bool:
 
 
 def test_reading_goes_on() -> None:
-    found = [Raw(Broken(edit()), "eqiad"), Raw(orjson.dumps(edit(rev_id=1)), "eqiad")]
+    found = [SourceRecord(Broken(edit()), "eqiad"), SourceRecord(orjson.dumps(edit(rev_id=1)), "eqiad")]
     p = TestPipeline(FnApiRunner())
     read = p | ReadEvents(beam.Create(found))
     assert_that(read.events, equal_to([Event(edit(rev_id=1), "eqiad")]), label="events")
@@ -269,7 +269,9 @@ def counted(p: beam.Pipeline, step: str) -> dict[str, int]:
 def test_a_run_whose_every_event_meets_a_fault_ends_with_a_line() -> None:
     p = direct_runner.new_pipeline([])
     read = p | ReadEvents(
-        beam.Create([Raw(Broken(edit(rev_id=number)), "eqiad") for number in range(30)], reshuffle=False)
+        beam.Create(
+            [SourceRecord(Broken(edit(rev_id=number)), "eqiad") for number in range(30)], reshuffle=False
+        )
     )
     _ = read.failures | beam.Map(lambda failure: failure)
     with pytest.raises(

@@ -165,13 +165,13 @@ def test_each_wikipedia_is_asked_for_at_its_own_address() -> None:
 def score(configuration: Configuration, raws: list[dict[str, Any]]) -> None:
     import apache_beam as beam
 
-    from transforms.elements import Raw
+    from transforms.elements import SourceRecord
 
     pipeline = direct_runner.new_pipeline([])
     score_revisions(
         pipeline,
         configuration,
-        beam.Create([Raw(orjson.dumps(raw), "eqiad") for raw in raws], reshuffle=False),
+        beam.Create([SourceRecord(orjson.dumps(raw), "eqiad") for raw in raws], reshuffle=False),
         beam.Map(show, None),
         InBundle(),
     )

@@ -12,22 +12,24 @@ import apache_beam as beam
 from apache_beam.pvalue import TaggedOutput
 from apache_beam.utils.windowed_value import WindowedValue
 
-from transforms.async_io.score_fn import AskFn, Output, Pending
+from transforms.async_io.score_fn import AsyncScoreFn, Output, PendingRequest
 from transforms.elements import ScoreRequests
 from transforms.global_window import in_global_window
-from transforms.lift_wing.bulkhead import Answer
-from transforms.lift_wing.responses import NotCalled, Refused
+from transforms.lift_wing.bulkhead import CallResult
+from transforms.lift_wing.responses import CallNotPermitted, Refused
 from transforms.models.model import Configuration, Endpoint
 from transforms.unforeseen import FuseBlown
 
 # requests of all models that answer; bounds the memory of a bundle, and is far above what is ever in flight
-_MOST_OWED = 2_000
-_MOST_OWED_IN_ALL = 50_000  # so that one that hangs holds up no other before it is given up; some 4 KB each
+_MAX_OUTSTANDING = 2_000
+_MAX_OUTSTANDING_IN_ALL = (
+    50_000  # so that one that hangs holds up no other before it is given up; some 4 KB each
+)
 _SILENT_AFTER_S = 1.0  # a model that owes answers and gave none for so long may hang
 _SHORTEST_LOOK_S = 0.1
 # with an endpoint that gives no sign of life; what it is asked for then fails, and can be asked for in
 # another run
-_PATIENCE_S = 45.0
+_GIVE_UP_AFTER_S = 45.0
 _TAKEN_AT_ONCE = 128
 
 
@@ -40,11 +42,11 @@ class InBundle:
         return beam.ParDo(_AskInBundleFn(configuration)).with_outputs("failures", main="responses")
 
 
-class _AskInBundleFn(AskFn):
+class _AskInBundleFn(AsyncScoreFn):
     def start_bundle(self) -> None:
         super().start_bundle()
         self._answers = _Answers()
-        self._owed: Counter[str] = Counter()  # by model
+        self._outstanding: Counter[str] = Counter()  # by model
         # when a model that owes answers gave one last, or was asked first
         self._heard_at: dict[str, float] = {}
 
@@ -52,28 +54,28 @@ class _AskInBundleFn(AskFn):
         for request in requests:
             endpoint = self.endpoint(request.model, request.wiki)
             assert endpoint, f"{request.model} of {request.wiki} was selected and is not configured"
-            if not self._owed[request.model]:
+            if not self._outstanding[request.model]:
                 self._heard_at[request.model] = self.environment.monotonic()
-            self._owed[request.model] += 1
+            self._outstanding[request.model] += 1
             now = self.environment.time()
-            self._ask(Pending(request, now, now), endpoint, self._answers)
-        while self._owes_too_much():
+            self._submit(PendingRequest(request, now, now), endpoint, self._answers)
+        while self._is_backpressured():
             yield from self._next()
 
-    def _owes_too_much(self) -> bool:
+    def _is_backpressured(self) -> bool:
         """Whether the input has to wait for answers; it waits for no model that may hang, as long as memory
         lasts."""
-        owed = self._owed.total()
-        if owed <= _MOST_OWED or owed > _MOST_OWED_IN_ALL:
-            return owed > _MOST_OWED
+        outstanding = self._outstanding.total()
+        if outstanding <= _MAX_OUTSTANDING or outstanding > _MAX_OUTSTANDING_IN_ALL:
+            return outstanding > _MAX_OUTSTANDING
         silent_since = self.environment.monotonic() - _SILENT_AFTER_S
         return (
-            sum(count for model, count in self._owed.items() if self._heard_at[model] > silent_since)
-            > _MOST_OWED
+            sum(count for model, count in self._outstanding.items() if self._heard_at[model] > silent_since)
+            > _MAX_OUTSTANDING
         )
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
-        while self._owed.total():
+        while self._outstanding.total():
             for output in self._next():
                 if isinstance(output, TaggedOutput):
                     yield TaggedOutput(output.tag, in_global_window(output.value))
@@ -81,43 +83,47 @@ class _AskInBundleFn(AskFn):
                     yield in_global_window(output)
 
     def _next(self) -> Iterator[Output]:
-        answered = self._answers.take(min(self._owed.total(), _TAKEN_AT_ONCE), _SILENT_AFTER_S)
+        answered = self._answers.take(min(self._outstanding.total(), _TAKEN_AT_ONCE), _SILENT_AFTER_S)
         now = self.environment.monotonic()
         for pending, answer in answered:
-            self._owed[pending.request.model] -= 1
+            self._outstanding[pending.request.model] -= 1
             self._heard_at[pending.request.model] = now
-            if not self.may_end(pending, answer):
+            if not self.may_complete(pending, answer):
                 raise FuseBlown(
                     "ScoreWithLiftWing: unforeseen exceptions of too many requests; the last one: "
                     f"{answer.result!r:.500}"
                 )
-            yield self.end(pending, answer)
+            yield self.complete(pending, answer)
 
-    def _ask(self, pending: Pending, endpoint: Endpoint, answers: _Answers) -> None:
-        self.lift_wing.ask(
-            endpoint, pending.request, partial(self._heard, pending, endpoint, answers), pending.late
+    def _submit(self, pending: PendingRequest, endpoint: Endpoint, answers: _Answers) -> None:
+        self.lift_wing.submit(
+            endpoint, pending.request, partial(self._on_result, pending, endpoint, answers), pending.late
         )
 
-    def _heard(self, pending: Pending, endpoint: Endpoint, answers: _Answers, answer: Answer) -> None:
+    def _on_result(
+        self, pending: PendingRequest, endpoint: Endpoint, answers: _Answers, answer: CallResult
+    ) -> None:
         """On the loop's thread: an answer that is no end has the request asked again when it is due."""
         refused = isinstance(answer.result, Refused) and answer.result.of_all  # for another run
-        refused |= isinstance(answer.result, NotCalled) and self.lift_wing.patience_s(endpoint) is not None
+        refused |= (
+            isinstance(answer.result, CallNotPermitted) and self.lift_wing.patience_s(endpoint) is not None
+        )
         if (
             pending.record(answer, self.limits)
             or refused
-            or self.lift_wing.seconds_failing(endpoint) > _PATIENCE_S
+            or self.lift_wing.seconds_failing(endpoint) > _GIVE_UP_AFTER_S
         ):
             answers.put(pending, answer)
         else:
             wait = pending.due - self.environment.time()
-            if isinstance(answer.result, NotCalled):
+            if isinstance(answer.result, CallNotPermitted):
                 wait = self.lift_wing.admit(endpoint, pending.entered_at, True, int(pending.counted))
                 pending.counted = wait > 0
                 # to be given up in time
                 wait = min(
-                    wait, max(_SHORTEST_LOOK_S, _PATIENCE_S - self.lift_wing.seconds_failing(endpoint))
+                    wait, max(_SHORTEST_LOOK_S, _GIVE_UP_AFTER_S - self.lift_wing.seconds_failing(endpoint))
                 )
-            self.lift_wing.later(max(0.0, wait), partial(self._ask, pending, endpoint, answers))
+            self.lift_wing.call_later(max(0.0, wait), partial(self._submit, pending, endpoint, answers))
 
 
 class _Answers:
@@ -125,16 +131,16 @@ class _Answers:
     more than the answer."""
 
     def __init__(self) -> None:
-        self._answered: deque[tuple[Pending, Answer]] = deque()
+        self._answered: deque[tuple[PendingRequest, CallResult]] = deque()
         self._wanted = 0
         self._enough = threading.Event()
 
-    def put(self, pending: Pending, answer: Answer) -> None:
+    def put(self, pending: PendingRequest, answer: CallResult) -> None:
         self._answered.append((pending, answer))
         if len(self._answered) >= self._wanted:
             self._enough.set()
 
-    def take(self, count: int, patience_s: float) -> list[tuple[Pending, Answer]]:
+    def take(self, count: int, patience_s: float) -> list[tuple[PendingRequest, CallResult]]:
         """So many answers, as soon as they are there; fewer when they do not come for so long."""
         self._wanted = count
         self._enough.clear()

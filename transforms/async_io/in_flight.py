@@ -11,21 +11,21 @@ import queue
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from transforms.async_io.score_fn import Pending
+from transforms.async_io.score_fn import PendingRequest
 from transforms.events.source_events import key_of
-from transforms.lift_wing.bulkhead import Answer
+from transforms.lift_wing.bulkhead import CallResult
 
 
 @dataclass(slots=True)
 class KeyState:
     """The requests of one key while any of them is with Lift Wing."""
 
-    open: dict[str, Pending] = field(default_factory=dict)  # by name, what has not ended
+    open: dict[str, PendingRequest] = field(default_factory=dict)  # by name, what has not ended
     seen: set[str] = field(default_factory=set)  # names of all requests of the key, ended or not
     called: set[str] = field(default_factory=set)  # names of what is with Lift Wing
     dirty: bool = False  # Flink's state says something else
 
-    def add(self, pending: Iterable[Pending]) -> int:
+    def add(self, pending: Iterable[PendingRequest]) -> int:
         """Adds what is new, and returns how many were not."""
         repeated = 0
         for each in pending:
@@ -43,7 +43,7 @@ class KeyState:
         self.dirty = True
 
 
-def name_of(pending: Pending) -> str:
+def name_of(pending: PendingRequest) -> str:
     return f"{key_of(pending.request.event.raw)}/{pending.request.model}"
 
 
@@ -52,13 +52,13 @@ class InFlight:
 
     def __init__(self) -> None:
         self.keys: dict[str, KeyState] = {}
-        self._answered: queue.SimpleQueue[tuple[str, Pending, Answer]] = queue.SimpleQueue()
+        self._answered: queue.SimpleQueue[tuple[str, PendingRequest, CallResult]] = queue.SimpleQueue()
 
-    def put(self, key: str, pending: Pending, answer: Answer) -> None:
+    def put(self, key: str, pending: PendingRequest, answer: CallResult) -> None:
         """Leaves an answer for the next bundle. May be called from any thread."""
         self._answered.put((key, pending, answer))
 
-    def take(self) -> Iterator[tuple[KeyState, Pending, Answer]]:
+    def take(self) -> Iterator[tuple[KeyState, PendingRequest, CallResult]]:
         """Yields every answer that has come, whatever its key."""
         while True:
             try:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import apache_beam as beam
 from apache_beam.utils.windowed_value import WindowedValue
 
-from transforms.async_io.score_fn import Pending
+from transforms.async_io.score_fn import PendingRequest
 from transforms.async_io.state_codec import encode_pending
 from transforms.elements import ScoreRequests
 from transforms.environment import REAL, Environment
@@ -80,5 +80,5 @@ class KeyTogetherFn(beam.DoFn):
         )
 
 
-def _asked_at(now: float, requests: ScoreRequests) -> list[Pending]:
-    return [Pending(request, now, now) for request in requests]
+def _asked_at(now: float, requests: ScoreRequests) -> list[PendingRequest]:
+    return [PendingRequest(request, now, now) for request in requests]

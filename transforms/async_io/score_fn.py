@@ -16,12 +16,12 @@ from transforms.elements import Failure, Score, ScoreRequest, ScoreResponse, jso
 from transforms.environment import REAL, Environment
 from transforms.events.source_events import key_of
 from transforms.events.tracing import trace_headers
-from transforms.lift_wing.bulkhead import Answer
-from transforms.lift_wing.client import ClientFault, LiftWing, SharedLiftWing
+from transforms.lift_wing.bulkhead import CallResult
+from transforms.lift_wing.client import ClientFault, LiftWingClient, SharedClient
 from transforms.lift_wing.responses import (
     LONGEST_REFUSED_S,
+    CallNotPermitted,
     LiftWingError,
-    NotCalled,
     Refused,
     Unavailable,
     Unexpected,
@@ -41,7 +41,7 @@ Output = Any  # ScoreResponse or TaggedOutput of "failures"; Beam has no name fo
 
 
 @dataclass(slots=True)
-class Pending:
+class PendingRequest:
     """A request that has not come to its end. Times are seconds since the epoch."""
 
     request: ScoreRequest
@@ -51,14 +51,14 @@ class Pending:
     strikes: int = 0
     due: float = 0.0  # not to be asked before
     reason: str = ""  # what the last try gave in place of a score
-    untold: list[str] = field(default_factory=list)  # causes of tries that the metrics do not know yet
+    unreported_retries: list[str] = field(default_factory=list)  # their causes
     counted: bool = False  # the client counts it among those that wait for room
     late: bool = False  # it has waited for room, or for another try
 
-    def record(self, answer: Answer, limits: Limits) -> bool:
+    def record(self, answer: CallResult, limits: Limits) -> bool:
         """Notes how a call ended. Returns whether that is the end of the request; if not, `due` says when to
         try again."""
-        error, called = answer.result, not isinstance(answer.result, NotCalled)
+        error, called = answer.result, not isinstance(answer.result, CallNotPermitted)
         self.tries += called
         if not isinstance(error, LiftWingError):
             return True
@@ -80,7 +80,7 @@ class Pending:
         if wait is None:
             return True
         if called:
-            self.untold.append(error.cause)
+            self.unreported_retries.append(error.cause)
         self.due, self.late = now + wait, True
         return False
 
@@ -98,7 +98,7 @@ class Limits:
         return max(LONGEST_REFUSED_S, self.max_age_s)
 
 
-class AskFn(beam.DoFn):
+class AsyncScoreFn(beam.DoFn):
     """The base of a DoFn that asks; it counts what is asked and how that ends."""
 
     def __init__(self, configuration: Configuration, environment: Environment = REAL) -> None:
@@ -109,7 +109,7 @@ class AskFn(beam.DoFn):
         }
 
     def setup(self) -> None:
-        self.lift_wing: LiftWing = SharedLiftWing.acquire(self.configuration.lift_wing, self.environment)
+        self.lift_wing: LiftWingClient = SharedClient.acquire(self.configuration.lift_wing, self.environment)
         self._fuse = Fuse("ScoreWithLiftWing", self.environment.monotonic)
         self.call_milliseconds = RollingQuantiles("ScoreWithLiftWing", "call_ms")
         self.limits = Limits(self.configuration.lift_wing.max_age_s, self.environment)
@@ -119,7 +119,7 @@ class AskFn(beam.DoFn):
         self._metrics.start_bundle()
 
     def teardown(self) -> None:
-        SharedLiftWing.release(self.configuration.lift_wing, self.environment)
+        SharedClient.release(self.configuration.lift_wing, self.environment)
 
     def endpoint(self, model: str, wiki: str) -> Endpoint | None:
         """Where to ask; None when the models file has no such endpoint any more."""
@@ -127,11 +127,11 @@ class AskFn(beam.DoFn):
         endpoint = known.endpoint(wiki) if known else None
         return endpoint if endpoint and endpoint.enabled else None
 
-    def end(self, pending: Pending, answer: Answer) -> Output:
+    def complete(self, pending: PendingRequest, answer: CallResult) -> Output:
         """What comes out of a request with its last answer."""
-        self.tell(pending)
+        self.report_retries(pending)
         model, result = pending.request.model, answer.result
-        if not isinstance(result, NotCalled):
+        if not isinstance(result, CallNotPermitted):
             count("calls", model)
             milliseconds = round(answer.seconds * 1000)
             self._milliseconds[model].update(milliseconds)
@@ -145,17 +145,17 @@ class AskFn(beam.DoFn):
             count("failures", model, result.cause)
         else:
             pending.reason = reason_of(result)
-        passing = isinstance(result, (Unavailable, NotCalled)) or (
+        retryable = isinstance(result, (Unavailable, CallNotPermitted)) or (
             isinstance(result, Refused) and result.of_all
         )
-        return TaggedOutput("failures", failure(pending, passing=passing))
+        return TaggedOutput("failures", failure(pending, retryable=retryable))
 
-    def may_end(self, pending: Pending, answer: Answer) -> bool:
+    def may_complete(self, pending: PendingRequest, answer: CallResult) -> bool:
         """Whether a request may end with its last answer: not where too many met exceptions that nobody
         foresaw. Raises what is no fault of a request."""
         fault = _fault_in(answer.result)
         if fault is None:
-            if not isinstance(answer.result, NotCalled):
+            if not isinstance(answer.result, CallNotPermitted):
                 self._fuse.passed()
             return True
         if isinstance(fault, ClientFault) or not is_of_an_element(fault):
@@ -171,12 +171,12 @@ class AskFn(beam.DoFn):
         )
         return self._fuse.admits(f"{pending.request.model}/{key_of(pending.request.event.raw)}", fault)
 
-    def tell(self, pending: Pending) -> None:
+    def report_retries(self, pending: PendingRequest) -> None:
         """Counts the tries that were not the last."""
-        for cause in pending.untold:
+        for cause in pending.unreported_retries:
             count("calls", pending.request.model)
             count("retries", pending.request.model, cause)
-        pending.untold.clear()
+        pending.unreported_retries.clear()
 
 
 def _fault_in(result: Score | Exception) -> Exception | None:
@@ -190,7 +190,7 @@ def _fault_in(result: Score | Exception) -> Exception | None:
     return None if isinstance(result, Score) else result
 
 
-def failure(pending: Pending, *, passing: bool) -> Failure:
+def failure(pending: PendingRequest, *, retryable: bool) -> Failure:
     """The failure of a request, with how often it was tried where that was more than once."""
     reason = f"{pending.reason} ({pending.tries} tries)" if pending.tries > 1 else pending.reason
     event = pending.request.event
@@ -201,7 +201,7 @@ def failure(pending: Pending, *, passing: bool) -> Failure:
         event.datacenter,
         pending.request.model,
         event.partition,
-        passing,
+        retryable,
     )
 
 

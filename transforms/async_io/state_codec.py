@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from transforms.async_io.score_fn import Pending
+from transforms.async_io.score_fn import PendingRequest
 from transforms.elements import Event, ScoreRequest
 from transforms.json_text import json_text
 from transforms.models.model import Endpoint
@@ -23,14 +23,14 @@ _VERSION = 1  # of both formats; each version of this code reads the one before,
 EndpointOf = Callable[[str, str], Endpoint | None]
 # seconds that requests wait at most while they do not age; None: they age as usual
 PatienceWith = Callable[[Endpoint], float | None]
-Admit = Callable[[Endpoint, float, bool, int, int], float]  # LiftWing.admit
+Admit = Callable[[Endpoint, float, bool, int, int], float]  # LiftWingClient.admit
 
 
 class UnknownFormatError(RuntimeError):
     """The state was written by a later version of this code."""
 
 
-def encode_pending(pending: Iterable[Pending]) -> bytes:
+def encode_pending(pending: Iterable[PendingRequest]) -> bytes:
     """Requests as they rest in state: JSON, each event once, so that a savepoint outlives a change of this
     code."""
     events: dict[int, dict[str, Any]] = {}
@@ -65,7 +65,7 @@ def encode_pending(pending: Iterable[Pending]) -> bytes:
         return json_text(value).encode()
 
 
-def decode_pending(encoded: bytes) -> list[Pending]:
+def decode_pending(encoded: bytes) -> list[PendingRequest]:
     """Returns what `encode_pending` wrote. Raises UnknownFormatError for what a later version wrote."""
     value = orjson.loads(encoded)
     if not isinstance(value, dict) or value.get("v") != _VERSION:
@@ -79,7 +79,7 @@ def decode_pending(encoded: bytes) -> list[Pending]:
         for told in of_event["requests"]:
             request = ScoreRequest(event, told["model"], told["wiki"], told["rev_id"])
             pending.append(
-                Pending(
+                PendingRequest(
                     request,
                     told["entered_at"],
                     told["asked_at"],
@@ -170,13 +170,13 @@ def end_of(entered_at: float, patience_s: float) -> float | None:
 
 def tag_of(
     process: str,
-    pending: Iterable[Pending],
+    pending: Iterable[PendingRequest],
     max_age_s: float,
     endpoint_of: EndpointOf,
     patience_with: PatienceWith,
 ) -> Tag:
     """Returns what to say of requests of one key that go to rest."""
-    of_endpoint: dict[tuple[str, str], list[Pending]] = {}
+    of_endpoint: dict[tuple[str, str], list[PendingRequest]] = {}
     for each in pending:
         of_endpoint.setdefault((each.request.model, each.request.wiki), []).append(each)
     return Tag(
@@ -186,7 +186,7 @@ def tag_of(
 
 
 def _rest(
-    pending: list[Pending], max_age_s: float, endpoint_of: EndpointOf, patience_with: PatienceWith
+    pending: list[PendingRequest], max_age_s: float, endpoint_of: EndpointOf, patience_with: PatienceWith
 ) -> Rest:
     request, entered_at = pending[0].request, min(each.entered_at for each in pending)
     endpoint = endpoint_of(request.model, request.wiki)
@@ -202,7 +202,7 @@ def _rest(
     )
 
 
-def wake(tag: Tag, pending: Iterable[Pending], now: float) -> None:
+def wake(tag: Tag, pending: Iterable[PendingRequest], now: float) -> None:
     """Has requests that were read remember what the tag says of them."""
     counted = Counter({(rest.model, rest.wiki): rest.counted for rest in tag.rests})
     frozen = {(rest.model, rest.wiki) for rest in tag.rests if rest.frozen}

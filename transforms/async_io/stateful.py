@@ -17,12 +17,12 @@ from apache_beam.utils.timestamp import Timestamp
 
 from transforms.async_io.in_flight import InFlight, KeyState, name_of
 from transforms.async_io.keying import KeyByEvent, KeyTogether
-from transforms.async_io.score_fn import AskFn, Output
+from transforms.async_io.score_fn import AsyncScoreFn, Output
 from transforms.async_io.state_codec import Tag, decode_pending, encode_pending, tag_of, wake
 from transforms.environment import REAL, Environment
-from transforms.lift_wing.bulkhead import Answer
+from transforms.lift_wing.bulkhead import CallResult
 from transforms.lift_wing.client import Counts
-from transforms.lift_wing.responses import NotCalled
+from transforms.lift_wing.responses import CallNotPermitted
 from transforms.models.model import Configuration
 
 _SHORTEST_LOOK_S, _LONGEST_LOOK_S = 0.1, 2.5
@@ -71,7 +71,7 @@ class InState:
         return keyed | asking.with_outputs("failures", main="responses")
 
 
-class AskInStateFn(AskFn):
+class AskInStateFn(AsyncScoreFn):
     """State is written with each batch, and read only when this process does not know the key: to read it is
     a round trip to Flink."""
 
@@ -129,7 +129,7 @@ class AskInStateFn(AskFn):
             state = self._in_flight.keys[key] = KeyState()
             pending.add(encoded)
             self._repeated.inc(state.add(new))
-            yield from self._serve(key, state, pending, look)
+            yield from self._advance(key, state, pending, look)
 
     @on_timer(LOOK)
     def look(
@@ -149,10 +149,10 @@ class AskInStateFn(AskFn):
             )
             if not has_to_be_read:
                 _wake_later(look, polled)
-                yield from self._answers()
+                yield from self._drain_completed()
                 return
             wake(polled, self._known(key, pending).open.values(), now)
-        yield from self._serve(key, self._in_flight.keys[key], pending, look)
+        yield from self._advance(key, self._in_flight.keys[key], pending, look)
 
     @on_timer(FORGET)
     def forget(self, seen: Any = beam.DoFn.StateParam(SEEN)) -> None:
@@ -182,11 +182,11 @@ class AskInStateFn(AskFn):
                 each.late = True
         return state
 
-    def _serve(self, key: str, state: KeyState, pending: Any, look: Any) -> Iterator[Output]:
+    def _advance(self, key: str, state: KeyState, pending: Any, look: Any) -> Iterator[Output]:
         """Emits what is answered, calls what is due, and leaves the rest of this key in state until it is
         worth another look."""
-        yield from self._answers()
-        yield from self._call_what_is_due(key, state)
+        yield from self._drain_completed()
+        yield from self._submit_due(key, state)
         if state.dirty:
             pending.clear()
             if state.open:
@@ -212,39 +212,39 @@ class AskInStateFn(AskFn):
                 ),
             )
 
-    def _answers(self) -> Iterator[Output]:
+    def _drain_completed(self) -> Iterator[Output]:
         """Emits every answer that has come, for this key or another; the look of its own key then takes it
         out of the state."""
         for state, pending, answer in self._in_flight.take():
             name = name_of(pending)
             state.called.remove(name)
             if not pending.record(answer, self.limits):
-                self.tell(pending)
-                state.dirty |= not isinstance(answer.result, NotCalled)
-            elif self.may_end(pending, answer):
+                self.report_retries(pending)
+                state.dirty |= not isinstance(answer.result, CallNotPermitted)
+            elif self.may_complete(pending, answer):
                 state.end(name)
-                yield self.end(pending, answer)
+                yield self.complete(pending, answer)
             else:
                 pending.due, pending.late = self.environment.time() + _HELD_S, True
 
-    def _call_what_is_due(self, key: str, state: KeyState) -> Iterator[Output]:
+    def _submit_due(self, key: str, state: KeyState) -> Iterator[Output]:
         now = self.environment.time()
         for name, pending in list(state.open.items()):
             if (
                 name not in state.called
                 and pending.due <= now + 0.01
-                and (answer := self._call(key, state, name, now))
+                and (answer := self._submit(key, state, name, now))
             ):
                 state.end(name)
-                yield self.end(pending, answer)
+                yield self.complete(pending, answer)
 
-    def _call(self, key: str, state: KeyState, name: str, now: float) -> Answer | None:
+    def _submit(self, key: str, state: KeyState, name: str, now: float) -> CallResult | None:
         """Calls, or notes when the request is due again; returns an answer where that is its end."""
         pending = state.open[name]
         request, endpoint = pending.request, self.endpoint(pending.request.model, pending.request.wiki)
         if endpoint is None:
             pending.reason = f"the models file has no {request.model} of {request.wiki} any more"
-            return Answer(NotCalled(pending.reason), 0.0)
+            return CallResult(CallNotPermitted(pending.reason), 0.0)
         patience = self.lift_wing.patience_s(endpoint)
         # it does not age: its age counts from when it is called for again
         if patience is not None and now - pending.asked_at > _FROZEN_S:
@@ -253,9 +253,9 @@ class AskInStateFn(AskFn):
         pending.counted = wait > 0
         if not wait:
             state.called.add(name)
-            self.lift_wing.ask(endpoint, request, partial(self._in_flight.put, key, pending), pending.late)
+            self.lift_wing.submit(endpoint, request, partial(self._in_flight.put, key, pending), pending.late)
             return None
-        not_called = Answer(self.lift_wing.not_called(endpoint), 0.0)
+        not_called = CallResult(self.lift_wing.not_called(endpoint), 0.0)
         too_old = (
             now >= pending.entered_at + patience
             if patience is not None

@@ -13,7 +13,7 @@ import apache_beam as beam
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from transforms.connectors.kafka_security import client_settings
-from transforms.elements import Raw
+from transforms.elements import SourceRecord
 from transforms.events.error_events import CUT, EMITTER, alike, origin_of
 from transforms.events.parsing import NotAnEvent, event_in, parse
 from transforms.events.source_events import wiki_of
@@ -122,7 +122,7 @@ class ReplayDecision:
 
     owner: str  # its model, or the step before there was one
     reason: str
-    again: Raw | None = None
+    again: SourceRecord | None = None
     refusal: str = ""
 
 
@@ -147,14 +147,16 @@ class ReplaySelector:
         if refusal:
             return ReplayDecision(model or step, alike(error), refusal=refusal)
         return ReplayDecision(
-            model or step, alike(error), Raw(error["raw_event"].encode(), datacenter, only=model or None)
+            model or step,
+            alike(error),
+            SourceRecord(error["raw_event"].encode(), datacenter, only=model or None),
         )
 
     def _refusal(self, error: Mapping[str, Any], model: str) -> str:
         """Why a failure is not tried again; empty when it is."""
         chosen = self._filter
         try:
-            raw: Mapping[str, Any] = event_in(Raw(error["raw_event"].encode(), ""))
+            raw: Mapping[str, Any] = event_in(SourceRecord(error["raw_event"].encode(), ""))
         except NotAnEvent:
             raw = {}
         if (
@@ -200,15 +202,15 @@ def decisions(
 
 @dataclass
 class ReadDeadLetters(beam.PTransform):
-    """A bounded source: gives a Raw for each failure that is tried again, never more of them at once than the
-    steps take."""
+    """A bounded source: gives a SourceRecord for each failure that is tried again, never more of them at once
+    than the steps take."""
 
     brokers: str
     properties: Path | None
     ranges: Sequence[OffsetRange]
     chosen: ReplayFilter
 
-    def expand(self, pbegin: beam.pvalue.PBegin) -> beam.PCollection[Raw]:
+    def expand(self, pbegin: beam.pvalue.PBegin) -> beam.PCollection[SourceRecord]:
         return (
             pbegin
             | "Once" >> beam.Create([None])
@@ -223,7 +225,7 @@ class _ReadFailuresFn(beam.DoFn):
     ) -> None:
         self._brokers, self._properties, self._ranges, self._filter = brokers, properties, ranges, chosen
 
-    def process(self, _: None) -> Iterator[Raw]:
+    def process(self, _: None) -> Iterator[SourceRecord]:
         for decision in decisions(
             client_settings(self._brokers, self._properties), self._ranges, self._filter
         ):

@@ -31,7 +31,7 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from transforms.connectors.kafka_places import KafkaLooks, Partition, Place
 from transforms.connectors.kafka_security import client_settings
 from transforms.connectors.partition_reader import PartitionReader, wait_for_any
-from transforms.elements import Raw
+from transforms.elements import SourceRecord
 from transforms.metrics.bundle_metrics import BundleMetrics
 
 _LOOK_S = 5.0
@@ -44,8 +44,8 @@ _LOGGER = logging.getLogger(__name__)
 
 @dataclass
 class KafkaTopics(beam.PTransform):
-    """An unbounded source on Flink: gives a Raw for each message, with the prefix of its topic (`eqiad.`) as
-    its datacenter.
+    """An unbounded source on Flink: gives a SourceRecord for each message, with the prefix of its topic
+    (`eqiad.`) as its datacenter.
 
     A new partition is read from its oldest message, as is a topic made anew; `start` is for a group without
     any place.
@@ -58,7 +58,7 @@ class KafkaTopics(beam.PTransform):
     properties: Path | None = None  # Kafka's client properties, which each worker reads for itself
     adopt: bool = False  # go on with the state of another Kafka
 
-    def expand(self, pbegin: beam.pvalue.PBegin) -> beam.PCollection[Raw]:
+    def expand(self, pbegin: beam.pvalue.PBegin) -> beam.PCollection[SourceRecord]:
         beats = pbegin | "Beat" >> FlinkStreamingImpulseSource().set_interval_ms(
             int(_LOOK_S * 1000)
         ).set_message_count(0)
@@ -75,9 +75,9 @@ class KafkaTopics(beam.PTransform):
         return client_settings(self.brokers, self.properties)
 
 
-def raw_of_message(message: Message) -> Raw:
-    """A message as a Raw; one without a value is an empty one."""
-    return Raw(message.value() or b"", message.topic().partition(".")[0])
+def raw_of_message(message: Message) -> SourceRecord:
+    """A message as a SourceRecord; one without a value is an empty one."""
+    return SourceRecord(message.value() or b"", message.topic().partition(".")[0])
 
 
 class DiscoverFn(beam.DoFn):
@@ -205,7 +205,7 @@ class ReadFn(beam.DoFn):
         tag: str = beam.DoFn.DynamicTimerTagParam,
         place: Any = beam.DoFn.StateParam(PLACE),
         poll: Any = beam.DoFn.TimerParam(POLL),
-    ) -> Iterator[Raw]:
+    ) -> Iterator[SourceRecord]:
         reader = self._reader(key, tag, place)
         if reader is None:
             return

@@ -19,7 +19,7 @@ from transforms.datasets.file_contents import UnknownContent, format_by_name, op
 from transforms.datasets.file_pieces import BadRow, Unreadable, pieces
 from transforms.datasets.filesystem import FoundFile, list_files, open_file, printable
 from transforms.datasets.folder_walk import LeftOut
-from transforms.elements import Raw
+from transforms.elements import SourceRecord
 
 _LOOKED_AT_AT_ONCE = 16  # files, of which each may be a request to a store
 
@@ -104,7 +104,7 @@ def _input_file(file: FoundFile, default_datacenter: str) -> InputFile:
     )
 
 
-def read_file(file: InputFile, fields: frozenset[str] | None = None) -> Iterator[Raw]:
+def read_file(file: InputFile, fields: frozenset[str] | None = None) -> Iterator[SourceRecord]:
     """Yields what is in the file, and in its place what cannot be read of it. Raises nothing.
 
     `fields`: of an event, which alone are read of a Parquet file; None: all.
@@ -113,7 +113,7 @@ def read_file(file: InputFile, fields: frozenset[str] | None = None) -> Iterator
     count = 0
     for piece in pieces(file.path, fields):
         if type(piece) is Unreadable:
-            yield Raw(
+            yield SourceRecord(
                 path.encode(),
                 datacenter,
                 partition,
@@ -122,22 +122,22 @@ def read_file(file: InputFile, fields: frozenset[str] | None = None) -> Iterator
             )
         elif type(piece) is BadRow:
             count += 1
-            yield Raw(
+            yield SourceRecord(
                 piece.event, datacenter, partition, f"{path}: event {count}: {piece.reason}", final=True
             )
         else:
             count += 1
-            yield Raw(piece, datacenter, partition, origin=path)  # type: ignore[arg-type]
+            yield SourceRecord(piece, datacenter, partition, origin=path)  # type: ignore[arg-type]
 
 
 @dataclass
 class Files(beam.PTransform):
-    """A bounded source: gives Raw elements, one input file after the other."""
+    """A bounded source: gives SourceRecord elements, one input file after the other."""
 
     files: Sequence[InputFile]
     fields: frozenset[str] | None = None  # of an event, which alone are needed; None: all
 
-    def expand(self, pbegin: beam.pvalue.PBegin) -> beam.PCollection[Raw]:
+    def expand(self, pbegin: beam.pvalue.PBegin) -> beam.PCollection[SourceRecord]:
         return (
             pbegin
             | "ListFiles" >> beam.Create(self.files)

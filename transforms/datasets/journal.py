@@ -42,7 +42,7 @@ class Entry(NamedTuple):
 
     body: Mapping[str, Any]
     failure: bool
-    passing: bool  # a failure that another try may mend
+    retryable: bool  # a failure that another try may mend
     place: Place = ("", 0, "")  # of a score that was read
 
 
@@ -65,7 +65,7 @@ class _WriteJournalsFn(beam.DoFn):
         self._open: dict[str, FileIO] = {}  # by place, least recently used first
 
     def process(self, event: OutputEvent) -> None:
-        line = event.body, event.failure is not None, bool(event.failure and event.failure.passing)
+        line = event.body, event.failure is not None, bool(event.failure and event.failure.retryable)
         encoded = orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
         if self._file(place_of(event)).write(encoded) < len(encoded):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -95,7 +95,7 @@ def place_of(event: OutputEvent) -> str:
         partition = partition_of_event(event.request.event.raw, event.datacenter)
     if partition is None and event.failure:
         partition = _partition_of_original(event.failure.original, event.datacenter) or (
-            _UNKNOWN_PLACE if event.failure.passing else None
+            _UNKNOWN_PLACE if event.failure.retryable else None
         )
     return f"{partition or partition_at(event.datacenter, event.body['dt'])}/{model or _NO_MODEL}"
 
@@ -133,17 +133,21 @@ def _entry_in(line: bytes) -> Entry | None:
     if not line.endswith(b"\n"):
         return None
     try:
-        body, failure, passing = orjson.loads(line)
-        if type(failure) is not bool or type(passing) is not bool or not isinstance(body["meta"]["id"], str):
+        body, failure, retryable = orjson.loads(line)
+        if (
+            type(failure) is not bool
+            or type(retryable) is not bool
+            or not isinstance(body["meta"]["id"], str)
+        ):
             return None
         if failure:
-            return Entry(body, failure, passing)
+            return Entry(body, failure, retryable)
         wiki, rev_id, name = place = order(body)
         if type(wiki) is not str or type(rev_id) is not int or type(name) is not str:
             return None
     except (ValueError, TypeError, KeyError):
         return None
-    return Entry(body, failure, passing, place)
+    return Entry(body, failure, retryable, place)
 
 
 def scores_in_order(

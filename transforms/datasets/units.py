@@ -77,7 +77,7 @@ def commit_unit(writer: DatasetWriter, unit: Unit) -> Counter[str]:
     full or what is there cannot be read. May be repeated when it broke off.
     """
     failed = list(failures_of(unit.journal))
-    if again := Counter(alike(entry.body) for entry in failed if entry.passing):
+    if again := Counter(alike(entry.body) for entry in failed if entry.retryable):
         raise UnitIncomplete(again)
     new = {entry.body["meta"]["id"]: entry.body for entry in failed}
     try:

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 import schemas
-from transforms.elements import Raw
+from transforms.elements import SourceRecord
 from transforms.events.source_events import (
     PAGE_CHANGE,
     REVISION_CREATE,
@@ -123,7 +123,7 @@ def why_dropped(raw: Mapping[str, Any]) -> str | None:
     return None
 
 
-def event_in(element: Raw) -> Mapping[str, Any]:
+def event_in(element: SourceRecord) -> Mapping[str, Any]:
     """The event that a source found, canary events included. Raises NotAnEvent."""
     if element.problem:
         raise NotAnEvent(element.problem)

@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from transforms.elements import Score, ScoreRequest
-from transforms.lift_wing.concurrency_limit import CallLimit
+from transforms.lift_wing.concurrency_limit import ConcurrencyLimit
 from transforms.lift_wing.waitlist import Throughput, Waitlist
-from transforms.models.adapters import Kind
+from transforms.models.adapters import ModelAdapter
 from transforms.models.model import Endpoint
 from transforms.models.wikis import Wikis, shipped_wikis
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class CallResult:
     """How a call ended."""
 
     result: Score | Exception  # a LiftWingError, or any other exception: a fault of this code
@@ -30,26 +30,26 @@ class Call:
 
     endpoint: Endpoint
     request: ScoreRequest
-    done: Callable[[Answer], None]  # called on the loop's thread
+    done: Callable[[CallResult], None]  # called on the loop's thread
     late: bool = False  # it has waited for room
     alone: bool = False  # it shares no HTTP call with others any more, as one that it shared failed
 
 
 @dataclass(eq=False, slots=True)
-class Lane:
+class Bulkhead:
     """The calls of one endpoint."""
 
     endpoint: Endpoint
     url: str
     headers: list[str]
-    kind: Kind
-    limit: CallLimit
+    kind: ModelAdapter
+    limit: ConcurrencyLimit
     wikis: Wikis = field(default_factory=shipped_wikis)
     new: deque[Call] = field(default_factory=deque)  # in memory, to go out as soon as there is room
     # the same of those that have waited, which get every second place
     late: deque[Call] = field(default_factory=deque)
     in_flight: int = 0
-    listed: bool = False
+    scheduled: bool = False
     waitlist: Waitlist = field(default_factory=Waitlist)  # requests that found no room and have not come back
     throughput: Throughput = field(default_factory=Throughput)
     last_error: str = "no answer yet"
@@ -66,14 +66,16 @@ class Lane:
     def add(self, call: Call) -> None:
         (self.late if call.late else self.new).append(call)
 
-    def take(self) -> list[Call]:
+    def next_batch(self) -> list[Call]:
         """Takes what goes out next: one call, or where the model takes several in one, some of one
         language."""
         queue = self.late if self.late and (self._late_is_next or not self.new) else self.new
         self._late_is_next = queue is self.new
         first = queue.popleft()
         language = (
-            None if self.kind.most_at_once == 1 or first.alone else self.wikis.language_of(first.request.wiki)
+            None
+            if self.kind.max_batch_size == 1 or first.alone
+            else self.wikis.language_of(first.request.wiki)
         )
         if language is None:
             return [first]
@@ -82,20 +84,20 @@ class Lane:
             for call in (*self.late, *self.new)
             if not call.alone and self.wikis.language_of(call.request.wiki) == language
         )
-        together = list(islice(alike, self.kind.most_at_once - 1))
+        together = list(islice(alike, self.kind.max_batch_size - 1))
         taken = set(map(id, together))
         self.late, self.new = (
             deque(call for call in queue if id(call) not in taken) for queue in (self.late, self.new)
         )
         return [first, *together]
 
-    def take_all(self) -> list[Call]:
+    def drain(self) -> list[Call]:
         taken = [*self.late, *self.new]
         self.late.clear()
         self.new.clear()
         return taken
 
-    def give_back(self, calls: list[Call]) -> None:
+    def requeue_alone(self, calls: list[Call]) -> None:
         """Puts calls first in line again, each to go out alone."""
         for call in calls:
             call.alone = True

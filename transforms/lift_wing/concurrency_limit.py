@@ -21,7 +21,7 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 30.0
 _USUAL_CALL_S = 0.5  # until there is an answer
 
 
-class CallLimit:
+class ConcurrencyLimit:
     """The limit of one endpoint. `most` is what is configured; 0 stops all calls. `uniform` gives the jitter
     of pauses."""
 
@@ -40,7 +40,7 @@ class CallLimit:
         self._half_open = False
         self.has_answered = False  # it showed life once
         self.is_refusing = False  # it refuses whoever asks, and is broken until it does not
-        self._pace = _Pace()
+        self._pace = _LatencyTrend()
 
     @property
     def is_broken(self) -> bool:
@@ -48,7 +48,7 @@ class CallLimit:
         return self._open_until is not None or self.most == 0
 
     @property
-    def now(self) -> int:
+    def current(self) -> int:
         """Calls at once while the endpoint is not broken."""
         return int(self._limit)
 
@@ -142,7 +142,7 @@ class CallLimit:
         self._half_open = False
 
 
-class _Pace:
+class _LatencyTrend:
     """Tells when answers take twice as long as they used to. It compares means of logarithms, which a few
     slow answers of many do not move; what is slow for long becomes what is usual."""
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 _CAUGHT_UP_S = 0.1  # what was not called in that time may be called at once
 
 
-class CallRate:
+class RateLimiter:
     """`per_s` is None where there is no such bound."""
 
     def __init__(self, per_s: float | None) -> None:

@@ -9,7 +9,7 @@
     │                 place of an answer, a 500 that tells of an outage of the wiki behind
     ├── Unexpected    any other 5xx, or a 200 that is no JSON: given up at the third, whatever outages are
     │                 between
-    └── NotCalled     no call went out, because of what the endpoint answered to others
+    └── CallNotPermitted     no call went out, because of what the endpoint answered to others
 
 The contract is that of wikimedia/machinelearning-liftwing-inference-services, kserve/kserve and the gateways
 before them.
@@ -25,7 +25,7 @@ from transforms.elements import Score, ScoreRequest
 from transforms.events.printable import in_one_line
 from transforms.http.curl_client import HttpAnswer
 from transforms.lift_wing.error_bodies import ErrorBody, read_error
-from transforms.models.adapters import Kind
+from transforms.models.adapters import ModelAdapter
 
 _FIRST_BACKOFF_S, _LONGEST_BACKOFF_S = 0.5, 60.0
 LONGEST_RETRY_AFTER_S = 300.0  # what a server asks for beyond that is not kept to
@@ -95,7 +95,7 @@ class Unexpected(LiftWingError):
     """An error of which nothing is known."""
 
 
-class NotCalled(LiftWingError):
+class CallNotPermitted(LiftWingError):
     """The endpoint gets no calls for a while."""
 
     def __init__(self, last_error: str) -> None:
@@ -103,7 +103,7 @@ class NotCalled(LiftWingError):
 
 
 def read_answer(
-    answer: HttpAnswer, kind: Kind, requests: Sequence[ScoreRequest]
+    answer: HttpAnswer, kind: ModelAdapter, requests: Sequence[ScoreRequest]
 ) -> list[Score | LiftWingError]:
     """Returns for each request of a call its score, or the error that says what may be done about its
     absence.
@@ -152,7 +152,7 @@ def _kind_of_error(status: int, body: ErrorBody) -> type[LiftWingError]:
     return Refused
 
 
-def _scores(body: bytes, kind: Kind, requests: Sequence[ScoreRequest]) -> list[Score | LiftWingError]:
+def _scores(body: bytes, kind: ModelAdapter, requests: Sequence[ScoreRequest]) -> list[Score | LiftWingError]:
     try:
         parsed = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -207,7 +207,7 @@ def seconds_to_next_try(
 
     The last try comes at the end of the age, however long the wait would be. `uniform` gives the jitter.
     """
-    if isinstance(error, NotCalled):
+    if isinstance(error, CallNotPermitted):
         return 0.0 if age_s < max_age_s else None
     if isinstance(error, Rejected):
         return None

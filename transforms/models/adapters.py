@@ -29,7 +29,7 @@ Results = Sequence[Score | str]  # of each request of a call, its score, or why 
 
 
 @dataclass(frozen=True)
-class Kind:
+class ModelAdapter:
     """One kind. `read` gives a result for each request of a call, and raises KeyError, TypeError, ValueError
     or IndexError for what is no answer."""
 
@@ -39,7 +39,7 @@ class Kind:
     schema: str  # of the event, unless the models file names an older one
     # the event, of a source event, model, stream, score, time and schema
     build: Callable[[Mapping[str, Any], str, str, Score, str, str], dict[str, Any]]
-    most_at_once: int = 1  # requests in a call, all of one language
+    max_batch_size: int = 1  # requests in a call, all of one language
     of_wikipedias: bool = False  # it scores no other wiki
     # it is asked by what the table of wikis says of a wiki: its language, or its address
     asks_by_table: bool = False
@@ -52,14 +52,14 @@ class Kind:
         return wikis.language_of(wiki) is not None if wiki in wikis else not self.asks_by_table
 
 
-class CannotAsk(ValueError):
+class UnsupportedRequest(ValueError):
     """The event does not say what a model is asked by."""
 
 
 def _of_wikipedia(request: ScoreRequest, told: str | None) -> str:
     """What the table tells of the request's wiki."""
     if told is None:
-        raise CannotAsk(
+        raise UnsupportedRequest(
             f"{request.model} serves Wikipedias, of which {request.wiki} is none in the table of wikis"
         )
     return told
@@ -69,7 +69,7 @@ def _page(request: ScoreRequest, name: str, kind: type) -> Any:
     page = request.event.raw.get("page")
     value = page.get(name) if isinstance(page, dict) else None
     if type(value) is not kind:
-        raise CannotAsk(
+        raise UnsupportedRequest(
             f"{request.model} is asked by page.{name}, of which the event says "
             f"{'nothing' if value is None else repr(value)[:100]}"
         )
@@ -185,17 +185,17 @@ def _read_article_quality(answer: Any, requests: Sequence[ScoreRequest]) -> Resu
     return [Score(answer["model_version"], told["label"], told["prediction_probabilities"])]
 
 
-def question(kind: Kind, requests: Sequence[ScoreRequest], wikis: Wikis) -> bytes:
-    """The body of a call. Raises CannotAsk."""
+def request_body(kind: ModelAdapter, requests: Sequence[ScoreRequest], wikis: Wikis) -> bytes:
+    """The body of a call. Raises UnsupportedRequest."""
     asked = (
         kind.ask(requests[0], wikis)
-        if kind.most_at_once == 1
+        if kind.max_batch_size == 1
         else {"instances": [kind.ask(request, wikis) for request in requests]}
     )
     try:
         return orjson.dumps(asked, default=str)
     except TypeError as error:
-        raise CannotAsk(f"{requests[0].model} cannot be asked in JSON: {error}") from error
+        raise UnsupportedRequest(f"{requests[0].model} cannot be asked in JSON: {error}") from error
 
 
 _OF_PAGE_CHANGES: dict[str, Any] = {
@@ -205,21 +205,25 @@ _OF_PAGE_CHANGES: dict[str, Any] = {
 }
 _OF_WIKIPEDIAS: dict[str, Any] = {**_OF_PAGE_CHANGES, "of_wikipedias": True, "asks_by_table": True}
 
-KINDS: Mapping[str, Kind] = {
-    "revscoring": Kind(
+KINDS: Mapping[str, ModelAdapter] = {
+    "revscoring": ModelAdapter(
         (REVISION_CREATE, PAGE_CHANGE),
         _ask_revision,
         _read_revscoring,
         schemas.REVISION_SCORE,
         revision_score,
     ),
-    "revertrisk": Kind(
-        ask=_ask_revision_and_language, read=_read_revert_risks, most_at_once=20, **_OF_WIKIPEDIAS
+    "revertrisk": ModelAdapter(
+        ask=_ask_revision_and_language, read=_read_revert_risks, max_batch_size=20, **_OF_WIKIPEDIAS
     ),
-    "revertrisk-multilingual": Kind(ask=_ask_revision_and_language, read=_read_revert_risk, **_OF_WIKIPEDIAS),
-    "revertrisk-wikidata": Kind(ask=_ask_revision, read=_read_revert_risk, **_OF_PAGE_CHANGES),
-    "outlink": Kind(ask=_ask_page, read=_read_outlink_topics, of_wikipedias=True, **_OF_PAGE_CHANGES),
-    "article-country": Kind(ask=_ask_title, read=_read_countries, **_OF_WIKIPEDIAS),
-    "revise-tone": Kind(ask=_ask_with_event, read=_read_tones, of_wikipedias=True, **_OF_PAGE_CHANGES),
-    "articlequality": Kind(ask=_ask_as_instance, read=_read_article_quality, **_OF_WIKIPEDIAS),
+    "revertrisk-multilingual": ModelAdapter(
+        ask=_ask_revision_and_language, read=_read_revert_risk, **_OF_WIKIPEDIAS
+    ),
+    "revertrisk-wikidata": ModelAdapter(ask=_ask_revision, read=_read_revert_risk, **_OF_PAGE_CHANGES),
+    "outlink": ModelAdapter(ask=_ask_page, read=_read_outlink_topics, of_wikipedias=True, **_OF_PAGE_CHANGES),
+    "article-country": ModelAdapter(ask=_ask_title, read=_read_countries, **_OF_WIKIPEDIAS),
+    "revise-tone": ModelAdapter(
+        ask=_ask_with_event, read=_read_tones, of_wikipedias=True, **_OF_PAGE_CHANGES
+    ),
+    "articlequality": ModelAdapter(ask=_ask_as_instance, read=_read_article_quality, **_OF_WIKIPEDIAS),
 }
