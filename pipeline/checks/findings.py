@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 from pipeline.console.columns import print_columns
 
-OK, WRONG, UNSEEN = "ok", "wrong", "unseen"
+OK, WRONG, UNSEEN, SKIPPED = "ok", "wrong", "unseen", "skipped"
 
 
 class Finding(NamedTuple):
-    state: str  # OK, WRONG, or UNSEEN: something else hides it
+    state: str  # OK, WRONG, UNSEEN: something hides it, or SKIPPED: it is not to be seen from here
     thing: str
     text: str  # one line
 
@@ -29,11 +29,16 @@ def unseen(thing: str, why: str) -> Finding:
     return Finding(UNSEEN, thing, f"not looked at: {why}")
 
 
+def skipped(thing: str, why: str) -> Finding:
+    return Finding(SKIPPED, thing, f"not looked at: {why}")
+
+
 def tell(findings: Sequence[Finding]) -> int:
-    """Prints a line for each and one for all; gives 1 when something is wrong."""
+    """Prints a line for each and one for all; returns 1 when something is wrong, or could not be looked
+    at."""
     print_columns(findings[0], findings[1:])
     print(summary(findings))
-    return int(any(finding.state == WRONG for finding in findings))
+    return int(any(finding.state in (WRONG, UNSEEN) for finding in findings))
 
 
 def summary(findings: Sequence[Finding]) -> str:
@@ -41,9 +46,14 @@ def summary(findings: Sequence[Finding]) -> str:
     things = {finding.thing for finding in findings}
     bad = {finding.thing for finding in findings if finding.state == WRONG}
     hidden = {finding.thing for finding in findings if finding.state == UNSEEN} - bad
-    if not bad and not hidden:
-        return "all is well: stream can start"
-    if not bad:
-        return f"nothing is wrong, {len(hidden)} of {len(things)} things could not be looked at"
-    told = f"{len(bad)} of {len(things)} things {'is' if len(bad) == 1 else 'are'} wrong"
-    return f"{told}, {len(hidden)} could not be looked at" if hidden else told
+    left = {finding.thing for finding in findings if finding.state == SKIPPED}
+    said = []
+    if bad:
+        said.append(f"{len(bad)} of {len(things)} things {'is' if len(bad) == 1 else 'are'} wrong")
+    if hidden:
+        said.append(
+            f"{len(hidden)} could not be looked at"
+            if bad
+            else f"nothing is wrong, {len(hidden)} of {len(things)} things could not be looked at"
+        )
+    return ", ".join(said or ["all is well: stream can start", *([f"{len(left)} skipped"] if left else [])])

@@ -6,7 +6,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator, Sequence
 
-from pipeline.checks.findings import Finding, ok, unseen, wrong
+from pipeline.checks.findings import Finding, ok, skipped, unseen, wrong
 from pipeline.flink.job_server import flink_version
 from pipeline.flink.rest import FlinkRest, Unreachable
 from pipeline.usage_error import UsageError
@@ -78,7 +78,7 @@ def workers(flink: str, address: str) -> Finding:
     """Of those on the machine of a TaskManager, which is another one, nothing is seen from here."""
     host, _, port = address.rpartition(":")
     if host in _THIS_MACHINE and flink.rpartition(":")[0] not in _THIS_MACHINE:
-        return unseen("workers", f"{address} is on each TaskManager's own machine")
+        return skipped("workers", f"{address} is on each TaskManager's own machine")
     try:
         socket.create_connection((host, int(port)), timeout=_PATIENCE_S).close()
     except (OSError, ValueError, OverflowError) as error:

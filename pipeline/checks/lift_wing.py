@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import orjson
 
-from pipeline.checks.findings import Finding, ok, unseen, wrong
+from pipeline.checks.findings import Finding, ok, skipped, unseen, wrong
 from transforms.http.curl_client import HttpAnswer, HttpCalls
 from transforms.lift_wing.client import headers_for
 from transforms.lift_wing.credentials import authorization
@@ -38,7 +38,7 @@ def look(configuration: Configuration | None) -> list[Finding]:
         return [unseen(_THING, "the models file does not say where it is")]
     endpoints = [endpoint for model in configuration.models.values() for endpoint in model.active]
     if not endpoints:
-        return [unseen(_THING, "no model is on")]
+        return [skipped(_THING, "no model is on")]
     failed: dict[Fault, list[Endpoint]] = defaultdict(list)
     settings = configuration.lift_wing
     for endpoint, answer in zip(endpoints, asyncio.run(answers_of(endpoints, settings)), strict=True):

@@ -19,7 +19,7 @@ from pipeline.checks import eventgate as check_eventgate
 from pipeline.checks import flink as check_flink
 from pipeline.checks import lift_wing as check_lift_wing
 from pipeline.checks import topics as check_topics
-from pipeline.checks.findings import WRONG, Finding, ok, tell, unseen, wrong
+from pipeline.checks.findings import WRONG, Finding, ok, skipped, tell, unseen, wrong
 from pipeline.commands.stream_job import identity_of, topics_of, written_streams
 from pipeline.commands.stream_options import Options as Options
 from pipeline.commands.stream_options import check_use
@@ -38,8 +38,8 @@ _UNREADABLE = "the models file does not say"
 
 
 def run(options: Options, beam_options: list[str]) -> int:
-    """Looks at everything, whatever else is wrong, and so takes as long as the slowest look. Gives 1 when
-    something is wrong."""
+    """Looks at everything, whatever else is wrong, and so takes as long as the slowest look. Returns 1 when
+    something is wrong or could not be looked at."""
     configuration, of_models = models(options)
     looks: list[Callable[[], Iterable[Finding]]] = [
         partial(usage, options, beam_options),
@@ -95,7 +95,9 @@ def usage(options: Options, beam_options: Sequence[str]) -> Iterator[Finding]:
         # without a dash, as those of Flink's runner are
         unknown = re.match(r"unknown option --\w+(?=;)", str(error))
         yield (
-            unseen("options", f"{unknown[0]} to Beam, but Flink's runner may know it, and tells at the start")
+            skipped(
+                "options", f"{unknown[0]} to Beam, but Flink's runner may know it, and tells at the start"
+            )
             if unknown
             else wrong("options", error)
         )
@@ -268,7 +270,7 @@ def metrics(options: Options) -> Iterator[Finding]:
     if port is None:
         return
     if options.flink:
-        yield unseen(
+        yield skipped(
             "metrics", "--metrics-port does nothing with --flink, where the cluster's settings say it"
         )
         return

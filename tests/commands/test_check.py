@@ -519,12 +519,12 @@ def test_what_is_no_cluster(
             slots=("unseen", "not looked at: no JobManager answers"),
             workers=("ok", f"somebody answers at {other}"),
             metrics=(
-                "unseen",
+                "skipped",
                 "not looked at: --metrics-port does nothing with --flink, where the cluster's "
                 "settings say it",
             ),
         )
-        check(capsys, told, 1, "1 of 12 things is wrong, 2 could not be looked at")
+        check(capsys, told, 1, "1 of 12 things is wrong, 1 could not be looked at")
 
 
 @pytest.mark.parametrize(
@@ -594,22 +594,22 @@ def test_all_that_can_be_wrong_at_once_with_a_cluster(
         )
         told = all_told(without_schema, where.words, tmp_path)
     assert told == [
-        f"wrong   models     {UNKNOWN_KEY.format(models)}",
-        f"wrong   java       {NO_JAVA}",
-        f"ok      jar        {without_schema}/runners/flink/target/{JAR.name}",
-        f"wrong   kafka      {broker_is_down(nobody)['kafka'][1]}",
-        f"unseen  topics     {broker_is_down(nobody)['topics'][1]}",
-        f"wrong   lift wing  2 of 3 endpoints at {secure_lift_wing.url} (enwiki-damaging, "
+        f"wrong    models     {UNKNOWN_KEY.format(models)}",
+        f"wrong    java       {NO_JAVA}",
+        f"ok       jar        {without_schema}/runners/flink/target/{JAR.name}",
+        f"wrong    kafka      {broker_is_down(nobody)['kafka'][1]}",
+        f"unseen   topics     {broker_is_down(nobody)['topics'][1]}",
+        f"wrong    lift wing  2 of 3 endpoints at {secure_lift_wing.url} (enwiki-damaging, "
         f"frwiki-damaging): {NO_AUTHORITY}",
-        f"wrong   lift wing  {no_service(lift_wing)['lift wing'][1]}",
-        f"wrong   schemas    {schema_is_missing(without_schema)['schemas'][1]}",
-        f"wrong   state      {not_writable(models / 'state')['state'][1]}",
-        "unseen  metrics    not looked at: --metrics-port does nothing with --flink, where the cluster's "
+        f"wrong    lift wing  {no_service(lift_wing)['lift wing'][1]}",
+        f"wrong    schemas    {schema_is_missing(without_schema)['schemas'][1]}",
+        f"wrong    state      {not_writable(models / 'state')['state'][1]}",
+        "skipped  metrics    not looked at: --metrics-port does nothing with --flink, where the cluster's "
         "settings say it",
-        f"wrong   flink      {other_version(cluster)['flink'][1]}",
-        "ok      slots      2 free, 1 needed",
-        f"ok      workers    somebody answers at {cluster.address}",
-        "7 of 12 things are wrong, 2 could not be looked at",
+        f"wrong    flink      {other_version(cluster)['flink'][1]}",
+        "ok       slots      2 free, 1 needed",
+        f"ok       workers    somebody answers at {cluster.address}",
+        "7 of 12 things are wrong, 1 could not be looked at",
     ]
 
 
@@ -766,8 +766,8 @@ def test_options_that_nobody_has(capsys: pytest.CaptureFixture[str], well: Case)
     assert main([*well.words, "--max_bundle_tme=1"]) == 0
     told, last = lines(capsys.readouterr().out)
     text = "unknown option --max_bundle_tme to Beam, but Flink's runner may know it, and tells at the start"
-    assert told == well.expected(options=("unseen", f"not looked at: {text}")).told
-    assert last == "nothing is wrong, 1 of 9 things could not be looked at"
+    assert told == well.expected(options=("skipped", f"not looked at: {text}")).told
+    assert last == f"{WELL}, 1 skipped"
 
 
 def test_wrong_use_of_the_command_itself(capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,7 +23,7 @@ import schemas
 from pipeline.checks import certificates as check_certificates
 from pipeline.checks import eventgate as check_eventgate
 from pipeline.checks.certificates import TlsServer
-from pipeline.checks.findings import UNSEEN, Finding
+from pipeline.checks.findings import UNSEEN, Finding, ok, skipped, tell, unseen, wrong
 from pipeline.checks.topics import _of_description, _of_settings
 from tests.support.eventgate import EventGateServer
 from tests.support.loopback import Handler, LoopbackServer
@@ -122,6 +122,32 @@ class SmallGate(LoopbackServer):
     def __init__(self, most: int) -> None:
         super().__init__()
         self.most = most
+
+
+@pytest.mark.parametrize(
+    ("findings", "last", "code"),
+    [
+        ([ok("a", "."), ok("b", ".")], "all is well: stream can start", 0),
+        ([ok("a", "."), skipped("b", "it is elsewhere")], "all is well: stream can start, 1 skipped", 0),
+        (
+            [ok("a", "."), unseen("b", "no rights")],
+            "nothing is wrong, 1 of 2 things could not be looked at",
+            1,
+        ),
+        ([skipped("a", "."), unseen("b", ".")], "nothing is wrong, 1 of 2 things could not be looked at", 1),
+        (
+            [wrong("a", "."), unseen("b", "."), unseen("a", ".")],
+            "1 of 2 things is wrong, 1 could not be looked at",
+            1,
+        ),
+        ([wrong("a", "."), skipped("b", ".")], "1 of 2 things is wrong", 1),
+    ],
+)
+def test_what_could_not_be_looked_at_fails(
+    capsys: pytest.CaptureFixture[str], findings: list[Finding], last: str, code: int
+) -> None:
+    assert tell(findings) == code
+    assert capsys.readouterr().out.splitlines()[-1] == last
 
 
 @pytest.mark.parametrize(("most", "wanted"), [(100_000, ["wrong", UNSEEN]), (1_500_000, [UNSEEN])])
