@@ -4,20 +4,18 @@ It changes nothing."""
 from __future__ import annotations
 
 import re
-import socket
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-import fastjsonschema
-import yaml
 from confluent_kafka import KafkaException
 
-import schemas
 from pipeline.checks import certificates as check_certificates
 from pipeline.checks import eventgate as check_eventgate
 from pipeline.checks import flink as check_flink
 from pipeline.checks import lift_wing as check_lift_wing
+from pipeline.checks import metrics_port as check_metrics_port
+from pipeline.checks import schemas as check_schemas
 from pipeline.checks import topics as check_topics
 from pipeline.checks.findings import WRONG, Finding, ok, skipped, tell, unseen, wrong
 from pipeline.commands.stream_job import identity_of, topics_of, written_streams
@@ -51,7 +49,7 @@ def run(options: Options, beam_options: list[str]) -> int:
         partial(event_schemas, configuration, options),
         partial(certificates, configuration, options),
         partial(state, configuration, options),
-        partial(metrics, options),
+        partial(check_metrics_port.look, options.metrics_port, options.flink),
     ]
     if options.flink:
         looks.append(partial(check_flink.look, options.flink, options.workers, options.group, beam_options))
@@ -198,30 +196,7 @@ def event_schemas(configuration: Configuration | None, options: Options) -> list
     """Those of all streams that are written."""
     if configuration is None:
         return [unseen("schemas", _UNREADABLE)]
-    streams = written_streams(configuration, options)
-    problems = {stream: problem for stream, uri in streams.items() if (problem := schema_problem(uri))}
-    return [wrong("schemas", text) for text in _by_problem(problems)] or [
-        ok("schemas", ", ".join(sorted(set(streams.values()))))
-    ]
-
-
-def schema_problem(uri: str) -> str:
-    """Why events cannot be held against the schema, if they cannot."""
-    try:
-        schemas.validator(uri)
-    except KeyError as error:
-        return str(error.args[0])
-    except (OSError, yaml.YAMLError, fastjsonschema.JsonSchemaDefinitionException) as error:
-        return f"the schema {uri} cannot be used: {error}"
-    return ""
-
-
-def _by_problem(problems: Mapping[str, str]) -> Iterator[str]:
-    for problem in dict.fromkeys(problems.values()):
-        yield (
-            f"{problem}, for {', '.join(stream for stream, its in problems.items() if its == problem)}; "
-            "install revision-scores again"
-        )
+    return check_schemas.look(written_streams(configuration, options))
 
 
 def state(configuration: Configuration | None, options: Options) -> Iterator[Finding]:
@@ -261,28 +236,3 @@ def state(configuration: Configuration | None, options: Options) -> Iterator[Fin
         yield wrong("state", error)
         return
     yield ok("state", "; ".join([str(folder), *state_identity.changes(before, now)]))
-
-
-def metrics(options: Options) -> Iterator[Finding]:
-    """The port, as Flink opens it: on all addresses, and though a connection of its last owner has not died
-    away."""
-    port = options.metrics_port
-    if port is None:
-        return
-    if options.flink:
-        yield skipped(
-            "metrics", "--metrics-port does nothing with --flink, where the cluster's settings say it"
-        )
-        return
-    try:
-        with socket.socket() as listener:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(("", port))
-            listener.listen()
-        yield ok("metrics", f"port {port} is free")
-    except (OSError, OverflowError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is none"
-        yield wrong(
-            "metrics",
-            f"--metrics-port: expected a free port, got {port} ({why}); name another, or end who has it",
-        )
