@@ -12,7 +12,7 @@ from pathlib import Path
 import orjson
 
 from transforms.elements import SourceRecord
-from transforms.lift_wing.responses import LONGEST_REFUSED_S
+from transforms.lift_wing.retry_policy import LONGEST_REFUSED_S
 
 MOST = 20_000  # that wait; some 3 KB each
 _PROBES, _MOST_AT_ONCE = 1, 200

@@ -91,13 +91,13 @@ MUTANTS = (
     ),
     Mutant(
         "a request is given up at its third failure",
-        "lift_wing/responses",
+        "lift_wing/retry_policy",
         "    if isinstance(error, Rejected)",
         "    if tries >= 3 or isinstance(error, Rejected)",
     ),
     Mutant(
         "a request is given up two seconds after it came",
-        "lift_wing/responses",
+        "lift_wing/retry_policy",
         "if left_s > 0 else None",
         "if left_s > max_age_s - 2 else None",
     ),

@@ -13,7 +13,6 @@ from tests.support.events import edit
 from transforms.elements import Event, Score, ScoreRequest
 from transforms.http.curl_client import HttpAnswer
 from transforms.lift_wing.responses import (
-    LONGEST_REFUSED_S,
     CallNotPermitted,
     LiftWingError,
     Refused,
@@ -21,8 +20,8 @@ from transforms.lift_wing.responses import (
     Unavailable,
     Unexpected,
     read_answer,
-    seconds_to_next_try,
 )
+from transforms.lift_wing.retry_policy import LONGEST_REFUSED_S, seconds_to_next_try
 from transforms.models.adapters import KINDS, ModelAdapter
 
 REVISION = 7

@@ -19,23 +19,19 @@ from transforms.events.tracing import trace_headers
 from transforms.lift_wing.bulkhead import CallResult
 from transforms.lift_wing.client import ClientFault, LiftWingClient, SharedClient
 from transforms.lift_wing.responses import (
-    LONGEST_REFUSED_S,
     CallNotPermitted,
     LiftWingError,
     Refused,
     Unavailable,
     Unexpected,
-    seconds_to_next_try,
 )
+from transforms.lift_wing.retry_policy import LONGEST_REFUSED_S, MOST_STRIKES, seconds_to_next_try
 from transforms.metrics.bundle_metrics import BundleMetrics
 from transforms.metrics.rolling_quantiles import RollingQuantiles
 from transforms.models.model import Configuration, Endpoint
 from transforms.unforeseen import Fuse, is_of_an_element, reason_of
 
 _LOGGER = logging.getLogger(__name__)
-
-# answers that speak against a request itself, until it is given up; an outage between them is none
-_STRIKES = 3
 
 Output = Any  # ScoreResponse or TaggedOutput of "failures"; Beam has no name for that at run time
 
@@ -72,7 +68,7 @@ class PendingRequest:
             if now >= self.entered_at + limits.max_refused_s:
                 return True
         self.strikes += isinstance(error, Unexpected) or (isinstance(error, Refused) and error.of_one)
-        if self.strikes >= _STRIKES:
+        if self.strikes >= MOST_STRIKES:
             return True
         wait = seconds_to_next_try(
             error, self.tries, now - self.asked_at, limits.max_age_s, limits.environment.uniform

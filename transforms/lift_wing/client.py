@@ -25,13 +25,13 @@ from transforms.lift_wing.concurrency_limit import ConcurrencyLimit
 from transforms.lift_wing.credentials import authorization
 from transforms.lift_wing.rate_limiter import RateLimiter
 from transforms.lift_wing.responses import (
-    LONGEST_REFUSED_S,
     CallNotPermitted,
     Refused,
     Rejected,
     Unavailable,
     read_answer,
 )
+from transforms.lift_wing.retry_policy import LONGEST_REFUSED_S
 from transforms.models.adapters import KINDS, UnsupportedRequest, request_body
 from transforms.models.model import Endpoint, LiftWingSettings
 

@@ -9,7 +9,7 @@
     │                 place of an answer, a 500 that tells of an outage of the wiki behind
     ├── Unexpected    any other 5xx, or a 200 that is no JSON: given up at the third, whatever outages are
     │                 between
-    └── CallNotPermitted     no call went out, because of what the endpoint answered to others
+    └── CallNotPermitted  no call went out, because of what the endpoint answered to others
 
 The contract is that of wikimedia/machinelearning-liftwing-inference-services, kserve/kserve and the gateways
 before them.
@@ -17,7 +17,7 @@ before them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import orjson
 
@@ -27,9 +27,7 @@ from transforms.http.curl_client import HttpAnswer
 from transforms.lift_wing.error_bodies import ErrorBody, read_error
 from transforms.models.adapters import ModelAdapter
 
-_FIRST_BACKOFF_S, _LONGEST_BACKOFF_S = 0.5, 60.0
 LONGEST_RETRY_AFTER_S = 300.0  # what a server asks for beyond that is not kept to
-LONGEST_REFUSED_S = 24 * 3600.0  # that a request waits for an endpoint that refuses whoever asks
 _LONGEST_EXCERPT = 500  # characters
 _LARGEST_NUMBER = 2**53 - 1  # that the schemas take
 _PASSING = frozenset([408, 409, 423, 425, 429, 499, 502, 503, 504, 509, *range(520, 528), 529, 530, 598, 599])
@@ -197,20 +195,3 @@ def _excerpt(body: bytes) -> str:
         in_one_line(body[: 4 * _LONGEST_EXCERPT].decode("utf-8", "replace"), _LONGEST_EXCERPT)
         or "(empty body)"
     )
-
-
-def seconds_to_next_try(
-    error: LiftWingError, tries: int, age_s: float, max_age_s: float, uniform: Callable[[float, float], float]
-) -> float | None:
-    """Returns how long to leave a request alone that has been tried so often, in seconds; None: there is no
-    other try.
-
-    The last try comes at the end of the age, however long the wait would be. `uniform` gives the jitter.
-    """
-    if isinstance(error, CallNotPermitted):
-        return 0.0 if age_s < max_age_s else None
-    if isinstance(error, Rejected):
-        return None
-    left_s = (max(max_age_s, LONGEST_REFUSED_S) if isinstance(error, Refused) else max_age_s) - age_s
-    backoff = min(_LONGEST_BACKOFF_S, _FIRST_BACKOFF_S * 2 ** min(tries - 1, 10)) * uniform(0.5, 1.0)
-    return min(left_s, max(backoff, error.retry_after_s)) if left_s > 0 else None
