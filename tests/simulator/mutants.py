@@ -151,19 +151,19 @@ MUTANTS = (
     ),
     Mutant(
         "a breaker never opens",
-        "lift_wing/concurrency_limit",
-        "        if self._consecutive_failures < _BREAKS_AFTER:\n",
+        "lift_wing/circuit_breaker",
+        "        if self._consecutive_failures < _OPENS_AFTER:\n",
         "        if self._consecutive_failures:\n",
     ),
     Mutant(
         "a breaker never closes",
-        "lift_wing/concurrency_limit",
+        "lift_wing/circuit_breaker",
         "self._open_until, self._half_open, self._times_opened, self.is_refusing = None, False, 0, False",
         "self._half_open, self._times_opened, self.is_refusing = False, 0, False",
     ),
     Mutant(
         "a probe that is lost is the last",
-        "lift_wing/concurrency_limit",
+        "lift_wing/circuit_breaker",
         "                self._pause(now, retry_after_s)\n            return False",
         "                self._times_opened += 1\n            return False",
     ),

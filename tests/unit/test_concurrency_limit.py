@@ -18,7 +18,7 @@ def fail(limit: concurrency_limit.ConcurrencyLimit, times: int, at: float) -> li
     """So many calls that go out at a time and fail at once, one after the other."""
     told = []
     for _ in range(times):
-        limit.started(at)
+        limit.breaker.started()
         told.append(limit.failed(at, at))
     return told
 
@@ -79,9 +79,9 @@ def test_an_answer_between_keeps_it_whole() -> None:
 def test_after_a_pause_it_takes_one_probe() -> None:
     limit = ConcurrencyLimit(10)
     fail(limit, 5, 100.0)
-    assert 0.75 <= limit.seconds_to_probe(100.0) <= 1.0
+    assert 0.75 <= limit.breaker.seconds_to_probe(100.0) <= 1.0
     assert limit.has_room(10, 101.0), "calls that hang from before take nobody's place"
-    limit.started(101.0)
+    limit.breaker.started()
     assert not limit.has_room(0, 102.0)
     assert not limit.failed(started_at=99.0, now=102.0), "a call from before says nothing new"
     assert not limit.has_room(0, 102.0)
@@ -92,24 +92,24 @@ def test_each_probe_in_vain_doubles_the_pause(probes: int, least: float, most: f
     limit, now = ConcurrencyLimit(10), 100.0
     fail(limit, 5, now)
     for _ in range(probes):
-        now += limit.seconds_to_probe(now)
-        limit.started(now)
+        now += limit.breaker.seconds_to_probe(now)
+        limit.breaker.started()
         limit.failed(now, now)
-    assert least <= limit.seconds_to_probe(now) <= most
+    assert least <= limit.breaker.seconds_to_probe(now) <= most
 
 
 def test_a_pause_that_was_asked_for_is_kept() -> None:
     limit = ConcurrencyLimit(10)
     fail(limit, 4, 1.0)
-    limit.started(1.0)
+    limit.breaker.started()
     limit.failed(1.0, 1.0, retry_after_s=120)
-    assert limit.seconds_to_probe(1.0) == 120
+    assert limit.breaker.seconds_to_probe(1.0) == 120
 
 
 def test_when_it_is_back_it_begins_with_one_call_and_doubles() -> None:
     limit = ConcurrencyLimit(40)
     fail(limit, 5, 1.0)
-    limit.started(2.0)
+    limit.breaker.started()
     limit.answered(0.1, 2.5)
     rounds = [limit.current]
     for _ in range(4):
@@ -121,7 +121,7 @@ def test_when_it_is_back_it_begins_with_one_call_and_doubles() -> None:
         limit.answered(0.1, 4.0)
     assert limit.current == 40
     fail(limit, 5, 5.0)
-    assert limit.seconds_to_probe(5.0) <= 1.0, "the next pause is short again"
+    assert limit.breaker.seconds_to_probe(5.0) <= 1.0, "the next pause is short again"
 
 
 def answers(limit: concurrency_limit.ConcurrencyLimit, count: int, seconds: float, begin: float) -> None:
@@ -169,7 +169,7 @@ def test_a_long_tail_is_no_rise() -> None:
 def test_what_it_can_take_in_a_second() -> None:
     limit = ConcurrencyLimit(10)
     assert limit.per_second == 20, "half a second a call until there is an answer"
-    limit.started(0)
+    limit.breaker.started()
     limit.answered(0.05, 0.05)
     assert limit.per_second == pytest.approx(200), "the first answer tells"
     for second in range(200):
@@ -182,25 +182,27 @@ def test_what_it_can_take_in_a_second() -> None:
 
 def test_an_endpoint_that_refuses_everybody_is_broken_and_gets_a_probe() -> None:
     limit = ConcurrencyLimit(10)
-    limit.started(100.0)
-    assert [limit.refused(100.1), limit.refused(100.1)] == [False, False]
+    limit.breaker.started()
+    assert [limit.breaker.refused(100.1), limit.breaker.refused(100.1)] == [False, False]
     limit.answered(0.1, 100.3)
-    assert [limit.refused(100.4), limit.refused(100.4)] == [False, False], "the row began anew"
+    assert [limit.breaker.refused(100.4), limit.breaker.refused(100.4)] == [False, False], (
+        "the row began anew"
+    )
     limit.answered(0.5, 100.5)
-    assert limit.refused(100.5) is True, "what went out before says nothing"
-    assert (limit.is_broken, limit.is_refusing, limit.has_room(0, 100.6)) == (True, True, False)
+    assert limit.breaker.refused(100.5) is True, "what went out before says nothing"
+    assert (limit.is_broken, limit.breaker.is_refusing, limit.has_room(0, 100.6)) == (True, True, False)
     pauses = []
     for _ in range(8):
-        probe_at = 100.6 + limit.seconds_to_probe(100.6)
+        probe_at = 100.6 + limit.breaker.seconds_to_probe(100.6)
         assert limit.has_room(0, probe_at)
-        limit.started(probe_at)
-        limit.refused(probe_at)
-        pauses.append(limit.seconds_to_probe(probe_at))
+        limit.breaker.started()
+        limit.breaker.refused(probe_at)
+        pauses.append(limit.breaker.seconds_to_probe(probe_at))
     assert 1.4 < pauses[0] <= 2
     assert 22 < pauses[-1] <= 30
-    limit.started(probe_at + 31)
+    limit.breaker.started()
     limit.answered(0.1, probe_at + 31.1)
-    assert (limit.is_broken, limit.is_refusing) == (False, False)
+    assert (limit.is_broken, limit.breaker.is_refusing) == (False, False)
 
 
 def test_a_limit_of_nothing_is_broken_for_ever() -> None:

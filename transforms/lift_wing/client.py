@@ -141,7 +141,7 @@ class LiftWingClient:
         with self._lock:
             return (
                 max(LONGEST_REFUSED_S, self._settings.max_age_s)
-                if self._bulkhead(endpoint).limit.is_refusing
+                if self._bulkhead(endpoint).limit.breaker.is_refusing
                 else None
             )
 
@@ -170,14 +170,14 @@ class LiftWingClient:
         expected_per_s = max(
             bulkhead.throughput.per_s, min(bulkhead.limit.per_second, _SPARE_LOOKS_PER_S / waited_for)
         )
-        return bulkhead.limit.seconds_to_probe(now) + jitter * bulkhead.waitlist.sleep_s(
+        return bulkhead.limit.breaker.seconds_to_probe(now) + jitter * bulkhead.waitlist.sleep_s(
             entered_at, expected_per_s
         )
 
     def seconds_failing(self, endpoint: Endpoint) -> float:
         """For how long there has been no sign of life from it; 0 while it is not broken."""
         with self._lock:
-            return self._bulkhead(endpoint).limit.seconds_failing(self._monotonic())
+            return self._bulkhead(endpoint).limit.breaker.seconds_failing(self._monotonic())
 
     def not_called(self, endpoint: Endpoint) -> CallNotPermitted:
         """Why a request for which there is no room has to wait."""
@@ -259,7 +259,7 @@ class LiftWingClient:
 
     def _post(self, bulkhead: Bulkhead, calls: list[Call], body: bytes) -> None:
         now = self._monotonic()
-        bulkhead.limit.started(now)
+        bulkhead.limit.breaker.started()
         bulkhead.in_flight += 1
         self._in_flight += 1
         trace = as_lines(trace_headers(calls[0].request.event.raw))
@@ -311,8 +311,8 @@ class LiftWingClient:
         now = self._monotonic()
         if isinstance(result, Refused):
             bulkhead.last_error = str(result)
-            result.of_all = bulkhead.limit.refused(now)
-            result.of_one = bulkhead.limit.has_answered and not result.of_all
+            result.of_all = bulkhead.limit.breaker.refused(now)
+            result.of_one = bulkhead.limit.breaker.has_answered and not result.of_all
             if result.of_all:
                 self._reject_queued(bulkhead)
         elif isinstance(result, Unavailable):

@@ -2,7 +2,7 @@
 struggles or takes much longer than it used to, one now and then while it is down.
 
 Pure arithmetic on times that the caller gives, in seconds of a monotonic clock. Additive increase,
-multiplicative decrease, as TCP does it; and a circuit breaker with a probe.
+multiplicative decrease, as TCP does it, and a circuit breaker.
 """
 
 from __future__ import annotations
@@ -11,13 +11,12 @@ import math
 from collections import deque
 from collections.abc import Callable
 
+from transforms.lift_wing.circuit_breaker import CircuitBreaker
+
 _BACKOFF_RATIO = 0.7  # for each round of calls in which one was refused or lost
 # for each round of calls while it is slow, down to half of what is configured: slower may be how it is from
 # now on
 _BACKOFF_RATIO_OF_SLOW = 0.9
-_BREAKS_AFTER = 5  # calls in a row without an answer that shows life
-_REFUSES_AFTER = 3  # calls in a row that it refused as it would refuse any: a gateway may dislike one title
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 30.0
 _USUAL_CALL_S = 0.5  # until there is an answer
 
 
@@ -26,26 +25,17 @@ class ConcurrencyLimit:
     of pauses."""
 
     def __init__(self, most: int, uniform: Callable[[float, float], float]) -> None:
-        self.most, self._uniform = most, uniform
+        self.most, self.breaker = most, CircuitBreaker(uniform)
         self._limit = float(most)
         # below it the limit grows with each answer, above it with each round of answers
         self._slow_start_threshold = 0.0
         self._shrunk_at = 0.0
-        self._consecutive_failures = 0
-        self._consecutive_refusals = 0
-        self._refused_at = 0.0  # the first time in this row
-        self._failing_since: float | None = None  # when the first of them went out
-        self._times_opened = 0
-        self._open_until: float | None = None  # None: calls go out
-        self._half_open = False
-        self.has_answered = False  # it showed life once
-        self.is_refusing = False  # it refuses whoever asks, and is broken until it does not
-        self._pace = _LatencyTrend()
+        self._trend = _LatencyTrend()
 
     @property
     def is_broken(self) -> bool:
         """Whether no call goes out but a probe now and then."""
-        return self._open_until is not None or self.most == 0
+        return self.breaker.is_open or self.most == 0
 
     @property
     def current(self) -> int:
@@ -55,42 +45,21 @@ class ConcurrencyLimit:
     @property
     def per_second(self) -> float:
         """What the endpoint can take while it is well, by Little's law; a stall does not change that."""
-        return self.most / self._pace.quick_s
-
-    def seconds_failing(self, now: float) -> float:
-        """For how long there has been no sign of life from a broken endpoint; 0 while it is not broken."""
-        return (
-            now - self._failing_since
-            if self._open_until is not None and self._failing_since is not None
-            else 0.0
-        )
+        return self.most / self._trend.quick_s
 
     def has_room(self, in_flight: int, now: float) -> bool:
         """Whether one more call may go out. Of a broken endpoint that is the probe."""
         if self.most == 0:
             return False
-        if self._open_until is not None:
-            return not self._half_open and now >= self._open_until
+        if self.breaker.is_open:
+            return self.breaker.allows_probe(now)
         return in_flight < int(self._limit)
-
-    def seconds_to_probe(self, now: float) -> float:
-        """How long a broken endpoint is left alone at least."""
-        return max(0.0, (self._open_until or 0.0) - now)
-
-    def started(self, now: float) -> None:
-        """A call goes out."""
-        self._half_open = self._open_until is not None
 
     def answered(self, seconds: float, now: float) -> None:
         """An answer that shows life came after so long."""
-        self.has_answered, self._consecutive_failures, self._failing_since = True, 0, None
-        if now - seconds >= self._refused_at:  # not a call that went out before it refused
-            self._consecutive_refusals = 0
-        if self._open_until is not None:  # it is back, and begins with one call at a time
+        if self.breaker.answered(seconds, now):  # it is back, and begins with one call at a time
             self._slow_start_threshold, self._limit = float(self.most), 1.0
-            self._open_until, self._half_open, self._times_opened, self.is_refusing = None, False, 0, False
-            return
-        if self._pace.observe(seconds):
+        elif self._trend.observe(seconds):
             if now - seconds >= self._shrunk_at and self._limit > self.most / 2:
                 self._shrink(max(self.most / 2, self._limit * _BACKOFF_RATIO_OF_SLOW), now)
         elif self._limit < self.most:
@@ -100,46 +69,15 @@ class ConcurrencyLimit:
             )
 
     def failed(self, started_at: float, now: float, retry_after_s: float = 0.0) -> bool:
-        """A call that was started then was refused, or lost. Gives whether this breaks the endpoint, so that
-        what waits for it must go elsewhere."""
-        if self._open_until is not None:
-            if self._half_open and started_at >= self._open_until:
-                self._pause(now, retry_after_s)
-            return False
-        self._consecutive_failures += 1
-        self._failing_since = started_at if self._failing_since is None else self._failing_since
-        if started_at >= self._shrunk_at:  # one shrink for all calls that were out together
+        """A call that was started then was refused, or lost. Returns whether this breaks the endpoint, so
+        that what waits for it must go elsewhere."""
+        if not self.breaker.is_open and started_at >= self._shrunk_at:  # once for all that were out together
             self._shrink(max(1.0, self._limit * _BACKOFF_RATIO), now)
-        if self._consecutive_failures < _BREAKS_AFTER:
-            return False
-        self._pause(now, retry_after_s)
-        return True
-
-    def refused(self, now: float) -> bool:
-        """The endpoint refused a call as it would refuse any. Returns whether it is taken to refuse whoever
-        asks: after three in a row."""
-        self._consecutive_refusals += 1
-        if self._consecutive_refusals == 1:
-            self._refused_at = now
-        if self._consecutive_refusals < _REFUSES_AFTER and not self.is_broken:
-            return False
-        if self._open_until is None or self._half_open:
-            self._pause(now, 0.0)
-        self.is_refusing = True
-        self._failing_since = now if self._failing_since is None else self._failing_since
-        return True
+        return self.breaker.failed(started_at, now, retry_after_s)
 
     def _shrink(self, limit: float, now: float) -> None:
         self._limit = self._slow_start_threshold = limit
         self._shrunk_at = now
-
-    def _pause(self, now: float, retry_after_s: float) -> None:
-        pause = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0 ** min(self._times_opened, 10)) * self._uniform(
-            0.75, 1.0
-        )
-        self._open_until = now + max(pause, retry_after_s)
-        self._times_opened += 1
-        self._half_open = False
 
 
 class _LatencyTrend:
