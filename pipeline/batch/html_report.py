@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.batch.outcome import Outcome
+from transforms.datasets.dataset_writer import DatasetWriter
 from transforms.datasets.durable_files import replace_file
 from transforms.datasets.manifests import find_partition, partitions_in
-from transforms.datasets.tables import DatasetWriter
 from transforms.datasets.units import now
 from transforms.models.model import Configuration
 

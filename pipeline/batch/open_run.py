@@ -17,9 +17,9 @@ from pipeline.batch.plan import Planner
 from pipeline.batch.run import BatchRun
 from pipeline.console.columns import counted
 from pipeline.process.directory_lock import alone_with
+from transforms.datasets.dataset_writer import DatasetWriter
 from transforms.datasets.durable_files import replace_file
 from transforms.datasets.journal import drop_failures
-from transforms.datasets.tables import DatasetWriter
 from transforms.models.model import Configuration
 
 _NOTE = "run.json"

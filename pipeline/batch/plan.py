@@ -13,10 +13,10 @@ from pipeline.batch.holes import BackfillList, UnitKey, WantedScores
 from pipeline.batch.made_of import input_entry, made_of
 from pipeline.batch.tasks import Keeps, Plan, Task
 from pipeline.usage_error import UsageError
+from transforms.datasets.dataset_writer import DatasetWriter
 from transforms.datasets.event_files import InputFile
 from transforms.datasets.journal import DoneBefore
 from transforms.datasets.manifests import FoundPartition, MadeOf, find_partition, partitions_in
-from transforms.datasets.tables import DatasetWriter
 from transforms.datasets.units import Unit, score_of, scores_in, wiki_of_failure
 from transforms.events.parsing import NotAnEvent
 from transforms.events.source_events import wiki_of

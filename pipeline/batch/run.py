@@ -18,9 +18,9 @@ from pipeline.batch.progress import Progress
 from pipeline.batch.tasks import Plan
 from pipeline.graph import score_revisions
 from transforms.async_io.bounded import InBundle
+from transforms.datasets.dataset_writer import DatasetWriter
 from transforms.datasets.event_files import Files, InputFile
 from transforms.datasets.journal import DoneBefore, Journals, entries, journals
-from transforms.datasets.tables import DatasetWriter
 from transforms.datasets.units import UnitIncomplete, add_failures, commit_unit
 from transforms.events.error_events import alike
 from transforms.events.parsing import NotAnEvent

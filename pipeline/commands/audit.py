@@ -21,9 +21,9 @@ from pipeline.config.shared_options import EventFilesOptions, SomeWikisOptions
 from pipeline.console.columns import counted, print_columns
 from pipeline.options import flag, local_directory, option
 from pipeline.usage_error import UsageError
+from transforms.datasets.dataset_writer import DatasetWriter
 from transforms.datasets.event_files import InputFile
 from transforms.datasets.manifests import FoundPartition, find_partition, partitions_in
-from transforms.datasets.tables import DatasetWriter
 from transforms.datasets.units import failures_in, score_of, scores_in
 from transforms.events.parsing import NotAnEvent
 from transforms.events.score_events import said_in

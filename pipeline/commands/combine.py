@@ -18,9 +18,9 @@ from pipeline.console.columns import counted
 from pipeline.options import local_directory, option
 from pipeline.process.directory_lock import alone_with
 from pipeline.usage_error import UsageError
+from transforms.datasets.dataset_writer import DatasetWriter
 from transforms.datasets.manifests import MadeOf, find_partition, inputs_below, partitions_in
 from transforms.datasets.part_files import format_of
-from transforms.datasets.tables import DatasetWriter
 from transforms.datasets.units import failures_in, scores_in
 from transforms.events.combined_events import SCHEMAS, STREAM, Part, combined_score
 from transforms.events.error_events import origin_of

@@ -22,9 +22,9 @@ from pipeline.console.columns import counted
 from pipeline.flink import batch_job_server
 from pipeline.options import flag, local_directory, option
 from pipeline.usage_error import UsageError
+from transforms.datasets.dataset_writer import DatasetWriter
 from transforms.datasets.filesystem import is_remote
 from transforms.datasets.part_files import format_of
-from transforms.datasets.tables import DatasetWriter
 from transforms.models.model import Configuration
 from transforms.unforeseen import FuseBlown
 

@@ -17,10 +17,10 @@ from pipeline.console.columns import counted
 from pipeline.options import local_directory, option
 from pipeline.process.directory_lock import alone_with
 from pipeline.usage_error import UsageError
+from transforms.datasets.dataset_writer import DatasetWriter, rows_in
 from transforms.datasets.manifests import FoundPartition, MadeOf, find_partition, inputs_below, partitions_in
 from transforms.datasets.part_files import format_of
 from transforms.datasets.row_masks import Mask, mask_of_table, problems
-from transforms.datasets.tables import DatasetWriter, rows_in
 from transforms.events.combined_events import SCHEMAS, STREAM
 from transforms.events.parsing import NotAnEvent
 from transforms.models.model import Configuration

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.usage_error import UsageError
-from transforms.datasets.tables import DatasetWriter
+from transforms.datasets.dataset_writer import DatasetWriter
 
 
 @contextmanager

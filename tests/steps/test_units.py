@@ -17,6 +17,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 import schemas
 from tests.support.events import edit, request
+from transforms.datasets.dataset_writer import DatasetWriter
 from transforms.datasets.event_files import InputFile, read_file
 from transforms.datasets.journal import (
     DoneBefore,
@@ -28,7 +29,6 @@ from transforms.datasets.journal import (
 )
 from transforms.datasets.manifests import MANIFEST, MadeOf, find_partition
 from transforms.datasets.part_files import PART_FILES
-from transforms.datasets.tables import DatasetWriter
 from transforms.datasets.units import Unit, UnitIncomplete, commit_unit
 from transforms.elements import Event, Failure, OutputEvent
 from transforms.events.error_events import failed

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import schemas
+from transforms.datasets.dataset_writer import DatasetWriter, rows_in
 from transforms.datasets.journal import entries, failures_of, order, scores_in_order
 from transforms.datasets.manifests import files_of, find_partition, write_manifest
-from transforms.datasets.tables import DatasetWriter, rows_in
 from transforms.events.error_events import alike, origin_of
 from transforms.events.parsing import NotAnEvent, parse
 from transforms.events.score_events import said_in, score_id

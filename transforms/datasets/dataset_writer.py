@@ -36,7 +36,7 @@ class DatasetWriter:
     cross file systems."""
 
     root: Path
-    # a key of transforms.part_files.PART_FILES, of tables that have no rows yet; the others keep theirs
+    # a key of part_files.PART_FILES, of tables that have no rows yet; the others keep theirs
     format: str = "parquet"
     streams: Mapping[str, str] = field(default_factory=dict)  # by model
     failure_stream: str = ""
