@@ -47,13 +47,10 @@ def summary(findings: Sequence[Finding]) -> str:
     bad = {finding.thing for finding in findings if finding.state == WRONG}
     hidden = {finding.thing for finding in findings if finding.state == UNSEEN} - bad
     left = {finding.thing for finding in findings if finding.state == SKIPPED}
-    said = []
     if bad:
-        said.append(f"{len(bad)} of {len(things)} things {'is' if len(bad) == 1 else 'are'} wrong")
+        told = f"{len(bad)} of {len(things)} things {'is' if len(bad) == 1 else 'are'} wrong"
+        return f"{told}, {len(hidden)} could not be looked at" if hidden else told
     if hidden:
-        said.append(
-            f"{len(hidden)} could not be looked at"
-            if bad
-            else f"nothing is wrong, {len(hidden)} of {len(things)} things could not be looked at"
-        )
-    return ", ".join(said or ["all is well: stream can start", *([f"{len(left)} skipped"] if left else [])])
+        return f"nothing is wrong, {len(hidden)} of {len(things)} things could not be looked at"
+    told = "all is well: stream can start"
+    return f"{told}, {len(left)} skipped" if left else told
