@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 
 import schemas
 from pipeline.config.kafka import Kafka, output_topics
@@ -22,6 +23,7 @@ from runners.programs import run
 from runners.secure_kafka import SecureKafka
 from tests.support.events import edit, request
 from tests.support.kafka import ERRORS, NOW, in_topic, write
+from transforms.connectors.kafka_producers import KafkaProducers
 from transforms.elements import OutputEvent
 from transforms.events.error_events import CUT
 from transforms.models.model import Configuration
@@ -174,6 +176,29 @@ def order(configuration: Configuration) -> Any:
 def event(number: int, stream: str = "small", padding: int = 0) -> OutputEvent:
     body = {"number": number, "padding": "x" * padding, "meta": {"id": f"id-{number}", "dt": NOW}}
     return OutputEvent(stream, body, "eqiad", request=request(raw=edit(rev_id=number)))
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_producer_is_connected_before_its_first_event_if_anybody_is_there(answers: bool) -> None:
+    calls: list[tuple[str, str]] = []
+
+    class Recorded:
+        def __init__(self, settings: dict[str, Any], logger: object) -> None: ...
+
+        def list_topics(self, topic: str, timeout: float) -> None:
+            calls.append(("list_topics", topic))
+            if not answers:
+                raise KafkaException(KafkaError(KafkaError._TRANSPORT))
+
+        def produce(self, topic: str, value: bytes, **_: object) -> None:
+            calls.append(("produce", topic))
+
+    outbox = KafkaProducers({}, Recorded).outbox("eqiad.s")
+    for number in (1, 2):
+        event = OutputEvent("s", {"meta": {"dt": NOW}}, "eqiad", request=request(raw=edit(rev_id=number)))
+        outbox.put(event, b"{}")
+    assert calls == [(call, "eqiad.s") for call in ("list_topics", "produce", "produce")]
+    assert [delivery.decided_at for delivery in outbox.deliveries] == [None, None], "it waits for its report"
 
 
 def numbers(address: str, topic: str) -> Counter[int]:

@@ -80,7 +80,8 @@ class KafkaProducers:
             producer = self._producers[topic, alone] = self._new_producer(
                 {**_SAFE, **self._settings, **own}, logger=_LOGGER
             )
-        # an idempotent producer that is given a message before it is connected sends it half a second later
+        # an idempotent producer that is given a message before it is connected sends it half a second later;
+        # where nobody answers now, the stream says so when the message is not acknowledged
         with suppress(KafkaException):
             producer.list_topics(topic, timeout=_ANSWER_S)
         return producer
