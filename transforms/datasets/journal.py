@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from heapq import merge
 from io import FileIO
-from itertools import islice
 from operator import itemgetter
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -31,7 +30,7 @@ _MOST_FILES_OPEN = 64
 _NO_MODEL = "_"
 _UNKNOWN_PLACE = "_"  # of a file that cannot be read: it may be of any
 _UNITS_KNOWN = 256
-_SORTED_AT_ONCE = 4_000  # in memory, of some 1,500 bytes each as JSON
+_SORTED_AT_ONCE = 24 << 20  # bytes of JSON in memory, some 20,000 scores
 
 
 Place = tuple[str, int, str]  # where a score stands in its partition: wiki, revision and `meta.id`
@@ -160,8 +159,10 @@ def scores_in_order(
     Each comes once: an event may come again, and a worker that died may have written what its successor wrote
     again. Of two with the same place the journal's comes.
     """
-    new = ((entry.place, entry.body) for entry in entries(journal) if not entry.failure)
-    there = ((order(body), body) for body in kept)
+    new = (
+        (entry.place, line) for line in _lines_in(journal) if (entry := _entry_in(line)) and not entry.failure
+    )
+    there = ((order(body), orjson.dumps((body,), option=orjson.OPT_APPEND_NEWLINE)) for body in kept)
     before = None
     with ExitStack() as stack:
         runs = [run for placed in (new, there) for run in _sorted_runs(placed, folder, stack)]
@@ -176,20 +177,28 @@ def order(body: Mapping[str, Any]) -> Place:
     return wiki_of(body), rev_id_of(body), body["meta"]["id"]
 
 
-_Placed = tuple[Place, Mapping[str, Any]]
-
-
-def _sorted_runs(placed: Iterable[_Placed], folder: Path, stack: ExitStack) -> Iterator[Iterator[_Placed]]:
-    """The events in parts that are in order, each in a file unless one holds all."""
-    rest = iter(placed)
-    while some := sorted(islice(rest, _SORTED_AT_ONCE), key=itemgetter(0)):
-        if len(some) < _SORTED_AT_ONCE:
-            yield iter(some)
+def _sorted_runs(
+    lines: Iterable[tuple[Place, bytes]], folder: Path, stack: ExitStack
+) -> Iterator[Iterator[tuple[Place, Mapping[str, Any]]]]:
+    """The events of lines in parts that are in order, each in a file unless one holds all."""
+    rest = iter(lines)
+    while some := sorted(_taken(rest), key=itemgetter(0)):
+        if sum(len(line) for _, line in some) < _SORTED_AT_ONCE:
+            yield ((place, orjson.loads(line)[0]) for place, line in some)
             return
         run = stack.enter_context(TemporaryFile(dir=folder))  # noqa: SIM115
-        run.writelines(orjson.dumps(each, option=orjson.OPT_APPEND_NEWLINE) for each in some)
+        run.writelines(line for _, line in some)
         run.seek(0)
-        yield ((tuple(place), body) for place, body in map(orjson.loads, run))
+        yield ((order(body), body) for body, *_ in map(orjson.loads, run))
+
+
+def _taken(lines: Iterator[tuple[Place, bytes]]) -> Iterator[tuple[Place, bytes]]:
+    """Yields so many as are sorted at once."""
+    size = 0
+    for place, line in lines:
+        yield place, line
+        if (size := size + len(line)) >= _SORTED_AT_ONCE:
+            return
 
 
 def is_of_failure(line: bytes) -> bool:

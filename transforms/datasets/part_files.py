@@ -36,13 +36,15 @@ class ParquetPart(PartFile):
 
     def __init__(self, path: Path, schema: str) -> None:
         super().__init__(path, schema)
-        self._columns = schemas.arrow_schema(schema)
+        self._fields, self._columns = list(schemas.load(schema)["properties"]), schemas.arrow_schema(schema)
         self._writer = pq.ParquetWriter(path, self._columns, compression="snappy")
 
     def append(self, events: Sequence[Mapping[str, Any]]) -> None:
-        self._writer.write_table(
-            pa.Table.from_pylist([schemas.table_row(event) for event in events], self._columns)
-        )
+        columns = [
+            pa.array([event.get(name) for event in events], column.type)
+            for name, column in zip(self._fields, self._columns, strict=True)
+        ]
+        self._writer.write_table(pa.Table.from_arrays(columns, schema=self._columns))
 
     def close(self) -> None:
         self._writer.close()
