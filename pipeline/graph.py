@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import apache_beam as beam
 
-from transforms.async_io.bounded import InBundle
-from transforms.async_io.stateful import InState
+from transforms.async_io.bounded import BundleAsync
+from transforms.async_io.stateful import StatefulAsync
 from transforms.build_revision_score import BuildRevisionScore
 from transforms.combine_scores import CombineInState
 from transforms.models.model import Configuration
 from transforms.read_events import ReadEvents
 from transforms.score_with_lift_wing import ScoreWithLiftWing
-from transforms.select_models import Done, SelectModels
+from transforms.select_models import AlreadyScored, SelectModels
 from transforms.write_per_model import WriteFailures, WritePerModel
 
 
@@ -21,15 +21,15 @@ def score_revisions(
     configuration: Configuration,
     source: beam.PTransform,
     sink: beam.PTransform,
-    waiting: InBundle | InState,
-    done: Done | None = None,
+    waiting: BundleAsync | StatefulAsync,
+    done: AlreadyScored | None = None,
     combine: CombineInState | None = None,
     undelivered: beam.PTransform | None = None,
 ) -> None:
     """ReadEvents > SelectModels > ScoreWithLiftWing > BuildRevisionScore > WritePerModel; beside the last, if
     wanted, the legacy event of all models."""
     # a stream's step whose fuse is blown holds its place; a bounded run ends
-    holds = isinstance(waiting, InState)
+    holds = isinstance(waiting, StatefulAsync)
     read = p | "ReadEvents" >> ReadEvents(source, holds)
     selected = read.events | "SelectModels" >> SelectModels(
         configuration.models, done, holds, configuration.wikis

@@ -2,7 +2,7 @@
 
 All requests of one event travel together as a batch: a batch waits for nothing, the event is written once for
 all its models, and each answer still leaves as it comes. How a worker waits for the answers is a value given
-to the step: `InState` for streams, `InBundle` for bounded input.
+to the step: `StatefulAsync` for streams, `BundleAsync` for bounded input.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import apache_beam as beam
 
-from transforms.async_io.bounded import InBundle
-from transforms.async_io.stateful import InState
+from transforms.async_io.bounded import BundleAsync
+from transforms.async_io.stateful import StatefulAsync
 from transforms.elements import Failure, ScoreRequests, ScoreResponse
 from transforms.models.model import Configuration
 
@@ -28,7 +28,7 @@ class ScoreWithLiftWing(beam.PTransform):
     """Gives Scored: a response or a failure for each request, in the order in which Lift Wing answers."""
 
     configuration: Configuration
-    waiting: InBundle | InState
+    waiting: BundleAsync | StatefulAsync
 
     def expand(self, requests: beam.PCollection[ScoreRequests]) -> Scored:
         scored = requests | "Ask" >> self.waiting.asking(self.configuration)

@@ -24,7 +24,7 @@ from transforms.unforeseen import Fused
 _MOST_SAID = 1_000
 _LOGGER = logging.getLogger(__name__)
 
-Done = Callable[[Event, str], bool]  # whether this event's score of a model is there already
+AlreadyScored = Callable[[Event, str], bool]  # whether this event's score of a model is there already
 
 
 class Selected(NamedTuple):
@@ -38,7 +38,7 @@ class SelectModels(beam.PTransform):
     `done` already. Events that ask for none are counted."""
 
     models: Mapping[str, Model]
-    done: Done | None = None
+    done: AlreadyScored | None = None
     holds: bool = False  # a blown fuse of this step waits; see transforms.unforeseen
     wikis: Wikis | None = None  # None: the shipped table
 

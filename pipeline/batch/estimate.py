@@ -16,7 +16,7 @@ from transforms.events.parsing import NotAnEvent, event_in, why_dropped
 from transforms.models.model import Configuration, Endpoint
 from transforms.models.scorable import why_no_score
 from transforms.models.selection import Selection
-from transforms.select_models import Done
+from transforms.select_models import AlreadyScored
 
 # measured on the edits of the demo; titles and names differ by wiki
 _BYTES_A_SCORE = {"parquet": 330, "avro": 400, "jsonl": 250}
@@ -73,7 +73,7 @@ def run(configuration: Configuration, files: Sequence[InputFile], planner: Plann
 
 
 def _count(
-    configuration: Configuration, files: Sequence[InputFile], done: Done
+    configuration: Configuration, files: Sequence[InputFile], done: AlreadyScored
 ) -> tuple[int, int, Counter[Endpoint], int]:
     """Events, pieces that are none or cannot become a score, calls by endpoint, and scores that are there
     already."""

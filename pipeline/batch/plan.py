@@ -15,7 +15,7 @@ from pipeline.batch.tasks import Keeps, Plan, Task
 from pipeline.usage_error import UsageError
 from transforms.datasets.dataset_writer import DatasetWriter
 from transforms.datasets.event_files import InputFile
-from transforms.datasets.journal import DoneBefore
+from transforms.datasets.journal import ScoredBefore
 from transforms.datasets.manifests import FoundPartition, MadeOf, find_partition, partitions_in
 from transforms.datasets.units import Unit, score_of, scores_in, wiki_of_failure
 from transforms.events.parsing import NotAnEvent
@@ -76,10 +76,10 @@ class Planner:
             None, Keeps.NONE, self._made_of(plan, model, partition)
         )
 
-    def done(self, plan: Plan) -> DoneBefore:
+    def done(self, plan: Plan) -> ScoredBefore:
         """Tells the steps which scores not to ask for."""
         only = {unit: task.ids for unit, task in plan.tasks.items() if task.ids is not None}
-        return DoneBefore(
+        return ScoredBefore(
             self.journals,
             self.writer.streams,
             frozenset(plan.whole | plan.blocked.keys()),

@@ -17,10 +17,10 @@ from pipeline.batch.plan import Planner
 from pipeline.batch.progress import Progress
 from pipeline.batch.tasks import Plan
 from pipeline.graph import score_revisions
-from transforms.async_io.bounded import InBundle
+from transforms.async_io.bounded import BundleAsync
 from transforms.datasets.dataset_writer import DatasetWriter
 from transforms.datasets.event_files import Files, InputFile
-from transforms.datasets.journal import DoneBefore, Journals, entries, journals
+from transforms.datasets.journal import Journals, ScoredBefore, entries, journals
 from transforms.datasets.units import UnitIncomplete, add_failures, commit_unit
 from transforms.events.error_events import alike
 from transforms.events.parsing import NotAnEvent
@@ -80,7 +80,7 @@ class BatchRun:
         self,
         configuration: Configuration,
         chunk: Sequence[InputFile],
-        done: DoneBefore,
+        done: ScoredBefore,
         options: Sequence[str],
         outcome: Outcome,
     ) -> Counter[str]:
@@ -88,7 +88,12 @@ class BatchRun:
         models = configuration.models.values()
         fields = fields_to_read(models)
         score_revisions(
-            pipeline, configuration, Files(chunk, fields), Journals(self.planner.journals), InBundle(), done
+            pipeline,
+            configuration,
+            Files(chunk, fields),
+            Journals(self.planner.journals),
+            BundleAsync(),
+            done,
         )
         counters, call_ms = direct_runner.run(pipeline)
         outcome.counters += counters

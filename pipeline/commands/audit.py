@@ -26,7 +26,7 @@ from transforms.datasets.event_files import InputFile
 from transforms.datasets.manifests import FoundPartition, find_partition, partitions_in
 from transforms.datasets.units import failures_in, score_of, scores_in
 from transforms.events.parsing import NotAnEvent
-from transforms.events.score_events import said_in
+from transforms.events.score_events import read_prediction
 from transforms.events.source_events import wiki_of
 from transforms.models.model import Configuration, Model
 
@@ -167,7 +167,7 @@ class Audit:
         versions: dict[str, str] = {}
         try:
             for row in scores_in(place, name, OF_SCORES):
-                versions[row["meta"]["id"]] = said_in(row, name).model_version
+                versions[row["meta"]["id"]] = read_prediction(row, name).model_version
                 self.unwanted[name] += row["meta"]["id"] not in scores and (
                     self.scope is None or wiki_of(row) in self.scope
                 )
@@ -206,7 +206,7 @@ class Audit:
             for partition in partitions_in(table):
                 try:
                     for row in scores_in(table / partition, model.name, OF_SCORES):
-                        found = row["meta"]["dt"], said_in(row, model.name).model_version
+                        found = row["meta"]["dt"], read_prediction(row, model.name).model_version
                         newest[wiki_of(row)] = max(newest.get(wiki_of(row), found), found)
                 except NotAnEvent as error:
                     self._note(f"{error}; regenerate --resume makes the partition anew")

@@ -94,7 +94,7 @@ def explanation(
             for endpoint in endpoints
         ],
         "skipped": skipped,
-        "refused": selection.refusals(raw),
+        "refused": selection.explain_mismatches(raw),
     }
 
 

@@ -21,7 +21,7 @@ import orjson
 from pipeline.batch import direct_runner
 from pipeline.commands.live_waiting import MOST, WaitingEdit, WaitingEdits
 from pipeline.graph import score_revisions
-from transforms.async_io.bounded import InBundle
+from transforms.async_io.bounded import BundleAsync
 from transforms.connectors.collected import collecting
 from transforms.connectors.console_sink import show
 from transforms.elements import Failure, OutputEvent, SourceRecord
@@ -117,7 +117,7 @@ class LiveScoring:
         with collecting() as (sink, events):
             pipeline = direct_runner.new_pipeline(self._options)
             score_revisions(
-                pipeline, self._configuration, beam.Create(numbered, reshuffle=False), sink, InBundle()
+                pipeline, self._configuration, beam.Create(numbered, reshuffle=False), sink, BundleAsync()
             )
             direct_runner.run(pipeline)
             return self._outcome(events), again

@@ -21,7 +21,7 @@ from pipeline.graph import score_revisions
 from pipeline.options import flag, option
 from pipeline.times import time_of
 from pipeline.usage_error import UsageError
-from transforms.async_io.bounded import InBundle
+from transforms.async_io.bounded import BundleAsync
 from transforms.connectors.dead_letter_source import (
     OffsetRange,
     ReadDeadLetters,
@@ -127,7 +127,7 @@ def _score(
         configuration,
         source,
         WriteToKafka(kafka.address, configuration.failure_stream, kafka.properties),
-        InBundle(),
+        BundleAsync(),
     )
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)

@@ -22,7 +22,7 @@ from pipeline.console.columns import counted
 from pipeline.options import flag, local_directory, option
 from pipeline.usage_error import UsageError
 from transforms.datasets.manifests import files_below
-from transforms.events.score_events import said_in
+from transforms.events.score_events import read_prediction
 from transforms.models.model import Model
 
 _SHOWN = 3
@@ -121,7 +121,7 @@ def _rows(model: Model, files: Sequence[str], wiki: str, rev_id: int) -> tuple[S
 
 
 def _line(model: str, row: _Row) -> str:
-    said = said_in(row, model)
+    said = read_prediction(row, model)
     probability = sorted(dict(said.probabilities).items(), key=lambda item: -item[1])
     likely = ", ".join(f"{label} {value:.3f}" for label, value in probability[:_SHOWN]) + (
         ", …" if len(probability) > _SHOWN else ""

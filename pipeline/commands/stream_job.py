@@ -13,7 +13,7 @@ from pipeline.flink.component_ids import LabelIds
 from pipeline.flink.state_identity import Identity
 from pipeline.graph import score_revisions
 from schemas import ERROR
-from transforms.async_io.stateful import InState
+from transforms.async_io.stateful import StatefulAsync
 from transforms.combine_scores import CombineInState
 from transforms.connectors.eventgate_sink import EventGate
 from transforms.connectors.kafka_sink import WriteToKafka
@@ -91,7 +91,7 @@ def build_pipeline(
         configuration,
         source,
         sink,
-        InState(options.each_event_once),
+        StatefulAsync(options.each_event_once),
         None,
         combine,
         RetryDeliveries(sink.writing, _streams(configuration, combine)),

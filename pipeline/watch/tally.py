@@ -15,7 +15,7 @@ from pipeline.watch.of_model import Key, OfModel
 from pipeline.watch.recent import RecentCounts
 from transforms.events.error_events import alike, origin_of
 from transforms.events.parsing import NotAnEvent, check, parse, why_dropped
-from transforms.events.score_events import in_words, said_in
+from transforms.events.score_events import format_prediction, read_prediction
 from transforms.events.source_events import rev_id_of, wiki_of
 from transforms.models.model import Configuration
 from transforms.models.selection import Selection
@@ -152,4 +152,4 @@ def _shown(event: Mapping[str, Any], name: str, at: float) -> ShownScore:
         if isinstance(domain, str) and _DOMAIN.fullmatch(domain)
         else None
     )
-    return ShownScore(at, name, key[0], title, in_words(said_in(event, name)), None, diff)
+    return ShownScore(at, name, key[0], title, format_prediction(read_prediction(event, name)), None, diff)

@@ -12,7 +12,7 @@ from apache_beam.pipeline import AppliedPTransform, PipelineVisitor
 
 from pipeline.config.models_file import load
 from pipeline.graph import score_revisions
-from transforms.async_io.stateful import InState
+from transforms.async_io.stateful import StatefulAsync
 from transforms.combine_scores import CombineInState
 from transforms.connectors.collected import Collected
 from transforms.events.combined_events import SCHEMAS
@@ -54,7 +54,7 @@ def steps() -> list[Step]:
     configuration = load(_MODELS)
     pipeline = beam.Pipeline()
     combine = CombineInState(configuration.models, SCHEMAS["3.0.0"], 60.0)
-    score_revisions(pipeline, configuration, beam.Create([]), Collected(""), InState(), combine=combine)
+    score_revisions(pipeline, configuration, beam.Create([]), Collected(""), StatefulAsync(), combine=combine)
     top = _Top()
     pipeline.visit(top)
     made_by = {

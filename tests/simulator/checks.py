@@ -88,10 +88,10 @@ def miscounted(tasks: Sequence[Task]) -> Iterator[str]:
             for each in state.open.values()
             if each.counted
         )
-    for model, counts in client.counts().items():
-        if counts.waiting != counted[model]:
+    for model, stats in client.stats().items():
+        if stats.waiting != counted[model]:
             yield (
-                f"miscounted: {counts.waiting} requests for {model} wait by the count, "
+                f"miscounted: {stats.waiting} requests for {model} wait by the count, "
                 f"{counted[model]} in fact"
             )
 

@@ -87,7 +87,7 @@ class ScriptFn(beam.DoFn):
 
 
 class TogetherFn(beam.DoFn):
-    """Emits at the end of a bundle what came in it, as KeyTogether does."""
+    """Emits at the end of a bundle what came in it, as KeyByBundle does."""
 
     def start_bundle(self) -> None:
         self._together: list[Element] = []

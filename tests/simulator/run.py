@@ -22,7 +22,7 @@ from tests.simulator.kafka import Broker, Producer
 from tests.simulator.ledger import Ledger, Name, Request, names_in
 from tests.simulator.lift_wing import Connection, LiftWing
 from tests.simulator.scenario import Deployment, Scenario
-from transforms.async_io.stateful import InState
+from transforms.async_io.stateful import StatefulAsync
 from transforms.connectors.kafka_sink import WriteToKafka
 from transforms.delivery import retry_deliveries, waiting_deliveries, write_streams
 from transforms.delivery.retry_deliveries import RetryDeliveries
@@ -58,7 +58,7 @@ def stages(deployment: Deployment) -> list[Stage]:
         new_producer=NewProducer(),
         environment=environment,
     )
-    waiting = InState(deployment.each_event_once, environment)
+    waiting = StatefulAsync(deployment.each_event_once, environment)
     score_revisions(p, configuration, Source(), sink, waiting, undelivered=RetryDeliveries(sink.writing))
     return stages_of(p)
 

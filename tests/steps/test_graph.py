@@ -22,7 +22,7 @@ from pipeline.graph import score_revisions
 from runners.simulated_lift_wing import scores as simulated_scores
 from runners.simulated_lift_wing.server import SimulatedLiftWing
 from tests.support.events import ABSENT, ROOT, at, edit
-from transforms.async_io.bounded import InBundle
+from transforms.async_io.bounded import BundleAsync
 from transforms.datasets.event_files import Files, find_files
 from transforms.datasets.journal import Journals, entries, journals
 from transforms.models.model import Configuration
@@ -58,7 +58,7 @@ def run(configuration: Configuration, source: Path, folder: Path) -> Run:
         configuration,
         Files(find_files(str(source), "eqiad").files),
         Journals(folder / "journals"),
-        InBundle(),
+        BundleAsync(),
     )
     result = p.run()
     result.wait_until_finish()

@@ -24,7 +24,7 @@ from tests.support.loopback import Handler, LoopbackServer
 from transforms.delivery.waiting_deliveries import MOST_WAITING, waiting_deliveries
 from transforms.elements import Score
 from transforms.lift_wing.bulkhead import CallResult
-from transforms.lift_wing.client import ClientFault, Counts, LiftWingClient, SharedClient
+from transforms.lift_wing.client import ClientFault, LiftWingClient, ModelStats, SharedClient
 from transforms.lift_wing.responses import CallNotPermitted, Refused, Rejected, Unavailable, Unexpected
 from transforms.models.model import Endpoint, LiftWingSettings
 
@@ -334,13 +334,13 @@ def test_an_endpoint_that_only_fails_gets_a_probe_now_and_then(
         kinds[5:]
         == [(CallNotPermitted, "not called, because of what others got: 503: no healthy upstream")] * 15
     )
-    assert lw.counts()["damaging"].broken == 1
+    assert lw.stats()["damaging"].broken == 1
     assert admit(lw, one) > 0.1
     assert admit(lw, GOODFAITH) == 0
     wait_until(lambda: admit(lw, one) == 0)
     lift_wing.clear()
     assert answer(lw, 21, one).result == good(21)
-    assert lw.counts()["damaging"] == Counts(limit=1, waiting=lw.counts()["damaging"].waiting)
+    assert lw.stats()["damaging"] == ModelStats(limit=1, waiting=lw.stats()["damaging"].waiting)
     assert lift_wing.stats()["calls"]["damaging"]["total"] == 6
 
 
@@ -375,7 +375,7 @@ def test_the_more_are_parked_the_longer_each_sleeps(lift_wing: SimulatedLiftWing
     for _ in range(1999):
         admit(lw, stopped)
     assert all(3.2 <= admit(lw, stopped, counted=1) <= 4.8 for _ in range(100))
-    assert lw.counts()["damaging"].waiting == 1999
+    assert lw.stats()["damaging"].waiting == 1999
     assert 3.2 <= admit(lw, other, counted=1) <= 4.8
 
 
@@ -399,7 +399,7 @@ def test_who_ends_without_a_call_waits_no_more(lift_wing: SimulatedLiftWing, ope
     for _ in range(3):
         admit(lw, stopped)
     lw.forget(stopped, ENTERED_AT)
-    assert lw.counts()["damaging"].waiting == 2
+    assert lw.stats()["damaging"].waiting == 2
 
 
 @pytest.mark.parametrize("late", [False, True])
@@ -411,7 +411,7 @@ def test_a_full_endpoint_sends_away_what_is_too_much(
     taken = []
     while lw.admit(two, ENTERED_AT, late) == 0:
         taken.append(asked(lw, len(taken), two, late))
-        wait_until(lambda: (counts := lw.counts()["damaging"]).in_flight + counts.queued == len(taken))
+        wait_until(lambda: (counts := lw.stats()["damaging"]).in_flight + counts.queued == len(taken))
     assert len(taken) == 2 + 64
     assert lw.admit(two, ENTERED_AT, not late) == 0, "those that have waited have a queue of their own"
     lift_wing.clear()

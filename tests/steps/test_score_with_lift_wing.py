@@ -1,7 +1,8 @@
 """The third step in its two ways of waiting: which calls go out, and what comes back as a response or a
 failure.
 
-Timers in processing time run on Flink alone; what `InState` makes of them is in tests/system/test_stream.py.
+Timers in processing time run on Flink alone; what `StatefulAsync` makes of them is in
+tests/system/test_stream.py.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from apache_beam.testing.util import assert_that, equal_to
 
 from runners.simulated_lift_wing.server import SimulatedLiftWing, score, version
 from tests.support.events import at, edit, request
-from transforms.async_io.bounded import InBundle
+from transforms.async_io.bounded import BundleAsync
 from transforms.async_io.score_fn import Limits, PendingRequest, failure
 from transforms.elements import Event, Failure, Score, ScoreRequest, ScoreRequests, ScoreResponse, json_text
 from transforms.environment import REAL
@@ -76,7 +77,7 @@ def run(
 ) -> Mapping[str, int]:
     """Checks what the step gives for these requests, and gives those of its counters that are not 0."""
     p = TestPipeline(FnApiRunner())
-    scored = p | beam.Create(by_event(asked)) | ScoreWithLiftWing(configuration, InBundle())
+    scored = p | beam.Create(by_event(asked)) | ScoreWithLiftWing(configuration, BundleAsync())
     assert_that(scored.responses, equal_to(responses), label="responses")
     assert_that(scored.failures, equal_to(failures), label="failures")
     result = p.run()
@@ -222,7 +223,7 @@ def test_what_was_never_called_says_why(shipped: Configuration, lift_wing: Simul
         scored = (
             p
             | beam.Create(by_event(asked))
-            | ScoreWithLiftWing(at(shipped, lift_wing.url, max_age_s=0.5), InBundle())
+            | ScoreWithLiftWing(at(shipped, lift_wing.url, max_age_s=0.5), BundleAsync())
         )
         reasons = (
             scored.failures | beam.Map(lambda failure: failure.reason.partition(" (")[0]) | beam.Distinct()
@@ -275,7 +276,7 @@ def test_requests_are_scores_and_failures(shipped: Configuration, lift_wing: Sim
         scored = (
             p
             | beam.Create(by_event(asked))
-            | ScoreWithLiftWing(at(shipped, lift_wing.url, timeout_s=0.3, max_age_s=1.5), InBundle())
+            | ScoreWithLiftWing(at(shipped, lift_wing.url, timeout_s=0.3, max_age_s=1.5), BundleAsync())
         )
         ends = (
             scored.responses | beam.Map(end_of_response),

@@ -15,7 +15,7 @@ from tests.support.events import at, edit
 from tests.support.state import Bag, Timer, metrics_of_a_step
 from transforms.async_io.score_fn import PendingRequest
 from transforms.async_io.state_codec import decode_pending, encode_pending
-from transforms.async_io.stateful import AskInStateFn
+from transforms.async_io.stateful import StatefulAsyncFn
 from transforms.elements import Event, ScoreRequest
 from transforms.lift_wing.bulkhead import CallResult
 from transforms.lift_wing.client import ClientFault
@@ -27,7 +27,7 @@ PATIENCE_S = 20
 class Key:
     """One key of a stage: its state and timers, and the instance that serves it."""
 
-    def __init__(self, fn: AskInStateFn, name: str) -> None:
+    def __init__(self, fn: StatefulAsyncFn, name: str) -> None:
         self.fn, self.name = fn, name
         self.pending, self.seen, self.timer, self.forget = Bag(), Bag(), Timer(), Timer()
 
@@ -55,10 +55,10 @@ class Key:
 
 
 @pytest.fixture
-def instances(configuration: Configuration) -> Iterator[list[AskInStateFn]]:
+def instances(configuration: Configuration) -> Iterator[list[StatefulAsyncFn]]:
     """Two instances of one process, as two subtasks of one TaskManager have them."""
     fns = [
-        AskInStateFn(at(configuration, configuration.lift_wing.url, max_age_s=60), each_event_once=False)
+        StatefulAsyncFn(at(configuration, configuration.lift_wing.url, max_age_s=60), each_event_once=False)
         for _ in range(2)
     ]
     for fn in fns:
@@ -78,13 +78,13 @@ def reasons(outputs: list[Any]) -> list[str]:
 
 
 def test_an_instance_emits_its_own_answers_and_no_other_instances(
-    instances: list[AskInStateFn], lift_wing: SimulatedLiftWing
+    instances: list[StatefulAsyncFn], lift_wing: SimulatedLiftWing
 ) -> None:
     """What one subtask took of another's answers would be in neither snapshot."""
     first, second = Key(instances[0], "a"), Key(instances[1], "b")
     assert first.process(*asked(1, "damaging")) == []
     until = time.monotonic() + PATIENCE_S
-    while not lift_wing.calls() or instances[0].lift_wing.counts()["damaging"].in_flight:
+    while not lift_wing.calls() or instances[0].lift_wing.stats()["damaging"].in_flight:
         assert time.monotonic() < until
     assert second.process(*asked(2, "goodfaith")) == []
     assert [output.request.rev_id for output in second.look_until(1)] == [2]
@@ -94,7 +94,7 @@ def test_an_instance_emits_its_own_answers_and_no_other_instances(
 
 
 def test_what_an_instance_had_that_is_gone_is_asked_again(
-    instances: list[AskInStateFn], lift_wing: SimulatedLiftWing
+    instances: list[StatefulAsyncFn], lift_wing: SimulatedLiftWing
 ) -> None:
     lift_wing.control(mode="hang", times=1)
     key = Key(instances[0], "a")
@@ -107,7 +107,7 @@ def test_what_an_instance_had_that_is_gone_is_asked_again(
     assert lift_wing.calls() == {("damaging", "enwiki", 1): 2}
 
 
-def told(fn: AskInStateFn) -> dict[str, int]:
+def told(fn: StatefulAsyncFn) -> dict[str, int]:
     """The gauges that an instance sets as its bundle ends."""
     with metrics_of_a_step() as container:
         fn.finish_bundle()
@@ -115,7 +115,7 @@ def told(fn: AskInStateFn) -> dict[str, int]:
 
 
 def test_an_instance_that_has_nothing_open_tells_of_no_other_instances_calls(
-    instances: list[AskInStateFn], lift_wing: SimulatedLiftWing
+    instances: list[StatefulAsyncFn], lift_wing: SimulatedLiftWing
 ) -> None:
     """It would tell of them for ever: its next bundle may be an hour away, and theirs tell of their own
     gauges alone."""
@@ -137,7 +137,7 @@ def meet(key: Key, fault: Exception) -> None:
 
 
 def test_an_exception_that_nobody_foresaw_is_the_failure_of_its_request_alone(
-    instances: list[AskInStateFn], lift_wing: SimulatedLiftWing
+    instances: list[StatefulAsyncFn], lift_wing: SimulatedLiftWing
 ) -> None:
     lift_wing.control(mode="hang")
     key = Key(instances[0], "a")
@@ -148,7 +148,7 @@ def test_an_exception_that_nobody_foresaw_is_the_failure_of_its_request_alone(
 
 
 def test_too_many_of_them_are_kept_and_none_becomes_a_failure(
-    instances: list[AskInStateFn], lift_wing: SimulatedLiftWing
+    instances: list[StatefulAsyncFn], lift_wing: SimulatedLiftWing
 ) -> None:
     lift_wing.control(mode="hang")
     failures = []
@@ -164,7 +164,7 @@ def test_too_many_of_them_are_kept_and_none_becomes_a_failure(
 
 
 def test_a_fault_of_the_client_ends_the_bundle(
-    instances: list[AskInStateFn], lift_wing: SimulatedLiftWing
+    instances: list[StatefulAsyncFn], lift_wing: SimulatedLiftWing
 ) -> None:
     lift_wing.control(mode="hang")
     key = Key(instances[0], "a")
@@ -178,7 +178,7 @@ def test_a_repeated_event_that_still_waits_is_dropped(
     configuration: Configuration, lift_wing: SimulatedLiftWing
 ) -> None:
     lift_wing.control(mode="hang")
-    fn = AskInStateFn(configuration, each_event_once=True)
+    fn = StatefulAsyncFn(configuration, each_event_once=True)
     fn.setup()
     key = Key(fn, "a")
     key.process(*asked(1, "damaging"))

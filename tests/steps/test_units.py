@@ -20,8 +20,8 @@ from tests.support.events import edit, request
 from transforms.datasets.dataset_writer import DatasetWriter
 from transforms.datasets.event_files import InputFile, read_file
 from transforms.datasets.journal import (
-    DoneBefore,
     Journals,
+    ScoredBefore,
     drop_failures,
     entries,
     journals,
@@ -162,7 +162,9 @@ def test_what_a_killed_process_wrote_to_its_half_is_not_there(tmp_path: Path) ->
 
 def test_what_is_there_need_not_be_asked_for(tmp_path: Path) -> None:
     event = Event(edit(), "codfw", HOUR)
-    done = DoneBefore(tmp_path, {"damaging": STREAM, "goodfaith": "other"}, frozenset({("goodfaith", HOUR)}))
+    done = ScoredBefore(
+        tmp_path, {"damaging": STREAM, "goodfaith": "other"}, frozenset({("goodfaith", HOUR)})
+    )
     assert (done(event, "damaging"), done(event, "goodfaith")) == (False, True)
     assert not done(Event(edit(dt="never"), "codfw"), "damaging")
     assert not done(Event(edit(meta=7), "codfw", HOUR), "damaging")

@@ -14,7 +14,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from pipeline.flink.component_ids import LabelIds
 from pipeline.graph import score_revisions
-from transforms.async_io.stateful import InState
+from transforms.async_io.stateful import StatefulAsync
 from transforms.combine_scores import CombineInState
 from transforms.connectors.kafka_sink import WriteToKafka
 from transforms.connectors.kafka_source import KafkaTopics
@@ -81,7 +81,7 @@ def remembered(
         configuration,
         source,
         sink,
-        InState(each_event_once),
+        StatefulAsync(each_event_once),
         None,
         combine,
         RetryDeliveries(sink.writing),

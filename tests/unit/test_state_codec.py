@@ -15,7 +15,7 @@ from apache_beam.testing.util import assert_that, equal_to
 
 from pipeline.config.models_file import load
 from tests.support.events import ABSENT, ROOT, edit, request
-from transforms.async_io.keying import KeyByEvent, KeyTogether
+from transforms.async_io.keying import KeyByBundle, KeyByEvent
 from transforms.async_io.score_fn import PendingRequest
 from transforms.async_io.state_codec import (
     Rest,
@@ -91,7 +91,7 @@ def test_an_event_that_comes_again_has_the_same_key_and_no_other_event() -> None
 def test_what_comes_in_one_bundle_shares_keys_and_nothing_is_left_out() -> None:
     batches = [(request(raw=edit(rev_id=rev_id)),) for rev_id in range(25)]
     with TestPipeline(FnApiRunner()) as p:
-        keyed = p | beam.Create(batches, reshuffle=False) | KeyTogether()
+        keyed = p | beam.Create(batches, reshuffle=False) | KeyByBundle()
         revisions = keyed | beam.MapTuple(
             lambda key, encoded: [each.request.rev_id for each in decode_pending(encoded)]
         )

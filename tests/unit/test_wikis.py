@@ -20,7 +20,7 @@ from pipeline.graph import score_revisions
 from pipeline.main import main
 from tests.support.events import ROOT, edit
 from tests.support.loopback import Handler, LoopbackServer
-from transforms.async_io.bounded import InBundle
+from transforms.async_io.bounded import BundleAsync
 from transforms.connectors.console_sink import show
 from transforms.models.model import Configuration
 from transforms.models.selection import Selection
@@ -173,7 +173,7 @@ def score(configuration: Configuration, raws: list[dict[str, Any]]) -> None:
         configuration,
         beam.Create([SourceRecord(orjson.dumps(raw), "eqiad") for raw in raws], reshuffle=False),
         beam.Map(show, None),
-        InBundle(),
+        BundleAsync(),
     )
     direct_runner.run(pipeline)
 
@@ -196,7 +196,7 @@ def test_a_wiki_that_is_not_in_the_table_is_left_to_who_needs_no_language(
     assert asked_for(page_models, change(1, "brandnewwiki")) == ["outlink-topic-model"]
     assert selection.of_unknown_wiki(change(1, "brandnewwiki"))
     assert (
-        selection.refusals(change(1, "brandnewwiki"))["article-country"]
+        selection.explain_mismatches(change(1, "brandnewwiki"))["article-country"]
         == "wiki: wanted a Wikipedia of the table of wikis, found brandnewwiki"
     )
     assert not selection.of_unknown_wiki(change(1, "brandnewwiktionary"))

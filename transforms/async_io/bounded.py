@@ -34,15 +34,15 @@ _TAKEN_AT_ONCE = 128
 
 
 @dataclass(frozen=True)
-class InBundle:
+class BundleAsync:
     """A bundle waits until its requests are answered, with many in flight: for bounded input, where only the
     rate counts."""
 
     def asking(self, configuration: Configuration) -> beam.PTransform:
-        return beam.ParDo(_AskInBundleFn(configuration)).with_outputs("failures", main="responses")
+        return beam.ParDo(_BundleAsyncFn(configuration)).with_outputs("failures", main="responses")
 
 
-class _AskInBundleFn(AsyncScoreFn):
+class _BundleAsyncFn(AsyncScoreFn):
     def start_bundle(self) -> None:
         super().start_bundle()
         self._answers = _Answers()

@@ -42,20 +42,20 @@ class KeyByEventFn(beam.DoFn):
 
 
 @dataclass
-class KeyTogether(beam.PTransform):
+class KeyByBundle(beam.PTransform):
     """Gives what comes in one bundle a key of its own: one event when little comes, several when much
     does."""
 
     environment: Environment = REAL
 
     def expand(self, requests: beam.PCollection[ScoreRequests]) -> beam.PCollection[tuple[str, bytes]]:
-        return requests | "Key" >> beam.ParDo(KeyTogetherFn(self.environment)).with_output_types(
+        return requests | "Key" >> beam.ParDo(KeyByBundleFn(self.environment)).with_output_types(
             tuple[str, bytes]
         )
 
 
-class KeyTogetherFn(beam.DoFn):
-    """See KeyTogether."""
+class KeyByBundleFn(beam.DoFn):
+    """See KeyByBundle."""
 
     def __init__(self, environment: Environment) -> None:
         self._environment = environment

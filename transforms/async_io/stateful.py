@@ -16,12 +16,12 @@ from apache_beam.transforms.userstate import BagStateSpec, TimerSpec, on_timer
 from apache_beam.utils.timestamp import Timestamp
 
 from transforms.async_io.in_flight import InFlight, KeyState, name_of
-from transforms.async_io.keying import KeyByEvent, KeyTogether
+from transforms.async_io.keying import KeyByBundle, KeyByEvent
 from transforms.async_io.score_fn import AsyncScoreFn, Output
 from transforms.async_io.state_codec import Tag, decode_pending, encode_pending, tag_of, wake
 from transforms.environment import REAL, Environment
 from transforms.lift_wing.bulkhead import CallResult
-from transforms.lift_wing.client import Counts
+from transforms.lift_wing.client import ModelStats
 from transforms.lift_wing.responses import CallNotPermitted
 from transforms.models.model import Configuration
 
@@ -45,7 +45,7 @@ def next_look_s(waiting: int, uniform: Callable[[float, float], float]) -> float
 
 
 @dataclass(frozen=True)
-class InState:
+class StatefulAsync:
     """Batches wait in Flink's state, and whoever comes next to this process, new batches or the timer of
     waiting ones, takes home every answer that is there: nothing waits for anything else. For streams.
 
@@ -60,18 +60,18 @@ class InState:
     environment: Environment = REAL
 
     def asking(self, configuration: Configuration) -> beam.PTransform:
-        asking = beam.ParDo(AskInStateFn(configuration, self.each_event_once, self.environment))
+        asking = beam.ParDo(StatefulAsyncFn(configuration, self.each_event_once, self.environment))
         # a snapshot has it in the ids of timers, where the default would be the name of the class
         asking.label = "AskInState"
         keyed = (
             "Key" >> KeyByEvent(self.environment)
             if self.each_event_once
-            else "Key" >> KeyTogether(self.environment)
+            else "Key" >> KeyByBundle(self.environment)
         )
         return keyed | asking.with_outputs("failures", main="responses")
 
 
-class AskInStateFn(AsyncScoreFn):
+class StatefulAsyncFn(AsyncScoreFn):
     """State is written with each batch, and read only when this process does not know the key: to read it is
     a round trip to Flink."""
 
@@ -89,7 +89,7 @@ class AskInStateFn(AsyncScoreFn):
         self._gauges = {
             (model, name): Metrics.gauge("ScoreWithLiftWing", f"{name}_{model}")
             for model in configuration.models
-            for name in Counts._fields
+            for name in ModelStats._fields
         }
 
     def setup(self) -> None:
@@ -162,10 +162,10 @@ class AskInStateFn(AsyncScoreFn):
         # the last bundle before a pause tells of the pause
         if (now := self.environment.monotonic()) >= self._gauges_due or not self._in_flight.keys:
             self._gauges_due = now + _GAUGES_S
-            counts = self.lift_wing.counts()
+            stats = self.lift_wing.stats()
             for (model, name), gauge in self._gauges.items():
                 gauge.set(
-                    getattr(counts.get(model, Counts()), name)
+                    getattr(stats.get(model, ModelStats()), name)
                     if name not in _OPEN or self._in_flight.keys
                     else 0
                 )

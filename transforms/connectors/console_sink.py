@@ -11,7 +11,7 @@ import orjson
 import schemas
 from transforms.elements import OutputEvent
 from transforms.events.printable import in_one_line
-from transforms.events.score_events import in_words, said_in
+from transforms.events.score_events import format_prediction, read_prediction
 from transforms.events.source_events import rev_id_of, wiki_of
 
 _LONGEST_TITLE = 60
@@ -41,7 +41,7 @@ def _line(event: OutputEvent) -> str:
     diff = f"  https://{domain}/w/index.php?diff={rev_id_of(raw)}" if domain else f"  {rev_id_of(raw)}"
     return (
         f"{event.body['meta']['dt'][11:19]} {wiki_of(raw)}  {_short(title)}  {model}: "
-        f"{in_words(said_in(event.body, model))}{diff}"
+        f"{format_prediction(read_prediction(event.body, model))}{diff}"
     )
 
 

@@ -215,7 +215,7 @@ def journals(folder: Path) -> Iterator[tuple[str, str | None, Path]]:
 
 
 @dataclass(frozen=True)
-class DoneBefore:
+class ScoredBefore:
     """Tells which scores need not be asked for: those of whole units, a model and a partition each, those
     that are not wanted of others, and those that a journal has."""
 

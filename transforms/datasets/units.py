@@ -18,7 +18,7 @@ from transforms.datasets.journal import entries, failures_of, order, scores_in_o
 from transforms.datasets.manifests import files_of, find_partition, write_manifest
 from transforms.events.error_events import alike, origin_of
 from transforms.events.parsing import NotAnEvent, parse
-from transforms.events.score_events import said_in, score_id
+from transforms.events.score_events import read_prediction, score_id
 from transforms.events.source_events import rev_id_of, wiki_of
 from transforms.models.model import Model
 
@@ -52,7 +52,7 @@ class PartitionStats:
 
     def counted(self, rows: Iterable[Row], model: str) -> Iterator[Row]:
         for row in rows:
-            said = said_in(row, model)
+            said = read_prediction(row, model)
             self.model_versions[said.model_version] += 1
             self.rows_by_wiki[wiki_of(row)] += 1
             self.predictions.update(said.predictions)
@@ -172,7 +172,7 @@ def scores_in(place: Path, model: str, fields: frozenset[str] | None = None) -> 
     cannot be read or is none."""
     for row in rows_in(place, fields):
         try:
-            order(row), said_in(row, model)
+            order(row), read_prediction(row, model)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise NotAnEvent(
                 f"{place}: expected scores of {model}, found a row that is none ({error!r:.100})"

@@ -59,14 +59,14 @@ def revision_score(
 
 def common_fields(raw: Mapping[str, Any], schema: str, stream: str, now: str) -> dict[str, Any]:
     """What the events of all models say of a revision; `raw` is a source event or a score."""
-    event = _begun(raw, schema, stream, now)
+    event = _base_event(raw, schema, stream, now)
     revision = raw if source_of(raw) == REVISION_CREATE else as_revision(raw)
-    event.update((name, _whole(revision[name])) for name in _COPIED if revision.get(name) is not None)
+    event.update((name, _as_int(revision[name])) for name in _COPIED if revision.get(name) is not None)
     performer = revision.get("performer")
     # else the name is suppressed, and the schema has no performer without
     if performer is not None and performer.get("user_text") is not None:
         event["performer"] = {
-            name: _whole(performer[name]) for name in _COPIED_OF_PERFORMER if performer.get(name) is not None
+            name: _as_int(performer[name]) for name in _COPIED_OF_PERFORMER if performer.get(name) is not None
         }
     return event
 
@@ -81,7 +81,7 @@ def prediction_change(
 ) -> dict[str, Any]:
     """The page change with what one model predicts of its revision; `now` is its `meta.dt`. What the schema
     does not know is left out."""
-    event = _begun(raw, schema, stream, now)
+    event = _base_event(raw, schema, stream, now)
     allowed = _allowed(schema)
     event.update((name, allowed[name](raw[name])) for name in _OF_CHANGE if raw.get(name) is not None)
     event["predicted_classification"] = {
@@ -110,7 +110,7 @@ def score_id(raw: Mapping[str, Any], stream: str) -> str:
     return str(uuid.uuid5(_IDS, f"{stream} {wiki_of(raw)} {rev_id_of(raw)} {id_of(raw)}"))
 
 
-class Said(NamedTuple):
+class Prediction(NamedTuple):
     """What a model said, in the words of either kind of event."""
 
     model_version: str
@@ -118,16 +118,16 @@ class Said(NamedTuple):
     probabilities: Mapping[str, float]
 
 
-def said_in(event: Mapping[str, Any], model: str) -> Said:
+def read_prediction(event: Mapping[str, Any], model: str) -> Prediction:
     """What the event of a model's stream says."""
     if "scores" in event:
         score = event["scores"][model]
-        return Said(score["model_version"], score["prediction"], score["probability"])
+        return Prediction(score["model_version"], score["prediction"], score["probability"])
     predicted = event["predicted_classification"]
-    return Said(predicted["model_version"], predicted["predictions"], predicted["probabilities"])
+    return Prediction(predicted["model_version"], predicted["predictions"], predicted["probabilities"])
 
 
-def in_words(said: Said) -> str:
+def format_prediction(said: Prediction) -> str:
     """For people, such as: false (true 0.012); a prediction with its probability."""
     told = ", ".join(said.predictions) or "nothing"
     if "true" in said.probabilities:
@@ -147,7 +147,7 @@ def utc_now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-def _begun(raw: Mapping[str, Any], schema: str, stream: str, now: str) -> dict[str, Any]:
+def _base_event(raw: Mapping[str, Any], schema: str, stream: str, now: str) -> dict[str, Any]:
     """Raises InvalidEvent for a part that is no object, of which nothing can be taken over; the rest is the
     validator's to find."""
     for name in ("meta", "performer", "page", "revision"):
@@ -182,7 +182,7 @@ def as_revision(change: Mapping[str, Any]) -> dict[str, Any]:
     return fields
 
 
-def _whole(value: Any) -> Any:
+def _as_int(value: Any) -> Any:
     """JSON Schema takes 5.0 for a whole number; tables do not."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
@@ -195,7 +195,7 @@ def _allowed(schema: str) -> Mapping[str, Callable[[Any], Any]]:
 
 def _pruner(field: Mapping[str, Any]) -> Callable[[Any], Any]:
     if "properties" not in field:
-        return _whole
+        return _as_int
     inner = {name: _pruner(below) for name, below in field["properties"].items()}
 
     def pruned(value: Any) -> Any:

@@ -48,7 +48,7 @@ class ClientFault(RuntimeError):
     """The client failed, not a call: it ends whatever waits for it."""
 
 
-class Counts(NamedTuple):
+class ModelStats(NamedTuple):
     """What a model is at now, over all its endpoints, in this process."""
 
     in_flight: int = 0
@@ -73,7 +73,7 @@ def headers_for(endpoint: Endpoint, settings: LiftWingSettings) -> list[str]:
 
 
 class LiftWingClient:
-    """The calls of one worker process. `submit`, `admit`, `forget` and `counts` may be called from any
+    """The calls of one worker process. `submit`, `admit`, `forget` and `stats` may be called from any
     thread."""
 
     def __init__(self, settings: LiftWingSettings, environment: Environment = REAL) -> None:
@@ -184,7 +184,7 @@ class LiftWingClient:
         with self._lock:
             return CallNotPermitted(self._bulkhead(endpoint).last_error)
 
-    def counts(self) -> dict[str, Counts]:
+    def stats(self) -> dict[str, ModelStats]:
         """Of each model that was asked."""
         with self._lock:
             bulkheads = list(self._bulkheads.values())
@@ -198,7 +198,7 @@ class LiftWingClient:
                 limit=0 if broken else bulkhead.limit.current,
                 broken=broken,
             )
-        return {model: Counts(**of_model) for model, of_model in sums.items()}
+        return {model: ModelStats(**of_model) for model, of_model in sums.items()}
 
     def close(self) -> None:
         self._connection.close()

@@ -37,20 +37,20 @@ class Selection:
             if each.source == source and self._serves(each, wiki) and each.of_kind(raw) and each.matches(raw)
         ]
 
-    def refusals(self, raw: Mapping[str, Any]) -> dict[str, str]:
+    def explain_mismatches(self, raw: Mapping[str, Any]) -> dict[str, str]:
         """Of each model that serves the event's wiki and does not want it, by what."""
-        wiki, source, refusals = wiki_of(raw), source_of(raw), {}
+        wiki, source, mismatches = wiki_of(raw), source_of(raw), {}
         for each in self._candidates(wiki):
             model = self._models[each.endpoint.model]
             if each.source != source:
-                refusals[model.name] = f"source: wanted {each.source}, found {source}"
+                mismatches[model.name] = f"source: wanted {each.source}, found {source}"
             elif not each.of_kind(raw):
-                refusals[model.name] = f"on: wanted {each.endpoint.on}, which this is not"
+                mismatches[model.name] = f"on: wanted {each.endpoint.on}, which this is not"
             elif not self._serves(each, wiki):
-                refusals[model.name] = f"wiki: wanted a Wikipedia of the table of wikis, found {wiki}"
+                mismatches[model.name] = f"wiki: wanted a Wikipedia of the table of wikis, found {wiki}"
             elif found := mismatch(model.match, model.match_not, raw):
-                refusals[model.name] = found
-        return refusals
+                mismatches[model.name] = found
+        return mismatches
 
     def of_unknown_wiki(self, raw: Mapping[str, Any]) -> bool:
         """Whether a model for all Wikipedias would be asked of this event, if the table of wikis had its
