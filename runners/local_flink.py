@@ -17,7 +17,7 @@ from pathlib import Path
 
 from pipeline.flink import settings as flink_settings
 from pipeline.flink.job_server import OfTheJar, WorkerPool
-from pipeline.flink.rest import FlinkRest, Unreachable
+from pipeline.flink.rest import FlinkRest, UnreachableError
 from pipeline.process.child_process import Server, ServerError, check_free, free_port, started
 from pipeline.process.signals import stop_on_signals
 
@@ -135,7 +135,7 @@ def keep_up(servers: list[Server], stop: threading.Event, is_up: Callable[[], bo
 
 def has_task_managers(rest: FlinkRest, wanted: int) -> bool:
     """Whether a job would find their slots."""
-    with suppress(Unreachable):
+    with suppress(UnreachableError):
         return rest.task_managers() >= wanted
     return False
 

@@ -6,7 +6,7 @@ from schemas.event_schemas import (
     PREDICTION_CHANGE,
     PREDICTION_CHANGE_1_1,
     REVISION_SCORE,
-    InvalidEvent,
+    InvalidEventError,
     load,
     validator,
 )
@@ -19,7 +19,7 @@ __all__ = [
     "PREDICTION_CHANGE_1_1",
     "REVISION_SCORE",
     "BadRow",
-    "InvalidEvent",
+    "InvalidEventError",
     "arrow_schema",
     "avro_schema",
     "column_name",

@@ -22,7 +22,7 @@ ERROR = "/error/2.1.0"
 _FOLDER = Path(__file__).parent / "jsonschema"
 
 
-class InvalidEvent(ValueError):
+class InvalidEventError(ValueError):
     """An event that its schema does not allow."""
 
 
@@ -39,8 +39,8 @@ def load(uri: str) -> Mapping[str, Any]:
 
 @cache
 def validator(uri: str) -> Callable[[Mapping[str, Any]], None]:
-    """A compiled check of events against the schema `uri`; it raises InvalidEvent with the field and the rule
-    it breaks."""
+    """A compiled check of events against the schema `uri`; it raises InvalidEventError with the field and the
+    rule it breaks."""
     # The draft is named with https in these files, which fastjsonschema does not know; without it it takes
     # draft 7, which they are.
     schema = {key: value for key, value in load(uri).items() if key not in ("$schema", "$id", "examples")}
@@ -50,6 +50,8 @@ def validator(uri: str) -> Callable[[Mapping[str, Any]], None]:
         try:
             check(event)
         except fastjsonschema.JsonSchemaException as error:
-            raise InvalidEvent(f"not valid against {uri}: {error.message.removeprefix('data.')}") from error
+            raise InvalidEventError(
+                f"not valid against {uri}: {error.message.removeprefix('data.')}"
+            ) from error
 
     return validate

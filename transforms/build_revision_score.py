@@ -79,7 +79,7 @@ class _BuildRevisionScoreFn(beam.DoFn):
         event, model = response.request.event, self._models[response.request.model]
         try:
             body = self._build(event, model, response.score)
-        except schemas.InvalidEvent as error:
+        except schemas.InvalidEventError as error:
             yield from self._failed(response, str(error))
         else:
             self._scores[model.name].inc()
@@ -93,11 +93,11 @@ class _BuildRevisionScoreFn(beam.DoFn):
         try:
             orjson.dumps(body)
         except TypeError as error:  # no schema speaks of lone surrogates and of keys that are no text
-            raise schemas.InvalidEvent(f"cannot be written as JSON: {error}") from error
+            raise schemas.InvalidEventError(f"cannot be written as JSON: {error}") from error
         try:
             partition_at(event.datacenter, body["dt"])
         except (ValueError, OverflowError) as error:  # the schema lets times pass that no calendar has
-            raise schemas.InvalidEvent(f"dt must be a time, got {body['dt']!r}") from error
+            raise schemas.InvalidEventError(f"dt must be a time, got {body['dt']!r}") from error
         return body
 
 

@@ -20,7 +20,7 @@ import schemas
 from transforms.async_io.state_codec import UnknownFormatError
 from transforms.elements import Failure, OutputEvent
 from transforms.events.combined_events import STREAM, Part, combined_score
-from transforms.events.parsing import NotAnEvent, parse
+from transforms.events.parsing import NotAnEventError, parse
 from transforms.events.score_events import utc_now
 from transforms.events.source_events import rev_id_of, wiki_of
 from transforms.metrics.bundle_metrics import BundleMetrics
@@ -116,7 +116,7 @@ class _KeyFn(beam.DoFn):
         if isinstance(outcome, Failure):
             try:
                 raw = parse(outcome.original)
-            except NotAnEvent:
+            except NotAnEventError:
                 return
             model, part = outcome.model, Part(str(outcome.model), raw, outcome.step, outcome.reason)
         else:
@@ -207,7 +207,7 @@ class _CombineFn(beam.DoFn):
     def _event(self, of_revision: _Parts) -> Iterator[OutputEvent]:
         try:
             body = combined_score(of_revision.parts, self._schema, self._clock())
-        except schemas.InvalidEvent:
+        except schemas.InvalidEventError:
             self._invalid.inc()
         else:
             self._combined.inc()

@@ -14,7 +14,7 @@ from apache_beam.metrics import Metrics
 from apache_beam.pvalue import TaggedOutput
 
 from transforms.elements import Event, Failure, SourceRecord
-from transforms.events.parsing import NotAnEvent, event_in, is_canary, why_dropped
+from transforms.events.parsing import NotAnEventError, event_in, is_canary, why_dropped
 from transforms.metrics.bundle_metrics import BundleMetrics
 from transforms.unforeseen import Fused
 
@@ -80,7 +80,7 @@ class _CheckEventFn(beam.DoFn):
     def _read(self, element: SourceRecord) -> Iterator[Event | TaggedOutput]:
         try:
             raw = event_in(element)
-        except NotAnEvent as error:
+        except NotAnEventError as error:
             yield from self._failed(element, str(error))
         else:
             if is_canary(raw):

@@ -4,7 +4,7 @@ The exception is the failure of that element and of no other: the step goes on. 
 meets every element, and must not turn a backlog into failures. So each step has a fuse, a circuit breaker
 that counts: it blows when the unforeseen exceptions are too many, and from then on no element becomes a
 failure. A step that is fed for ever then holds its place, tries the same element again until it passes, and
-says so. A step of a bounded run raises FuseBlown, which ends the run.
+says so. A step of a bounded run raises FuseBlownError, which ends the run.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ _NO_FAULT_OF_AN_ELEMENT = (MemoryError, OSError)  # the machine's, its disk's, i
 _LOGGER = logging.getLogger(__name__)
 
 
-class FuseBlown(RuntimeError):
+class FuseBlownError(RuntimeError):
     """So many elements met an unforeseen exception at one step that the fault is not theirs."""
 
 
 def blown_fuse_in(error: BaseException) -> str | None:
-    """What the FuseBlown says that ended a run: a runner tells a step's exception as text of its own. None
-    when something else ended it."""
+    """What the FuseBlownError says that ended a run: a runner tells a step's exception as text of its own.
+    None when something else ended it."""
     found = re.search(
-        rf"{FuseBlown.__name__}: (.+?)( \[while running .*)?$",
+        rf"{FuseBlownError.__name__}: (.+?)( \[while running .*)?$",
         f"{type(error).__name__}: {error}",
         re.MULTILINE,
     )
@@ -54,7 +54,7 @@ def blown_fuse_in(error: BaseException) -> str | None:
 def is_of_an_element(error: BaseException) -> bool:
     """Whether an exception may be one element's failure; what the process or the machine meets is of no
     element."""
-    return isinstance(error, Exception) and not isinstance(error, (*_NO_FAULT_OF_AN_ELEMENT, FuseBlown))
+    return isinstance(error, Exception) and not isinstance(error, (*_NO_FAULT_OF_AN_ELEMENT, FuseBlownError))
 
 
 def reason_of(error: BaseException) -> str:
@@ -157,7 +157,7 @@ class Fused(Generic[Element, Output]):
     ) -> None:
         """`work` gives what comes of an element, `failed` what comes of it in place of that for a reason;
         `name` tells elements apart. `holds`: whether a blown fuse waits for ever, as a stream does, or raises
-        FuseBlown."""
+        FuseBlownError."""
         self._work, self._name, self._failed = work, name, failed
         self._fuse, self._holds, self._clock, self._sleep = Fuse(step, clock), holds, clock, sleep
         self.unforeseen = Metrics.counter(step, "unforeseen")
@@ -167,7 +167,7 @@ class Fused(Generic[Element, Output]):
     def outputs(self, element: Element) -> list[Output]:
         """Returns all that comes of an element; when its work raises, nothing of that but its failure.
 
-        Raises FuseBlown, and whatever is no element's fault.
+        Raises FuseBlownError, and whatever is no element's fault.
         """
         pause, say_at = _FIRST_PAUSE_S, 0.0
         while True:
@@ -207,13 +207,13 @@ class Fused(Generic[Element, Output]):
 
     def _say(self, error: Exception, at: float) -> float:
         """Says, at once and then each minute, that the step holds its place, and returns when to say it
-        again. Raises FuseBlown in a bounded run."""
+        again. Raises FuseBlownError in a bounded run."""
         why = (
             f"{self._fuse.step}: unforeseen exceptions at {self._fuse.blown}, which is a fault of this "
             "program and not of them"
         )
         if not self._holds:
-            raise FuseBlown(f"{why}; the last one: {reason_of(error)}") from error
+            raise FuseBlownError(f"{why}; the last one: {reason_of(error)}") from error
         now = self._clock()
         if now < at:
             return at

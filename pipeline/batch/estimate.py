@@ -12,7 +12,7 @@ from pipeline.batch.plan import Planner
 from pipeline.console.columns import print_columns
 from transforms.datasets.event_files import InputFile, read_file
 from transforms.elements import Event
-from transforms.events.parsing import NotAnEvent, event_in, why_dropped
+from transforms.events.parsing import NotAnEventError, event_in, why_dropped
 from transforms.models.model import Configuration, Endpoint
 from transforms.models.scorable import why_no_score
 from transforms.models.selection import Selection
@@ -83,7 +83,7 @@ def _count(
         for raw in read_file(file):
             try:
                 event = Event(event_in(raw), raw.datacenter, raw.partition)
-            except NotAnEvent:
+            except NotAnEventError:
                 unreadable += 1
                 continue
             if not why_dropped(event.raw):

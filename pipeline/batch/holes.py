@@ -14,7 +14,7 @@ from pipeline.usage_error import UsageError
 from transforms.datasets.event_files import InputFile, read_file
 from transforms.datasets.filesystem import printable
 from transforms.elements import SourceRecord
-from transforms.events.parsing import NotAnEvent, event_in, why_dropped
+from transforms.events.parsing import NotAnEventError, event_in, why_dropped
 from transforms.events.score_events import score_id
 from transforms.events.source_events import partition_of_event, rev_id_of, wiki_of
 from transforms.models.model import Configuration
@@ -84,7 +84,7 @@ class WantedScores:
     def _of_raw(self, raw: SourceRecord, file: InputFile) -> Iterator[Wanted]:
         try:
             event = event_in(raw)
-        except NotAnEvent as error:
+        except NotAnEventError as error:
             if raw.problem and not raw.final:
                 self.unreadable.setdefault(raw.partition or UNKNOWN, []).append(raw.problem)
             else:

@@ -18,7 +18,7 @@ from transforms.datasets.event_files import InputFile
 from transforms.datasets.journal import ScoredBefore
 from transforms.datasets.manifests import FoundPartition, MadeOf, find_partition, partitions_in
 from transforms.datasets.units import Unit, score_of, scores_in, wiki_of_failure
-from transforms.events.parsing import NotAnEvent
+from transforms.events.parsing import NotAnEventError
 from transforms.events.source_events import wiki_of
 from transforms.models.model import Configuration, Model
 
@@ -199,7 +199,7 @@ class Planner:
             try:
                 for _ in scores_in(self.writer.partition(*unit), unit[0], OF_SCORES):
                     pass
-            except (NotAnEvent, OSError) as error:
+            except (NotAnEventError, OSError) as error:
                 return str(error)
         return ""
 
@@ -248,7 +248,7 @@ class Planner:
         partition = self.writer.partition(*unit)
         try:
             rows = {row["meta"]["id"]: wiki_of(row) for row in scores_in(partition, unit[0], OF_SCORES)}
-        except NotAnEvent as error:
+        except NotAnEventError as error:
             plan.remarks.append(f"{error}; the partition is made anew")
             return None
         except OSError as error:

@@ -21,9 +21,9 @@ from transforms.async_io.bounded import BundleAsync
 from transforms.datasets.dataset_writer import DatasetWriter
 from transforms.datasets.event_files import Files, InputFile
 from transforms.datasets.journal import Journals, ScoredBefore, entries, journals
-from transforms.datasets.units import UnitIncomplete, add_failures, commit_unit
+from transforms.datasets.units import UnitIncompleteError, add_failures, commit_unit
 from transforms.events.error_events import alike
-from transforms.events.parsing import NotAnEvent
+from transforms.events.parsing import NotAnEventError
 from transforms.models.model import Configuration, Model
 from transforms.models.scorable import fields_to_read
 
@@ -118,7 +118,7 @@ class BatchRun:
             task = self.planner.task(plan, model, partition)
             try:
                 if name not in asked and (task.ids != frozenset() or plan.asks(partition)):
-                    raise UnitIncomplete(Counter(["not asked any more"]))
+                    raise UnitIncompleteError(Counter(["not asked any more"]))
                 about = self._about(
                     configuration, model, unusable.get(partition) or plan.failures.get(partition, Counter())
                 )
@@ -128,7 +128,7 @@ class BatchRun:
                 outcome.failures += commit_unit(
                     self._writer, self.planner.unit(task, model, partition, about)
                 )
-            except UnitIncomplete as error:
+            except UnitIncompleteError as error:
                 unfinished[name, partition] = error.reasons
         return unfinished
 
@@ -163,7 +163,7 @@ class BatchRun:
             try:
                 if failures:
                     add_failures(self._writer, partition, failures)
-            except (NotAnEvent, OSError) as error:
+            except (NotAnEventError, OSError) as error:
                 outcome.unread[f"the failure table cannot be written: {error}"] += 1
                 continue
             unusable[partition] = Counter(map(alike, failures.values()))

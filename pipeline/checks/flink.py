@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from pipeline.checks.findings import Finding, ok, skipped, unseen, wrong
 from pipeline.flink.job_server import flink_version
-from pipeline.flink.rest import FlinkRest, Unreachable
+from pipeline.flink.rest import FlinkRest, UnreachableError
 from pipeline.usage_error import UsageError
 
 _PATIENCE_S = 5.0
@@ -32,7 +32,7 @@ def version(rest: FlinkRest) -> Finding:
     """A JobManager takes no job of a client of another version, or breaks on it later."""
     try:
         theirs, ours = rest.version(), flink_version()
-    except Unreachable as error:
+    except UnreachableError as error:
         return wrong("flink", f"--flink: {error}; name the port of its web page")
     except FileNotFoundError:
         return unseen("flink", f"Flink {theirs} answers at {rest.address}, and no jar tells which is wanted")
@@ -50,7 +50,7 @@ def slots(rest: FlinkRest, group: str, options: Sequence[str]) -> Finding:
     needed = parallelism(options)
     try:
         free, running = rest.free_slots(), rest.jobs(group)
-    except Unreachable as error:
+    except UnreachableError as error:
         return unseen("slots", str(error))
     if running:
         return ok("slots", f"{free} free, and those of the job {group}, which a new stream takes over")

@@ -25,7 +25,7 @@ from transforms.datasets.dataset_writer import DatasetWriter
 from transforms.datasets.event_files import InputFile
 from transforms.datasets.manifests import FoundPartition, find_partition, partitions_in
 from transforms.datasets.units import failures_in, score_of, scores_in
-from transforms.events.parsing import NotAnEvent
+from transforms.events.parsing import NotAnEventError
 from transforms.events.score_events import read_prediction
 from transforms.events.source_events import wiki_of
 from transforms.models.model import Configuration, Model
@@ -171,7 +171,7 @@ class Audit:
                 self.unwanted[name] += row["meta"]["id"] not in scores and (
                     self.scope is None or wiki_of(row) in self.scope
                 )
-        except (NotAnEvent, OSError) as error:
+        except (NotAnEventError, OSError) as error:
             self._note(f"{error}; regenerate --resume makes the partition anew")
             return {}
         self._note_origin(found, model, partition, files)
@@ -194,7 +194,7 @@ class Audit:
                 for name, model in self.configuration.models.items():
                     if score := score_of(row, model):
                         failed[name].add(score)
-        except (NotAnEvent, OSError) as error:
+        except (NotAnEventError, OSError) as error:
             self._note(f"{error}; what failed there is counted as missing")
         return failed
 
@@ -208,7 +208,7 @@ class Audit:
                     for row in scores_in(table / partition, model.name, OF_SCORES):
                         found = row["meta"]["dt"], read_prediction(row, model.name).model_version
                         newest[wiki_of(row)] = max(newest.get(wiki_of(row), found), found)
-                except NotAnEvent as error:
+                except NotAnEventError as error:
                     self._note(f"{error}; regenerate --resume makes the partition anew")
         except OSError as error:
             self._note(f"{table}: cannot be read: {error.strerror}")

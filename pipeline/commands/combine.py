@@ -24,7 +24,7 @@ from transforms.datasets.part_files import format_of
 from transforms.datasets.units import failures_in, scores_in
 from transforms.events.combined_events import SCHEMAS, STREAM, Part, combined_score
 from transforms.events.error_events import origin_of
-from transforms.events.parsing import NotAnEvent, parse
+from transforms.events.parsing import NotAnEventError, parse
 from transforms.events.score_events import utc_now
 from transforms.events.source_events import rev_id_of, wiki_of
 from transforms.models.model import Model
@@ -69,7 +69,7 @@ def run(options: Options) -> int:
                     print(f"{partition}: waits for {', '.join(missing)}; regenerate --resume")
                 else:
                     written += _write(writer, partition, models, SCHEMAS[options.schema])
-            except (NotAnEvent, OSError) as error:
+            except (NotAnEventError, OSError) as error:
                 waiting += 1
                 print(f"{partition}: {error}; regenerate --resume makes a partition anew")
     print(
@@ -112,7 +112,7 @@ def _combined(places: Mapping[str, Path], failed: Path, schema: str) -> Iterator
     failures = sorted(_failures(failed, places.keys()), key=_revision)
     scores = [_scores(model, place) for model, place in places.items()]
     for _, of_revision in groupby(merge(*scores, failures, key=_revision), _revision):
-        with suppress(schemas.InvalidEvent):
+        with suppress(schemas.InvalidEventError):
             yield combined_score([part for _, _, part in of_revision], schema, utc_now())
 
 
@@ -138,5 +138,5 @@ def _source(failure: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """None where its original was cut."""
     try:
         return parse(failure["raw_event"])
-    except NotAnEvent:
+    except NotAnEventError:
         return None

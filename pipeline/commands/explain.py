@@ -17,7 +17,7 @@ from pipeline.usage_error import UsageError
 from transforms.datasets.file_pieces import BadRow, Unreadable, pieces, pieces_of
 from transforms.datasets.filesystem import printable
 from transforms.elements import SourceRecord
-from transforms.events.parsing import NotAnEvent, event_in, parse, why_dropped
+from transforms.events.parsing import NotAnEventError, event_in, parse, why_dropped
 from transforms.events.source_events import id_of, rev_id_of, wiki_of
 from transforms.models.model import Configuration
 from transforms.models.scorable import why_no_score
@@ -61,7 +61,7 @@ def explanation(
     event can be scored, `refused` says by which field the others of the wiki do not want it."""
     try:
         raw = _raw(event)
-    except NotAnEvent as error:
+    except NotAnEventError as error:
         return {
             "id": None,
             "database": None,
@@ -100,7 +100,7 @@ def explanation(
 
 def _raw(event: bytes | Mapping[str, Any] | BadRow) -> Mapping[str, Any]:
     if isinstance(event, BadRow):
-        raise NotAnEvent(event.reason)
+        raise NotAnEventError(event.reason)
     return parse(event) if isinstance(event, bytes) else event
 
 
@@ -108,7 +108,7 @@ def _why_skipped(found: bytes | Mapping[str, Any], raw: Mapping[str, Any], schem
     """`found`: what was read as this event; `schemas`: of the models whose rule matches."""
     try:
         event_in(SourceRecord(found, datacenter=""))
-    except NotAnEvent as error:
+    except NotAnEventError as error:
         return str(error)
     if dropped := why_dropped(raw):
         return dropped

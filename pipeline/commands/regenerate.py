@@ -26,7 +26,7 @@ from transforms.datasets.dataset_writer import DatasetWriter
 from transforms.datasets.filesystem import is_remote
 from transforms.datasets.part_files import format_of
 from transforms.models.model import Configuration
-from transforms.unforeseen import FuseBlown
+from transforms.unforeseen import FuseBlownError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +111,7 @@ def run(options: Options, beam_options: list[str]) -> int:
                 file=sys.stderr,
             )
             return 1
-        if blown := re.search(rf"{FuseBlown.__name__}\W+(.*)", f"{type(error).__name__}: {error}"):
+        if blown := re.search(rf"{FuseBlownError.__name__}\W+(.*)", f"{type(error).__name__}: {error}"):
             print(
                 f"stopped: {blown[1]}; what was answered stays, and --resume goes on from here",
                 file=sys.stderr,

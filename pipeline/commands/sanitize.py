@@ -22,7 +22,7 @@ from transforms.datasets.manifests import FoundPartition, MadeOf, find_partition
 from transforms.datasets.part_files import format_of
 from transforms.datasets.row_masks import Mask, mask_of_table, problems
 from transforms.events.combined_events import SCHEMAS, STREAM
-from transforms.events.parsing import NotAnEvent
+from transforms.events.parsing import NotAnEventError
 from transforms.models.model import Configuration
 
 _COMBINED = schemas.table_name(STREAM)
@@ -170,7 +170,7 @@ class _SanitizedTable:
         for partition in partitions:
             try:
                 written += self._write(partition)
-            except NotAnEvent as error:
+            except NotAnEventError as error:
                 wrong += 1
                 print(f"{self.name}: {error}; repair it and run this again")
         print(f"{self.name}: {counted(written, 'partition')} written, {len(partitions):,} in all")
@@ -204,7 +204,7 @@ class _SanitizedTable:
         source = self.source / partition
         found = find_partition(source)
         if found and found.damage and "v" in found.manifest:
-            raise NotAnEvent(found.damage)
+            raise NotAnEventError(found.damage)
         schema = self._schema(found)
         mask = self.allowlist.masks[self.name, schema]
         assert mask is not None

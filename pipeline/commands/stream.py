@@ -26,7 +26,7 @@ from pipeline.console import operator_log
 from pipeline.console.driver_log import log_to
 from pipeline.console.operator_log import say
 from pipeline.flink import state_folder, state_identity
-from pipeline.flink.deployments import Build, EmbeddedFlink, FlinkCluster, JobLost, write_job
+from pipeline.flink.deployments import Build, EmbeddedFlink, FlinkCluster, JobLostError, write_job
 from pipeline.flink.rest import FlinkRest
 from pipeline.flink.snapshots import Snapshots
 from pipeline.flink.state_identity import Identity
@@ -104,7 +104,7 @@ def _write_job(options: Options, job_jar: Path, build: Build, beam_options: Sequ
         write_job(
             job_jar.resolve(), options.state_folder, options.workers, options.group, build, beam_options
         )
-    except (ServerError, FileNotFoundError, JobLost) as error:
+    except (ServerError, FileNotFoundError, JobLostError) as error:
         raise UsageError(str(error)) from error
     print(f"wrote {job_jar}")
     return 0

@@ -18,7 +18,7 @@ from pipeline.config import beam_options
 from pipeline.flink import flink_address
 from pipeline.flink import settings as flink_settings
 from pipeline.flink.job_server import JobServer, WorkerPool
-from pipeline.flink.rest import FlinkJob, FlinkRest, Unreachable
+from pipeline.flink.rest import FlinkJob, FlinkRest, UnreachableError
 from pipeline.flink.snapshots import Snapshots
 from pipeline.process.child_process import Server, free_port, started
 from pipeline.process.signals import end_if_told_to_stop
@@ -28,12 +28,12 @@ _PAUSE_S, _PATIENCE_S = 0.2, 120
 Build = Callable[[PipelineOptions], beam.Pipeline]
 
 
-class JobLost(Exception):
+class JobLostError(Exception):
     """The job, or a process that it needs, is gone; another start may help. Says in one line what
     happened."""
 
 
-class BadSnapshot(JobLost):
+class BadSnapshotError(JobLostError):
     """The job cannot go on from a snapshot; another one may do."""
 
     def __init__(self, snapshot: Path, why: str) -> None:
@@ -62,7 +62,8 @@ class EmbeddedFlink:
 
     @contextmanager
     def running(self, name: str, build: Build, options: Sequence[str]) -> Iterator[Run]:
-        """The job, gone on from the newest snapshot. Raises JobLost, and what starting servers raises."""
+        """The job, gone on from the newest snapshot. Raises JobLostError, and what starting servers
+        raises."""
         snapshots = self.snapshots
         rest = FlinkRest(f"127.0.0.1:{free_port(self.port)}")
         settings = {
@@ -100,7 +101,7 @@ class FlinkCluster:
     @contextmanager
     def running(self, name: str, build: Build, options: Sequence[str]) -> Iterator[Run]:
         """The job, gone on from the newest snapshot; one of that name that is there already is stopped first.
-        Raises JobLost, Unreachable, and what starting servers raises."""
+        Raises JobLostError, UnreachableError, and what starting servers raises."""
         snapshots, rest = self.snapshots, FlinkRest(self.address)
         for left in rest.jobs(name):
             left.end(snapshots.savepoints, _PATIENCE_S)
@@ -118,8 +119,8 @@ class FlinkCluster:
 
 def write_job(file: Path, state: Path, workers: str, name: str, build: Build, options: Sequence[str]) -> None:
     """Writes the job as a jar for a cluster that runs nothing else, with
-    org.apache.beam.runners.flink.FlinkPipelineRunner as its main class. Raises JobLost, and what starting
-    servers raises."""
+    org.apache.beam.runners.flink.FlinkPipelineRunner as its main class. Raises JobLostError, and what
+    starting servers raises."""
     server = JobServer(state, {}, master="[auto]")
     with started(server):
         of_flink = [
@@ -129,7 +130,9 @@ def write_job(file: Path, state: Path, workers: str, name: str, build: Build, op
         beam_options.check([*of_flink, *options], also_known=beam_options.of_job_server(server.address))
         result = build(PipelineOptions([*of_flink, *options])).run()
         if result.wait_until_finish() != PipelineState.DONE:
-            raise JobLost(f"the Flink job server did not write the jar; why is at the end of {server.log}")
+            raise JobLostError(
+                f"the Flink job server did not write the jar; why is at the end of {server.log}"
+            )
 
 
 def _submit(
@@ -139,7 +142,7 @@ def _submit(
         beam_options.check(options, also_known=beam_options.of_job_server(server.address))
         result = build(PipelineOptions(list(options))).run()
     except (grpc.RpcError, RuntimeError) as error:
-        raise JobLost(
+        raise JobLostError(
             f"the Flink job server did not take the job: {_in_short(error)}; why is at the end of "
             f"{server.log}"
         ) from error
@@ -147,20 +150,24 @@ def _submit(
     while time.monotonic() < deadline:
         end_if_told_to_stop()
         if not server.is_running:
-            raise JobLost(f"{server.name} died")
+            raise JobLostError(f"{server.name} died")
         if PipelineState.is_terminal(result.state):
             why = _last_words(result)
-            raise BadSnapshot(snapshot, why) if snapshot else JobLost(f"Flink did not take the job: {why}")
+            raise (
+                BadSnapshotError(snapshot, why)
+                if snapshot
+                else JobLostError(f"Flink did not take the job: {why}")
+            )
         if jobs := _jobs(rest, name):
             return jobs[0]
         time.sleep(_PAUSE_S)
-    raise JobLost(f"Flink did not take the job within {_PATIENCE_S} s")
+    raise JobLostError(f"Flink did not take the job within {_PATIENCE_S} s")
 
 
 def _jobs(rest: FlinkRest, name: str) -> Sequence[FlinkJob]:
     try:
         return rest.jobs(name)
-    except Unreachable:  # an embedded one is not up at once
+    except UnreachableError:  # an embedded one is not up at once
         return ()
 
 

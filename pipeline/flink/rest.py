@@ -16,7 +16,7 @@ _PAUSE_S = 0.2
 _OF_RESTORE = "StreamTaskStateInitializerImpl"  # in the stack trace of a task that does not get its state
 
 
-class Unreachable(Exception):
+class UnreachableError(Exception):
     """No JobManager answers at the address."""
 
 
@@ -34,13 +34,13 @@ class FlinkRest:
         """Raises UsageError."""
         try:
             self.jobs("")
-        except Unreachable as error:
+        except UnreachableError as error:
             raise UsageError(
                 f"--flink: {error}; start one, for instance: python -m runners.local_flink"
             ) from error
 
     def jobs(self, name: str) -> list[FlinkJob]:
-        """The jobs of that name that are not over. Raises Unreachable."""
+        """The jobs of that name that are not over. Raises UnreachableError."""
         jobs = []
         for job in self.told("/jobs/overview", "jobs", list):
             job_id, its_name, state = (self._field(job, field, str) for field in ("jid", "name", "state"))
@@ -49,44 +49,44 @@ class FlinkRest:
         return jobs
 
     def version(self) -> str:
-        """Of Flink. Raises Unreachable."""
+        """Of Flink. Raises UnreachableError."""
         return str(self.told("/config", "flink-version", str))
 
     def task_managers(self) -> int:
-        """How many the JobManager has let in. Raises Unreachable."""
+        """How many the JobManager has let in. Raises UnreachableError."""
         return int(self.told("/overview", "taskmanagers", int))
 
     def free_slots(self) -> int:
-        """Raises Unreachable."""
+        """Raises UnreachableError."""
         return int(self.told("/overview", "slots-available", int))
 
     def told(self, path: str, field: str, kind: type) -> Any:
-        """A field of that kind of the object at a path. Raises Unreachable, as whatever answers otherwise is
-        no JobManager that could be asked."""
+        """A field of that kind of the object at a path. Raises UnreachableError, as whatever answers
+        otherwise is no JobManager that could be asked."""
         return self._field(self.asked("GET", path), field, kind)
 
     def asked(self, method: str, path: str, body: object = None) -> Any:
-        """The JSON of an answer. Raises Unreachable when it is none, or tells of an error."""
+        """The JSON of an answer. Raises UnreachableError when it is none, or tells of an error."""
         answer = self.ask(method, path, body)
         told = self.json_of(answer)
         if not answer.ok:
-            raise Unreachable(
+            raise UnreachableError(
                 f"the JobManager at {self.address} answers {answer.status_code}: {errors_in(told)}"
             )
         return told
 
     def ask(self, method: str, path: str, body: object = None) -> requests.Response:
-        """An answer of any kind, but that of a server that is starting or ending. Raises Unreachable."""
+        """An answer of any kind, but that of a server that is starting or ending. Raises UnreachableError."""
         try:
             answer = requests.request(method, f"http://{self.address}{path}", json=body, timeout=10)
         except (requests.RequestException, ValueError) as error:
-            raise Unreachable(f"no JobManager answers at {self.address}") from error
+            raise UnreachableError(f"no JobManager answers at {self.address}") from error
         if answer.status_code >= requests.codes.server_error:
-            raise Unreachable(f"the JobManager at {self.address} answers {answer.status_code}")
+            raise UnreachableError(f"the JobManager at {self.address} answers {answer.status_code}")
         return answer
 
     def json_of(self, answer: requests.Response) -> Any:
-        """Raises Unreachable."""
+        """Raises UnreachableError."""
         try:
             return answer.json()
         except (ValueError, RecursionError) as error:
@@ -98,8 +98,8 @@ class FlinkRest:
             raise self.stranger()
         return value
 
-    def stranger(self) -> Unreachable:
-        return Unreachable(f"what answers at {self.address} is no JobManager")
+    def stranger(self) -> UnreachableError:
+        return UnreachableError(f"what answers at {self.address} is no JobManager")
 
 
 class FlinkJob:
@@ -108,7 +108,7 @@ class FlinkJob:
         self._path = f"/jobs/{job_id}"
 
     def state(self) -> str | None:
-        """RUNNING, RESTARTING, FAILED ...; None when this Flink has no such job. Raises Unreachable."""
+        """RUNNING, RESTARTING, FAILED ...; None when this Flink has no such job. Raises UnreachableError."""
         answer = self.rest.ask("GET", self._path)
         told = self.rest.json_of(answer)
         if answer.status_code == requests.codes.not_found and _inner(told, "errors"):
@@ -119,19 +119,19 @@ class FlinkJob:
         return state
 
     def why(self) -> str:
-        """The innermost cause of its last failure, in one line. Raises Unreachable."""
+        """The innermost cause of its last failure, in one line. Raises UnreachableError."""
         history = _inner(self.rest.asked("GET", f"{self._path}/exceptions"), "exceptionHistory", "entries")
         trace = _inner(history[0], "stacktrace") if isinstance(history, list) and history else None
         return last_words(trace) if isinstance(trace, str) else "Flink does not say why"
 
     def failed_restores(self) -> list[str]:
-        """Why each of its last starts ended at its state, the newest first. Raises Unreachable."""
+        """Why each of its last starts ended at its state, the newest first. Raises UnreachableError."""
         history = _inner(self.rest.asked("GET", f"{self._path}/exceptions"), "exceptionHistory", "entries")
         traces = [str(_inner(entry, "stacktrace")) for entry in history] if isinstance(history, list) else []
         return [last_words(trace) for trace in traces if _OF_RESTORE in trace]
 
     def completed_checkpoints(self) -> int:
-        """Since the job was submitted. Raises Unreachable."""
+        """Since the job was submitted. Raises UnreachableError."""
         count = _inner(self.rest.asked("GET", f"{self._path}/checkpoints"), "counts", "completed")
         return count if isinstance(count, int) else 0
 
@@ -145,7 +145,7 @@ class FlinkJob:
             except SavepointError as error:
                 self._cancel(patience_s)
                 return f"without a savepoint ({error}); a new run goes on from the last checkpoint"
-        except Unreachable as error:  # an embedded Flink ends with its job
+        except UnreachableError as error:  # an embedded Flink ends with its job
             if not set(savepoints.glob("*/_metadata")) - before:
                 return f"without a savepoint ({error}); a new run goes on from the last checkpoint"
         return "with a savepoint; a new run goes on from it"

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from pipeline.console.operator_log import say, warn
-from pipeline.flink.deployments import BadSnapshot, JobLost, Run
-from pipeline.flink.rest import Unreachable
+from pipeline.flink.deployments import BadSnapshotError, JobLostError, Run
+from pipeline.flink.rest import UnreachableError
 from pipeline.flink.snapshots import Snapshots
 from pipeline.process.child_process import ServerError
 from pipeline.usage_error import UsageError
@@ -39,11 +39,11 @@ def supervise(
                     say(ready)
                 ran = True
                 return _watched(run, stop, snapshots)
-        except (ServerError, OSError, Unreachable) as error:
+        except (ServerError, OSError, UnreachableError) as error:
             if not ran:
                 raise UsageError(str(error)) from error
             trouble: Exception = error
-        except BadSnapshot as error:
+        except BadSnapshotError as error:
             snapshots.fail(error.snapshot, error.why)
             if snapshots.newest():
                 warn(f"{error}; going on from the one before it")
@@ -53,7 +53,7 @@ def supervise(
                 return 1
             snapshots.forget_failures()
             trouble = error
-        except JobLost as error:
+        except JobLostError as error:
             if not ran:
                 warn(str(error))
                 return 1
@@ -67,12 +67,12 @@ def supervise(
 
 
 def _watched(run: Run, stop: threading.Event, snapshots: Snapshots) -> int:
-    """Watches until it is told to stop. Raises JobLost."""
+    """Watches until it is told to stop. Raises JobLostError."""
     watch = Watch(run, snapshots)
     while not stop.wait(1):
         for server in run.needs:
             if not server.is_running:
-                raise JobLost(f"{server.name} died")
+                raise JobLostError(f"{server.name} died")
         if watch.sees_the_end():
             return 1
         watch.settle()
@@ -91,11 +91,11 @@ class Watch:
         self._said = ""
 
     def sees_the_end(self) -> bool:
-        """Whether somebody has ended the job at Flink. Raises JobLost when it is gone otherwise."""
+        """Whether somebody has ended the job at Flink. Raises JobLostError when it is gone otherwise."""
         try:
             state = self._run.job.state()
             why = self._run.job.why() if state in ("RESTARTING", "FAILED") else ""
-        except Unreachable as error:
+        except UnreachableError as error:
             if self._run.needs and time.monotonic() - self._answered > _GIVE_UP_S:
                 raise self._gone(error) from error
             if not self._run.needs:
@@ -103,28 +103,28 @@ class Watch:
             return False
         self._answered = time.monotonic()
         if state is None:
-            raise JobLost(f"the JobManager at {self._run.job.rest.address} has lost the job")
+            raise JobLostError(f"the JobManager at {self._run.job.rest.address} has lost the job")
         if state == "FAILED":
-            raise JobLost(f"Flink gave the job up: {why}")
+            raise JobLostError(f"Flink gave the job up: {why}")
         if state in ("FINISHED", "CANCELED"):
             warn(f"the job was ended at Flink, not here; it is {state}")
             return True
         self._say_once(f"Flink starts the job again: {why}" if why else "")
         return False
 
-    def _gone(self, error: Unreachable) -> JobLost | BadSnapshot:
+    def _gone(self, error: UnreachableError) -> JobLostError | BadSnapshotError:
         """What an embedded Flink that ended says: it ends with a job whose state it cannot restore."""
         if self._settled or self._run.snapshot is None:
-            return JobLost(str(error))
-        return BadSnapshot(
+            return JobLostError(str(error))
+        return BadSnapshotError(
             self._run.snapshot,
             "Flink ended before it had a checkpoint of its own; why is at the end of "
             f"{self._run.needs[0].log}",
         )
 
     def settle(self) -> None:
-        """Removes the snapshots of earlier runs once this one has a checkpoint of its own. Raises BadSnapshot
-        when it never gets its state."""
+        """Removes the snapshots of earlier runs once this one has a checkpoint of its own. Raises
+        BadSnapshotError when it never gets its state."""
         if self._settled:
             return
         try:
@@ -135,8 +135,8 @@ class Watch:
                         f"{problem.filename} cannot be removed: {problem.strerror}; it is not needed any more"
                     )
             elif self._run.snapshot and len(failures := self._run.job.failed_restores()) >= _RESTORES:
-                raise BadSnapshot(self._run.snapshot, failures[0])
-        except Unreachable:
+                raise BadSnapshotError(self._run.snapshot, failures[0])
+        except UnreachableError:
             return
 
     def _say_once(self, trouble: str) -> None:

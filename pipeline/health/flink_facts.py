@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from pipeline.flink.causes import last_words
-from pipeline.flink.rest import FlinkJob, FlinkRest, Unreachable
+from pipeline.flink.rest import FlinkJob, FlinkRest, UnreachableError
 
 _STEPS = (
     "ReadEvents",
@@ -70,7 +70,7 @@ class FlinkLook:
             if not jobs:
                 return FlinkFacts(f"Flink at {self.rest.address} runs no job called {self._name}")
             return self._of(jobs[0])
-        except Unreachable as error:
+        except UnreachableError as error:
             return FlinkFacts(str(error))
         except _NOT_AS_EXPECTED:
             return FlinkFacts(f"what answers at {self.rest.address} does not answer as a JobManager")

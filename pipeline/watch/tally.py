@@ -14,7 +14,7 @@ from pipeline.config.kafka import failure_topics, input_topics
 from pipeline.watch.of_model import Key, OfModel
 from pipeline.watch.recent import RecentCounts
 from transforms.events.error_events import alike, origin_of
-from transforms.events.parsing import NotAnEvent, check, parse, why_dropped
+from transforms.events.parsing import NotAnEventError, check, parse, why_dropped
 from transforms.events.score_events import format_prediction, read_prediction
 from transforms.events.source_events import rev_id_of, wiki_of
 from transforms.models.model import Configuration
@@ -87,7 +87,7 @@ class Tally:
                 self._take_failure(event, at, now)
             else:
                 self._take_score(self._scores[topic], event, at, now)
-        except (NotAnEvent, LookupError, TypeError, AttributeError):
+        except (NotAnEventError, LookupError, TypeError, AttributeError):
             self.unreadable[topic] += 1
 
     def begin(self) -> None:
@@ -110,7 +110,7 @@ class Tally:
             if why_dropped(raw):
                 return
             check(raw)
-        except NotAnEvent:
+        except NotAnEventError:
             return  # of which the stream makes a failure
         self.edits.add(wiki_of(raw), at, now)
         for endpoint in self._selection.endpoints(raw):

@@ -274,5 +274,5 @@ def test_our_own_certificate_for_kafka_expires_too(
 
 def test_the_probe_of_a_stream_is_no_event_that_could_be_produced() -> None:
     probe = {"$schema": SCORE_SCHEMA, "meta": {"stream": SCORES, "id": "check-0"}}
-    with pytest.raises(schemas.InvalidEvent):
+    with pytest.raises(schemas.InvalidEventError):
         schemas.validator(SCORE_SCHEMA)(probe)

@@ -33,7 +33,7 @@ import schemas
 from tests.support.events import edit
 from transforms.datasets.event_files import find_files, read_file
 from transforms.datasets.filesystem import printable
-from transforms.events.parsing import NotAnEvent, event_in
+from transforms.events.parsing import NotAnEventError, event_in
 
 CREATE = "/mediawiki/revision/create/2.0.0"
 ROWS = 120
@@ -164,7 +164,7 @@ def _read(path: Path) -> tuple[int, list[str]]:
                 continue
             try:
                 event_in(raw)
-            except NotAnEvent as error:
+            except NotAnEventError as error:
                 named.append(f"{raw.origin}: {error}")
     return rows, named
 

@@ -33,7 +33,7 @@ from transforms.elements import (
 from transforms.events.combined_events import SCHEMAS, combined_score
 from transforms.events.error_events import failed
 from transforms.events.parsing import event_in, why_dropped
-from transforms.models.adapters import KINDS, UnsupportedRequest, request_body
+from transforms.models.adapters import KINDS, UnsupportedRequestError, request_body
 from transforms.models.model import Configuration
 from transforms.models.wikis import shipped_wikis
 from transforms.read_events import _CheckEventFn
@@ -124,7 +124,7 @@ class Steps:
             orjson.loads(
                 request_body(KINDS[self.configuration.models[request.model].kind], [request], shipped_wikis())
             )
-        except UnsupportedRequest as error:
+        except UnsupportedRequestError as error:
             yield Failure(
                 "ScoreWithLiftWing", str(error), json_text(event.raw), event.datacenter, request.model
             )
@@ -147,7 +147,7 @@ class Steps:
             try:
                 combined_score([decode_outcome(encoded).part], SCHEMAS["3.0.0"], NOW)
                 self.ended["combined"] += 1
-            except schemas.InvalidEvent:
+            except schemas.InvalidEventError:
                 self.ended["not combined"] += 1
 
 

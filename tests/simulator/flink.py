@@ -44,7 +44,7 @@ StateId = tuple[str, str, str]  # label of the step, id, key
 TimerId = tuple[str, str, str, str]  # label of the step, id, key, tag
 
 
-class Injected(Exception):
+class InjectedError(Exception):
     """A fault that the scenario puts into a bundle."""
 
 
@@ -509,7 +509,7 @@ class Job:
 
     def maybe_fail(self) -> None:
         if self.failing and self.random.random() < self.failing:
-            raise Injected("a fault in the bundle")
+            raise InjectedError("a fault in the bundle")
 
 
 class Attempt:

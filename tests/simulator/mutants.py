@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.support.copied_code import DoesNotApply, copy_code
+from tests.support.copied_code import DoesNotApplyError, copy_code
 
 
 class Mutant(NamedTuple):
@@ -211,7 +211,7 @@ def seed_that_finds(mutant: Mutant, seeds: int) -> str:
     with tempfile.TemporaryDirectory() as folder:
         try:
             copy_code(Path(folder), f"transforms/{mutant.file}.py", {mutant.text: mutant.becomes})
-        except DoesNotApply as error:
+        except DoesNotApplyError as error:
             return f"does not apply: {error}"
         command = [sys.executable, "-m", "tests.simulator", "--seeds", str(seeds), "--stop"]
         done = subprocess.run(

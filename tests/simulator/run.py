@@ -16,7 +16,7 @@ import apache_beam as beam
 from pipeline.graph import score_revisions
 from tests.simulator import checks
 from tests.simulator.clock import EPOCH, Clock
-from tests.simulator.flink import Checkpoint, Injected, InputLog, Job, Layout, Task, TaskState
+from tests.simulator.flink import Checkpoint, InjectedError, InputLog, Job, Layout, Task, TaskState
 from tests.simulator.graph import Stage, Step, stages_of
 from tests.simulator.kafka import Broker, Producer
 from tests.simulator.ledger import Ledger, Name, Request, names_in
@@ -285,7 +285,7 @@ class Run:
 
     def failed(self, task: Task, error: Exception) -> None:
         self.told(f"{task}: a bundle fails: {error!r}")
-        if not isinstance(error, Injected):
+        if not isinstance(error, InjectedError):
             self.violated(f"a bundle failed: {error!r:.200} at {extract_tb(error.__traceback__)[-1]}")
 
     def completed(self, checkpoint: Checkpoint) -> None:

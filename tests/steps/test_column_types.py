@@ -17,7 +17,7 @@ import schemas
 from pipeline.config.models_file import load
 from tests.support.events import ROOT, edit
 from transforms.elements import Score, SourceRecord
-from transforms.events.parsing import NotAnEvent, event_in, why_dropped
+from transforms.events.parsing import NotAnEventError, event_in, why_dropped
 from transforms.events.score_events import utc_now
 from transforms.models.adapters import KINDS
 from transforms.models.model import Configuration
@@ -104,7 +104,7 @@ def test_whoever_is_asked_for_a_score_can_get_one(schema: str, event: dict[str, 
 
 
 def fates_of(row: pa.RecordBatch, configuration: Configuration, selection: Selection) -> Iterator[str]:
-    """Raises InvalidEvent where somebody would be asked in vain."""
+    """Raises InvalidEventError where somebody would be asked in vain."""
     (found,) = schemas.events_of_batch(row)
     try:
         event = event_in(
@@ -112,7 +112,7 @@ def fates_of(row: pa.RecordBatch, configuration: Configuration, selection: Selec
             if isinstance(found, schemas.BadRow)
             else SourceRecord(found, "eqiad")
         )
-    except NotAnEvent:
+    except NotAnEventError:
         yield "no event"
         return
     for endpoint in selection.endpoints(event) if not why_dropped(event) else ():

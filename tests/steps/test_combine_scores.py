@@ -91,7 +91,7 @@ def test_what_is_empty_is_left_out_and_a_score_counts_more_than_a_failure() -> N
     "wrong", [{"meta": 7}, {"performer": "x"}, {"page_id": "seven"}, {"rev_timestamp": "yesterday"}]
 )
 def test_failures_of_an_event_that_is_none_make_no_event_and_disturb_no_other(wrong: dict[str, Any]) -> None:
-    with pytest.raises(schemas.InvalidEvent):
+    with pytest.raises(schemas.InvalidEventError):
         combined_score(
             [Part("damaging", edit(**wrong), "BuildRevisionScore", "invalid")], SCHEMAS["3.0.0"], NOW
         )

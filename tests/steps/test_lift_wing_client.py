@@ -24,7 +24,7 @@ from tests.support.loopback import Handler, LoopbackServer
 from transforms.delivery.waiting_deliveries import MOST_WAITING, waiting_deliveries
 from transforms.elements import Score
 from transforms.lift_wing.bulkhead import CallResult
-from transforms.lift_wing.client import ClientFault, LiftWingClient, ModelStats, SharedClient
+from transforms.lift_wing.client import ClientError, LiftWingClient, ModelStats, SharedClient
 from transforms.lift_wing.responses import CallNotPermitted, Refused, Rejected, Unavailable, Unexpected
 from transforms.models.model import Endpoint, LiftWingSettings
 
@@ -538,7 +538,7 @@ def test_a_fault_of_the_client_reaches_every_caller(lift_wing: SimulatedLiftWing
     wait_for_calls(lift_wing, 1, DAMAGING)
     lw._connection.run_soon(lambda: None / 1)  # type: ignore[operator, arg-type, return-value]
     fault = waiting.result(PATIENCE_S).result
-    assert isinstance(fault, ClientFault)
+    assert isinstance(fault, ClientError)
     assert "TypeError" in str(fault)
 
 

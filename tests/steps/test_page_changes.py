@@ -149,7 +149,7 @@ def test_a_change_by_a_hidden_user_is_an_event(page_models: Configuration) -> No
     built = prediction_change(hidden, RISK, "a.stream", SCORE, "2026-01-01T00:00:00Z")
     assert "performer" not in built
     schemas.validator(schemas.PREDICTION_CHANGE)(built)
-    with pytest.raises(schemas.InvalidEvent, match="performer"):
+    with pytest.raises(schemas.InvalidEventError, match="performer"):
         schemas.validator(schemas.PREDICTION_CHANGE_1_1)(
             prediction_change(hidden, RISK, "a", SCORE, "2026-01-01T00:00:00Z", schemas.PREDICTION_CHANGE_1_1)
         )

@@ -14,7 +14,7 @@ from apache_beam.testing.util import assert_that, equal_to
 
 from tests.support.events import ABSENT, edit
 from transforms.elements import Event, Failure, SourceRecord
-from transforms.events.parsing import NotAnEvent, check, event_in, is_canary, parse, why_dropped
+from transforms.events.parsing import NotAnEventError, check, event_in, is_canary, parse, why_dropped
 from transforms.events.source_events import PAGE_CHANGE, REVISION_CREATE, rev_id_of, source_of, wiki_of
 from transforms.read_events import ReadEvents
 
@@ -112,7 +112,7 @@ def as_text(data: bytes | Mapping[str, Any]) -> str:
 @pytest.mark.parametrize(("data", "problem"), NOT_EVENTS)
 def test_what_is_no_event_is_told_why(data: bytes | dict[str, Any], problem: str) -> None:
     text = data if isinstance(data, bytes) else orjson.dumps(data)
-    with pytest.raises(NotAnEvent) as error:
+    with pytest.raises(NotAnEventError) as error:
         event_in(SourceRecord(text, "eqiad"))
     assert str(error.value) == problem
 
@@ -213,7 +213,7 @@ def test_every_revision_of_the_schema_is_an_event(rev_id: int) -> None:
 def test_an_event_that_kafka_could_not_carry_further_is_none() -> None:
     largest = orjson.dumps(edit(comment="x" * (400_000 - len(orjson.dumps(edit(comment=""))))))
     assert event_in(SourceRecord(largest, "eqiad"))["rev_id"] == edit()["rev_id"]
-    with pytest.raises(NotAnEvent, match=r"^expected an event of at most 400000 bytes, got 400001$"):
+    with pytest.raises(NotAnEventError, match=r"^expected an event of at most 400000 bytes, got 400001$"):
         event_in(SourceRecord(largest + b" ", "eqiad"))
 
 
@@ -223,7 +223,7 @@ def test_what_nests_too_deep_is_none(levels: int, is_event: bool) -> None:
     if is_event:
         assert event_in(SourceRecord(text, "eqiad"))["rev_id"] == edit()["rev_id"]
     else:
-        with pytest.raises(NotAnEvent, match=r"^expected JSON of at most 200 levels$"):
+        with pytest.raises(NotAnEventError, match=r"^expected JSON of at most 200 levels$"):
             event_in(SourceRecord(text, "eqiad"))
 
 
@@ -258,7 +258,7 @@ def test_a_canary_need_not_be_a_whole_event() -> None:
 
 
 def test_what_a_source_could_not_read_is_told_in_its_own_words() -> None:
-    with pytest.raises(NotAnEvent, match=r"^x\.jsonl: cannot be read$"):
+    with pytest.raises(NotAnEventError, match=r"^x\.jsonl: cannot be read$"):
         event_in(SourceRecord(b"x.jsonl", "eqiad", problem="x.jsonl: cannot be read"))
 
 

@@ -276,17 +276,17 @@ def test_an_answer_of_another_shape(kind: str, body: Any) -> None:
 
 
 def test_a_fault_on_reading_is_of_that_call_alone() -> None:
-    class Broken(RuntimeError):
+    class BrokenError(RuntimeError):
         def __str__(self) -> str:
             raise RecursionError
 
     def read(*_: Any) -> Any:
-        raise Broken
+        raise BrokenError
 
     broken = ModelAdapter(
         KINDS["revscoring"].sources, KINDS["revscoring"].ask, read, "", KINDS["revscoring"].build
     )
-    with pytest.raises(Rejected, match=r"^200: Broken on reading the answer: \{\}$") as raised:
+    with pytest.raises(Rejected, match=r"^200: BrokenError on reading the answer: \{\}$") as raised:
         read_answer(
             HttpAnswer(200, b"{}", 0.1, 0.0), broken, [ScoreRequest(EVENT, "damaging", "enwiki", REVISION)]
         )

@@ -18,7 +18,7 @@ from transforms.async_io.state_codec import decode_pending, encode_pending
 from transforms.async_io.stateful import StatefulAsyncFn
 from transforms.elements import Event, ScoreRequest
 from transforms.lift_wing.bulkhead import CallResult
-from transforms.lift_wing.client import ClientFault
+from transforms.lift_wing.client import ClientError
 from transforms.models.model import Configuration
 
 PATIENCE_S = 20
@@ -169,8 +169,8 @@ def test_a_fault_of_the_client_ends_the_bundle(
     lift_wing.control(mode="hang")
     key = Key(instances[0], "a")
     key.process(*asked(1, "damaging"))
-    meet(key, ClientFault("gone"))
-    with pytest.raises(ClientFault, match="gone"):
+    meet(key, ClientError("gone"))
+    with pytest.raises(ClientError, match="gone"):
         key.look()
 
 

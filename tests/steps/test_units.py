@@ -29,7 +29,7 @@ from transforms.datasets.journal import (
 )
 from transforms.datasets.manifests import MANIFEST, MadeOf, find_partition
 from transforms.datasets.part_files import PART_FILES
-from transforms.datasets.units import Unit, UnitIncomplete, commit_unit
+from transforms.datasets.units import Unit, UnitIncompleteError, commit_unit
 from transforms.elements import Event, Failure, OutputEvent
 from transforms.events.error_events import failed
 from transforms.models.model import Model
@@ -213,7 +213,7 @@ def test_a_parquet_part_has_the_types_of_the_table_and_is_snappy_and_in_groups(w
 def test_a_journal_with_what_may_be_mended_stays(writer: DatasetWriter) -> None:
     write(writer.working / "journals", score(1), failure(2, retryable=True), failure(3))
     journal = writer.working / "journals" / HOUR / "damaging"
-    with pytest.raises(UnitIncomplete) as error:
+    with pytest.raises(UnitIncompleteError) as error:
         commit(writer, journal)
     assert error.value.reasons == {"404: no revision 2": 1}
     assert [path.name for path in writer.root.iterdir()] == [".working"]

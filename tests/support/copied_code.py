@@ -10,13 +10,13 @@ ROOT = Path(__file__).parents[2]
 _COPIED = ("pipeline", "schemas", "transforms", "runners", "tests/simulator", "revision_scores.egg-info")
 
 
-class DoesNotApply(ValueError):
+class DoesNotApplyError(ValueError):
     """A text to be replaced is not in its file, or not once."""
 
 
 def copy_code(folder: Path, file: str, replaced: Mapping[str, str]) -> None:
     """Copies the code to a folder, with texts of one file, named from the top, replaced. Raises
-    DoesNotApply."""
+    DoesNotApplyError."""
     for name in _COPIED:
         if (source := ROOT / name).is_dir():
             shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("target", "__pycache__"))
@@ -24,6 +24,6 @@ def copy_code(folder: Path, file: str, replaced: Mapping[str, str]) -> None:
     code = changed.read_text(encoding="utf-8")
     for text, becomes in replaced.items():
         if code.count(text) != 1:
-            raise DoesNotApply(f"{file} has {text!r} {code.count(text)} times")
+            raise DoesNotApplyError(f"{file} has {text!r} {code.count(text)} times")
         code = code.replace(text, becomes)
     changed.write_text(code, encoding="utf-8")

@@ -132,7 +132,7 @@ class EventGateServer(LoopbackServer):
 def _problem(event: dict[str, Any]) -> str:
     try:
         schemas.validator(event["$schema"])(event)
-    except schemas.InvalidEvent as error:
+    except schemas.InvalidEventError as error:
         return f"'{error}'"
     return ""
 

@@ -24,7 +24,7 @@ from tests.fuzz.events import Fuzzer
 from tests.support.events import ROOT
 from transforms.elements import SourceRecord
 from transforms.events.error_events import origin_of
-from transforms.events.parsing import NotAnEvent, event_in, parse, why_dropped
+from transforms.events.parsing import NotAnEventError, event_in, parse, why_dropped
 from transforms.events.score_events import score_id
 from transforms.models.model import Configuration
 from transforms.models.selection import Selection
@@ -57,7 +57,7 @@ def wanted(messages: Sequence[bytes], configuration: Configuration) -> Ended:
     for message in messages:
         try:
             raw = event_in(SourceRecord(message, "eqiad"))
-        except NotAnEvent:
+        except NotAnEventError:
             ended["ReadEvents", message.decode("utf-8", "replace")] += 1
             continue
         if not why_dropped(raw):

@@ -49,7 +49,7 @@ def test_a_schema_names_itself_and_allows_its_examples(uri: str) -> None:
 def test_a_schema_asks_for_its_required_fields(uri: str) -> None:
     event = schemas.load(uri)["examples"][0]
     for name in schemas.load(uri)["required"]:
-        with pytest.raises(schemas.InvalidEvent, match=r"^not valid against .*: data must contain \["):
+        with pytest.raises(schemas.InvalidEventError, match=r"^not valid against .*: data must contain \["):
             schemas.validator(uri)({key: value for key, value in event.items() if key != name})
 
 
@@ -90,7 +90,7 @@ def test_a_schema_asks_for_its_required_fields(uri: str) -> None:
     ],
 )
 def test_an_invalid_event_is_told_its_field_and_the_rule(changes: dict[str, Any], problem: str) -> None:
-    with pytest.raises(schemas.InvalidEvent) as error:
+    with pytest.raises(schemas.InvalidEventError) as error:
         schemas.validator(SCORE)(example(**changes))
     assert str(error.value) == f"not valid against {SCORE}: {problem}"
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.flink.deployments import BadSnapshot, JobLost, Run
-from pipeline.flink.rest import FlinkJob, FlinkRest, Unreachable
+from pipeline.flink.deployments import BadSnapshotError, JobLostError, Run
+from pipeline.flink.rest import FlinkJob, FlinkRest, UnreachableError
 from pipeline.flink.snapshots import Snapshots
 from pipeline.flink.supervisor import Watch, supervise
 from pipeline.health.flink_facts import FlinkLook
@@ -161,7 +161,10 @@ def test_a_job_that_is_gone_is_started_again(
 
 def test_what_never_ran_is_not_tried_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     stop = threading.Event()
-    assert supervise(starts(JobLost("Flink did not take the job: no")), stop, Snapshots(tmp_path), READY) == 1
+    assert (
+        supervise(starts(JobLostError("Flink did not take the job: no")), stop, Snapshots(tmp_path), READY)
+        == 1
+    )
     assert capsys.readouterr() == ("", "revision-scores stream: Flink did not take the job: no\n")
     with pytest.raises(UsageError, match="java is not on the PATH"):
         supervise(starts(ServerError("java is not on the PATH")), stop, Snapshots(tmp_path), READY)
@@ -248,7 +251,7 @@ def test_whatever_answers_in_a_job_managers_place_ends_nothing(
         rest.task_managers,
         rest.free_slots,
     ):
-        with suppress(Unreachable):
+        with suppress(UnreachableError):
             look()
     watch = Watch(Run(job, [], tmp_path), Snapshots(tmp_path))
     watch.settle()
@@ -287,7 +290,7 @@ def test_a_snapshot_that_cannot_be_restored_is_named_and_the_one_before_it_serve
     def start() -> Iterator[Run]:
         tried.append(snapshots.newest())
         if tried[-1] == third:
-            raise BadSnapshot(third, "it is cut")
+            raise BadSnapshotError(third, "it is cut")
         yield Run(FlinkJob((manager if tried[-1] == second else good).rest, "7"), [], tried[-1])
 
     assert supervise(start, good.all_said, snapshots, READY) == 0
@@ -304,7 +307,7 @@ def test_where_no_snapshot_can_be_restored_nothing_begins_anew(
 ) -> None:
     snapshots = Snapshots(tmp_path)
     only = snapshot(snapshots.savepoints / "savepoint-1", 1)
-    assert supervise(starts(BadSnapshot(only, "it is cut")), threading.Event(), snapshots, READY) == 1
+    assert supervise(starts(BadSnapshotError(only, "it is cut")), threading.Event(), snapshots, READY) == 1
     said = (
         f"revision-scores stream: {only} cannot be restored: it is cut; none is left to go on from, and "
         "all are where they were\n"

@@ -21,7 +21,7 @@ from transforms.events.error_events import failed
 from transforms.models.model import Configuration
 from transforms.read_events import ReadEvents
 from transforms.select_models import SelectModels
-from transforms.unforeseen import Fuse, FuseBlown, Fused, is_of_an_element, reason_of
+from transforms.unforeseen import Fuse, FuseBlownError, Fused, is_of_an_element, reason_of
 
 FAULT = ZeroDivisionError("nobody thought of that")
 REASON = "unforeseen ZeroDivisionError: nobody thought of that"
@@ -124,7 +124,8 @@ def fused(*, holds: bool = True, **of_time: Any) -> Fused[Work, str]:
 
 
 @pytest.mark.parametrize(
-    "error", [OSError("disk full"), ConnectionResetError(), FuseBlown("x"), SystemExit(), GeneratorExit()]
+    "error",
+    [OSError("disk full"), ConnectionResetError(), FuseBlownError("x"), SystemExit(), GeneratorExit()],
 )
 def test_nor_is_what_the_machine_meets(error: BaseException) -> None:
     assert not is_of_an_element(error)
@@ -132,7 +133,7 @@ def test_nor_is_what_the_machine_meets(error: BaseException) -> None:
         fused().outputs(("x", raising(error)))
 
 
-class Mute(Exception):
+class MuteError(Exception):
     def __str__(self) -> str:
         raise ValueError
 
@@ -145,7 +146,7 @@ class Mute(Exception):
         (RecursionError(), "unforeseen RecursionError"),
     ]
     + [
-        (Mute(), "unforeseen Mute"),
+        (MuteError(), "unforeseen MuteError"),
         (ValueError("\x1b]0;x\x07\n\ud800"), "unforeseen ValueError:  ]0;x   ".rstrip()),
         (ValueError("x" * 9_999), None),
     ],
@@ -193,7 +194,7 @@ def test_a_bounded_run_ends() -> None:
     for number in range(20):
         step.outputs((str(number), raising(FAULT)))
     with pytest.raises(
-        FuseBlown,
+        FuseBlownError,
         match=r"^Step: unforeseen exceptions at 20 different elements in a row, .*; the last one: "
         r"unforeseen ZeroDivisionError: ",
     ):

@@ -18,7 +18,7 @@ from transforms.global_window import in_global_window
 from transforms.lift_wing.bulkhead import CallResult
 from transforms.lift_wing.responses import CallNotPermitted, Refused
 from transforms.models.model import Configuration, Endpoint
-from transforms.unforeseen import FuseBlown
+from transforms.unforeseen import FuseBlownError
 
 # requests of all models that answer; bounds the memory of a bundle, and is far above what is ever in flight
 _MAX_OUTSTANDING = 2_000
@@ -89,7 +89,7 @@ class _BundleAsyncFn(AsyncScoreFn):
             self._outstanding[pending.request.model] -= 1
             self._heard_at[pending.request.model] = now
             if not self.may_complete(pending, answer):
-                raise FuseBlown(
+                raise FuseBlownError(
                     "ScoreWithLiftWing: unforeseen exceptions of too many requests; the last one: "
                     f"{answer.result!r:.500}"
                 )

@@ -17,7 +17,7 @@ from transforms.environment import REAL, Environment
 from transforms.events.source_events import key_of
 from transforms.events.tracing import trace_headers
 from transforms.lift_wing.bulkhead import CallResult
-from transforms.lift_wing.client import ClientFault, LiftWingClient, SharedClient
+from transforms.lift_wing.client import ClientError, LiftWingClient, SharedClient
 from transforms.lift_wing.responses import (
     CallNotPermitted,
     LiftWingError,
@@ -154,7 +154,7 @@ class AsyncScoreFn(beam.DoFn):
             if not isinstance(answer.result, CallNotPermitted):
                 self._fuse.passed()
             return True
-        if isinstance(fault, ClientFault) or not is_of_an_element(fault):
+        if isinstance(fault, ClientError) or not is_of_an_element(fault):
             raise fault
         of = trace_headers(pending.request.event.raw).get("x-request-id", "unknown")
         _LOGGER.error(

@@ -15,7 +15,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from transforms.connectors.kafka_security import client_settings
 from transforms.elements import SourceRecord
 from transforms.events.error_events import CUT, EMITTER, alike, origin_of
-from transforms.events.parsing import NotAnEvent, event_in, parse
+from transforms.events.parsing import NotAnEventError, event_in, parse
 from transforms.events.source_events import wiki_of
 from transforms.models.model import Model
 from transforms.models.selection import Selection
@@ -137,7 +137,7 @@ class ReplaySelector:
     def decision(self, value: bytes | None, datacenter: str) -> ReplayDecision:
         try:
             error = parse(value or b"")
-        except NotAnEvent:
+        except NotAnEventError:
             error = {}
         texts = [error.get(name) for name in ("error_type", "message", "raw_event")]
         if error.get("emitter_id") != EMITTER or not all(isinstance(text, str) for text in texts):
@@ -157,7 +157,7 @@ class ReplaySelector:
         chosen = self._filter
         try:
             raw: Mapping[str, Any] = event_in(SourceRecord(error["raw_event"].encode(), ""))
-        except NotAnEvent:
+        except NotAnEventError:
             raw = {}
         if (
             (chosen.only and model not in chosen.only)

@@ -24,7 +24,7 @@ from transforms.datasets.manifests import (
     manifest_json,
 )
 from transforms.datasets.part_files import PART_FILES, format_of
-from transforms.events.parsing import NotAnEvent, parse
+from transforms.events.parsing import NotAnEventError, parse
 
 _WORKING = ".working"  # readers of Hive tables pass over names that begin with a dot
 _ROWS_AT_ONCE = 4_000
@@ -146,9 +146,9 @@ def _write_part(folder: Path, form: str, schema: str, rows: Iterable[Mapping[str
 
 def rows_in(place: Path, fields: frozenset[str] | None = None) -> Iterator[Mapping[str, Any]]:
     """Yields all rows below a place, or some fields of theirs; none when there is no such place. Raises
-    NotAnEvent for what cannot be read."""
+    NotAnEventError for what cannot be read."""
     for path in sorted(files_below(place)):
         for raw in read_file(InputFile(str(path), "", None), fields):
             if raw.problem:
-                raise NotAnEvent(raw.problem)
+                raise NotAnEventError(raw.problem)
             yield parse(raw.data) if isinstance(raw.data, bytes) else raw.data

@@ -36,13 +36,13 @@ _STREAMS: list[tuple[re.Pattern[bytes], Callable[[], Any]]] = [
 ]
 
 
-class TrailingBytes(ValueError):
+class TrailingBytesError(ValueError):
     """After the end of what was compressed there is something else."""
 
 
 def decompressed(file: BinaryIO, head: bytes, path: str) -> BinaryIO | None:
     """Returns the content of a file that begins with `head`, or None when it is not compressed. Reading it
-    raises what the codec raises, EOFError when it is cut, and TrailingBytes."""
+    raises what the codec raises, EOFError when it is cut, and TrailingBytesError."""
     for magic, new in _STREAMS:
         if magic.match(head):
             return _reader(_streams(file, magic, new))
@@ -64,7 +64,9 @@ def _streams(file: BinaryIO, magic: re.Pattern[bytes], new: Callable[[], Any]) -
                 continue
             data += file.read(_CHUNK)
             if not magic.match(data):
-                raise TrailingBytes(f"after the end of what is compressed come other bytes: {data[:12]!r}")
+                raise TrailingBytesError(
+                    f"after the end of what is compressed come other bytes: {data[:12]!r}"
+                )
             stream = new()
         yield stream.decompress(data)
         data = stream.unused_data or b"" if stream.eof else b""

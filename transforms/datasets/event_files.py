@@ -15,7 +15,7 @@ from typing import NamedTuple
 import apache_beam as beam
 
 from schemas.hive_layout import datacenter_of, partition_of, wrong_key_in
-from transforms.datasets.file_contents import UnknownContent, format_by_name, opened
+from transforms.datasets.file_contents import UnknownContentError, format_by_name, opened
 from transforms.datasets.file_pieces import BadRow, Unreadable, pieces
 from transforms.datasets.filesystem import FoundFile, list_files, open_file, printable
 from transforms.datasets.folder_walk import LeftOut
@@ -86,7 +86,7 @@ def _why_left_out(file: FoundFile) -> tuple[str, bool] | None:
     try:
         with open_file(file.path) as content:
             opened(content, file.path)
-    except UnknownContent as error:
+    except UnknownContentError as error:
         return str(error), True
     except Exception as error:  # whatever its file system or codec makes of it
         return f"cannot be read: {error}", True

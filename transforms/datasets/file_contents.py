@@ -29,7 +29,7 @@ _LOOKED_AT = 65_536  # bytes
 _MOST_LAYERS = 3  # of compression, one in the other
 
 
-class UnknownContent(ValueError):
+class UnknownContentError(ValueError):
     """The file is of no format that is read; the message says with what it begins."""
 
 
@@ -45,7 +45,7 @@ def opened(file: BinaryIO, path: str) -> tuple[str, BinaryIO]:
     """Returns the format of a file and its content, decompressed and from the beginning. Where the content
     does not tell the format, the name does.
 
-    Raises UnknownContent, and what reading and decompressing raise.
+    Raises UnknownContentError, and what reading and decompressing raise.
     """
     content, layers = file, 0
     while (found := _format(head := _head(content))) is None and layers < _MOST_LAYERS:
@@ -57,7 +57,7 @@ def opened(file: BinaryIO, path: str) -> tuple[str, BinaryIO]:
     if found is None:
         found = PARQUET if _ends_as_parquet(content) else format_by_name(path)
     if found is None or (found == JSON and b"\0" in head):
-        raise UnknownContent(f"not Parquet, Avro or JSON lines; begins with {head[:12]!r}")
+        raise UnknownContentError(f"not Parquet, Avro or JSON lines; begins with {head[:12]!r}")
     return found, content if found == JSON or content.seekable() else io.BytesIO(content.read())
 
 
@@ -67,7 +67,7 @@ def _format(head: bytes) -> str | None:
     if head.startswith(b"Obj\x01"):
         return AVRO
     if head.startswith((b"\xff\xfe", b"\xfe\xff")) and b"\0" in head:
-        raise UnknownContent("text in UTF-16; expected UTF-8")
+        raise UnknownContentError("text in UTF-16; expected UTF-8")
     return JSON if b"\0" not in head and _EVENT_BEGINS.search(head.removeprefix(BOM)) else None
 
 

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import schemas
 from schemas import BadRow
 from transforms.datasets.avro_blocks import blocks
-from transforms.datasets.decompression import TrailingBytes
+from transforms.datasets.decompression import TrailingBytesError
 from transforms.datasets.file_contents import AVRO, BOM, JSON, PARQUET, opened
 from transforms.datasets.filesystem import open_file
 
@@ -54,7 +54,7 @@ def pieces_of(file: BinaryIO, path: str, fields: frozenset[str] | None = None) -
 
 def _unreadable(error: Exception, where: str = "") -> Unreadable:
     reason = " ".join(str(error).split()) or type(error).__name__
-    return Unreadable(where + reason, final=isinstance(error, TrailingBytes))
+    return Unreadable(where + reason, final=isinstance(error, TrailingBytesError))
 
 
 def _lines(content: BinaryIO, fields: frozenset[str] | None) -> Iterator[Piece]:

@@ -22,7 +22,7 @@ import orjson
 
 from schemas.hive_layout import partition_at
 from transforms.elements import Event, OutputEvent
-from transforms.events.parsing import NotAnEvent, parse
+from transforms.events.parsing import NotAnEventError, parse
 from transforms.events.score_events import score_id
 from transforms.events.source_events import partition_of_event, rev_id_of, wiki_of
 
@@ -102,7 +102,7 @@ def place_of(event: OutputEvent) -> str:
 def _partition_of_original(text: str, datacenter: str) -> str | None:
     try:
         return partition_of_event(parse(text), datacenter)
-    except NotAnEvent:
+    except NotAnEventError:
         return None
 
 

@@ -17,7 +17,7 @@ from transforms.datasets.dataset_writer import DatasetWriter, rows_in
 from transforms.datasets.journal import entries, failures_of, order, scores_in_order
 from transforms.datasets.manifests import files_of, find_partition, write_manifest
 from transforms.events.error_events import alike, origin_of
-from transforms.events.parsing import NotAnEvent, parse
+from transforms.events.parsing import NotAnEventError, parse
 from transforms.events.score_events import read_prediction, score_id
 from transforms.events.source_events import rev_id_of, wiki_of
 from transforms.models.model import Model
@@ -61,7 +61,7 @@ class PartitionStats:
             yield row
 
 
-class UnitIncomplete(Exception):
+class UnitIncompleteError(Exception):
     """A unit that is not whole; says by reason how many of its elements have to be tried again."""
 
     def __init__(self, reasons: Counter[str]) -> None:
@@ -73,20 +73,20 @@ def commit_unit(writer: DatasetWriter, unit: Unit) -> Counter[str]:
     """Makes a whole partition of a journal and of the rows that stay, and rows of the failure table of its
     failures; returns these by reason.
 
-    Raises UnitIncomplete, and leaves the journal, when another try may mend some of its failures, the disk is
-    full or what is there cannot be read. May be repeated when it broke off.
+    Raises UnitIncompleteError, and leaves the journal, when another try may mend some of its failures, the
+    disk is full or what is there cannot be read. May be repeated when it broke off.
     """
     failed = list(failures_of(unit.journal))
     if again := Counter(alike(entry.body) for entry in failed if entry.retryable):
-        raise UnitIncomplete(again)
+        raise UnitIncompleteError(again)
     new = {entry.body["meta"]["id"]: entry.body for entry in failed}
     try:
         kept = _replace_failures(writer, unit, new)
         _replace_rows(writer, unit, [*kept, *new.values()])
     except OSError as error:
-        raise UnitIncomplete(Counter([f"{error.strerror}: {error.filename or writer.root}"])) from error
-    except NotAnEvent as error:
-        raise UnitIncomplete(
+        raise UnitIncompleteError(Counter([f"{error.strerror}: {error.filename or writer.root}"])) from error
+    except NotAnEventError as error:
+        raise UnitIncompleteError(
             Counter([f"{error}; remove the partition, and --resume makes it anew"])
         ) from error
     shutil.rmtree(unit.journal, ignore_errors=True)  # a unit without requests has none
@@ -162,33 +162,33 @@ def _told(missing: Mapping[str | None, Row]) -> list[Mapping[str, Any]]:
 def _revision_of(failure: Row) -> Mapping[str, Any]:
     try:
         raw = parse(failure["raw_event"])
-    except NotAnEvent:  # its original was cut
+    except NotAnEventError:  # its original was cut
         return {"wiki": None, "rev_id": None}
     return {"wiki": wiki_of(raw), "rev_id": rev_id_of(raw)}
 
 
 def scores_in(place: Path, model: str, fields: frozenset[str] | None = None) -> Iterator[Row]:
-    """Yields the scores of a model that lie at a place, or some fields of theirs. Raises NotAnEvent for what
-    cannot be read or is none."""
+    """Yields the scores of a model that lie at a place, or some fields of theirs. Raises NotAnEventError for
+    what cannot be read or is none."""
     for row in rows_in(place, fields):
         try:
             order(row), read_prediction(row, model)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise NotAnEvent(
+            raise NotAnEventError(
                 f"{place}: expected scores of {model}, found a row that is none ({error!r:.100})"
             ) from error
         yield row
 
 
 def failures_in(place: Path) -> Iterator[Row]:
-    """Yields the rows of the failure table that lie at a place. Raises NotAnEvent for what cannot be read or
-    is none."""
+    """Yields the rows of the failure table that lie at a place. Raises NotAnEventError for what cannot be
+    read or is none."""
     for row in rows_in(place):
         if not (
             isinstance(row.get("meta"), dict)
             and all(isinstance(text, str) for text in (row["meta"].get("id"), *map(row.get, _OF_FAILURES)))
         ):
-            raise NotAnEvent(f"{place}: expected failures, found a row that is none")
+            raise NotAnEventError(f"{place}: expected failures, found a row that is none")
         yield row
 
 
@@ -205,7 +205,7 @@ def score_of(failure: Row, model: Model) -> str | None:
         return None
     try:
         return score_id(parse(failure["raw_event"]), model.stream)
-    except (NotAnEvent, KeyError, AttributeError):  # its original was cut
+    except (NotAnEventError, KeyError, AttributeError):  # its original was cut
         return None
 
 

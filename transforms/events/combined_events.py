@@ -36,7 +36,8 @@ def combined_score(parts: Sequence[Part], schema: str, now: str) -> dict[str, An
     """One event of the parts of a revision; of two of one model the score, or the later one. `now` is its
     `meta.dt`.
 
-    Raises InvalidEvent when there is no score and the source event is not one of which an event can be made.
+    Raises InvalidEventError when there is no score and the source event is not one of which an event can be
+    made.
     """
     by_model = {part.model: part for part in sorted(parts, key=lambda part: part.is_score)}
     base = next((part.event for part in by_model.values() if part.is_score), parts[0].event)

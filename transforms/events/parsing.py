@@ -29,32 +29,32 @@ _DEEPEST = 200
 _LARGEST_INTEGER = 2**53 - 1  # of every integer in these schemas
 
 
-class NotAnEvent(ValueError):
+class NotAnEventError(ValueError):
     """The text or mapping is no event that can be scored; the message says what was found and what was
     expected."""
 
 
 def parse(text: bytes | str) -> Mapping[str, Any]:
-    """The JSON object in `text`, and of a row of a table the event. Raises NotAnEvent."""
+    """The JSON object in `text`, and of a row of a table the event. Raises NotAnEventError."""
     try:
         raw = loads(text)
     except orjson.JSONDecodeError as error:
-        raise NotAnEvent(f"not JSON: {error}") from error
+        raise NotAnEventError(f"not JSON: {error}") from error
     if not isinstance(raw, dict):
-        raise NotAnEvent(f"expected a JSON object, got {type(raw).__name__}")
+        raise NotAnEventError(f"expected a JSON object, got {type(raw).__name__}")
     brackets = (
         text.count(b"[") + text.count(b"{") if isinstance(text, bytes) else text.count("[") + text.count("{")
     )
     if brackets > _DEEPEST and _is_deeper(raw, _DEEPEST):
-        raise NotAnEvent(f"expected JSON of at most {_DEEPEST} levels")
+        raise NotAnEventError(f"expected JSON of at most {_DEEPEST} levels")
     return _event_of_row(raw) if "_schema" in raw and "$schema" not in raw else raw
 
 
 def _event_of_row(row: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The event of a row of a table that was written as JSON. Raises NotAnEvent."""
+    """The event of a row of a table that was written as JSON. Raises NotAnEventError."""
     event = schemas.event_of_record(row)
     if isinstance(event, schemas.BadRow):
-        raise NotAnEvent(event.reason)
+        raise NotAnEventError(event.reason)
     return event
 
 
@@ -74,17 +74,17 @@ def _is_deeper(value: Any, levels: int) -> bool:
 
 
 def check(raw: Mapping[str, Any]) -> None:
-    """Raises NotAnEvent unless `raw` says what a score needs: its schema, its wiki, its revision. The rest is
-    the output schema's to check."""
+    """Raises NotAnEventError unless `raw` says what a score needs: its schema, its wiki, its revision. The
+    rest is the output schema's to check."""
     of_page_change = _source(raw) == PAGE_CHANGE
     wiki = raw.get("wiki_id" if of_page_change else "database")
     if not isinstance(wiki, str) or not wiki:
-        raise NotAnEvent(
+        raise NotAnEventError(
             f"{'wiki_id' if of_page_change else 'database'}: expected the name of a wiki, got {_shown(wiki)}"
         )
     rev_id = rev_id_of(raw)
     if type(rev_id) is not int or not 0 <= rev_id <= _LARGEST_INTEGER:
-        raise NotAnEvent(
+        raise NotAnEventError(
             f"{'revision.rev_id' if of_page_change else 'rev_id'}: expected a whole number, got "
             f"{_shown(rev_id)}"
         )
@@ -95,10 +95,10 @@ def _source(raw: Mapping[str, Any]) -> str:
     if schema is None:
         if is_of_history(raw):
             return REVISION_CREATE
-        raise NotAnEvent(f"no $schema; expected {_SCHEMAS_EXPECTED}")
+        raise NotAnEventError(f"no $schema; expected {_SCHEMAS_EXPECTED}")
     source = source_with(schema) if isinstance(schema, str) else None
     if source is None:
-        raise NotAnEvent(f"unknown $schema {_shown(schema)}; expected {_SCHEMAS_EXPECTED}")
+        raise NotAnEventError(f"unknown $schema {_shown(schema)}; expected {_SCHEMAS_EXPECTED}")
     return source
 
 
@@ -124,9 +124,9 @@ def why_dropped(raw: Mapping[str, Any]) -> str | None:
 
 
 def event_in(element: SourceRecord) -> Mapping[str, Any]:
-    """The event that a source found, canary events included. Raises NotAnEvent."""
+    """The event that a source found, canary events included. Raises NotAnEventError."""
     if element.problem:
-        raise NotAnEvent(element.problem)
+        raise NotAnEventError(element.problem)
     raw = _parsed(element.data, element.origin) if isinstance(element.data, bytes) else element.data
     if not is_canary(raw):
         check(raw)
@@ -137,7 +137,7 @@ def _parsed(data: bytes, origin: str) -> Mapping[str, Any]:
     """`origin`: the file that it was found in, for the message."""
     try:
         if len(data) > _LARGEST_EVENT:
-            raise NotAnEvent(f"expected an event of at most {_LARGEST_EVENT} bytes, got {len(data)}")
+            raise NotAnEventError(f"expected an event of at most {_LARGEST_EVENT} bytes, got {len(data)}")
         return parse(data)
-    except NotAnEvent as error:
-        raise NotAnEvent(f"{origin}: {error}" if origin else str(error)) from error
+    except NotAnEventError as error:
+        raise NotAnEventError(f"{origin}: {error}" if origin else str(error)) from error

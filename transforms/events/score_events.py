@@ -148,12 +148,12 @@ def utc_now() -> str:
 
 
 def _base_event(raw: Mapping[str, Any], schema: str, stream: str, now: str) -> dict[str, Any]:
-    """Raises InvalidEvent for a part that is no object, of which nothing can be taken over; the rest is the
-    validator's to find."""
+    """Raises InvalidEventError for a part that is no object, of which nothing can be taken over; the rest is
+    the validator's to find."""
     for name in ("meta", "performer", "page", "revision"):
         part = raw.get(name)
         if part is not None and not isinstance(part, dict):
-            raise schemas.InvalidEvent(f"{name} must be an object, got {raw[name]!r:.100}")
+            raise schemas.InvalidEventError(f"{name} must be an object, got {raw[name]!r:.100}")
     meta = raw.get("meta") or {}
     return {
         "$schema": schema,

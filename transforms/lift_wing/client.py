@@ -32,7 +32,7 @@ from transforms.lift_wing.responses import (
     read_answer,
 )
 from transforms.lift_wing.retry_policy import LONGEST_REFUSED_S
-from transforms.models.adapters import KINDS, UnsupportedRequest, request_body
+from transforms.models.adapters import KINDS, UnsupportedRequestError, request_body
 from transforms.models.model import Endpoint, LiftWingSettings
 
 # in each queue of a bulkhead, beyond those in flight: enough that it never runs dry while others are on their
@@ -44,7 +44,7 @@ _PARKED_LOOKS_PER_S = 500.0  # at all stopped endpoints
 _SHORTEST_PARKED_S = 2.0
 
 
-class ClientFault(RuntimeError):
+class ClientError(RuntimeError):
     """The client failed, not a call: it ends whatever waits for it."""
 
 
@@ -247,7 +247,7 @@ class LiftWingClient:
             calls = bulkhead.next_batch()
             try:
                 body = request_body(bulkhead.kind, [call.request for call in calls], bulkhead.wikis)
-            except UnsupportedRequest as error:
+            except UnsupportedRequestError as error:
                 self._end(bulkhead, calls, Rejected(str(error), "no_question"))
             except Exception as error:  # of these requests, and of no other
                 self._end(bulkhead, calls, error)
@@ -339,7 +339,7 @@ class LiftWingClient:
         with self._lock:
             unanswered = list(self._open)
         for call in unanswered:
-            self._finish(call, ClientFault(repr(fault)), 0.0)
+            self._finish(call, ClientError(repr(fault)), 0.0)
 
     def _finish(self, call: Call, result: Score | Exception, seconds: float) -> None:
         with self._lock:

@@ -52,14 +52,14 @@ class ModelAdapter:
         return wikis.language_of(wiki) is not None if wiki in wikis else not self.asks_by_table
 
 
-class UnsupportedRequest(ValueError):
+class UnsupportedRequestError(ValueError):
     """The event does not say what a model is asked by."""
 
 
 def _of_wikipedia(request: ScoreRequest, told: str | None) -> str:
     """What the table tells of the request's wiki."""
     if told is None:
-        raise UnsupportedRequest(
+        raise UnsupportedRequestError(
             f"{request.model} serves Wikipedias, of which {request.wiki} is none in the table of wikis"
         )
     return told
@@ -69,7 +69,7 @@ def _page(request: ScoreRequest, name: str, kind: type) -> Any:
     page = request.event.raw.get("page")
     value = page.get(name) if isinstance(page, dict) else None
     if type(value) is not kind:
-        raise UnsupportedRequest(
+        raise UnsupportedRequestError(
             f"{request.model} is asked by page.{name}, of which the event says "
             f"{'nothing' if value is None else repr(value)[:100]}"
         )
@@ -186,7 +186,7 @@ def _read_article_quality(answer: Any, requests: Sequence[ScoreRequest]) -> Resu
 
 
 def request_body(kind: ModelAdapter, requests: Sequence[ScoreRequest], wikis: Wikis) -> bytes:
-    """The body of a call. Raises UnsupportedRequest."""
+    """The body of a call. Raises UnsupportedRequestError."""
     asked = (
         kind.ask(requests[0], wikis)
         if kind.max_batch_size == 1
@@ -195,7 +195,7 @@ def request_body(kind: ModelAdapter, requests: Sequence[ScoreRequest], wikis: Wi
     try:
         return orjson.dumps(asked, default=str)
     except TypeError as error:
-        raise UnsupportedRequest(f"{requests[0].model} cannot be asked in JSON: {error}") from error
+        raise UnsupportedRequestError(f"{requests[0].model} cannot be asked in JSON: {error}") from error
 
 
 _OF_PAGE_CHANGES: dict[str, Any] = {
