@@ -28,10 +28,12 @@ class SourceRecord:
 
 @dataclass(slots=True)
 class Event:
-    """An event as it came, never changed, and where it came from."""
+    """An event as it came, never changed, what it is of, and where it came from."""
 
     raw: Mapping[str, Any]
     datacenter: str  # eqiad: prefix of the source topic, or of the source partition
+    wiki: str  # the database name
+    rev_id: int
     # Hive partition of the source below its table; None: to be told by the event's time
     partition: str | None = None
     only: str | None = None  # the one model to ask; None: all
@@ -43,8 +45,14 @@ class ScoreRequest:
 
     event: Event
     model: str
-    wiki: str
-    rev_id: int
+
+    @property
+    def wiki(self) -> str:
+        return self.event.wiki
+
+    @property
+    def rev_id(self) -> int:
+        return self.event.rev_id
 
 
 ScoreRequests = tuple[ScoreRequest, ...]  # all of one event; at least one

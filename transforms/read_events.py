@@ -14,7 +14,8 @@ from apache_beam.metrics import Metrics
 from apache_beam.pvalue import TaggedOutput
 
 from transforms.elements import Event, Failure, SourceRecord
-from transforms.events.parsing import NotAnEventError, event_in, is_canary, why_dropped
+from transforms.events.parsing import CANARY, NotAnEventError, event_in, why_dropped
+from transforms.events.source_events import event_of
 from transforms.metrics.bundle_metrics import BundleMetrics
 from transforms.unforeseen import Fused
 
@@ -83,14 +84,15 @@ class _CheckEventFn(beam.DoFn):
         except NotAnEventError as error:
             yield from self._failed(element, str(error))
         else:
-            if is_canary(raw):
+            dropped = why_dropped(raw)
+            if dropped is None:
+                self._events.inc()
+                yield event_of(raw, element.datacenter, element.partition, element.only)
+            elif dropped == CANARY:
                 self._canaries.inc()
-            elif why_dropped(raw):
+            else:
                 self._without_stream.inc()
                 _say_once()
-            else:
-                self._events.inc()
-                yield Event(raw, element.datacenter, element.partition, element.only)
 
 
 @cache

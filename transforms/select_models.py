@@ -13,7 +13,6 @@ from apache_beam.metrics import Metrics
 from apache_beam.pvalue import TaggedOutput
 
 from transforms.elements import Event, Failure, ScoreRequest, ScoreRequests, json_text
-from transforms.events.source_events import rev_id_of, wiki_of
 from transforms.metrics.bundle_metrics import BundleMetrics
 from transforms.models.model import Model
 from transforms.models.scorable import why_no_score
@@ -77,7 +76,6 @@ class _SelectModelsFn(beam.DoFn):
         )
 
     def _selected(self, event: Event) -> Iterator[ScoreRequests | TaggedOutput]:
-        wiki = wiki_of(event.raw)
         reasons: dict[str, str | None] = {}  # by schema, why no score can be made
         endpoints = [
             endpoint
@@ -85,7 +83,7 @@ class _SelectModelsFn(beam.DoFn):
             if event.only in (None, endpoint.model)
         ]
         if endpoints:
-            rev_id, requests = rev_id_of(event.raw), []
+            requests = []
             for endpoint in endpoints:
                 if self._done and self._done(event, endpoint.model):
                     self._done_before.inc()
@@ -97,14 +95,14 @@ class _SelectModelsFn(beam.DoFn):
                     yield from self._failed(event, reason, endpoint.model)
                     continue
                 self._requests[endpoint.model].inc()
-                requests.append(ScoreRequest(event, endpoint.model, wiki, rev_id))
+                requests.append(ScoreRequest(event, endpoint.model))
             if requests:
                 yield tuple(requests)
         else:
             self._no_model.inc()
         if self._selection.of_unknown_wiki(event.raw):
             self._unknown_wiki.inc()
-            _say_unknown(wiki)
+            _say_unknown(event.wiki)
 
 
 def _text(event: Event) -> str:

@@ -11,8 +11,8 @@ from pipeline.batch.chunks import chunks
 from pipeline.batch.plan import Planner
 from pipeline.console.columns import print_columns
 from transforms.datasets.event_files import InputFile, read_file
-from transforms.elements import Event
 from transforms.events.parsing import NotAnEventError, event_in, why_dropped
+from transforms.events.source_events import event_of
 from transforms.models.model import Configuration, Endpoint
 from transforms.models.scorable import why_no_score
 from transforms.models.selection import Selection
@@ -82,7 +82,7 @@ def _count(
     for file in files:
         for raw in read_file(file):
             try:
-                event = Event(event_in(raw), raw.datacenter, raw.partition)
+                event = event_of(event_in(raw), raw.datacenter, raw.partition)
             except NotAnEventError:
                 unreadable += 1
                 continue

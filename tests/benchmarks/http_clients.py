@@ -49,7 +49,6 @@ def engine(url: str, calls: int, in_flight: int) -> None:
 
     endpoint = Endpoint(WIKI, MODEL, NAMESPACE, "edit", concurrency=in_flight)
     lift_wing = LiftWingClient(LiftWingSettings(url, in_flight=in_flight))
-    event = Event({}, "eqiad")
     answered, done = itertools.count(1), threading.Event()
 
     def note(answer: CallResult) -> None:
@@ -58,7 +57,7 @@ def engine(url: str, calls: int, in_flight: int) -> None:
             done.set()
 
     for rev_id in range(calls):
-        lift_wing.submit(endpoint, ScoreRequest(event, MODEL, WIKI, rev_id), note)
+        lift_wing.submit(endpoint, ScoreRequest(Event({}, "eqiad", WIKI, rev_id), MODEL), note)
     done.wait()
     lift_wing.close()
 

@@ -36,7 +36,7 @@ _ANOTHER_GRAPH = {
     from apache_beam.io.flink.flink_streaming_impulse_source import FlinkStreamingImpulseSource
     from transforms.elements import Event
     other = p | "AnotherSource" >> FlinkStreamingImpulseSource() | "Nothing" >> beam.Filter(lambda _: False)
-    other = other | "NoEvent" >> beam.Map(lambda _: Event({}, "eqiad")).with_output_types(Event)
+    other = other | "NoEvent" >> beam.Map(lambda _: Event({}, "eqiad", "", 0)).with_output_types(Event)
     selected = (read.events, other) | "BothSources" >> beam.Flatten() | "SelectModels\"""",
     '        "Read": read.failures,\n': "",
 }

@@ -37,7 +37,7 @@ def run(count: int, seed: int) -> Counter[str]:
         lift_wing = LiftWingClient(LiftWingSettings(server.url, timeout_s=10))
 
         def ask(rev_id: int) -> None:
-            request = ScoreRequest(Event({**raw, "rev_id": rev_id}, "eqiad"), "damaging", "enwiki", rev_id)
+            request = ScoreRequest(Event({**raw, "rev_id": rev_id}, "eqiad", "enwiki", rev_id), "damaging")
             # each endpoint is asked so little that none is broken
             of_few = replace(endpoint, wiki=f"enwiki_x{rev_id // 2}")
             lift_wing.submit(of_few, request, partial(_put, answers, rev_id))

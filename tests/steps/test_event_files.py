@@ -25,7 +25,8 @@ from tests.fuzz.files import ROWS, check, whole_files
 from tests.support.event_tables import CREATE, EVENTS, write
 from tests.support.events import ABSENT, edit
 from transforms.datasets.event_files import Files, InputFile, find_files, read_file
-from transforms.elements import Event, Failure, SourceRecord
+from transforms.elements import Failure, SourceRecord
+from transforms.events.source_events import event_of
 from transforms.read_events import ReadEvents
 
 SCORE = "/mediawiki/revision/score/3.0.0"
@@ -499,7 +500,7 @@ def test_a_missing_or_mistyped_column_fails_the_rows_it_spoils(
     with TestPipeline(FnApiRunner()) as p:
         found = p | ReadEvents(Files(files))
         assert_that(
-            found.events, equal_to([Event(raw, "eqiad") for raw in [*EVENTS, *unspoilt]]), label="events"
+            found.events, equal_to([event_of(raw, "eqiad") for raw in [*EVENTS, *unspoilt]]), label="events"
         )
         assert_that(
             found.failures | beam.Map(fate),

@@ -22,8 +22,9 @@ from runners.simulated_lift_wing.server import SimulatedLiftWing
 from tests.support.commands import command, events_file
 from tests.support.events import ROOT, at
 from tests.support.page_changes import CHANGE, MODELS, change
-from transforms.elements import Event, Score, ScoreRequest
+from transforms.elements import Score, ScoreRequest
 from transforms.events.score_events import prediction_change, revision_score, score_id
+from transforms.events.source_events import event_of
 from transforms.lift_wing.bulkhead import CallResult
 from transforms.lift_wing.client import LiftWingClient
 from transforms.lift_wing.responses import Rejected, Unavailable
@@ -94,7 +95,7 @@ def test_each_kind_is_asked_in_its_words(
 ) -> None:
     from transforms.models.adapters import request_body
 
-    request = ScoreRequest(Event(change(7, "zh_yuewiki"), "eqiad"), model, "zh_yuewiki", 7)
+    request = ScoreRequest(event_of(change(7, "zh_yuewiki"), "eqiad"), model)
     assert (
         orjson.loads(request_body(KINDS[page_models.models[model].kind], [request], shipped_wikis())) == asked
     )
@@ -196,7 +197,7 @@ def ask_all(
             assert endpoint
             asking.submit(
                 endpoint,
-                ScoreRequest(Event(change(rev_id, wiki), "eqiad"), model, wiki, rev_id),
+                ScoreRequest(event_of(change(rev_id, wiki), "eqiad"), model),
                 future.set_result,
             )
         return {key: future.result(PATIENCE_S) for key, future in found.items()}
@@ -260,9 +261,7 @@ def test_an_event_without_what_is_asked_by_is_a_failure(
     asking = LiftWingClient(configuration.lift_wing)
     endpoint, future = configuration.models[COUNTRY].endpoint("enwiki"), Future[CallResult]()
     assert endpoint
-    asking.submit(
-        endpoint, ScoreRequest(Event(change(1, page={}), "eqiad"), COUNTRY, "enwiki", 1), future.set_result
-    )
+    asking.submit(endpoint, ScoreRequest(event_of(change(1, page={}), "eqiad"), COUNTRY), future.set_result)
     assert (
         str(future.result(PATIENCE_S).result)
         == "article-country is asked by page.page_title, of which the event says nothing"

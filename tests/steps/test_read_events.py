@@ -13,9 +13,16 @@ from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that, equal_to
 
 from tests.support.events import ABSENT, edit
-from transforms.elements import Event, Failure, SourceRecord
+from transforms.elements import Failure, SourceRecord
 from transforms.events.parsing import NotAnEventError, check, event_in, is_canary, parse, why_dropped
-from transforms.events.source_events import PAGE_CHANGE, REVISION_CREATE, rev_id_of, source_of, wiki_of
+from transforms.events.source_events import (
+    PAGE_CHANGE,
+    REVISION_CREATE,
+    event_of,
+    rev_id_of,
+    source_of,
+    wiki_of,
+)
 from transforms.read_events import ReadEvents
 
 EXPECTED = "expected /mediawiki/revision/create/1.x or 2.x, or /mediawiki/page/change/1.x"
@@ -280,7 +287,7 @@ def test_the_step_gives_each_element_its_fate() -> None:
     read = p | ReadEvents(beam.Create(found))
     assert_that(
         read.events,
-        equal_to([Event(edit(rev_id=1), "eqiad"), Event(edit(rev_id=2), "codfw", PARTITION)]),
+        equal_to([event_of(edit(rev_id=1), "eqiad"), event_of(edit(rev_id=2), "codfw", PARTITION)]),
         label="events",
     )
     failures = [

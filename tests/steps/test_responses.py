@@ -10,7 +10,8 @@ import orjson
 import pytest
 
 from tests.support.events import edit
-from transforms.elements import Event, Score, ScoreRequest
+from transforms.elements import Score, ScoreRequest
+from transforms.events.source_events import event_of
 from transforms.http.curl_client import HttpAnswer
 from transforms.lift_wing.responses import (
     CallNotPermitted,
@@ -25,14 +26,14 @@ from transforms.lift_wing.retry_policy import LONGEST_REFUSED_S, seconds_to_next
 from transforms.models.adapters import KINDS, ModelAdapter
 
 REVISION = 7
-EVENT = Event({**edit(rev_id=REVISION), "wiki_id": "enwiki"}, "eqiad")
+EVENT = event_of({**edit(rev_id=REVISION), "wiki_id": "enwiki"}, "eqiad")
 
 
 def answered(
     status: int, body: Any, kind: str = "revscoring", model: str = "damaging", **more: Any
 ) -> Score | LiftWingError:
     text = body if isinstance(body, bytes) else body.encode() if isinstance(body, str) else orjson.dumps(body)
-    request = ScoreRequest(EVENT, model, "enwiki", REVISION)
+    request = ScoreRequest(EVENT, model)
     try:
         (result,) = read_answer(HttpAnswer(status, text, 0.1, 0.0, **more), KINDS[kind], [request])
     except LiftWingError as error:
@@ -287,9 +288,7 @@ def test_a_fault_on_reading_is_of_that_call_alone() -> None:
         KINDS["revscoring"].sources, KINDS["revscoring"].ask, read, "", KINDS["revscoring"].build
     )
     with pytest.raises(Rejected, match=r"^200: BrokenError on reading the answer: \{\}$") as raised:
-        read_answer(
-            HttpAnswer(200, b"{}", 0.1, 0.0), broken, [ScoreRequest(EVENT, "damaging", "enwiki", REVISION)]
-        )
+        read_answer(HttpAnswer(200, b"{}", 0.1, 0.0), broken, [ScoreRequest(EVENT, "damaging")])
     assert raised.value.cause == "unforeseen"
 
 

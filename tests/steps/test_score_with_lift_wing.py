@@ -24,8 +24,9 @@ from runners.simulated_lift_wing.server import SimulatedLiftWing, score, version
 from tests.support.events import at, edit, request
 from transforms.async_io.bounded import BundleAsync
 from transforms.async_io.score_fn import Limits, PendingRequest, failure
-from transforms.elements import Event, Failure, Score, ScoreRequest, ScoreRequests, ScoreResponse, json_text
+from transforms.elements import Failure, Score, ScoreRequest, ScoreRequests, ScoreResponse, json_text
 from transforms.environment import REAL
+from transforms.events.source_events import event_of
 from transforms.lift_wing.bulkhead import CallResult
 from transforms.lift_wing.responses import CallNotPermitted, LiftWingError, Refused, Unavailable, Unexpected
 from transforms.models.model import Configuration
@@ -60,8 +61,8 @@ def failed(asked: ScoreRequest, reason: str, *, retryable: bool = False) -> Fail
 
 def requests(rev_ids: range, *models: str) -> list[ScoreRequest]:
     """All of one revision share its event."""
-    events = [Event(edit(rev_id=rev_id), "eqiad") for rev_id in rev_ids]
-    return [ScoreRequest(event, model, "enwiki", event.raw["rev_id"]) for event in events for model in models]
+    events = [event_of(edit(rev_id=rev_id), "eqiad") for rev_id in rev_ids]
+    return [ScoreRequest(event, model) for event in events for model in models]
 
 
 def by_event(asked: list[ScoreRequest]) -> list[ScoreRequests]:
@@ -106,8 +107,8 @@ def test_where_an_event_came_from_stays_with_its_answer(
     configuration: Configuration, lift_wing: SimulatedLiftWing
 ) -> None:
     lift_wing.control(mode="status", status=400, model="goodfaith")
-    event = Event(edit(rev_id=7), "codfw", "datacenter=codfw/year=2021/month=8/day=27/hour=13")
-    good, bad = (ScoreRequest(event, model, "enwiki", 7) for model in ("damaging", "goodfaith"))
+    event = event_of(edit(rev_id=7), "codfw", "datacenter=codfw/year=2021/month=8/day=27/hour=13")
+    good, bad = (ScoreRequest(event, model) for model in ("damaging", "goodfaith"))
     run(configuration, [good, bad], [response(good)], [failed(bad, UNKNOWN_REVISION)])
 
 

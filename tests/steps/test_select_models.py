@@ -11,7 +11,8 @@ from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that, equal_to
 
 from tests.support.events import ABSENT, edit
-from transforms.elements import Event, ScoreRequest
+from transforms.elements import ScoreRequest
+from transforms.events.source_events import event_of
 from transforms.models.model import Configuration, Endpoint, Model
 from transforms.models.selection import Selection
 from transforms.select_models import SelectModels
@@ -86,13 +87,13 @@ def test_no_model_answers_for_a_wiki_it_does_not_serve(shipped: Configuration) -
 
 def test_the_step_gives_requests_and_counts_the_rest(shipped: Configuration) -> None:
     event, elsewhere, nowhere = (
-        Event(edit(page_namespace=1), "eqiad"),
-        Event(edit(database="commonswiki"), "codfw"),
-        Event(edit(database="nowiki2"), "codfw", "p"),
+        event_of(edit(page_namespace=1), "eqiad"),
+        event_of(edit(database="commonswiki"), "codfw"),
+        event_of(edit(database="nowiki2"), "codfw", "p"),
     )
     p = TestPipeline(FnApiRunner())
     selected = p | beam.Create([event, elsewhere, nowhere]) | SelectModels(shipped.models)
-    requests = tuple(ScoreRequest(event, name, "enwiki", 1040920135) for name in ("damaging", "goodfaith"))
+    requests = tuple(ScoreRequest(event, name) for name in ("damaging", "goodfaith"))
     assert_that(selected.requests, equal_to([requests]), label="requests")
     assert_that(selected.failures, equal_to([]), label="failures")
     result = p.run()

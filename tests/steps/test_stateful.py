@@ -16,7 +16,8 @@ from tests.support.state import Bag, Timer, metrics_of_a_step
 from transforms.async_io.score_fn import PendingRequest
 from transforms.async_io.state_codec import decode_pending, encode_pending
 from transforms.async_io.stateful import StatefulAsyncFn
-from transforms.elements import Event, ScoreRequest
+from transforms.elements import ScoreRequest
+from transforms.events.source_events import event_of
 from transforms.lift_wing.bulkhead import CallResult
 from transforms.lift_wing.client import ClientError
 from transforms.models.model import Configuration
@@ -69,8 +70,8 @@ def instances(configuration: Configuration) -> Iterator[list[StatefulAsyncFn]]:
 
 
 def asked(rev_id: int, *models: str) -> list[ScoreRequest]:
-    event = Event(edit(rev_id=rev_id), "eqiad")
-    return [ScoreRequest(event, model, "enwiki", rev_id) for model in models]
+    event = event_of(edit(rev_id=rev_id), "eqiad")
+    return [ScoreRequest(event, model) for model in models]
 
 
 def reasons(outputs: list[Any]) -> list[str]:

@@ -30,8 +30,9 @@ from transforms.datasets.journal import (
 from transforms.datasets.manifests import MANIFEST, MadeOf, find_partition
 from transforms.datasets.part_files import PART_FILES
 from transforms.datasets.units import Unit, UnitIncompleteError, commit_unit
-from transforms.elements import Event, Failure, OutputEvent
+from transforms.elements import Failure, OutputEvent
 from transforms.events.error_events import failed
+from transforms.events.source_events import event_of
 from transforms.models.model import Model
 
 HOUR = "datacenter=codfw/year=2024/month=2/day=5/hour=0"
@@ -161,13 +162,13 @@ def test_what_a_killed_process_wrote_to_its_half_is_not_there(tmp_path: Path) ->
 
 
 def test_what_is_there_need_not_be_asked_for(tmp_path: Path) -> None:
-    event = Event(edit(), "codfw", HOUR)
+    event = event_of(edit(), "codfw", HOUR)
     done = ScoredBefore(
         tmp_path, {"damaging": STREAM, "goodfaith": "other"}, frozenset({("goodfaith", HOUR)})
     )
     assert (done(event, "damaging"), done(event, "goodfaith")) == (False, True)
-    assert not done(Event(edit(dt="never"), "codfw"), "damaging")
-    assert not done(Event(edit(meta=7), "codfw", HOUR), "damaging")
+    assert not done(event_of(edit(dt="never"), "codfw"), "damaging")
+    assert not done(event_of(edit(meta=7), "codfw", HOUR), "damaging")
 
 
 # Units

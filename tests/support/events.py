@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from transforms.elements import Event, ScoreRequest
+from transforms.elements import ScoreRequest
+from transforms.events.source_events import event_of
 from transforms.models.model import Configuration
 
 ROOT = Path(__file__).parents[2]
@@ -52,7 +53,7 @@ def edit(**changes: Any) -> dict[str, Any]:
 
 def request(model: str = "damaging", raw: Mapping[str, Any] | None = None) -> ScoreRequest:
     raw = raw or edit()
-    return ScoreRequest(Event(raw, "eqiad"), model, raw["database"], raw["rev_id"])
+    return ScoreRequest(event_of(raw, "eqiad"), model)
 
 
 def at(configuration: Configuration, url: str, **settings: Any) -> Configuration:

@@ -6,7 +6,8 @@ from concurrent.futures import Future
 
 from pipeline.config.models_file import load
 from tests.support.events import ROOT, edit
-from transforms.elements import Event, ScoreRequest
+from transforms.elements import ScoreRequest
+from transforms.events.source_events import event_of
 from transforms.lift_wing.bulkhead import CallResult
 from transforms.lift_wing.client import LiftWingClient
 from transforms.models.model import Endpoint
@@ -18,9 +19,7 @@ PATIENCE_S = 20  # of a test for an answer; none is waited for in vain
 
 
 def request_of(endpoint: Endpoint, rev_id: int) -> ScoreRequest:
-    return ScoreRequest(
-        Event(edit(rev_id=rev_id, database=endpoint.wiki), "eqiad"), endpoint.model, endpoint.wiki, rev_id
-    )
+    return ScoreRequest(event_of(edit(rev_id=rev_id, database=endpoint.wiki), "eqiad"), endpoint.model)
 
 
 def asked(

@@ -27,7 +27,7 @@ from transforms.async_io.state_codec import (
     wake,
 )
 from transforms.elements import Event, ScoreRequest
-from transforms.events.source_events import key_of
+from transforms.events.source_events import event_of, key_of
 from transforms.models.model import Endpoint
 
 DAMAGING = load(ROOT / "pipeline" / "models.yaml").models["damaging"].endpoints["enwiki"]
@@ -35,16 +35,16 @@ NOW = 1_700_000_000.0
 
 
 def pending(rev_id: int, model: str = "damaging", event: Event | None = None, **told: Any) -> PendingRequest:
-    event = event or Event(edit(rev_id=rev_id), "eqiad")
+    event = event or event_of(edit(rev_id=rev_id), "eqiad")
     return PendingRequest(
-        ScoreRequest(event, model, "enwiki", event.raw["rev_id"]),
+        ScoreRequest(event, model),
         **{"entered_at": NOW, "asked_at": NOW, **told},
     )
 
 
 @pytest.mark.parametrize("partition", [None, "datacenter=codfw/year=2021/month=8/day=27/hour=13"])
 def test_what_rests_in_state_comes_back_as_it_was(partition: str | None) -> None:
-    event = Event(edit(comment="\u00e9\U0001f600"), "codfw", partition)
+    event = event_of(edit(comment="\u00e9\U0001f600"), "codfw", partition)
     fresh = pending(0, event=event)
     tried = pending(
         0, "goodfaith", event, tries=3, strikes=2, due=NOW + 9.5, reason="503: no healthy upstream"
@@ -54,7 +54,7 @@ def test_what_rests_in_state_comes_back_as_it_was(partition: str | None) -> None
 
 def test_the_format_of_what_rests_in_state_is_frozen() -> None:
     """A change of it needs a new version, and a reader of this one."""
-    event = Event(edit(), "eqiad")
+    event = event_of(edit(), "eqiad")
     tried = pending(0, "goodfaith", event, asked_at=1.5, tries=2, strikes=1, due=9.0, reason="503: down")
     encoded = encode_pending([pending(0, event=event, asked_at=1.5), tried])
     common = {"wiki": "enwiki", "rev_id": 1040920135, "entered_at": NOW, "asked_at": 1.5}
@@ -81,11 +81,15 @@ def test_what_another_version_wrote_is_refused_with_its_format(encoded: bytes) -
 
 def test_an_event_that_comes_again_has_the_same_key_and_no_other_event() -> None:
     assert (
-        key_of(edit())
+        key_of(event_of(edit(), "eqiad"))
         == "enwiki/1040920135/040c4b69-317a-43e2-8c9c-474446e23df7"
-        == key_of(edit(comment="other"))
+        == key_of(event_of(edit(comment="other"), "codfw"))
     )
-    assert key_of(edit(meta=ABSENT)) == key_of(edit(meta=7)) == "enwiki/1040920135/None"
+    assert (
+        key_of(event_of(edit(meta=ABSENT), "eqiad"))
+        == key_of(event_of(edit(meta=7), "eqiad"))
+        == "enwiki/1040920135/None"
+    )
 
 
 def test_what_comes_in_one_bundle_shares_keys_and_nothing_is_left_out() -> None:
@@ -107,7 +111,10 @@ def test_an_event_that_must_be_known_again_has_a_key_of_its_own() -> None:
     batches = [(request(raw=edit(rev_id=rev_id)),) for rev_id in (1, 2, 1)]
     with TestPipeline(FnApiRunner()) as p:
         keyed = p | beam.Create(batches, reshuffle=False) | KeyByEvent()
-        assert_that(keyed | beam.Keys(), equal_to([key_of(edit(rev_id=rev_id)) for rev_id in (1, 1, 2)]))
+        assert_that(
+            keyed | beam.Keys(),
+            equal_to([key_of(event_of(edit(rev_id=rev_id), "eqiad")) for rev_id in (1, 1, 2)]),
+        )
 
 
 # The tag of a timer

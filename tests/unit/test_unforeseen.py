@@ -16,8 +16,9 @@ import schemas
 from pipeline.batch import direct_runner
 from tests.support.events import edit, request
 from transforms.build_revision_score import BuildRevisionScore
-from transforms.elements import Event, Failure, Score, ScoreResponse, SourceRecord, json_text
+from transforms.elements import Failure, Score, ScoreResponse, SourceRecord, json_text
 from transforms.events.error_events import failed
+from transforms.events.source_events import event_of
 from transforms.models.model import Configuration
 from transforms.read_events import ReadEvents
 from transforms.select_models import SelectModels
@@ -222,7 +223,7 @@ def test_reading_goes_on() -> None:
     found = [SourceRecord(Broken(edit()), "eqiad"), SourceRecord(orjson.dumps(edit(rev_id=1)), "eqiad")]
     p = TestPipeline(FnApiRunner())
     read = p | ReadEvents(beam.Create(found))
-    assert_that(read.events, equal_to([Event(edit(rev_id=1), "eqiad")]), label="events")
+    assert_that(read.events, equal_to([event_of(edit(rev_id=1), "eqiad")]), label="events")
     assert_that(
         read.failures, equal_to([Failure("ReadEvents", REASON, json_text(edit()), "eqiad")]), label="failures"
     )
@@ -230,7 +231,7 @@ def test_reading_goes_on() -> None:
 
 
 def test_selecting_goes_on_and_an_event_that_fails_has_no_request(shipped: Configuration) -> None:
-    events = [Event(edit(), "eqiad"), Event(edit(database="viwiki"), "eqiad")]
+    events = [event_of(edit(), "eqiad"), event_of(edit(database="viwiki"), "eqiad")]
     p = TestPipeline(FnApiRunner())
     selected = p | beam.Create(events) | SelectModels(shipped.models, fault_of_damaging)
     assert_that(

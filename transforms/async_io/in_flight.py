@@ -44,7 +44,7 @@ class KeyState:
 
 
 def name_of(pending: PendingRequest) -> str:
-    return f"{key_of(pending.request.event.raw)}/{pending.request.model}"
+    return f"{key_of(pending.request.event)}/{pending.request.model}"
 
 
 class InFlight:

@@ -38,7 +38,7 @@ class KeyByEventFn(beam.DoFn):
         self._environment = environment
 
     def process(self, requests: ScoreRequests) -> Iterator[tuple[str, bytes]]:
-        yield key_of(requests[0].event.raw), encode_pending(_asked_at(self._environment.time(), requests))
+        yield key_of(requests[0].event), encode_pending(_asked_at(self._environment.time(), requests))
 
 
 @dataclass

@@ -165,7 +165,7 @@ class AsyncScoreFn(beam.DoFn):
             reason_of(fault),
             exc_info=fault,
         )
-        return self._fuse.admits(f"{pending.request.model}/{key_of(pending.request.event.raw)}", fault)
+        return self._fuse.admits(f"{pending.request.model}/{key_of(pending.request.event)}", fault)
 
     def report_retries(self, pending: PendingRequest) -> None:
         """Counts the tries that were not the last."""

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import orjson
 
 from transforms.async_io.score_fn import PendingRequest
-from transforms.elements import Event, ScoreRequest
+from transforms.elements import ScoreRequest
+from transforms.events.source_events import event_of
 from transforms.json_text import json_text
 from transforms.models.model import Endpoint
 
@@ -75,9 +76,9 @@ def decode_pending(encoded: bytes) -> list[PendingRequest]:
         )
     pending = []
     for of_event in value["events"]:
-        event = Event(of_event["event"], of_event["datacenter"], of_event["partition"])
+        event = event_of(of_event["event"], of_event["datacenter"], of_event["partition"])
         for told in of_event["requests"]:
-            request = ScoreRequest(event, told["model"], told["wiki"], told["rev_id"])
+            request = ScoreRequest(event, told["model"])
             pending.append(
                 PendingRequest(
                     request,

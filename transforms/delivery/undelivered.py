@@ -10,8 +10,8 @@ from typing import Any
 import orjson
 
 from transforms.delivery.deliveries import stream_of
-from transforms.elements import Event, OutputEvent, ScoreRequest
-from transforms.events.source_events import rev_id_of, wiki_of
+from transforms.elements import OutputEvent, ScoreRequest
+from transforms.events.source_events import event_of
 
 _VERSION = 1  # of both formats; a later version of this program reads them too
 
@@ -37,10 +37,7 @@ def _encoded(event: OutputEvent) -> dict[str, Any]:
 def _decoded(fields: Mapping[str, Any]) -> OutputEvent:
     request = None
     if "event" in fields:
-        raw = fields["event"]
-        request = ScoreRequest(
-            Event(raw, fields["datacenter"]), fields["model"], wiki_of(raw), rev_id_of(raw)
-        )
+        request = ScoreRequest(event_of(fields["event"], fields["datacenter"]), fields["model"])
     return OutputEvent(fields["stream"], fields["body"], fields["datacenter"], None, request)
 
 

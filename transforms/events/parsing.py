@@ -19,6 +19,7 @@ from transforms.events.source_events import (
 )
 from transforms.json_text import loads
 
+CANARY = "canary event"
 _SCHEMAS_EXPECTED = "/mediawiki/revision/create/1.x or 2.x, or /mediawiki/page/change/1.x"
 # bytes; what becomes of it must fit in the million that a Kafka broker takes by default. Real events have a
 # few thousand.
@@ -115,7 +116,7 @@ def is_canary(raw: Mapping[str, Any]) -> bool:
 def why_dropped(raw: Mapping[str, Any]) -> str | None:
     """Why an event is no edit to be scored and no failure either; None when it is one."""
     if is_canary(raw):
-        return "canary event"
+        return CANARY
     # lib/base_executor.js of ChangeProp reads `meta.stream` of each message before any rule, and drops what
     # has none
     if stream_of(raw) is None:

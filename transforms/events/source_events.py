@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 from schemas.hive_layout import partition_at
+from transforms.elements import Event
 
 REVISION_CREATE, PAGE_CHANGE = "revision_create", "page_change"
 STREAMS = {REVISION_CREATE: "mediawiki.revision-create", PAGE_CHANGE: "mediawiki.page_change.v1"}
@@ -90,9 +91,16 @@ def id_of(raw: Mapping[str, Any]) -> Any:
     return meta.get("id") if isinstance(meta, dict) else None
 
 
-def key_of(raw: Mapping[str, Any]) -> str:
+def event_of(
+    raw: Mapping[str, Any], datacenter: str, partition: str | None = None, only: str | None = None
+) -> Event:
+    """The element of an event that says its wiki and revision."""
+    return Event(raw, datacenter, wiki_of(raw), rev_id_of(raw), partition, only)
+
+
+def key_of(event: Event) -> str:
     """The same for an event that comes again, and for no other."""
-    return f"{wiki_of(raw)}/{rev_id_of(raw)}/{id_of(raw)}"
+    return f"{event.wiki}/{event.rev_id}/{id_of(event.raw)}"
 
 
 def edit_time(raw: Mapping[str, Any]) -> Any:
