@@ -161,6 +161,23 @@ def test_what_a_killed_process_wrote_to_its_half_is_not_there(tmp_path: Path) ->
     assert [entry.body["rev_id"] for entry in entries(journal)] == [2, 1]
 
 
+def test_more_scores_than_fit_into_memory_come_in_order_and_each_once(tmp_path: Path) -> None:
+    """Of half a megabyte each, so that they are sorted in several files. One that comes again, in the journal
+    or as a row that is there, comes once, as the journal has it first."""
+    numbers = [number * 37 % 101 for number in range(101)]
+    lines = [
+        orjson.dumps([{**scored(rev_id), "pad": "x" * 500_000, "turn": turn}, False, False])
+        for turn in range(2)
+        for rev_id in numbers
+    ]
+    journal = tmp_path / "journal"
+    journal.mkdir()
+    (journal / "one.jsonl").write_bytes(b"\n".join(lines) + b"\n")
+    kept = [{**scored(rev_id), "turn": "kept"} for rev_id in range(90, 110)]
+    found = [(row["rev_id"], row["turn"]) for row in scores_in_order(journal, tmp_path, kept)]
+    assert found == [(rev_id, 0) for rev_id in range(101)] + [(rev_id, "kept") for rev_id in range(101, 110)]
+
+
 def test_what_is_there_need_not_be_asked_for(tmp_path: Path) -> None:
     event = event_of(edit(), "codfw", HOUR)
     done = ScoredBefore(
