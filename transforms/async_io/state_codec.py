@@ -49,6 +49,7 @@ def encode_pending(pending: Iterable[PendingRequest]) -> bytes:
         of_event["requests"].append(
             {
                 "model": each.request.model,
+                # of the event, too; here for the version before, which reads them of each request
                 "wiki": each.request.wiki,
                 "rev_id": each.request.rev_id,
                 "entered_at": each.entered_at,
