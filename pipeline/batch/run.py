@@ -54,7 +54,7 @@ class BatchRun:
         options: Sequence[str],
         progress: Progress,
     ) -> Outcome:
-        direct_runner.keep_what_is_there()
+        direct_runner.tune_gc()
         outcome, asked = Outcome(), configuration
         for chunk in chunks(files):
             partitions = list(dict.fromkeys(file.partition for file in chunk if file.partition))
