@@ -12,7 +12,7 @@ from pipeline.flink.snapshots import Snapshots
 _PROMETHEUS = "org.apache.flink.metrics.prometheus.PrometheusReporterFactory"
 _OTHER_AT_EACH_START = "task_name;task_attempt_id;task_attempt_num;operator_name"
 _CHECKPOINT_MS, _CHECKPOINT_TIMEOUT_MS = 5_000, 120_000
-_BUNDLE_MS, _BUNDLE_SIZE = 20, 50  # a bundle that waits to fill is latency for every element in it
+_BUNDLE_MS, _BUNDLE_SIZE = 12, 50  # a bundle that waits to fill is latency for every element in it
 
 
 def of_job(snapshots: Snapshots) -> dict[str, str]:

@@ -4,7 +4,7 @@ and restarts from them.
 What is modelled was read in Beam's Flink runner and is held against the real one by
 `tests/system/test_flink_contract.py`:
 
-- A task runs one bundle at a time. It closes when it has 50 elements or after 20 ms, and before a checkpoint;
+- A task runs one bundle at a time. It closes when it has 50 elements or after 12 ms, and before a checkpoint;
   timers that are due are a part of it.
 - State that a bundle writes is seen in it at once. Timers that it sets or clears reach Flink at its end, so a
   timer that is due meanwhile fires first.
@@ -35,7 +35,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 from tests.simulator.clock import Clock, Thread
 from tests.simulator.graph import Binding, Stage, Step, unpickled
 
-BUNDLE_S, BUNDLE_SIZE = 0.02, 50
+BUNDLE_S, BUNDLE_SIZE = 0.012, 50
 _WATERMARK_S = 0.4
 _KEY_GROUPS = 128
 _IDLE_S = 60.0  # after which an instance is torn down; looked for as often
