@@ -74,7 +74,7 @@ class Bulkhead:
         first = queue.popleft()
         language = (
             None
-            if self.kind.max_batch_size == 1 or first.alone
+            if self.kind.max_batch_size == 1 or first.alone or not self.has_calls
             else self.wikis.language_of(first.request.wiki)
         )
         if language is None:
