@@ -5,14 +5,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 FLINK := runners/flink/target/flink-job-server.jar
 KAFKA := runners/kafka/target/jars/.complete
+HDFS := runners/hdfs/target/jars/.complete
 KUBERNETES := runners/kubernetes/target/.complete
 
-.PHONY: demo test simulate mutants fuzz build lint first browser prometheus pictures bench bench-batch bench-stream clean
+.PHONY: demo test simulate mutants fuzz build lint first browser prometheus hdfs pictures bench bench-batch bench-stream clean
 
 demo: build
 	@$(BIN)/python -m pipeline demo
 
-test: build browser prometheus lint
+test: build browser prometheus hdfs lint
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 build: first $(VENV)/.complete $(FLINK) $(KAFKA) $(KUBERNETES)
@@ -78,6 +79,8 @@ bench-stream: build
 	$(BIN)/python -m tests.benchmarks.to_eventgate
 	$(BIN)/python -m tests.benchmarks.soak --cluster
 
+hdfs: $(HDFS)
+
 browser:
 	@for name in chromium chromium-browser google-chrome; do command -v $$name >/dev/null && exit 0; done; \
 	[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null || { echo "chromium is not on the PATH; install it, for instance: apt-get install chromium"; exit 1; }; \
@@ -109,6 +112,12 @@ $(KAFKA): runners/kafka/pom.xml
 	@$(call slowly,MAVEN_OPTS=-Djansi.noreset=true mvn --quiet --batch-mode -Dstyle.color=never --file $< package)
 	@touch $@
 
+$(HDFS): runners/hdfs/pom.xml
+	@$(call needs_maven)
+	@echo "HDFS, for the tests of datasets, into $(dir $@)"
+	@$(call slowly,MAVEN_OPTS=-Djansi.noreset=true mvn --quiet --batch-mode -Dstyle.color=never --file $< package)
+	@touch $@
+
 $(KUBERNETES): runners/kubernetes/pom.xml
 	@$(call needs_maven)
 	@echo "Schema of the Flink Kubernetes operator into $(dir $@)"
@@ -116,7 +125,7 @@ $(KUBERNETES): runners/kubernetes/pom.xml
 	@touch $@
 
 clean:
-	rm -rf $(VENV) runners/flink/target runners/kafka/target runners/kubernetes/target tests/benchmarks/peers/target demo-output
+	rm -rf $(VENV) runners/flink/target runners/kafka/target runners/hdfs/target runners/kubernetes/target tests/benchmarks/peers/target demo-output
 
 define needs_maven
 command -v java >/dev/null || { echo "java is not on the PATH; install a JDK 11 or 17, for instance: apt-get install openjdk-17-jdk-headless"; exit 1; }; \

@@ -50,6 +50,7 @@ setup(
         "fastavro[lz4,snappy,zstandard]>=1.9",
         "fastjsonschema>=2.20",
         "fsspec>=2024.6",
+        "hdfs-native>=0.14",
         # tells that an event is valid in a fifth of the time of fastjsonschema, which says what is wrong
         "jsonschema-rs>=0.61",
         "lz4>=4",
@@ -61,6 +62,7 @@ setup(
         "requests>=2.31",
         "urllib3>=2.2",  # reads what is there of a body, and does not wait for more
         "s3fs>=2024.6",
+        "universal-pathlib>=0.3",  # paths of HDFS and S3
         "uvloop>=0.19",
         "zstandard>=0.22",
     ],

@@ -9,6 +9,9 @@ from dataclasses import MISSING, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
+from pipeline.usage_error import UsageError
+from transforms.datasets.places import Place, address_of, os_reason, place_at, reach
+
 Options = TypeVar("Options")
 
 
@@ -59,3 +62,22 @@ def local_directory(text: str) -> Path:
             f"expected a directory of this machine, got the address {text}; write here and copy it there"
         )
     return Path(text)
+
+
+def directory(text: str) -> Place:
+    """Returns the place of a directory, of this machine, of HDFS or of S3. Raises ArgumentTypeError for
+    another address. Whether somebody answers there is for `check_reached` to tell."""
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:/(?!/)", text):
+        raise argparse.ArgumentTypeError(f"expected {text.replace(':/', ':///', 1)}, got {text}")
+    try:
+        return place_at(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def check_reached(place: Place, name: str) -> None:
+    """Raises UsageError when nobody answers at the place that an option names."""
+    try:
+        reach(place)
+    except OSError as error:
+        raise UsageError(f"{name}: {address_of(place)} cannot be looked at: {os_reason(error)}") from error

@@ -6,13 +6,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from html import escape
-from pathlib import Path
 from typing import Any
 
 from pipeline.batch.outcome import Outcome
 from transforms.datasets.dataset_writer import DatasetWriter
 from transforms.datasets.durable_files import replace_file
 from transforms.datasets.manifests import find_partition, partitions_in
+from transforms.datasets.places import Place
 from transforms.datasets.units import now
 from transforms.models.model import Configuration
 
@@ -37,7 +37,7 @@ td:first-child, th:first-child { text-align: left; }
 """
 
 
-def write(configuration: Configuration, writer: DatasetWriter, outcome: Outcome) -> Path:
+def write(configuration: Configuration, writer: DatasetWriter, outcome: Outcome) -> Place:
     """Writes the report below the root of the tables; gives where."""
     found = [manifest for model in configuration.models for manifest in _manifests(writer.table(model))]
     by_model = {
@@ -76,7 +76,7 @@ def write(configuration: Configuration, writer: DatasetWriter, outcome: Outcome)
     return file
 
 
-def _manifests(table: Path) -> Iterator[Mapping[str, Any]]:
+def _manifests(table: Place) -> Iterator[Mapping[str, Any]]:
     """Of the partitions of a table, but for those that cannot be read: `audit` names them."""
     for partition in partitions_in(table):
         found = find_partition(table / partition)

@@ -20,6 +20,7 @@ from pipeline.process.directory_lock import alone_with
 from transforms.datasets.dataset_writer import DatasetWriter
 from transforms.datasets.durable_files import replace_file
 from transforms.datasets.journal import drop_failures
+from transforms.datasets.places import remove_tree
 from transforms.models.model import Configuration
 
 _NOTE = "run.json"
@@ -56,10 +57,11 @@ def open_run(planner: Planner, *, resume: bool) -> Iterator[BatchRun]:
     """A run of its own, or the one that broke off there. Raises UsageError when another one works there."""
     writer = planner.writer
     with alone_with(writer, "--output: "):
-        _adopt(writer)
+        if isinstance(writer.root, Path):
+            _adopt(writer.root, writer.root / writer.working.name)
         writer.recover()
         if not resume:
-            shutil.rmtree(planner.journals, ignore_errors=True)
+            remove_tree(planner.journals)
             (writer.working / _NOTE).unlink(missing_ok=True)
         planner = load_or_create(planner)
         replace_file(
@@ -78,10 +80,10 @@ def working_before(root: Path) -> Path:
     return root.with_name(f".{root.name}.working")
 
 
-def _adopt(writer: DatasetWriter) -> None:
+def _adopt(root: Path, working: Path) -> None:
     """Goes on with what a run of 0.1 left."""
-    before = working_before(writer.root)
+    before = working_before(root)
     for old, new in (("journals", "journals"), (_NOTE, _NOTE), ("replaced", "backup")):
-        if (before / old).exists() and not (writer.working / new).exists():
-            shutil.move(before / old, writer.working / new)
+        if (before / old).exists() and not (working / new).exists():
+            shutil.move(before / old, working / new)
     shutil.rmtree(before, ignore_errors=True)

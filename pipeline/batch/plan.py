@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from pipeline.batch.holes import BackfillList, UnitKey, WantedScores
@@ -17,6 +16,7 @@ from transforms.datasets.dataset_writer import DatasetWriter
 from transforms.datasets.event_files import InputFile
 from transforms.datasets.journal import ScoredBefore
 from transforms.datasets.manifests import FoundPartition, MadeOf, find_partition, partitions_in
+from transforms.datasets.places import Place, os_reason, sizes_in
 from transforms.datasets.units import Unit, score_of, scores_in, wiki_of_failure
 from transforms.events.parsing import NotAnEventError
 from transforms.events.source_events import wiki_of
@@ -40,7 +40,7 @@ class Planner:
     backfill: BackfillList | None = None  # the only work, if given
 
     @property
-    def journals(self) -> Path:
+    def journals(self) -> Place:
         return self.writer.working / "journals"
 
     def plan(
@@ -52,7 +52,7 @@ class Planner:
             return self._plan(configuration, files, partitions)
         except OSError as error:
             raise UsageError(
-                f"--output: {error.filename or self.writer.root} cannot be read: {error.strerror}"
+                f"--output: {error.filename or self.writer.root} cannot be read: {os_reason(error)}"
             ) from error
 
     def _plan(
@@ -149,7 +149,7 @@ class Planner:
         if any(score["id"] is None for score in failed):
             return found
         unwanted = dict(found.manifest.get("unwanted", {}))
-        if failed or any(self.journals.joinpath(unit[1], unit[0]).glob("*.jsonl")):
+        if failed or any(sizes_in(self.journals / unit[1] / unit[0])):
             ids = frozenset(score["id"] for score in failed)
             plan.tasks[unit] = Task(ids, Keeps.ALL, found.with_others(made_of, self.scope), unwanted)
         else:
@@ -252,7 +252,7 @@ class Planner:
             plan.remarks.append(f"{error}; the partition is made anew")
             return None
         except OSError as error:
-            plan.blocked[unit] = f"{partition}: cannot be read: {error.strerror}"
+            plan.blocked[unit] = f"{partition}: cannot be read: {os_reason(error)}"
             return None
         if found.damage:
             plan.remarks.append(f"{found.damage}; what is missing in the partition is asked for")

@@ -8,14 +8,15 @@ import threading
 import time
 from collections import Counter
 from datetime import timedelta
-from pathlib import Path
 from types import TracebackType
 from typing import TextIO
 
 from typing_extensions import Self
 
 from pipeline.console.terminal import steering
+from transforms.datasets.filesystem import open_file
 from transforms.datasets.journal import is_of_failure
+from transforms.datasets.places import Place, address_of, files_under
 
 _ON_TERMINAL_S, _ELSEWHERE_S = 0.5, 60.0
 
@@ -25,13 +26,13 @@ class Progress:
     in all; 0: nobody knows."""
 
     def __init__(
-        self, folder: Path, partitions: int, out: TextIO | None = None, every_s: float | None = None
+        self, folder: Place, partitions: int, out: TextIO | None = None, every_s: float | None = None
     ) -> None:
         self.done = 0  # partitions
         self._folder, self._partitions, self._out = folder, partitions, steering(out or sys.stdout)
         self._terminal = self._out.isatty()
         self._every_s = every_s or (_ON_TERMINAL_S if self._terminal else _ELSEWHERE_S)
-        self._read: dict[Path, int] = {}  # bytes of each journal file
+        self._read: dict[Place, int] = {}  # bytes of each journal file
         self._scores: Counter[str] = Counter()  # by model
         self._failures: Counter[str] = Counter()
         self._stop = threading.Event()
@@ -77,9 +78,9 @@ class Progress:
             self._out.flush()
 
     def _count(self) -> None:
-        for path in self._folder.rglob("*.jsonl"):
+        for path in files_under(self._folder):
             try:
-                with path.open("rb") as file:
+                with open_file(address_of(path)) as file:
                     file.seek(self._read.get(path, 0))
                     for line in file:
                         if line.endswith(b"\n"):

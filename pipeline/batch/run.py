@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from pipeline.batch import direct_runner
@@ -20,12 +21,16 @@ from pipeline.graph import score_revisions
 from transforms.async_io.bounded import BundleAsync
 from transforms.datasets.dataset_writer import DatasetWriter
 from transforms.datasets.event_files import Files, InputFile
-from transforms.datasets.journal import Journals, ScoredBefore, entries, journals
+from transforms.datasets.journal import ScoredBefore, entries, journals
+from transforms.datasets.journal_sink import Journals
+from transforms.datasets.places import remove_tree
 from transforms.datasets.units import UnitIncompleteError, add_failures, commit_unit
 from transforms.events.error_events import alike
 from transforms.events.parsing import NotAnEventError
 from transforms.models.model import Configuration, Model
 from transforms.models.scorable import fields_to_read
+
+_COMMITTED_AT_ONCE = 16  # partitions in another file system, each of which waits for its answers
 
 
 @dataclass(frozen=True)
@@ -113,24 +118,47 @@ class BatchRun:
         """Makes partitions of what is whole; returns the reasons of what is not."""
         unreadable, unusable = self._take_failures_of_events(outcome)
         unfinished = {unit: Counter([reason]) for unit, reason in plan.blocked.items()}
-        for name, partition in self._units(plan, configuration, partitions):
-            model = configuration.models[name]
-            task = self.planner.task(plan, model, partition)
-            try:
-                if name not in asked and (task.ids != frozenset() or plan.asks(partition)):
-                    raise UnitIncompleteError(Counter(["not asked any more"]))
-                about = self._about(
-                    configuration, model, unusable.get(partition) or plan.failures.get(partition, Counter())
-                )
-                about["unread"] = list(
-                    unreadable.get(partition, Counter()) + unreadable.get(UNKNOWN, Counter())
-                )
-                outcome.failures += commit_unit(
-                    self._writer, self.planner.unit(task, model, partition, about)
-                )
-            except UnitIncompleteError as error:
-                unfinished[name, partition] = error.reasons
+        together: dict[str, list[UnitKey]] = {}  # by partition, as its models share a failure table
+        for unit in self._units(plan, configuration, partitions):
+            together.setdefault(unit[1], []).append(unit)
+
+        def commit(units: list[UnitKey]) -> dict[UnitKey, Counter[str] | UnitIncompleteError]:
+            return {
+                unit: self._commit_unit(configuration, asked, plan, unit, unreadable, unusable)
+                for unit in units
+            }
+
+        with ThreadPoolExecutor(1 if isinstance(self._writer.root, Path) else _COMMITTED_AT_ONCE) as pool:
+            for committed in pool.map(commit, together.values()):
+                for unit, result in committed.items():
+                    if isinstance(result, UnitIncompleteError):
+                        unfinished[unit] = result.reasons
+                    else:
+                        outcome.failures += result
         return unfinished
+
+    def _commit_unit(
+        self,
+        configuration: Configuration,
+        asked: set[str],
+        plan: Plan,
+        unit: UnitKey,
+        unreadable: Mapping[str, Counter[str]],
+        unusable: Mapping[str, Counter[str]],
+    ) -> Counter[str] | UnitIncompleteError:
+        """Returns its failures by reason."""
+        name, partition = unit
+        model = configuration.models[name]
+        task = self.planner.task(plan, model, partition)
+        if name not in asked and (task.ids != frozenset() or plan.asks(partition)):
+            return UnitIncompleteError(Counter(["not asked any more"]))
+        of_events = unusable.get(partition) or plan.failures.get(partition, Counter())
+        about = self._about(configuration, model, of_events)
+        about["unread"] = list(unreadable.get(partition, Counter()) + unreadable.get(UNKNOWN, Counter()))
+        try:
+            return commit_unit(self._writer, self.planner.unit(task, model, partition, about))
+        except UnitIncompleteError as error:
+            return error
 
     def _units(self, plan: Plan, configuration: Configuration, partitions: Sequence[str]) -> list[UnitKey]:
         """The units to commit: those with a task; where places do not tell partitions, those of the journals
@@ -168,7 +196,7 @@ class BatchRun:
                 continue
             unusable[partition] = Counter(map(alike, failures.values()))
             outcome.failures += unusable[partition]
-            shutil.rmtree(journal)
+            remove_tree(journal)
         return unreadable, unusable
 
     def _about(self, configuration: Configuration, model: Model, unusable: Counter[str]) -> dict[str, Any]:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import schemas
 from pipeline.batch import direct_runner
 from pipeline.batch.outcome import Outcome
 from pipeline.console.columns import counted
+from transforms.datasets.places import Place, address_of
 from transforms.lift_wing.responses import NOT_CALLED
 from transforms.models.model import Configuration
 
 _REASONS_SHOWN = 10
 
 
-def print_report(configuration: Configuration, outcome: Outcome, output: Path, narrowed: str) -> None:
+def print_report(configuration: Configuration, outcome: Outcome, output: Place, narrowed: str) -> None:
     """Prints what became of a run below `output`; `narrowed`: the options that left events out, as they were
     given."""
     counters = outcome.counters
@@ -32,14 +31,17 @@ def print_report(configuration: Configuration, outcome: Outcome, output: Path, n
                 "asked for"
             )
         direct_runner.print_models(
-            configuration, counters, "dataset", lambda model: output / schemas.table_name(model.stream)
+            configuration,
+            counters,
+            "dataset",
+            lambda model: address_of(output / schemas.table_name(model.stream)),
         )
     if outcome.unwanted:
         _print_unwanted(outcome)
     if outcome.failures:
         print(
             f"\n{counted(outcome.failures.total(), 'failure')}, with their originals in "
-            f"{output / schemas.table_name(configuration.failure_stream)}"
+            f"{address_of(output / schemas.table_name(configuration.failure_stream))}"
         )
         direct_runner.print_reasons(outcome.failures, _REASONS_SHOWN)
     if outcome.unread:

@@ -19,11 +19,12 @@ from pipeline.batch.plan import OF_SCORES
 from pipeline.config.overrides import load_with, names_in
 from pipeline.config.shared_options import EventFilesOptions, SomeWikisOptions
 from pipeline.console.columns import counted, print_columns
-from pipeline.options import flag, local_directory, option
+from pipeline.options import check_reached, directory, flag, option
 from pipeline.usage_error import UsageError
 from transforms.datasets.dataset_writer import DatasetWriter
 from transforms.datasets.event_files import InputFile
 from transforms.datasets.manifests import FoundPartition, find_partition, partitions_in
+from transforms.datasets.places import Place as DatasetPlace
 from transforms.datasets.units import failures_in, score_of, scores_in
 from transforms.events.parsing import NotAnEventError
 from transforms.events.score_events import read_prediction
@@ -43,8 +44,8 @@ _DIFFERENCES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Options(EventFilesOptions, SomeWikisOptions):
-    scores: Path = option(
-        "--scores", type=local_directory, required=True, metavar="DIR", help="the --output of regenerate"
+    scores: DatasetPlace = option(
+        "--scores", type=directory, required=True, metavar="DIR", help="the --output of regenerate"
     )
     list: Path | None = option(
         "--list", type=Path, metavar="FILE", help="where to write each hole, for regenerate --missing"
@@ -56,6 +57,7 @@ def run(options: Options) -> int:
     """Prints what there should be and what there is. Gives 1 when there are holes, or something cannot be
     read."""
     configuration = load_with(options.models, options.overrides)
+    check_reached(options.scores, "--scores")
     found = input_files(configuration, options)
     print_left_out(found)
     if not options.scores.is_dir():

@@ -8,19 +8,19 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from heapq import merge
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 import schemas
 from pipeline.config.overrides import load_with
 from pipeline.config.shared_options import SomeModelsOptions
 from pipeline.console.columns import counted
-from pipeline.options import local_directory, option
+from pipeline.options import check_reached, directory, option
 from pipeline.process.directory_lock import alone_with
 from pipeline.usage_error import UsageError
 from transforms.datasets.dataset_writer import DatasetWriter
 from transforms.datasets.manifests import MadeOf, find_partition, inputs_below, partitions_in
 from transforms.datasets.part_files import format_of
+from transforms.datasets.places import Place
 from transforms.datasets.units import failures_in, scores_in
 from transforms.events.combined_events import SCHEMAS, STREAM, Part, combined_score
 from transforms.events.error_events import origin_of
@@ -34,7 +34,7 @@ _Keyed = tuple[str, int, Part]
 
 @dataclass(frozen=True, kw_only=True)
 class Options(SomeModelsOptions):
-    root: Path = option("root", type=local_directory, metavar="ROOT", help="the --output of regenerate")
+    root: Place = option("root", type=directory, metavar="ROOT", help="the --output of regenerate")
     schema: str = option(
         "--schema",
         choices=["2.0.0", "3.0.0"],
@@ -47,6 +47,7 @@ def run(options: Options) -> int:
     """Writes each partition that all models are done with and that is not there yet, or is of other files.
     Gives 1 when one waits for a model."""
     configuration = load_with(options.models, options.overrides)
+    check_reached(options.root, "ROOT")
     root = options.root.resolve()
     models = [
         model
@@ -106,7 +107,7 @@ def _write(writer: DatasetWriter, partition: str, models: Sequence[Model], schem
     )
 
 
-def _combined(places: Mapping[str, Path], failed: Path, schema: str) -> Iterator[Mapping[str, Any]]:
+def _combined(places: Mapping[str, Place], failed: Place, schema: str) -> Iterator[Mapping[str, Any]]:
     """A revision of which all failed and no event can be made has none; its failures are in the failure
     table."""
     failures = sorted(_failures(failed, places.keys()), key=_revision)
@@ -120,12 +121,12 @@ def _revision(keyed: _Keyed) -> tuple[str, int]:
     return keyed[:2]
 
 
-def _scores(model: str, place: Path) -> Iterator[_Keyed]:
+def _scores(model: str, place: Place) -> Iterator[_Keyed]:
     """Rows lie in this order."""
     return ((row["database"], row["rev_id"], Part(model, row)) for row in scores_in(place, model))
 
 
-def _failures(place: Path, models: Collection[str]) -> Iterator[_Keyed]:
+def _failures(place: Place, models: Collection[str]) -> Iterator[_Keyed]:
     for row in failures_in(place):
         step, model = origin_of(row)
         if model in models:

@@ -7,8 +7,10 @@ import logging
 import re
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from pipeline.batch import direct_runner, estimate, html_report
 from pipeline.batch.holes import BackfillList
@@ -20,20 +22,21 @@ from pipeline.config.overrides import load_with, names_in, with_rate_limit
 from pipeline.config.shared_options import ClientOptions, EventFilesOptions
 from pipeline.console.columns import counted
 from pipeline.flink import batch_job_server
-from pipeline.options import flag, local_directory, option
+from pipeline.options import check_reached, directory, flag, option
 from pipeline.usage_error import UsageError
 from transforms.datasets.dataset_writer import DatasetWriter
-from transforms.datasets.filesystem import is_remote
+from transforms.datasets.filesystem import is_remote, name_of
 from transforms.datasets.part_files import format_of
+from transforms.datasets.places import Place, address_of
 from transforms.models.model import Configuration
 from transforms.unforeseen import FuseBlownError
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options(EventFilesOptions, ClientOptions):
-    output: Path = option(
+    output: Place = option(
         "--output",
-        type=local_directory,
+        type=directory,
         required=True,
         metavar="DIR",
         help="where the datasets go, one directory a model",
@@ -75,6 +78,7 @@ def run(options: Options, beam_options: list[str]) -> int:
     configuration = load_with(options.models, options.overrides)
     batch_job_server.check(beam_options)
     _check_places(options)
+    check_reached(options.output, "--output")
     found = input_files(configuration, options)
     configuration = with_rate_limit(configuration, options.max_rate)
     writer = _writer(configuration, options)
@@ -90,24 +94,25 @@ def run(options: Options, beam_options: list[str]) -> int:
         return estimate.run(
             configuration, found.files, load_or_create(planner) if options.resume else planner
         )
-    stopped = _stop_on_signals()
+    stopped, output = _stop_on_signals(), address_of(options.output)
     try:
         with open_run(planner, resume=options.resume) as batch:
             print(work, flush=True)
-            with batch_job_server.on_flink_if_asked(
-                beam_options, writer.working / "flink"
-            ) as options_of_runner:
+            with (
+                _flink_folder(writer) as folder,
+                batch_job_server.on_flink_if_asked(beam_options, folder) as options_of_runner,
+            ):
                 outcome = batch.score(configuration, found.files, options_of_runner)
     except BaseException as error:
         if stopped:
             print(
-                f"stopped; what lies in {options.output} is whole partitions, and --resume goes on from here",
+                f"stopped; what lies in {output} is whole partitions, and --resume goes on from here",
                 file=sys.stderr,
             )
             return 128 + stopped[0]
         if f"[Errno {errno.ENOSPC}]" in str(error):
             print(
-                f"the disk of {options.output} is full; make room, and --resume goes on from here",
+                f"the disk of {output} is full; make room, and --resume goes on from here",
                 file=sys.stderr,
             )
             return 1
@@ -120,10 +125,20 @@ def run(options: Options, beam_options: list[str]) -> int:
         raise
     print_report(configuration, outcome, options.output, _narrowed(options))
     try:
-        print(f"\nreport: {html_report.write(configuration, writer, outcome)}")
+        print(f"\nreport: {address_of(html_report.write(configuration, writer, outcome))}")
     except (OSError, LookupError, TypeError, ValueError) as error:  # what only reports ends no run
         print(f"\nno report: {error!r}")
     return int(found.may_miss_events or outcome.is_incomplete)
+
+
+@contextmanager
+def _flink_folder(writer: DatasetWriter) -> Iterator[Path]:
+    """Where a job server has its logs."""
+    if isinstance(writer.working, Path):
+        yield writer.working / "flink"
+    else:
+        with writer.scratch() as folder:
+            yield Path(folder)
 
 
 def _narrowed(options: Options) -> str:
@@ -160,10 +175,10 @@ def _writer(configuration: Configuration, options: Options) -> DatasetWriter:
 
 
 def _check_places(options: Options) -> None:
-    output = options.output
-    if is_remote(options.input):
+    output = address_of(options.output)
+    if is_remote(options.input) != is_remote(output):
         return
-    given, root = Path(options.input).resolve(), output.resolve()
+    given, root = _comparable(options.input), _comparable(output)
     if root == given:
         raise UsageError(f"--output: {output} is the input; name another directory")
     if given in root.parents or root in given.parents:
@@ -173,12 +188,18 @@ def _check_places(options: Options) -> None:
         )
 
 
+def _comparable(path: str) -> PurePath:
+    return PurePath(name_of(path)) if is_remote(path) else Path(path).resolve()
+
+
 def _check_output(writer: DatasetWriter, options: Options) -> None:
     output = options.output
     if output.exists() and not output.is_dir():
         raise UsageError(f"--output: {output} is no directory")
     if not (options.resume or options.overwrite):
-        if writer.working.is_dir() or working_before(writer.root).is_dir():
+        if writer.working.is_dir() or (
+            isinstance(writer.root, Path) and working_before(writer.root).is_dir()
+        ):
             raise UsageError(
                 f"--output: a run to {output} broke off; say --resume to go on with it, or --overwrite to "
                 "begin anew"

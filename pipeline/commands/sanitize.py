@@ -14,12 +14,13 @@ from pipeline.config import strict_yaml
 from pipeline.config.overrides import load_with
 from pipeline.config.shared_options import SomeModelsOptions
 from pipeline.console.columns import counted
-from pipeline.options import local_directory, option
+from pipeline.options import check_reached, directory, option
 from pipeline.process.directory_lock import alone_with
 from pipeline.usage_error import UsageError
 from transforms.datasets.dataset_writer import DatasetWriter, rows_in
 from transforms.datasets.manifests import FoundPartition, MadeOf, find_partition, inputs_below, partitions_in
 from transforms.datasets.part_files import format_of
+from transforms.datasets.places import Place
 from transforms.datasets.row_masks import Mask, mask_of_table, problems
 from transforms.events.combined_events import SCHEMAS, STREAM
 from transforms.events.parsing import NotAnEventError
@@ -33,10 +34,10 @@ _ALLOWLIST = Path(__file__).parents[1] / "event_sanitized_allowlist.yaml"
 
 @dataclass(frozen=True, kw_only=True)
 class Options(SomeModelsOptions):
-    root: Path = option("root", type=local_directory, metavar="ROOT", help="the --output of regenerate")
-    output: Path = option(
+    root: Place = option("root", type=directory, metavar="ROOT", help="the --output of regenerate")
+    output: Place = option(
         "--output",
-        type=local_directory,
+        type=directory,
         required=True,
         metavar="DIR",
         help="where the tables go; what is there already stays",
@@ -57,6 +58,8 @@ def run(options: Options) -> int:
     """Writes each partition that is not there yet, or was made of other files or by another list. Gives 0, or
     1 when a partition cannot be read or the output has what the list does not keep any more."""
     configuration = load_with(options.models, options.overrides)
+    check_reached(options.root, "ROOT")
+    check_reached(options.output, "--output")
     root, output = options.root.resolve(), options.output.resolve()
     if root == output:
         raise UsageError(f"--output: {options.output} is where the datasets are; name another directory")
@@ -85,7 +88,7 @@ def run(options: Options) -> int:
 
 
 def _tables(
-    configuration: Configuration, root: Path, output: Path, *, everything: bool
+    configuration: Configuration, root: Place, output: Place, *, everything: bool
 ) -> dict[str, tuple[str, ...]]:
     """The tables of models, and with `everything` all others that are there, with the schemas that their
     events may have; none where nobody knows."""
@@ -156,7 +159,7 @@ class _SanitizedTable:
 
     name: str
     schemas: tuple[str, ...]  # that its events may have, the newest first
-    source: Path
+    source: Place
     writer: DatasetWriter
     allowlist: _Allowlist
 

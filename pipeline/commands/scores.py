@@ -7,7 +7,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -19,9 +18,11 @@ import schemas
 from pipeline.config.overrides import load_with
 from pipeline.config.shared_options import SomeModelsOptions
 from pipeline.console.columns import counted
-from pipeline.options import flag, local_directory, option
+from pipeline.options import check_reached, directory, flag, option
 from pipeline.usage_error import UsageError
+from transforms.datasets.filesystem import for_arrow, name_of
 from transforms.datasets.manifests import files_below
+from transforms.datasets.places import Place, address_of, os_reason
 from transforms.events.score_events import read_prediction
 from transforms.models.model import Model
 
@@ -31,8 +32,8 @@ _Row = Mapping[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Options(SomeModelsOptions):
-    root: Path = option(
-        "root", type=local_directory, metavar="ROOT", help="the --output of regenerate, in Parquet"
+    root: Place = option(
+        "root", type=directory, metavar="ROOT", help="the --output of regenerate, in Parquet"
     )
     wiki: str = option("--wiki", required=True, metavar="WIKI", help="database name, such as enwiki")
     rev_id: int = option("--rev-id", required=True, type=int, metavar="N")
@@ -42,6 +43,7 @@ class Options(SomeModelsOptions):
 def run(options: Options) -> int:
     """Prints a line for each score. Gives 1 when there is none, or a file cannot be read."""
     configuration = load_with(options.models, options.overrides)
+    check_reached(options.root, "ROOT")
     tables = [
         (model, options.root / schemas.table_name(model.stream)) for model in configuration.models.values()
     ]
@@ -67,13 +69,13 @@ def run(options: Options) -> int:
     return 0 if any(rows for rows, _ in found) and not problems else 1
 
 
-def _found(model: Model, table: Path, wiki: str, rev_id: int) -> tuple[Sequence[_Row], Sequence[str]]:
+def _found(model: Model, table: Place, wiki: str, rev_id: int) -> tuple[Sequence[_Row], Sequence[str]]:
     """The scores of a revision, and what files cannot be read."""
     try:
-        files = sorted(map(str, files_below(table)))
+        files = sorted(map(address_of, files_below(table)))
     except OSError as error:
-        return [], [f"{error.filename or table}: cannot be read: {error.strerror}"]
-    others = [file for file in files if not file.endswith(".parquet")]
+        return [], [f"{error.filename or table}: cannot be read: {os_reason(error)}"]
+    others = [file for file in files if not name_of(file).endswith(".parquet")]
     if others and len(others) == len(files):
         raise UsageError(f"{table} is not in Parquet, which alone can be searched")
     if others:
@@ -104,7 +106,10 @@ def _rows(model: Model, files: Sequence[str], wiki: str, rev_id: int) -> tuple[S
     a file that it cannot read."""
     if not files:
         return [], []
-    dataset = pads.dataset(files, schema=schemas.arrow_schema(model.schema), format="parquet")
+    paths, filesystem = for_arrow(files)
+    dataset = pads.dataset(
+        paths, schema=schemas.arrow_schema(model.schema), format="parquet", filesystem=filesystem
+    )
     if model.schema == schemas.REVISION_SCORE:
         wanted = (pc.field("rev_id") == rev_id) & (pc.field("database") == wiki)
     else:

@@ -17,9 +17,10 @@ from pipeline.config.overrides import load_with
 from pipeline.config.shared_options import SomeModelsOptions
 from pipeline.options import option
 from pipeline.usage_error import UsageError
-from transforms.datasets.filesystem import is_remote, printable
+from transforms.datasets.filesystem import is_remote, name_of, printable
 from transforms.datasets.manifests import files_below, find_partition, partitions_in
 from transforms.datasets.part_files import PART_FILES
+from transforms.datasets.places import Place, os_reason, place_at, reach
 from transforms.events.combined_events import SCHEMAS, STREAM
 from transforms.models.model import Configuration
 
@@ -63,7 +64,7 @@ def run(options: Options) -> int:
     in_hive = options.dialect == "hive"
     root, tables = _located(options.root.rstrip("/") or "/", _tables(configuration))
     # a view on files that are not there would end the script
-    if not in_hive and not os.path.isdir(options.root):
+    if not in_hive and _place(options.root) is None:
         tables = tables[: len(configuration.models)]
     for table in tables:
         print(_hive_table(table, root) if in_hive else _duckdb_view(table, root))
@@ -96,14 +97,15 @@ def _tables(configuration: Configuration) -> list[_Table]:
 def _located(given: str, tables: list[_Table]) -> tuple[str, list[_Table]]:
     """The root as an engine finds it, and those of the tables that are there: all, where they cannot be
     looked at. Raises UsageError."""
-    if is_remote(given) or (os.path.isabs(given) and not os.path.isdir(given)):
+    root = _place(given)
+    if root is None:
         print(
             f"{printable(given)} cannot be looked at from here: the statements are for all models and for "
             "Parquet, whatever lies there",
             file=sys.stderr,
         )
         return given, tables
-    if not os.path.isdir(given):
+    if not root.is_dir():
         raise UsageError(
             f"no such directory: {printable(given)}; name the --output of regenerate, by its whole path or "
             "address where it is not here"
@@ -112,22 +114,36 @@ def _located(given: str, tables: list[_Table]) -> tuple[str, list[_Table]]:
         raise UsageError(
             f"{printable(given)}: expected a path in UTF-8, which statements are written in; rename it"
         )
-    root = Path(given)
     found = [table for listed in tables if (table := _as_found(root, listed))]
     if not found:
         raise UsageError(f"no dataset of a model lies in {given}; name the --output of regenerate")
     # An engine takes a relative path to be below its own warehouse, and one without a scheme to be in its own
     # file system, such as HDFS.
-    return (given if root.is_absolute() else f"file://{root.resolve()}"), found
+    if is_remote(given) or os.path.isabs(given):
+        return name_of(given), found
+    return f"file://{os.path.abspath(given)}", found
 
 
-def _as_found(root: Path, table: _Table) -> _Table | None:
+def _place(given: str) -> Place | None:
+    """The root as this command finds it; None where it cannot be looked at: on another machine, or by a file
+    system of which only the engine knows."""
+    if not is_remote(given):
+        return Path(given) if os.path.isdir(given) or not os.path.isabs(given) else None
+    try:
+        place = place_at(given)
+        reach(place)
+    except (OSError, ValueError):
+        return None
+    return place
+
+
+def _as_found(root: Place, table: _Table) -> _Table | None:
     """The table with the format and schema that it has; None when it has no files. Raises UsageError for one
     that is in two formats."""
     try:
         names = {path.name for path in files_below(root / table.name)}
     except OSError as error:
-        raise UsageError(f"{root / table.name}: cannot be read: {error.strerror}") from error
+        raise UsageError(f"{root / table.name}: cannot be read: {os_reason(error)}") from error
     formats = [
         form for form, part in PART_FILES.items() if any(name.endswith(f".{part.suffix}") for name in names)
     ]
@@ -144,7 +160,7 @@ def _as_found(root: Path, table: _Table) -> _Table | None:
     )
 
 
-def _combined_schema(table: Path) -> str:
+def _combined_schema(table: Place) -> str:
     """Of the combined events: the version that `combine` was told."""
     found = find_partition(table / partitions_in(table)[-1])
     told = found.manifest.get("rule", found.manifest).get("schema") if found else None

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import fcntl
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pipeline.process.lease import leased
 from pipeline.usage_error import UsageError
 from transforms.datasets.dataset_writer import DatasetWriter
+from transforms.datasets.places import address_of, files_under, os_reason, remove_tree
 
 
 @contextmanager
@@ -28,11 +29,13 @@ def alone_in(folder: Path, otherwise: str) -> Iterator[None]:
 def alone_with(writer: DatasetWriter, option: str) -> Iterator[None]:
     """Keeps others from writing to a dataset while the context is open. Raises UsageError when one does, or
     when nothing can be written there."""
+    root, working = address_of(writer.root), writer.working
     try:
-        writer.working.mkdir(parents=True, exist_ok=True)
+        working.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"{option}{writer.root} cannot be written to: {error.strerror}") from error
-    with alone_in(writer.working, f"{option}another run writes to {writer.root}; wait for it, or stop it"):
+        raise UsageError(f"{option}{root} cannot be written to: {os_reason(error)}") from error
+    otherwise = f"{option}another run writes to {root}; wait for it, or stop it"
+    with alone_in(working, otherwise) if isinstance(working, Path) else leased(working, otherwise):
         yield
-    if not any((writer.working / "journals").rglob("*.jsonl")):  # no run of regenerate has to go on there
-        shutil.rmtree(writer.working)
+    if not any(files_under(working / "journals")):  # no run of regenerate has to go on there
+        remove_tree(working)

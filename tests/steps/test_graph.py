@@ -24,7 +24,8 @@ from runners.simulated_lift_wing.server import SimulatedLiftWing
 from tests.support.events import ABSENT, ROOT, at, edit
 from transforms.async_io.bounded import BundleAsync
 from transforms.datasets.event_files import Files, find_files
-from transforms.datasets.journal import Journals, entries, journals
+from transforms.datasets.journal import entries, journals
+from transforms.datasets.journal_sink import Journals
 from transforms.models.model import Configuration
 from transforms.models.selection import Selection
 

@@ -20,13 +20,13 @@ from tests.support.events import edit, request
 from transforms.datasets.dataset_writer import DatasetWriter
 from transforms.datasets.event_files import InputFile, read_file
 from transforms.datasets.journal import (
-    Journals,
     ScoredBefore,
     drop_failures,
     entries,
     journals,
     scores_in_order,
 )
+from transforms.datasets.journal_sink import Journals
 from transforms.datasets.manifests import MANIFEST, MadeOf, find_partition
 from transforms.datasets.part_files import PART_FILES
 from transforms.datasets.units import Unit, UnitIncompleteError, commit_unit
@@ -272,4 +272,4 @@ def test_a_full_disk_leaves_what_is_there(writer: DatasetWriter) -> None:
     with pytest.raises(OSError, match="No space left"):
         writer.replace(partition, schemas.REVISION_SCORE, until_full(), dict)
     assert [row["rev_id"] for row in rows(partition)] == [1]
-    assert list((writer.working / "staging").iterdir()) == []
+    assert list((writer.working / "scratch").iterdir()) == []

@@ -72,13 +72,13 @@ def everything_in(root: Path) -> dict[str, bytes]:
 HOURS = [f"datacenter=eqiad/year=2023/month=1/day=24/hour={hour}" for hour in range(4)]
 
 
-def hourly(folder: Path, edits: int = 400) -> Path:
+def hourly(folder: Path, edits: int = 400, hours: int = len(HOURS)) -> Path:
     """Real edits in Hive layout, as many in each hour."""
     with gzip.open(EDITS) as lines:
         events = [next(lines).rstrip() for _ in range(edits)]
-    for number, hour in enumerate(HOURS):
+    for number, hour in enumerate(HOURS[:hours]):
         (folder / hour).mkdir(parents=True)
-        events_file(folder / hour / "part-0.jsonl", *events[number :: len(HOURS)])
+        events_file(folder / hour / "part-0.jsonl", *events[number::hours])
     return folder
 
 

@@ -43,7 +43,7 @@ class Shell:
                 ignore=shutil.ignore_patterns("target", "__pycache__"),
             )
         (folder / ".venv").symlink_to(Path(sys.executable).parents[1])
-        for built in ("flink", "kafka"):
+        for built in ("flink", "kafka", "hdfs"):
             (folder / "runners" / built / "target").symlink_to(ROOT / "runners" / built / "target")
         self._folder = folder
         self.lines: list[str] = []

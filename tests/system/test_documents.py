@@ -106,9 +106,14 @@ def test_the_picture_of_the_graph_is_of_this_graph() -> None:
 def followed(page: Path, folder: Path) -> dict[str, list[str]]:
     """What each command of a page without Flink said."""
     said = {}
-    with Shell(
-        folder, {"--port 8080": f"--port {(port := free_port())}", "127.0.0.1:8080": f"127.0.0.1:{port}"}
-    ) as shell:
+    lift_wing, hdfs = free_port(), free_port()
+    ports = {"8080": lift_wing, "8020": hdfs}
+    words = {
+        f"{before}{port}": f"{before}{free}"
+        for port, free in ports.items()
+        for before in ("--port ", "127.0.0.1:")
+    }
+    with Shell(folder, words) as shell:
         for command in commands(page):
             code, said[command] = shell.run(command)
             assert code == 0, "\n".join([command, *said[command]])

@@ -1,19 +1,20 @@
-"""Tables of a dataset: a partition is written whole or not at all, and flushed to the disk before it is
-renamed into place."""
+"""Tables of a dataset: a partition is one file with its manifest, each replaced at once, the manifest
+last."""
 
 from __future__ import annotations
 
 import os
-import shutil
+import tempfile
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import schemas
-from transforms.datasets.durable_files import sync, write_file
+from transforms.datasets.durable_files import move, publish, replace_file, sync
 from transforms.datasets.event_files import InputFile, read_file
 from transforms.datasets.manifests import (
     MANIFEST,
@@ -22,8 +23,10 @@ from transforms.datasets.manifests import (
     files_of,
     find_partition,
     manifest_json,
+    parts_told,
 )
 from transforms.datasets.part_files import PART_FILES, format_of
+from transforms.datasets.places import Place, address_of, below, files_under, remove_tree
 from transforms.events.parsing import NotAnEventError, parse
 
 _WORKING = ".working"  # readers of Hive tables pass over names that begin with a dot
@@ -32,74 +35,83 @@ _ROWS_AT_ONCE = 4_000
 
 @dataclass(frozen=True)
 class DatasetWriter:
-    """Writes the tables below `root`. What is not whole yet lies in a folder of `root`, as a rename must not
-    cross file systems."""
+    """Writes the tables below `root`."""
 
-    root: Path
+    root: Place
     # a key of part_files.PART_FILES, of tables that have no rows yet; the others keep theirs
     format: str = "parquet"
     streams: Mapping[str, str] = field(default_factory=dict)  # by model
     failure_stream: str = ""
 
     @property
-    def working(self) -> Path:
+    def working(self) -> Place:
         return self.root / _WORKING
 
     @property
-    def _backup(self) -> Path:
-        return self.working / "backup"
+    def _pending(self) -> Place:
+        """Partitions on their way to their place, each with its manifest once it is whole."""
+        return self.working / "pending"
 
-    def table(self, model: str) -> Path:
+    def table(self, model: str) -> Place:
         return self.root / schemas.table_name(self.streams[model])
 
-    def partition(self, model: str, partition: str) -> Path:
+    def partition(self, model: str, partition: str) -> Place:
         return self.table(model) / partition
 
-    def failures(self, partition: str) -> Path:
+    def failures(self, partition: str) -> Place:
         return self.root / schemas.table_name(self.failure_stream) / partition
+
+    def scratch(self) -> AbstractContextManager[str]:
+        """A folder of this machine, gone with its context, for files on their way to `root`: there, where
+        that is here, as a rename must not cross file systems."""
+        if not isinstance(self.root, Path):
+            return tempfile.TemporaryDirectory()
+        folder = self.root / _WORKING / "scratch"
+        folder.mkdir(parents=True, exist_ok=True)
+        return tempfile.TemporaryDirectory(dir=folder)
 
     def replace(
         self,
-        target: Path,
+        target: Place,
         schema: str,
         rows: Iterable[Mapping[str, Any]],
         manifest: Callable[[], Mapping[str, Any]] | None = None,
     ) -> int:
-        """Writes the rows into a partition that takes the place of the one that is there; returns how many
-        there are. `manifest` is called when all rows went by. Raises what the rows raise, and OSError when
-        the disk is full, and leaves what is there."""
-        staged = self.working / "staging" / str(uuid.uuid4())
-        staged.mkdir(parents=True)
-        try:
-            form = format_of(self.root / target.relative_to(self.root).parts[0]) or self.format
-            count = _write_part(staged, form, schema, rows)
+        """Writes the rows into a partition, in place of those that are there; returns how many there are.
+
+        Readers find the old rows or the new ones, all of them. `manifest` is called when all rows went by.
+        Raises what the rows raise, and OSError when the disk is full, and leaves what is there.
+        """
+        table = below(target, self.root).partition("/")[0]
+        form = format_of(self.root / table) or self.format
+        suffix = PART_FILES[form].suffix
+        before = [file["name"] for file in files_of(target)]
+        # a file that is there keeps its name: it is replaced at once, where two would be seen together
+        name = next((name for name in before if name.endswith(f".{suffix}")), f"part-{uuid.uuid4()}.{suffix}")
+        with self.scratch() as folder:
+            part = Path(folder, name)
+            count = _write_part(part, form, schema, rows)
+            told = b""
             if manifest is not None:
-                told = {"format": form, **manifest(), "files": files_of(staged), "rows": count}
-                write_file(staged / MANIFEST, manifest_json(told))
-            sync(staged)
-            self._swap(staged, target)
-        except BaseException:
-            shutil.rmtree(staged, ignore_errors=True)
-            raise
+                files = [{"name": name, "bytes": part.stat().st_size}]
+                told = manifest_json({"format": form, **manifest(), "files": files, "rows": count})
+            if told:
+                self._replace(part, target, told)
+            else:
+                target.mkdir(parents=True, exist_ok=True)
+                publish(part, target / name)
         return count
 
-    def _swap(self, staged: Path, target: Path) -> None:
-        backup = self._backup / target.relative_to(self.root)
-        for folder in (target, backup):
-            folder.parent.mkdir(parents=True, exist_ok=True)
-        if target.exists():
-            target.rename(backup)
-        try:
-            staged.rename(target)
-        except OSError:
-            if backup.exists():
-                backup.rename(target)
-            raise
-        sync(target.parent)
-        shutil.rmtree(backup, ignore_errors=True)
+    def _replace(self, part: Path, target: Place, manifest: bytes) -> None:
+        pending = self._pending / below(target, self.root)
+        remove_tree(pending)
+        pending.mkdir(parents=True, exist_ok=True)
+        publish(part, pending / part.name)
+        replace_file(pending / MANIFEST, manifest)  # from here on `recover` would end it
+        _bring(pending, target)
 
     def replace_if_stale(
-        self, target: Path, schema: str, rows: Iterable[Mapping[str, Any]], made_of: MadeOf
+        self, target: Place, schema: str, rows: Iterable[Mapping[str, Any]], made_of: MadeOf
     ) -> bool:
         """Replaces a partition unless it is whole and made of just that; returns whether it did."""
         found = find_partition(target)
@@ -109,46 +121,63 @@ class DatasetWriter:
         return True
 
     def recover(self) -> None:
-        """Undoes what was half done when a run was killed: a partition that was to be replaced is there
-        again."""
-        for backup in list(self._backup.rglob("hour=*")):
-            target = self.root / backup.relative_to(self._backup)
-            if not target.exists():
-                target.parent.mkdir(parents=True, exist_ok=True)
-                backup.rename(target)
-        for folder in (self._backup, self.working / "staging"):
-            shutil.rmtree(folder, ignore_errors=True)
+        """Ends what was half done when a run was killed: rows that were replaced get their manifest, and what
+        0.1 had moved away is there again."""
+        for file in list(files_under(self._pending)):
+            if file.name == MANIFEST:
+                _bring(file.parent, self.root / below(file.parent, self._pending))
+        remove_tree(self._pending)
+        if isinstance(self.root, Path):
+            _bring_back(self.root / _WORKING / "backup", self.root)
+        for folder in ("backup", "staging", "scratch"):
+            remove_tree(self.working / folder)
 
-    def is_on_another_device(self, place: Path) -> bool:
+    def is_on_another_device(self, place: Place) -> bool:
         """Whether a place is on another file system than `root`, so that nothing can be renamed to it."""
+        if not isinstance(self.root, Path) or not isinstance(place, Path) or not self.root.exists():
+            return False
         there = next(each for each in (place, *place.parents) if each.exists())
-        return (
-            place.is_relative_to(self.root)
-            and self.root.exists()
-            and os.stat(there).st_dev != os.stat(self.root).st_dev
-        )
+        return place.is_relative_to(self.root) and os.stat(there).st_dev != os.stat(self.root).st_dev
 
 
-def _write_part(folder: Path, form: str, schema: str, rows: Iterable[Mapping[str, Any]]) -> int:
-    part = PART_FILES[form]
-    final = folder / f"part-{uuid.uuid4()}.{part.suffix}"
-    # without rows too: some readers take no table without a file
-    file = part(final.with_name(f".{final.name}.new"), schema)
+def _bring(pending: Place, target: Place) -> None:
+    """Puts a partition that is whole in its place. May be repeated when it broke off."""
+    told = parts_told((pending / MANIFEST).read_bytes())
+    target.mkdir(parents=True, exist_ok=True)
+    if isinstance(target, Path):
+        sync(target.parent)
+    for part in files_of(pending):
+        move(pending / part["name"], target / part["name"])
+    for there in files_of(target):
+        if there["name"] not in told:  # of one that was written otherwise
+            (target / there["name"]).unlink()
+    move(pending / MANIFEST, target / MANIFEST)
+
+
+def _bring_back(backup: Path, root: Path) -> None:
+    for folder in list(backup.rglob("hour=*")):
+        target = root / folder.relative_to(backup)
+        if not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            folder.rename(target)
+
+
+def _write_part(file: Path, form: str, schema: str, rows: Iterable[Mapping[str, Any]]) -> int:
+    """Writes a file without rows, too: some readers take no table without one."""
+    part = PART_FILES[form](file, schema)
     count, rows = 0, iter(rows)
     while some := list(islice(rows, _ROWS_AT_ONCE)):
-        file.append(some)
+        part.append(some)
         count += len(some)
-    file.close()
-    sync(file.path)
-    file.path.rename(final)  # so that nobody who looks for such files finds one that is not whole
+    part.close()
     return count
 
 
-def rows_in(place: Path, fields: frozenset[str] | None = None) -> Iterator[Mapping[str, Any]]:
+def rows_in(place: Place, fields: frozenset[str] | None = None) -> Iterator[Mapping[str, Any]]:
     """Yields all rows below a place, or some fields of theirs; none when there is no such place. Raises
     NotAnEventError for what cannot be read."""
-    for path in sorted(files_below(place)):
-        for raw in read_file(InputFile(str(path), "", None), fields):
+    for path in sorted(map(address_of, files_below(place))):
+        for raw in read_file(InputFile(path, "", None), fields):
             if raw.problem:
                 raise NotAnEventError(raw.problem)
             yield parse(raw.data) if isinstance(raw.data, bytes) else raw.data

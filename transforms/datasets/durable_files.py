@@ -1,10 +1,15 @@
-"""Files and folders that are still there, whole, after the machine stopped: written, flushed to the disk,
-then renamed into place."""
+"""Files that are there whole or not at all, and still there after the machine stopped."""
 
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
+from uuid import uuid4
+
+from transforms.datasets.places import Place
+
+_RENAMES = ("hdfs",)  # file systems that rename a file over another at once; an object appears at once
 
 
 def sync(path: Path) -> None:
@@ -16,15 +21,45 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def write_file(path: Path, content: bytes) -> None:
-    """Writes a file and flushes it to the disk. Raises OSError."""
-    path.write_bytes(content)
-    sync(path)
-
-
-def replace_file(path: Path, content: bytes) -> None:
+def replace_file(place: Place, content: bytes) -> None:
     """Writes a file whole or not at all, in place of the one that is there. Raises OSError."""
-    new = path.with_name(f"{path.name}.new")
-    write_file(new, content)
-    new.replace(path)
-    sync(path.parent)
+    if isinstance(place, Path):
+        new = place.with_name(f"{place.name}.new")
+        new.write_bytes(content)
+        publish(new, place)
+    else:
+        with tempfile.NamedTemporaryFile() as new_file:
+            new_file.write(content)
+            new_file.flush()
+            publish(Path(new_file.name), place)
+
+
+def move(source: Place, place: Place) -> None:
+    """Puts a file that lies in the same file system in its place, as `publish` does. Raises OSError."""
+    if isinstance(source, Path) or isinstance(place, Path):  # both, as they lie in one
+        os.replace(str(source), str(place))
+        sync(Path(str(place.parent)))
+    elif source.protocol in _RENAMES:
+        source.fs.mv(source.path, place.path, overwrite=True)
+    else:
+        source.fs.cp_file(source.path, place.path)
+        source.unlink()
+
+
+def publish(file: Path, place: Place) -> None:
+    """Puts a file of this machine in its place, where readers find the one that was there or this one, whole.
+    A place of this machine has to be on the same file system, and the file is moved. Raises OSError."""
+    if isinstance(place, Path):
+        sync(file)
+        file.replace(place)
+        sync(place.parent)
+    elif place.protocol in _RENAMES:
+        new = place.with_name(f".{place.name}.{uuid4()}.new")  # readers pass over names with a dot
+        try:
+            place.fs.put_file(str(file), new.path)
+            place.fs.mv(new.path, place.path, overwrite=True)
+        except BaseException:
+            new.unlink(missing_ok=True)
+            raise
+    else:
+        place.fs.put_file(str(file), place.path)

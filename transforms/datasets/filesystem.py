@@ -1,4 +1,4 @@
-"""The file systems that input lies in, by fsspec: this machine, HDFS (`hdfs://host:port/…`) and S3
+"""The file systems that files lie in, by fsspec: this machine, HDFS (`hdfs://host:port/…`) and S3
 (`s3://bucket/…?region=…&endpoint_override=…`).
 
 Credentials come from the environment, as Hadoop's and Amazon's own commands take them: an address gets into
@@ -11,15 +11,18 @@ import io
 import os
 import re
 from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
 from urllib.parse import parse_qsl
 
 import fsspec
+from pyarrow.fs import FSSpecHandler, PyFileSystem
 
 from schemas.hive_layout import mark_in
 from transforms.datasets.folder_walk import Entry, LeftOut, walk
+from transforms.datasets.remote_systems import look_first
 
 # of an address in S3; any other ? is part of a key
 _OPTIONS = re.compile(r"\?((?:(?:region|scheme|endpoint_override)=[^&?#]*(?:&|$))+)$")
@@ -63,6 +66,15 @@ def open_file(path: str) -> BinaryIO:
     return cast(BinaryIO, io.BufferedReader(system.open(inner, "rb"), _BUFFER))
 
 
+def for_arrow(paths: Sequence[str]) -> tuple[list[str], PyFileSystem | None]:
+    """Returns files of one file system as pyarrow.dataset takes them, and its file system; None: this
+    machine's."""
+    if not paths or not is_remote(paths[0]):
+        return list(paths), None
+    system, _ = _file_system(paths[0])
+    return [located(path)[1] for path in paths], PyFileSystem(FSSpecHandler(system))
+
+
 def list_files(place: str) -> Listing:
     """Lists the file at a place, or all files below it, and what else there is.
 
@@ -82,6 +94,12 @@ def list_files(place: str) -> Listing:
     except Exception as error:  # each system has errors of its own, such as botocore's
         raise OSError(f"{place} cannot be listed: {error}") from error
     return _listing(place, len(entry["name"].rstrip("/")) + 1, entries, left_out)
+
+
+def version_of(path: str) -> str:
+    """Returns the FoundFile.version of a file. Raises OSError."""
+    system, inner = _file_system(path) if is_remote(path) else (fsspec.filesystem("file"), path)
+    return _version(system.info(inner))
 
 
 def _listing(place: str, start: int, entries: list[Entry], left_out: list[LeftOut]) -> Listing:
@@ -108,39 +126,51 @@ def _version(entry: Entry) -> str:
     if etag := entry.get("ETag"):
         return str(etag).strip('"')
     changed = entry.get("mtime") or entry.get("LastModified")
+    if milliseconds := entry.get("modification_time"):  # of HDFS
+        changed = milliseconds / 1000
     if isinstance(changed, float | int):
         changed = datetime.fromtimestamp(changed, timezone.utc)
     return changed.isoformat() if isinstance(changed, datetime) else ""
 
 
 def _file_system(address: str) -> tuple[Any, str]:
-    """Returns the file system of an address, and the path in its own words."""
+    """Returns the file system of an address, and the path in its own words. Raises OSError for a NameNode
+    that is not there."""
+    protocol, inner, options = located(address)
+    if protocol == "hdfs":
+        look_first(**options)
+    return fsspec.filesystem(protocol, **options), inner
+
+
+def located(address: str) -> tuple[str, str, dict[str, Any]]:
+    """Returns the protocol of an address, the path in its file system's own words, and the options with which
+    fsspec makes that file system. Raises ValueError for an address that nobody reads."""
     protocol, _, rest = address.partition("://")
-    if "@" in rest.split("/", 1)[0]:
+    host, slash, path = rest.partition("/")
+    if "@" in host:
         raise ValueError(
             f"{protocol}://…@…: expected an address without a name and a password; give them by the "
             "environment"
         )
     if protocol == "file":
-        return fsspec.filesystem("file"), rest
+        return protocol, rest, {}
     if protocol in ("s3", "s3a"):
         options = _OPTIONS.search(rest)
-        return _s3(dict(parse_qsl(options[1])) if options else {}), _OPTIONS.sub("", rest)
+        return "s3", _OPTIONS.sub("", rest), _s3_options(dict(parse_qsl(options[1])) if options else {})
     if protocol == "hdfs":
-        host, slash, path = rest.partition("/")
         name, _, port = host.partition(":")
-        return fsspec.filesystem("hdfs", host=name or "default", port=int(port or 0)), slash + path
+        # without a name it is the one of the cluster's core-site.xml
+        return protocol, slash + path, {"host": name or None, "port": int(port) if port else None}
     raise ValueError(f"{protocol}://: expected a path on this machine, hdfs://… or s3://…")
 
 
-def _s3(options: dict[str, str]) -> Any:
+def _s3_options(options: dict[str, str]) -> dict[str, Any]:
     endpoint = options.get("endpoint_override")
     settings = {
         "region_name": options.get("region"),
         "endpoint_url": f"{options.get('scheme', 'https')}://{endpoint}" if endpoint else None,
     }
-    return fsspec.filesystem(
-        "s3",
-        client_kwargs={name: value for name, value in settings.items() if value},
-        use_listings_cache=False,
-    )
+    return {
+        "client_kwargs": {name: value for name, value in settings.items() if value},
+        "use_listings_cache": False,
+    }

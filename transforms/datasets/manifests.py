@@ -3,15 +3,15 @@ partition is whole compares here."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import orjson
 
 from transforms.datasets.durable_files import replace_file
+from transforms.datasets.filesystem import version_of
+from transforms.datasets.places import Place, address_of, below, files_under, sizes_in
 from transforms.models.model import ANY_WIKI
 
 MANIFEST = "_manifest.json"  # beside the part files; readers of Hive tables pass over names that begin with _
@@ -78,10 +78,10 @@ class FoundPartition:
         return MadeOf(wanted.inputs, wanted.rule, {**others, **own})
 
 
-def find_partition(partition: Path) -> FoundPartition | None:
+def find_partition(partition: Place) -> FoundPartition | None:
     """Returns what lies there; None when neither rows nor a manifest do. Raises OSError when the place cannot
     be looked at."""
-    files = {file["name"]: file["bytes"] for file in files_of(partition)}
+    files = _part_files(partition)
     try:
         manifest, damage = _parsed((partition / MANIFEST).read_bytes()), ""
     except (FileNotFoundError, NotADirectoryError):
@@ -122,7 +122,7 @@ def _parsed(content: bytes) -> Mapping[str, Any]:
     return manifest
 
 
-def write_manifest(partition: Path, manifest: Mapping[str, Any]) -> None:
+def write_manifest(partition: Place, manifest: Mapping[str, Any]) -> None:
     """Writes the manifest of a partition that is there, whole or not at all. Raises OSError."""
     replace_file(partition / MANIFEST, manifest_json(manifest))
 
@@ -131,33 +131,38 @@ def manifest_json(manifest: Mapping[str, Any]) -> bytes:
     return orjson.dumps({"v": VERSION, "layout": LAYOUT, **manifest}, option=orjson.OPT_INDENT_2)
 
 
-def files_of(partition: Path) -> list[dict[str, Any]]:
+def parts_told(manifest: bytes) -> frozenset[str]:
+    """Returns the names of the part files of which a manifest of this version tells."""
+    return frozenset(file["name"] for file in orjson.loads(manifest)["files"])
+
+
+def files_of(partition: Place) -> list[dict[str, Any]]:
     """Returns name and bytes of each part file, in order."""
-    return [{"name": path.name, "bytes": path.stat().st_size} for path in sorted(partition.glob("part-*"))]
+    return [{"name": name, "bytes": size} for name, size in _part_files(partition).items()]
 
 
-def files_below(place: Path, prefixes: tuple[str, ...] = ("part-",)) -> Iterator[Path]:
-    """Yields the part files below a folder, or those whose names begin so, links to folders followed; none
-    when there is no such folder.
-
-    Raises OSError for a folder that may not be opened: what it holds must not be taken for missing."""
-
-    def stop(error: OSError) -> None:
-        raise error
-
-    for folder, _, names in os.walk(place, onerror=stop, followlinks=True) if place.is_dir() else ():
-        yield from (Path(folder, name) for name in names if name.startswith(prefixes))
+def _part_files(partition: Place) -> dict[str, int]:
+    return {name: size for name, size in sizes_in(partition).items() if name.startswith("part-")}
 
 
-def partitions_in(table: Path) -> list[str]:
+def files_below(place: Place, prefixes: tuple[str, ...] = ("part-",)) -> Iterator[Place]:
+    """Yields the part files below a folder, or those whose names begin so. Raises OSError as files_under
+    does."""
+    return (path for path in files_under(place) if path.name.startswith(prefixes))
+
+
+def partitions_in(table: Place) -> list[str]:
     """Returns the partitions of a table, those with a manifest or rows, in order. Raises OSError."""
-    return sorted({str(path.parent.relative_to(table)) for path in files_below(table, ("part-", MANIFEST))})
+    return sorted({below(path.parent, table) for path in files_below(table, ("part-", MANIFEST))})
 
 
-def inputs_below(root: Path, partition: Path) -> list[Mapping[str, Any]]:
-    """Returns the part files of a partition as a manifest has its inputs; their names are never used
-    again."""
+def inputs_below(root: Place, partition: Place) -> list[Mapping[str, Any]]:
+    """Returns the part files of a partition as a manifest has its inputs."""
     return [
-        {"path": str((partition / file["name"]).relative_to(root)), "bytes": file["bytes"], "version": ""}
-        for file in files_of(partition)
+        {
+            "path": below(partition / name, root),
+            "bytes": size,
+            "version": version_of(address_of(partition / name)),
+        }
+        for name, size in _part_files(partition).items()
     ]

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import schemas
+from transforms.datasets.places import Place, files_under
 
 
 class PartFile(ABC):
@@ -84,11 +85,11 @@ class JsonLinesPart(PartFile):
 PART_FILES: Mapping[str, type[PartFile]] = {"parquet": ParquetPart, "avro": AvroPart, "jsonl": JsonLinesPart}
 
 
-def format_of(folder: Path) -> str | None:
+def format_of(folder: Place) -> str | None:
     """The key of PART_FILES that the rows below a folder, a table or a partition, are of: of the first file.
     None where there is none."""
-    for path in folder.rglob("part-*"):
+    for path in files_under(folder):
         for form, part in PART_FILES.items():
-            if path.name.endswith(f".{part.suffix}"):
+            if path.name.startswith("part-") and path.name.endswith(f".{part.suffix}"):
                 return form
     return None

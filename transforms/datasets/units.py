@@ -3,19 +3,18 @@ table, whole or not at all."""
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import schemas
 from transforms.datasets.dataset_writer import DatasetWriter, rows_in
 from transforms.datasets.journal import entries, failures_of, order, scores_in_order
 from transforms.datasets.manifests import files_of, find_partition, write_manifest
+from transforms.datasets.places import Place, os_reason, remove_tree
 from transforms.events.error_events import alike, origin_of
 from transforms.events.parsing import NotAnEventError, parse
 from transforms.events.score_events import read_prediction, score_id
@@ -32,7 +31,7 @@ class Unit:
 
     model: Model
     partition: str
-    journal: Path
+    journal: Place
     # which of the rows that are there stay, unless the journal has them; None: none, and they are not read
     keeps: Callable[[Row], bool] | None
     keeps_failure: Callable[[Row], bool]  # which of the rows of the failure table that are of this model stay
@@ -84,12 +83,14 @@ def commit_unit(writer: DatasetWriter, unit: Unit) -> Counter[str]:
         kept = _replace_failures(writer, unit, new)
         _replace_rows(writer, unit, [*kept, *new.values()])
     except OSError as error:
-        raise UnitIncompleteError(Counter([f"{error.strerror}: {error.filename or writer.root}"])) from error
+        raise UnitIncompleteError(
+            Counter([f"{os_reason(error)}: {error.filename or writer.root}"])
+        ) from error
     except NotAnEventError as error:
         raise UnitIncompleteError(
             Counter([f"{error}; remove the partition, and --resume makes it anew"])
         ) from error
-    shutil.rmtree(unit.journal, ignore_errors=True)  # a unit without requests has none
+    remove_tree(unit.journal)
     return Counter(map(alike, new.values()))
 
 
@@ -147,9 +148,10 @@ def _replace_rows(writer: DatasetWriter, unit: Unit, failures: Sequence[Row]) ->
     def rows() -> Iterator[Row]:
         there = scores_in(target, unit.model.name) if unit.keeps else ()
         kept = (row for row in there if unit.keeps and unit.keeps(row))
-        for row in scores_in_order(unit.journal, writer.working, kept):
-            missing.pop(row["meta"]["id"], None)  # an older score is there
-            yield row
+        with writer.scratch() as folder:
+            for row in scores_in_order(unit.journal, folder, kept):
+                missing.pop(row["meta"]["id"], None)  # an older score is there
+                yield row
 
     writer.replace(target, unit.model.schema, stats.counted(rows(), unit.model.name), manifest)
 
@@ -167,7 +169,7 @@ def _revision_of(failure: Row) -> Mapping[str, Any]:
     return {"wiki": wiki_of(raw), "rev_id": rev_id_of(raw)}
 
 
-def scores_in(place: Path, model: str, fields: frozenset[str] | None = None) -> Iterator[Row]:
+def scores_in(place: Place, model: str, fields: frozenset[str] | None = None) -> Iterator[Row]:
     """Yields the scores of a model that lie at a place, or some fields of theirs. Raises NotAnEventError for
     what cannot be read or is none."""
     for row in rows_in(place, fields):
@@ -180,7 +182,7 @@ def scores_in(place: Path, model: str, fields: frozenset[str] | None = None) -> 
         yield row
 
 
-def failures_in(place: Path) -> Iterator[Row]:
+def failures_in(place: Place) -> Iterator[Row]:
     """Yields the rows of the failure table that lie at a place. Raises NotAnEventError for what cannot be
     read or is none."""
     for row in rows_in(place):

@@ -1,0 +1,141 @@
+"""Events to journals, a line each as it comes; see `journal.py` for what becomes of them."""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from io import FileIO
+from pathlib import Path
+from typing import Protocol
+
+import apache_beam as beam
+import orjson
+from upath import UPath
+
+from schemas.hive_layout import partition_at
+from transforms.datasets.journal import NO_MODEL
+from transforms.datasets.places import Place
+from transforms.elements import OutputEvent
+from transforms.events.parsing import NotAnEventError, parse
+from transforms.events.source_events import partition_of_event
+
+_MOST_FILES_OPEN = 64
+_UNKNOWN_PLACE = "_"  # of a file that cannot be read: it may be of any
+_SEGMENTS_BYTES, _SEGMENTS_S = 32 << 20, 30.0  # of lines in memory, over all journals
+_WRITTEN_AT_ONCE = 16
+
+
+@dataclass
+class Journals(beam.PTransform):
+    """A sink: appends each event to a journal of its partition and model below `folder`."""
+
+    folder: Place
+
+    def expand(self, events: beam.PCollection[OutputEvent]) -> beam.PCollection[None]:
+        return events | "WriteJournals" >> beam.ParDo(_WriteJournalsFn(self.folder))
+
+
+class _WriteJournalsFn(beam.DoFn):
+    def __init__(self, folder: Place) -> None:
+        self._folder = folder
+
+    def start_bundle(self) -> None:
+        self._lines: _Lines = (
+            _Appended(self._folder) if isinstance(self._folder, Path) else _Segments(self._folder)
+        )
+
+    def process(self, event: OutputEvent) -> None:
+        line = event.body, event.failure is not None, bool(event.failure and event.failure.retryable)
+        self._lines.write(journal_of(event), orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
+
+    def finish_bundle(self) -> None:
+        self._lines.close()
+
+
+class _Lines(Protocol):
+    """What a bundle writes to journals."""
+
+    def write(self, journal: str, line: bytes) -> None:
+        """Raises OSError."""
+
+    def close(self) -> None:
+        """Returns when all is written. Raises OSError."""
+
+
+class _Appended:
+    """Lines in files of this machine: what is written is there when the process is killed."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._name = folder, f"{uuid.uuid4()}.jsonl"
+        self._open: dict[str, FileIO] = {}  # by journal, least recently used first
+
+    def write(self, journal: str, line: bytes) -> None:
+        if self._file(journal).write(line) < len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def close(self) -> None:
+        for file in self._open.values():
+            file.close()
+
+    def _file(self, journal: str) -> FileIO:
+        file = self._open.pop(journal, None)
+        if file is None:
+            folder = self._folder / journal
+            folder.mkdir(parents=True, exist_ok=True)
+            file = (folder / self._name).open("ab", buffering=0)
+            if len(self._open) >= _MOST_FILES_OPEN:
+                self._open.pop(next(iter(self._open))).close()
+        self._open[journal] = file
+        return file
+
+
+class _Segments:
+    """Lines in files that are written at once, where none can be appended to: a process that is killed loses
+    those of the last half minute."""
+
+    def __init__(self, folder: UPath) -> None:
+        self._folder = folder
+        self._lines: dict[str, list[bytes]] = {}  # by journal
+        self._size, self._since = 0, 0.0
+
+    def write(self, journal: str, line: bytes) -> None:
+        if not self._lines:
+            self._since = time.monotonic()
+        self._lines.setdefault(journal, []).append(line)
+        self._size += len(line)
+        if self._size >= _SEGMENTS_BYTES or time.monotonic() - self._since >= _SEGMENTS_S:
+            self.close()
+
+    def close(self) -> None:
+        lines, self._lines, self._size = self._lines, {}, 0
+        with ThreadPoolExecutor(_WRITTEN_AT_ONCE) as pool:
+            list(pool.map(self._write, lines, lines.values()))
+
+    def _write(self, journal: str, lines: list[bytes]) -> None:
+        place = self._folder / journal / f"{uuid.uuid4()}.jsonl"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(b"".join(lines))
+
+
+def journal_of(event: OutputEvent) -> str:
+    """The journal of an event: its partition, and below that its model."""
+    model = event.request.model if event.request else event.failure.model if event.failure else None
+    partition = event.partition
+    if partition is None and event.request:
+        partition = partition_of_event(event.request.event.raw, event.datacenter)
+    if partition is None and event.failure:
+        partition = _partition_of_original(event.failure.original, event.datacenter) or (
+            _UNKNOWN_PLACE if event.failure.retryable else None
+        )
+    return f"{partition or partition_at(event.datacenter, event.body['dt'])}/{model or NO_MODEL}"
+
+
+def _partition_of_original(text: str, datacenter: str) -> str | None:
+    try:
+        return partition_of_event(parse(text), datacenter)
+    except NotAnEventError:
+        return None
