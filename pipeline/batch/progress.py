@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter
 from datetime import timedelta
+from pathlib import Path
 from types import TracebackType
 from typing import TextIO
 
@@ -19,6 +20,7 @@ from transforms.datasets.journal import is_of_failure
 from transforms.datasets.places import Place, address_of, files_under
 
 _ON_TERMINAL_S, _ELSEWHERE_S = 0.5, 60.0
+_ASKED_S = 10.0  # where the journals lie on other machines
 
 
 class Progress:
@@ -31,7 +33,8 @@ class Progress:
         self.done = 0  # partitions
         self._folder, self._partitions, self._out = folder, partitions, steering(out or sys.stdout)
         self._terminal = self._out.isatty()
-        self._every_s = every_s or (_ON_TERMINAL_S if self._terminal else _ELSEWHERE_S)
+        at_hand = _ON_TERMINAL_S if isinstance(folder, Path) else _ASKED_S
+        self._every_s = every_s or (at_hand if self._terminal else _ELSEWHERE_S)
         self._read: dict[Place, int] = {}  # bytes of each journal file
         self._scores: Counter[str] = Counter()  # by model
         self._failures: Counter[str] = Counter()
@@ -74,7 +77,11 @@ class Progress:
 
     def _tell_until_stopped(self) -> None:
         while not self._stop.wait(self._every_s):
-            self._out.write(f"\r{self.line()}\x1b[K" if self._terminal else f"{self.line()}\n")
+            try:
+                line = self.line()
+            except OSError:  # the run itself says what cannot be read
+                continue
+            self._out.write(f"\r{line}\x1b[K" if self._terminal else f"{line}\n")
             self._out.flush()
 
     def _count(self) -> None:

@@ -110,17 +110,8 @@ def run(options: Options, beam_options: list[str]) -> int:
                 file=sys.stderr,
             )
             return 128 + stopped[0]
-        if f"[Errno {errno.ENOSPC}]" in str(error):
-            print(
-                f"the disk of {output} is full; make room, and --resume goes on from here",
-                file=sys.stderr,
-            )
-            return 1
-        if blown := re.search(rf"{FuseBlownError.__name__}\W+(.*)", f"{type(error).__name__}: {error}"):
-            print(
-                f"stopped: {blown[1]}; what was answered stays, and --resume goes on from here",
-                file=sys.stderr,
-            )
+        if why := _why_ended(f"{type(error).__name__}: {error}", output):
+            print(f"{why}, and --resume goes on from here", file=sys.stderr)
             return 1
         raise
     print_report(configuration, outcome, options.output, _narrowed(options))
@@ -129,6 +120,20 @@ def run(options: Options, beam_options: list[str]) -> int:
     except (OSError, LookupError, TypeError, ValueError) as error:  # what only reports ends no run
         print(f"\nno report: {error!r}")
     return int(found.may_miss_events or outcome.is_incomplete)
+
+
+def _why_ended(error: str, output: str) -> str | None:
+    """What is to be said of an error that is none of this program, which a runner tells in words of its own;
+    None for another."""
+    if f"[Errno {errno.ENOSPC}]" in error:
+        return f"the disk of {output} is full; make room"
+    if blown := re.search(rf"{FuseBlownError.__name__}\W+(.*)", error):
+        return f"stopped: {blown[1]}; what was answered stays"
+    if failed := re.search(
+        r"\b(?:OSError|PermissionError): (.+?)(?: \[while running.*)?$", error, re.MULTILINE
+    ):
+        return f"stopped, as {output} cannot be written: {failed[1]}; repair it"
+    return None
 
 
 @contextmanager

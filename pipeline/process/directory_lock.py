@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline.process.lease import leased
+from pipeline.process.lease import LEASE, leased
 from pipeline.usage_error import UsageError
 from transforms.datasets.dataset_writer import DatasetWriter
-from transforms.datasets.places import address_of, files_under, os_reason, remove_tree
+from transforms.datasets.places import address_of, clear, files_under, os_reason, remove_empty
 
 
 @contextmanager
@@ -37,5 +37,6 @@ def alone_with(writer: DatasetWriter, option: str) -> Iterator[None]:
     otherwise = f"{option}another run writes to {root}; wait for it, or stop it"
     with alone_in(working, otherwise) if isinstance(working, Path) else leased(working, otherwise):
         yield
-    if not any(files_under(working / "journals")):  # no run of regenerate has to go on there
-        remove_tree(working)
+        if not any(files_under(working / "journals")):  # no run of regenerate has to go on there
+            clear(working, but=LEASE)
+    remove_empty(working)

@@ -20,6 +20,7 @@ from pipeline.usage_error import UsageError
 from transforms.datasets.durable_files import replace_file
 from transforms.datasets.places import address_of
 
+LEASE = "lease"  # its name
 _BEAT_S = 5.0
 _PATIENCE_S = 20.0  # a lease that stays as it is for so long is of a run that was killed
 _LOOK_S = 1.0
@@ -33,7 +34,7 @@ def leased(folder: UPath, otherwise: str) -> Iterator[None]:
     No clock is asked but this machine's own. A run that could not write its lease for as long as others wait,
     or finds another's in its stead, ends as SIGTERM ends it.
     """
-    lease = _Lease(folder / "lease")
+    lease = _Lease(folder / LEASE)
     lease.take(otherwise)
     over = threading.Event()
     beating = threading.Thread(target=lease.beat_until, args=(over,), name="lease", daemon=True)
@@ -98,11 +99,7 @@ class _Lease:
         """Whether there was none; of two that try at once one succeeds."""
         self._place.parent.mkdir(parents=True, exist_ok=True)
         try:
-            if self._place.protocol == "hdfs":
-                with self._place.fs.open(self._place.path, "wb", overwrite=False) as file:
-                    file.write(self._content())
-            else:
-                self._place.fs.pipe_file(self._place.path, self._content(), mode="create")
+            self._place.fs.pipe_file(self._place.path, self._content(), mode="create")
         except FileExistsError:
             return False
         return True

@@ -18,6 +18,7 @@ import pytest
 import schemas
 from pipeline.process.lease import leased
 from pipeline.usage_error import UsageError
+from runners.local_hdfs import LocalHdfs
 from runners.simulated_lift_wing.server import SimulatedLiftWing
 from tests.support.commands import DAMAGING, HOURS, command, hourly, rows
 from tests.support.eventgate import scored
@@ -239,3 +240,24 @@ def test_what_hdfs_does_not_let_us_do_is_told(store: Store, tmp_path: Path) -> N
         f"revision-scores regenerate: --output: {store / 'denied/out'} cannot be written to: Permission "
         'denied: user=somebody, access=WRITE, inode="'
     )
+
+
+def test_hdfs_that_starts_again_is_waited_for(tmp_path: Path, slow_lift_wing: SimulatedLiftWing) -> None:
+    with LocalHdfs(tmp_path / "hdfs") as hdfs:
+        arguments = ["--input", hourly(tmp_path / "in", 40, hours=1), "--output", f"{hdfs.url}/user/ml/out"]
+        with subprocess.Popen(
+            [sys.executable, "-m", "pipeline", "regenerate", *arguments, "--lift-wing", slow_lift_wing.url],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        ) as run:
+            while not slow_lift_wing.calls():
+                assert run.poll() is None
+                time.sleep(0.005)
+            hdfs.kill()
+            hdfs.start()
+            _, said = run.communicate(timeout=120)
+        assert (run.returncode, said) == (0, b"")
+        calls = calls_of(slow_lift_wing)
+        done = command("regenerate", *arguments, "--lift-wing", slow_lift_wing.url, "--resume")
+        assert (done.returncode, calls_of(slow_lift_wing)) == (0, calls)

@@ -118,7 +118,7 @@ class _Segments:
     def _write(self, journal: str, lines: list[bytes]) -> None:
         place = self._folder / journal / f"{uuid.uuid4()}.jsonl"
         place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(b"".join(lines))
+        place.fs.pipe_file(place.path, b"".join(lines))
 
 
 def journal_of(event: OutputEvent) -> str:

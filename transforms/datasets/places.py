@@ -105,6 +105,25 @@ def remove_tree(place: Place) -> None:
             place.fs.rm(place.path, recursive=True)
 
 
+def clear(place: Place, but: str) -> None:
+    """Removes all that lies in a folder, but for the file of that name. Raises OSError."""
+    there: list[Place] = [*place.iterdir()]
+    for each in there:
+        if each.is_dir():
+            remove_tree(each)
+        elif each.name != but:
+            each.unlink()
+
+
+def remove_empty(place: Place) -> None:
+    """Removes a folder in which there is nothing."""
+    with suppress(OSError):
+        if isinstance(place, Path):
+            place.rmdir()
+        else:
+            place.fs.rmdir(place.path)
+
+
 def os_reason(error: OSError) -> str:
     """Returns what an error says; not every file system has a `strerror`."""
     return error.strerror or str(error)

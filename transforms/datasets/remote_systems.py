@@ -6,29 +6,42 @@ from __future__ import annotations
 import io
 import os
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import lru_cache
-from typing import Any, cast
+import time
+from collections.abc import Callable
+from functools import lru_cache, partial
+from typing import Any, TypeVar, cast
 
 import fsspec
 from hdfs_native import Client, FileReader
 from hdfs_native.fsspec import HdfsFileSystem
 from s3fs import S3FileSystem
 
-# to begin with, nobody waits for a NameNode that is away; later a client tries for some minutes
+# to begin with, nobody waits for a NameNode that is away; later each question waits for it for a minute
 _FIRST_LOOK = {"dfs.client.failover.max.attempts": "3", "dfs.client.failover.sleep.base.millis": "200"}
+_LATER = {"dfs.client.failover.max.attempts": "8"}
 
 
 _BUFFER = 1 << 20  # bytes
+_PATIENCE_S, _PAUSE_S = 60.0, 1.0
+# what HDFS says while it starts, or hands over to another NameNode
+_STARTING = re.compile(
+    "SafeModeException|RetriableException|StandbyException|minReplication|All DataNodes failed"
+)
+
+Answer = TypeVar("Answer")
 
 
-@contextmanager
-def _os_errors() -> Iterator[None]:
-    try:
-        yield
-    except RuntimeError as error:
-        raise OSError(_message_of(error)) from error
+def _patiently(ask: Callable[[], Answer]) -> Answer:
+    """Returns what HDFS answers; while it starts, and is not whole yet, asks again for a minute. Raises
+    OSError."""
+    end = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            return ask()
+        except RuntimeError as error:
+            if not _STARTING.search(str(error)) or time.monotonic() > end:
+                raise OSError(_message_of(error)) from error
+        time.sleep(_PAUSE_S)
 
 
 def _message_of(error: Exception) -> str:
@@ -47,8 +60,7 @@ class _HdfsClient:
         method = getattr(self._client, name)
 
         def ask(*arguments: Any, **named: Any) -> Any:
-            with _os_errors():
-                return method(*arguments, **named)
+            return _patiently(partial(method, *arguments, **named))
 
         return ask
 
@@ -66,8 +78,13 @@ class _HdfsReader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        with _os_errors():
-            content = self._file.read(len(buffer))
+        position = self._file.tell()
+
+        def read() -> bytes:
+            self._file.seek(position)
+            return self._file.read(len(buffer))
+
+        content = _patiently(read)
         buffer[: len(content)] = content
         return len(content)
 
@@ -81,7 +98,7 @@ class _HdfsReader(io.RawIOBase):
 
 class _Hdfs(HdfsFileSystem):
     def __init__(self, host: str | None = None, port: int | None = None, **options: Any) -> None:
-        super().__init__(host, port, **options)
+        super().__init__(host, port, **{**_LATER, **options})
         self.client = cast(Client, _HdfsClient(self.client))
 
     def _open(self, path: str, mode: str = "rb", **options: Any) -> Any:  # type: ignore[override]
@@ -89,12 +106,17 @@ class _Hdfs(HdfsFileSystem):
         return io.BufferedReader(_HdfsReader(file), _BUFFER) if mode == "rb" else file
 
     def ls(self, *arguments: Any, **named: Any) -> Any:
-        with _os_errors():
-            return super().ls(*arguments, **named)
+        return _patiently(partial(super().ls, *arguments, **named))
 
     def put_file(self, *arguments: Any, **named: Any) -> None:
-        with _os_errors():
-            super().put_file(*arguments, **named)
+        _patiently(partial(super().put_file, *arguments, **named))
+
+    def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **options: Any) -> None:
+        def write() -> None:
+            with self.open(path, "wb", overwrite=mode == "overwrite", **options) as file:
+                file.write(value)
+
+        _patiently(write)
 
 
 class _S3(S3FileSystem):
