@@ -261,3 +261,15 @@ def test_hdfs_that_starts_again_is_waited_for(tmp_path: Path, slow_lift_wing: Si
         calls = calls_of(slow_lift_wing)
         done = command("regenerate", *arguments, "--lift-wing", slow_lift_wing.url, "--resume")
         assert (done.returncode, calls_of(slow_lift_wing)) == (0, calls)
+
+
+@pytest.mark.parametrize("store", ["hdfs"], indirect=True)
+def test_a_process_that_looked_into_hdfs_may_fork(store: Store) -> None:
+    """As it does when it starts a job server; its threads are not in the child."""
+    program = (
+        "import subprocess; from transforms.datasets.places import place_at; "
+        "from pipeline.process.child_process import die_with_parent; "
+        f"place_at('{store / 'forked'}').exists(); "
+        "subprocess.run(['true'], preexec_fn=die_with_parent, check=True)"
+    )
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, timeout=60)

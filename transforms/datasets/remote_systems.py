@@ -8,10 +8,11 @@ import os
 import re
 import time
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from typing import Any, TypeVar, cast
 
 import fsspec
+from fsspec import AbstractFileSystem
 from hdfs_native import Client, FileReader
 from hdfs_native.fsspec import HdfsFileSystem
 from s3fs import S3FileSystem
@@ -19,8 +20,6 @@ from s3fs import S3FileSystem
 # to begin with, nobody waits for a NameNode that is away; later each question waits for it for a minute
 _FIRST_LOOK = {"dfs.client.failover.max.attempts": "3", "dfs.client.failover.sleep.base.millis": "200"}
 _LATER = {"dfs.client.failover.max.attempts": "8"}
-
-
 _BUFFER = 1 << 20  # bytes
 _PATIENCE_S, _PAUSE_S = 60.0, 1.0
 # what HDFS says while it starts, or hands over to another NameNode
@@ -48,6 +47,10 @@ def _message_of(error: Exception) -> str:
     """What HDFS says, without the stack trace of its server."""
     found = re.fullmatch(r'\w+\("[\w.$]+", "(.*?)(?:\\n.*)?"\)', str(error))
     return found[1].replace('\\"', '"') if found else str(error)
+
+
+def _url_of(host: str | None, port: int | None) -> str:
+    return f"hdfs://{host or ''}{f':{port}' if port else ''}"
 
 
 class _HdfsClient:
@@ -96,10 +99,18 @@ class _HdfsReader(io.RawIOBase):
         return self._file.tell()
 
 
+@cache
+def _client_of(url: str) -> _HdfsClient:
+    """The one client of a process for all its threads. It is kept: fsspec lets file systems go in a child
+    that was forked, where a client would wait for ever for its threads to end."""
+    return _HdfsClient(Client(url, _LATER))
+
+
 class _Hdfs(HdfsFileSystem):
     def __init__(self, host: str | None = None, port: int | None = None, **options: Any) -> None:
-        super().__init__(host, port, **{**_LATER, **options})
-        self.client = cast(Client, _HdfsClient(self.client))
+        AbstractFileSystem.__init__(self, host, port, **options)  # ours makes the client
+        self.host, self.port = host, port
+        self.client = cast(Client, _client_of(_url_of(host, port)))
 
     def _open(self, path: str, mode: str = "rb", **options: Any) -> Any:  # type: ignore[override]
         file = super()._open(path, mode, **options)
@@ -136,7 +147,7 @@ fsspec.register_implementation("s3", _S3, clobber=True)
 @lru_cache(maxsize=100)
 def look_first(host: str | None, port: int | None) -> None:
     """Asks a NameNode for its root, once in a process. Raises OSError when none answers within seconds."""
-    url = f"hdfs://{host or ''}{f':{port}' if port else ''}"
+    url = _url_of(host, port)
     try:
         Client(url, _FIRST_LOOK).get_file_info("/")
     except (OSError, RuntimeError) as error:
