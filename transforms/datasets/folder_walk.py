@@ -26,15 +26,21 @@ class LeftOut(NamedTuple):
 def walk(system: Any, root: str) -> tuple[list[Entry], list[LeftOut]]:
     """Returns the entries of all files below `root`, by name, and what was left out. Raises what the file
     system raises for `root` itself."""
+    found = list(each_below(system, root))
+    left_out = [each for each in found if isinstance(each, LeftOut)]
+    return _each_once([each for each in found if not isinstance(each, LeftOut)], left_out), left_out
+
+
+def each_below(system: Any, root: str) -> Iterator[Entry | LeftOut]:
+    """Yields what `walk` returns as it is found, a file with two places twice. Raises what `walk` raises."""
     # an object store: it has no folders and no links, and lists a thousand keys at once
     if isinstance(system, AsyncFileSystem):
         found = [entry for name, entry in system.find(root, detail=True).items() if not name.endswith("/")]
         if not found:
             raise FileNotFoundError(root)
-        return sorted(found, key=_place), []
-    found = list(_below(system, root, os.path.realpath(root), frozenset()))
-    left_out = [each for each in found if isinstance(each, LeftOut)]
-    return _each_once([each for each in found if not isinstance(each, LeftOut)], left_out), left_out
+        yield from sorted(({**entry, _REAL: entry["name"]} for entry in found), key=_place)
+    else:
+        yield from _below(system, root, os.path.realpath(root), frozenset())
 
 
 def _place(entry: Entry) -> list[str]:

@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 from upath import UPath
 
 from transforms.datasets.filesystem import is_remote, located
-from transforms.datasets.folder_walk import walk
+from transforms.datasets.folder_walk import LeftOut, each_below
 from transforms.datasets.remote_systems import look_first
 
 Place: TypeAlias = "Path | UPath"  # a UPath is never of this machine
@@ -67,10 +67,10 @@ def files_under(place: Place) -> Iterator[Place]:
         yield from _local_files(place)
     elif place.is_dir():
         start = len(place.path.rstrip("/")) + 1
-        entries, left_out = walk(place.fs, place.path)
-        for left in left_out:
-            raise OSError(f"{left.path} {left.reason}")
-        yield from (place / entry["name"][start:] for entry in entries)
+        for found in each_below(place.fs, place.path):
+            if isinstance(found, LeftOut):
+                raise OSError(f"{found.path} {found.reason}")
+            yield place / found["name"][start:]
 
 
 def sizes_in(place: Place) -> dict[str, int]:
