@@ -128,8 +128,9 @@ class BatchRun:
                 for unit in units
             }
 
-        with ThreadPoolExecutor(1 if isinstance(self._writer.root, Path) else _COMMITTED_AT_ONCE) as pool:
-            for committed in pool.map(commit, together.values()):
+        with ThreadPoolExecutor(_COMMITTED_AT_ONCE) as pool:
+            each = map if isinstance(self._writer.root, Path) else pool.map
+            for committed in each(commit, together.values()):
                 for unit, result in committed.items():
                     if isinstance(result, UnitIncompleteError):
                         unfinished[unit] = result.reasons

@@ -132,7 +132,7 @@ def _why_ended(error: str, output: str) -> str | None:
     if failed := re.search(
         r"\b(?:OSError|PermissionError): (.+?)(?: \[while running.*)?$", error, re.MULTILINE
     ):
-        return f"stopped, as {output} cannot be written: {failed[1]}; repair it"
+        return f"stopped: {failed[1]}; what was answered stays"
     return None
 
 

@@ -12,12 +12,12 @@ from pathlib import Path
 import boto3
 import orjson
 import pytest
-from moto.server import ThreadedMotoServer
 
 from runners.simulated_lift_wing.server import SimulatedLiftWing
 from tests.support.commands import DAMAGING, command, scores_in, wrong_use
 from tests.support.event_tables import write
 from tests.support.events import edit
+from tests.support.stores import s3_server
 from transforms.datasets.event_files import InputFile, find_files, read_file
 from transforms.datasets.filesystem import list_files, printable
 from transforms.datasets.folder_walk import LeftOut
@@ -37,13 +37,8 @@ HOUR = "datacenter=eqiad/year=2024/month=2/day=5/hour={}"
 @pytest.fixture
 def s3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The options of an address; a bucket `exports` with an hour in each of three forms."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "name")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "password")
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        client = boto3.client("s3", endpoint_url=f"http://{host}:{port}", region_name="us-east-1")
+    with s3_server(monkeypatch) as address:
+        client = boto3.client("s3", endpoint_url=f"http://{address}", region_name="us-east-1")
         client.create_bucket(Bucket="exports")
         for hour, name in enumerate(["a.parquet", "a.avro", "a.jsonl.gz"]):
             file = write(tmp_path / name, [edit(rev_id=10 * hour + index) for index in range(3)])
@@ -58,9 +53,7 @@ def s3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
             Key="event/broken.jsonl.gz",
             Body=gzip.compress(orjson.dumps(edit(rev_id=1)) + b"\n" * 99_999)[:-20],
         )
-        yield f"?scheme=http&region=us-east-1&endpoint_override={host}:{port}"
-    finally:
-        server.stop()
+        yield f"?scheme=http&region=us-east-1&endpoint_override={address}"
 
 
 def test_exports_are_read_where_they_lie(s3: str, tmp_path: Path, lift_wing: SimulatedLiftWing) -> None:

@@ -65,15 +65,22 @@ def hdfs_store(folder: Path) -> Iterator[Store]:
 
 
 @contextmanager
-def s3_store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+def s3_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """S3 on loopback, and the name and password for it in the environment: HOST:PORT."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "name")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "password")
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     try:
         host, port = server.get_host_and_port()
-        store = Store(f"s3://{BUCKET}/ml", f"?scheme=http&region=us-east-1&endpoint_override={host}:{port}")
-        store.system.call_s3("create_bucket", Bucket=BUCKET)
-        yield store
+        yield f"{host}:{port}"
     finally:
         server.stop()
+
+
+@contextmanager
+def s3_store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    with s3_server(monkeypatch) as address:
+        store = Store(f"s3://{BUCKET}/ml", f"?scheme=http&region=us-east-1&endpoint_override={address}")
+        store.system.call_s3("create_bucket", Bucket=BUCKET)
+        yield store

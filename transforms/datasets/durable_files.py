@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
+
+from upath import UPath
 
 from transforms.datasets.places import Place
 
@@ -28,10 +30,17 @@ def replace_file(place: Place, content: bytes) -> None:
         new.write_bytes(content)
         publish(new, place)
     else:
-        with tempfile.NamedTemporaryFile() as new_file:
-            new_file.write(content)
-            new_file.flush()
-            publish(Path(new_file.name), place)
+        _write_whole(place, lambda path: place.fs.pipe_file(path, content))
+
+
+def publish(file: Path, place: Place) -> None:
+    """Puts a file of this machine in its place, where readers find the one that was there or this one, whole.
+    A place of this machine has to be on the same file system, and the file is moved. Raises OSError."""
+    if isinstance(place, Path):
+        sync(file)
+        move(file, place)
+    else:
+        _write_whole(place, lambda path: place.fs.put_file(str(file), path))
 
 
 def move(source: Place, place: Place) -> None:
@@ -46,20 +55,15 @@ def move(source: Place, place: Place) -> None:
         source.unlink()
 
 
-def publish(file: Path, place: Place) -> None:
-    """Puts a file of this machine in its place, where readers find the one that was there or this one, whole.
-    A place of this machine has to be on the same file system, and the file is moved. Raises OSError."""
-    if isinstance(place, Path):
-        sync(file)
-        file.replace(place)
-        sync(place.parent)
-    elif place.protocol in _RENAMES:
-        new = place.with_name(f".{place.name}.{uuid4()}.new")  # readers pass over names with a dot
-        try:
-            place.fs.put_file(str(file), new.path)
-            place.fs.mv(new.path, place.path, overwrite=True)
-        except BaseException:
-            new.unlink(missing_ok=True)
-            raise
-    else:
-        place.fs.put_file(str(file), place.path)
+def _write_whole(place: UPath, write: Callable[[str], None]) -> None:
+    """Has a file written to its place, or beside it where others could see a part of it."""
+    if place.protocol not in _RENAMES:
+        write(place.path)
+        return
+    new = place.with_name(f".{place.name}.{uuid4()}.new")  # readers pass over names with a dot
+    try:
+        write(new.path)
+        move(new, place)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise
