@@ -11,7 +11,7 @@ import io
 import os
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
@@ -22,12 +22,15 @@ from pyarrow.fs import FSSpecHandler, PyFileSystem
 
 from schemas.hive_layout import mark_in
 from transforms.datasets.folder_walk import Entry, LeftOut, walk
-from transforms.datasets.remote_systems import look_first
 
 # of an address in S3; any other ? is part of a key
 _OPTIONS = re.compile(r"\?((?:(?:region|scheme|endpoint_override)=[^&?#]*(?:&|$))+)$")
 
 _BUFFER = 1 << 20  # bytes
+
+# by name: imported when the first address asks for them
+fsspec.register_implementation("hdfs", "transforms.datasets.hdfs_system.Hdfs", clobber=True)
+fsspec.register_implementation("s3", "transforms.datasets.s3_system.S3", clobber=True)
 
 
 class FoundFile(NamedTuple):
@@ -137,9 +140,14 @@ def _file_system(address: str) -> tuple[Any, str]:
     """Returns the file system of an address, and the path in its own words. Raises OSError for a NameNode
     that is not there."""
     protocol, inner, options = located(address)
-    if protocol == "hdfs":
-        look_first(**options)
+    look_first(protocol, options)
     return fsspec.filesystem(protocol, **options), inner
+
+
+def look_first(protocol: str, options: Mapping[str, Any]) -> None:
+    """Raises OSError, within seconds, where that of an address is a NameNode that does not answer."""
+    if protocol == "hdfs":
+        fsspec.get_filesystem_class(protocol).look_first(**options)
 
 
 def located(address: str) -> tuple[str, str, dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""HDFS and S3 as file systems of fsspec that raise OSError for whatever goes wrong, as one of this machine
+"""HDFS as a file system of fsspec that raises OSError for whatever goes wrong, as one of this machine
 does."""
 
 from __future__ import annotations
@@ -11,11 +11,9 @@ from collections.abc import Callable
 from functools import cache, lru_cache, partial
 from typing import Any, TypeVar, cast
 
-import fsspec
 from fsspec import AbstractFileSystem
 from hdfs_native import Client, FileReader
 from hdfs_native.fsspec import HdfsFileSystem
-from s3fs import S3FileSystem
 
 # to begin with, nobody waits for a NameNode that is away; later each question waits for it for a minute
 _FIRST_LOOK = {"dfs.client.failover.max.attempts": "3", "dfs.client.failover.sleep.base.millis": "200"}
@@ -106,7 +104,7 @@ def _client_of(url: str) -> _HdfsClient:
     return _HdfsClient(Client(url, _LATER))
 
 
-class _Hdfs(HdfsFileSystem):
+class Hdfs(HdfsFileSystem):
     def __init__(self, host: str | None = None, port: int | None = None, **options: Any) -> None:
         AbstractFileSystem.__init__(self, host, port, **options)  # ours makes the client
         self.host, self.port = host, port
@@ -129,26 +127,13 @@ class _Hdfs(HdfsFileSystem):
 
         _patiently(write)
 
-
-class _S3(S3FileSystem):
-    async def _call_s3(self, *arguments: Any, **named: Any) -> Any:
+    @staticmethod
+    @lru_cache(maxsize=100)
+    def look_first(host: str | None, port: int | None) -> None:
+        """Asks a NameNode for its root, once in a process. Raises OSError when none answers within
+        seconds."""
+        url = _url_of(host, port)
         try:
-            return await super()._call_s3(*arguments, **named)
-        except OSError:
-            raise
-        except Exception as error:  # of botocore and of what lies below it
-            raise OSError(str(error)) from error
-
-
-fsspec.register_implementation("hdfs", _Hdfs, clobber=True)
-fsspec.register_implementation("s3", _S3, clobber=True)
-
-
-@lru_cache(maxsize=100)
-def look_first(host: str | None, port: int | None) -> None:
-    """Asks a NameNode for its root, once in a process. Raises OSError when none answers within seconds."""
-    url = _url_of(host, port)
-    try:
-        Client(url, _FIRST_LOOK).get_file_info("/")
-    except (OSError, RuntimeError) as error:
-        raise OSError(f"{url} does not answer: {_message_of(error)}") from error
+            Client(url, _FIRST_LOOK).get_file_info("/")
+        except (OSError, RuntimeError) as error:
+            raise OSError(f"{url} does not answer: {_message_of(error)}") from error

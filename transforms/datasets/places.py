@@ -13,9 +13,8 @@ from urllib.parse import urlencode
 
 from upath import UPath
 
-from transforms.datasets.filesystem import is_remote, located
+from transforms.datasets.filesystem import is_remote, located, look_first
 from transforms.datasets.folder_walk import LeftOut, each_below
-from transforms.datasets.remote_systems import look_first
 
 Place: TypeAlias = "Path | UPath"  # a UPath is never of this machine
 
@@ -34,8 +33,8 @@ def place_at(text: str) -> Place:
 
 def reach(place: Place) -> None:
     """Raises OSError, within seconds, when nobody answers at a place."""
-    if not isinstance(place, Path) and place.protocol == "hdfs":
-        look_first(**place.storage_options)
+    if not isinstance(place, Path):
+        look_first(place.protocol, place.storage_options)
     place.exists()
 
 
