@@ -3,6 +3,8 @@ it."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import apache_beam as beam
 
 from transforms.async_io.bounded import BundleAsync
@@ -24,10 +26,9 @@ def score_revisions(
     waiting: BundleAsync | StatefulAsync,
     done: AlreadyScored | None = None,
     combine: CombineInState | None = None,
-    undelivered: beam.PTransform | None = None,
-) -> None:
+) -> tuple[Any, ...]:
     """ReadEvents > SelectModels > ScoreWithLiftWing > BuildRevisionScore > WritePerModel; beside the last, if
-    wanted, the legacy event of all models."""
+    wanted, the legacy event of all models. Returns what the sink gives, of each place where it writes."""
     # a stream's step whose fuse is blown holds its place; a bounded run ends
     holds = isinstance(waiting, StatefulAsync)
     read = p | "ReadEvents" >> ReadEvents(source, holds)
@@ -51,5 +52,4 @@ def score_revisions(
         "Build": built.failures,
     }.items():
         written += [failures | f"Write{step}Failures" >> WriteFailures(sink, configuration.failure_stream)]
-    if undelivered:
-        _ = tuple(written) | "RetryDeliveries" >> undelivered
+    return tuple(written)

@@ -86,14 +86,8 @@ def build_pipeline(
         if options.combined
         else None
     )
-    score_revisions(
-        pipeline,
-        configuration,
-        source,
-        sink,
-        StatefulAsync(options.each_event_once),
-        None,
-        combine,
-        RetryDeliveries(sink.writing, _streams(configuration, combine)),
+    written = score_revisions(
+        pipeline, configuration, source, sink, StatefulAsync(options.each_event_once), combine=combine
     )
+    _ = written | "RetryDeliveries" >> RetryDeliveries(sink.writing, _streams(configuration, combine))
     return pipeline

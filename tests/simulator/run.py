@@ -59,7 +59,8 @@ def stages(deployment: Deployment) -> list[Stage]:
         environment=environment,
     )
     waiting = StatefulAsync(deployment.each_event_once, environment)
-    score_revisions(p, configuration, Source(), sink, waiting, undelivered=RetryDeliveries(sink.writing))
+    written = score_revisions(p, configuration, Source(), sink, waiting)
+    _ = written | "RetryDeliveries" >> RetryDeliveries(sink.writing)
     return stages_of(p)
 
 

@@ -76,16 +76,10 @@ def remembered(
     pipeline.component_id_map = LabelIds()
     combine = CombineInState(configuration.models, SCHEMAS["3.0.0"], 60) if combined else None
     sink = WriteToKafka("localhost:9", configuration.failure_stream, waits_in_state=True)
-    score_revisions(
-        pipeline,
-        configuration,
-        source,
-        sink,
-        StatefulAsync(each_event_once),
-        None,
-        combine,
-        RetryDeliveries(sink.writing),
+    written = score_revisions(
+        pipeline, configuration, source, sink, StatefulAsync(each_event_once), combine=combine
     )
+    _ = written | "RetryDeliveries" >> RetryDeliveries(sink.writing)
     return sorted(_stages(pipeline.to_runner_api().components))
 
 
