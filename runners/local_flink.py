@@ -74,6 +74,10 @@ def _settings(port: int, rpc_port: int, slots: int) -> dict[str, str]:
         "taskmanager.host": "127.0.0.1",
         "taskmanager.bind-host": "127.0.0.1",
         "taskmanager.numberOfTaskSlots": str(slots),
+        # of jobs that say nothing of it themselves, as those of `regenerate`: a worker may die
+        "restart-strategy.type": "fixed-delay",
+        "restart-strategy.fixed-delay.attempts": "3",
+        "restart-strategy.fixed-delay.delay": "5 s",
         "heartbeat.interval": "2000",  # ms; how soon a TaskManager finds the JobManager's successor
         "heartbeat.timeout": "10000",
         "classloader.resolve-order": "parent-first",  # jobs bring the jar that is here already

@@ -6,31 +6,27 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from importlib.metadata import version
-from pathlib import Path
-from typing import Any
+
+import apache_beam as beam
 
 from pipeline.batch import direct_runner
 from pipeline.batch.chunks import chunks
+from pipeline.batch.commit import CommitPartitions, Committer, take_committed
 from pipeline.batch.holes import UNKNOWN, UnitKey
 from pipeline.batch.outcome import CallTimes, Outcome
 from pipeline.batch.plan import Planner
 from pipeline.batch.progress import Progress
+from pipeline.batch.runner import Runner
 from pipeline.batch.tasks import Plan
 from pipeline.graph import score_revisions
 from transforms.async_io.bounded import BundleAsync
-from transforms.datasets.dataset_writer import DatasetWriter
 from transforms.datasets.event_files import Files, InputFile
-from transforms.datasets.journal import ScoredBefore, entries, journals
 from transforms.datasets.journal_sink import Journals
-from transforms.datasets.places import remove_tree
-from transforms.datasets.units import UnitIncompleteError, add_failures, commit_unit
-from transforms.events.error_events import alike
-from transforms.events.parsing import NotAnEventError
+from transforms.datasets.places import address_of, remove_tree
 from transforms.models.model import Configuration, Model
 from transforms.models.scorable import fields_to_read
 
-_COMMITTED_AT_ONCE = 16  # partitions in another file system, each of which waits for its answers
+_REMOVED_AT_ONCE = 16  # journals, of which each may be a request to a store
 
 
 @dataclass(frozen=True)
@@ -40,38 +36,31 @@ class BatchRun:
 
     planner: Planner
 
-    @property
-    def _writer(self) -> DatasetWriter:
-        return self.planner.writer
-
-    def score(
-        self, configuration: Configuration, files: Sequence[InputFile], options: Sequence[str]
-    ) -> Outcome:
+    def score(self, configuration: Configuration, files: Sequence[InputFile], runner: Runner) -> Outcome:
         """Scores what is not whole. A model that gives no score at all is not asked again in this run."""
         in_places = {file.partition for file in files}
         with Progress(self.planner.journals, 0 if None in in_places else len(in_places)) as progress:
-            return self._score(configuration, files, options, progress)
+            return self._score(configuration, files, runner, progress)
 
     def _score(
         self,
         configuration: Configuration,
         files: Sequence[InputFile],
-        options: Sequence[str],
+        runner: Runner,
         progress: Progress,
     ) -> Outcome:
         direct_runner.tune_gc()
         outcome, asked = Outcome(), configuration
-        for chunk in chunks(files):
+        for chunk in [files] if runner.is_cluster else chunks(files):
             partitions = list(dict.fromkeys(file.partition for file in chunk if file.partition))
             plan = self.planner.plan(configuration, chunk, partitions)
             open_ = [file for file in chunk if file.partition is None or plan.asks(file.partition)]
             _note(outcome, plan, {partition for partition in partitions if not plan.asks(partition)})
-            counters = (
-                self._run(asked, open_, self.planner.done(plan), options, outcome)
-                if open_ and asked.models
-                else Counter[str]()
+            committer = Committer(
+                self.planner, configuration, frozenset(asked.models), plan, is_placed=bool(partitions)
             )
-            unfinished = self._commit(configuration, set(asked.models), plan, partitions, outcome)
+            counters = self._run(asked, open_ if asked.models else [], committer, runner, outcome)
+            unfinished = self._take_committed(committer, outcome)
             outcome.unfinished |= unfinished
             progress.done += len(partitions)
             asked = replace(asked, models=_answering(asked, counters, unfinished))
@@ -84,22 +73,26 @@ class BatchRun:
     def _run(
         self,
         configuration: Configuration,
-        chunk: Sequence[InputFile],
-        done: ScoredBefore,
-        options: Sequence[str],
+        files: Sequence[InputFile],
+        committer: Committer,
+        runner: Runner,
         outcome: Outcome,
     ) -> Counter[str]:
-        pipeline = direct_runner.new_pipeline(options)
-        models = configuration.models.values()
-        fields = fields_to_read(models)
-        score_revisions(
-            pipeline,
-            configuration,
-            Files(chunk, fields),
-            Journals(self.planner.journals),
-            BundleAsync(),
-            done,
-        )
+        """Has the steps ask for what the files' events want, and then commits, in one job."""
+        if not (files or committer.partitions()):
+            return Counter()
+        pipeline = direct_runner.new_pipeline(runner.options)
+        written = [pipeline | "WrittenBefore" >> beam.Create([address_of(self.planner.journals)])]
+        if files:
+            written += score_revisions(
+                pipeline,
+                runner.share_of(configuration),
+                Files(files, fields_to_read(configuration.models.values())),
+                Journals(self.planner.journals),
+                BundleAsync(),
+                self.planner.done(committer.plan),
+            )
+        _ = tuple(written) | "CommitPartitions" >> CommitPartitions(committer)
         counters, call_ms = direct_runner.run(pipeline)
         outcome.counters += counters
         for name, (count, total, most) in call_ms.items():
@@ -107,106 +100,21 @@ class BatchRun:
             times.count, times.sum, times.max = times.count + count, times.sum + total, max(times.max, most)
         return counters
 
-    def _commit(
-        self,
-        configuration: Configuration,
-        asked: set[str],
-        plan: Plan,
-        partitions: Sequence[str],
-        outcome: Outcome,
-    ) -> dict[UnitKey, Counter[str]]:
-        """Makes partitions of what is whole; returns the reasons of what is not."""
-        unreadable, unusable = self._take_failures_of_events(outcome)
-        unfinished = {unit: Counter([reason]) for unit, reason in plan.blocked.items()}
-        together: dict[str, list[UnitKey]] = {}  # by partition, as its models share a failure table
-        for unit in self._units(plan, configuration, partitions):
-            together.setdefault(unit[1], []).append(unit)
-
-        def commit(units: list[UnitKey]) -> dict[UnitKey, Counter[str] | UnitIncompleteError]:
-            return {
-                unit: self._commit_unit(configuration, asked, plan, unit, unreadable, unusable)
-                for unit in units
-            }
-
-        with ThreadPoolExecutor(_COMMITTED_AT_ONCE) as pool:
-            each = map if isinstance(self._writer.root, Path) else pool.map
-            for committed in each(commit, together.values()):
-                for unit, result in committed.items():
-                    if isinstance(result, UnitIncompleteError):
-                        unfinished[unit] = result.reasons
-                    else:
-                        outcome.failures += result
+    def _take_committed(self, committer: Committer, outcome: Outcome) -> dict[UnitKey, Counter[str]]:
+        """Adds to the outcome what became of partitions, and removes the journals of those that are whole;
+        returns the reasons of those that are not."""
+        unfinished = {unit: Counter([reason]) for unit, reason in committer.plan.blocked.items()}
+        outcome.unread.update(committer.unread_anywhere.keys())
+        over = [self.planner.journals / UNKNOWN]
+        for committed in take_committed(self.planner):
+            partition, journals = committed.partition, self.planner.journals / committed.partition
+            unfinished |= {(model, partition): Counter(why) for model, why in committed.unfinished.items()}
+            outcome.failures += Counter(committed.failures)
+            outcome.unread.update(committed.unread.keys())
+            over += [journals / name for name in committed.over]
+        with ThreadPoolExecutor(_REMOVED_AT_ONCE) as pool:
+            list(pool.map(remove_tree, over))
         return unfinished
-
-    def _commit_unit(
-        self,
-        configuration: Configuration,
-        asked: set[str],
-        plan: Plan,
-        unit: UnitKey,
-        unreadable: Mapping[str, Counter[str]],
-        unusable: Mapping[str, Counter[str]],
-    ) -> Counter[str] | UnitIncompleteError:
-        """Returns its failures by reason."""
-        name, partition = unit
-        model = configuration.models[name]
-        task = self.planner.task(plan, model, partition)
-        if name not in asked and (task.ids != frozenset() or plan.asks(partition)):
-            return UnitIncompleteError(Counter(["not asked any more"]))
-        of_events = unusable.get(partition) or plan.failures.get(partition, Counter())
-        about = self._about(configuration, model, of_events)
-        about["unread"] = list(unreadable.get(partition, Counter()) + unreadable.get(UNKNOWN, Counter()))
-        try:
-            return commit_unit(self._writer, self.planner.unit(task, model, partition, about))
-        except UnitIncompleteError as error:
-            return error
-
-    def _units(self, plan: Plan, configuration: Configuration, partitions: Sequence[str]) -> list[UnitKey]:
-        """The units to commit: those with a task; where places do not tell partitions, those of the journals
-        and those to which nothing was added."""
-        units = set(plan.tasks)
-        if not partitions:
-            units = {unit for unit, task in plan.tasks.items() if task.ids is not None}
-            units |= {
-                (model, partition)
-                for partition, model, _ in journals(self.planner.journals)
-                if model and model in configuration.models
-            }
-        return sorted(units - plan.whole - plan.blocked.keys())
-
-    def _take_failures_of_events(
-        self, outcome: Outcome
-    ) -> tuple[dict[str, Counter[str]], dict[str, Counter[str]]]:
-        """Writes the failures of events for which there was no model. Returns the reasons of files that could
-        not be read, by partition (UNKNOWN where that is not known), and those of the events that were
-        written."""
-        unreadable, unusable = {}, {}
-        for partition, model, journal in list(journals(self.planner.journals)):
-            if model is not None:
-                continue
-            failed = list(entries(journal))
-            if reasons := Counter(alike(entry.body) for entry in failed if entry.retryable):
-                unreadable[partition] = reasons
-                outcome.unread.update(reasons.keys())
-            failures = {entry.body["meta"]["id"]: entry.body for entry in failed if not entry.retryable}
-            try:
-                if failures:
-                    add_failures(self._writer, partition, failures)
-            except (NotAnEventError, OSError) as error:
-                outcome.unread[f"the failure table cannot be written: {error}"] += 1
-                continue
-            unusable[partition] = Counter(map(alike, failures.values()))
-            outcome.failures += unusable[partition]
-            remove_tree(journal)
-        return unreadable, unusable
-
-    def _about(self, configuration: Configuration, model: Model, unusable: Counter[str]) -> dict[str, Any]:
-        return {
-            "stream": model.stream,
-            "lift_wing": configuration.lift_wing.url,
-            "revision_scores": version("revision-scores"),
-            "unusable_events": unusable,
-        }
 
 
 def _answering(

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from pipeline.batch import direct_runner, estimate, html_report
+from pipeline.batch import direct_runner, estimate, flink_runner, html_report
 from pipeline.batch.holes import BackfillList
 from pipeline.batch.input_files import input_files, print_left_out
 from pipeline.batch.open_run import load_or_create, new_planner, open_run, working_before
@@ -21,7 +21,7 @@ from pipeline.batch.text_report import print_report
 from pipeline.config.overrides import load_with, names_in, with_rate_limit
 from pipeline.config.shared_options import ClientOptions, EventFilesOptions
 from pipeline.console.columns import counted
-from pipeline.flink import batch_job_server
+from pipeline.flink.causes import last_words
 from pipeline.options import check_reached, directory, flag, option
 from pipeline.usage_error import UsageError
 from transforms.datasets.dataset_writer import DatasetWriter
@@ -76,7 +76,7 @@ def run(options: Options, beam_options: list[str]) -> int:
     """Scores every event below `--input` and prints what came of it. Gives 1 when some elements failed or are
     unfinished."""
     configuration = load_with(options.models, options.overrides)
-    batch_job_server.check(beam_options)
+    runner = flink_runner.runner_of(beam_options)
     _check_places(options)
     check_reached(options.output, "--output")
     found = input_files(configuration, options)
@@ -84,6 +84,7 @@ def run(options: Options, beam_options: list[str]) -> int:
     writer = _writer(configuration, options)
     _check_output(writer, options)
     configuration = direct_runner.without_stopped(configuration)
+    rounding = runner.rounding(configuration)
     planner = _planner(writer, configuration, options)
     print_left_out(found)
     work = (
@@ -97,12 +98,12 @@ def run(options: Options, beam_options: list[str]) -> int:
     stopped, output = _stop_on_signals(), address_of(options.output)
     try:
         with open_run(planner, resume=options.resume) as batch:
-            print(work, flush=True)
+            print(*filter(None, (work, rounding)), sep="\n", flush=True)
             with (
                 _flink_folder(writer) as folder,
-                batch_job_server.on_flink_if_asked(beam_options, folder) as options_of_runner,
+                flink_runner.started_if_asked(runner, output, folder) as started,
             ):
-                outcome = batch.score(configuration, found.files, options_of_runner)
+                outcome = batch.score(configuration, found.files, started)
     except BaseException as error:
         if stopped:
             print(
@@ -133,6 +134,8 @@ def _why_ended(error: str, output: str) -> str | None:
         r"\b(?:OSError|PermissionError): (.+?)(?: \[while running.*)?$", error, re.MULTILINE
     ):
         return f"stopped: {failed[1]}; what was answered stays"
+    if job := re.search(r"failed in state \w+: (.*)", error, re.DOTALL):
+        return f"stopped: Flink's job failed ({last_words(job[1])}); what was answered stays"
     return None
 
 

@@ -143,7 +143,7 @@ class FlinkJob:
             try:
                 self._stop_with_savepoint(savepoints, patience_s)
             except SavepointError as error:
-                self._cancel(patience_s)
+                self.cancel(patience_s)
                 return f"without a savepoint ({error}); a new run goes on from the last checkpoint"
         except UnreachableError as error:  # an embedded Flink ends with its job
             if not set(savepoints.glob("*/_metadata")) - before:
@@ -184,7 +184,8 @@ class FlinkJob:
                 raise SavepointError("Flink took too long for it")
             time.sleep(_PAUSE_S)
 
-    def _cancel(self, patience_s: float) -> None:
+    def cancel(self, patience_s: float) -> None:
+        """Cancels the job, and waits so long until it is over. Raises UnreachableError."""
         self.rest.ask("PATCH", self._path)
         self._wait_until_over(time.monotonic() + patience_s)
 

@@ -66,13 +66,14 @@ def beam_options_of_batch(job_server: str, workers: str) -> list[str]:
     """Beam's options for a job with the Python workers of the pool at `workers`, HOST:PORT as the
     TaskManagers see it."""
     where = ["--runner=PortableRunner", f"--job_endpoint={job_server}"]
-    return [*where, "--environment_type=EXTERNAL", f"--environment_config={workers}", "--parallelism=1"]
+    return [*where, "--environment_type=EXTERNAL", f"--environment_config={workers}"]
 
 
 def beam_options(job_server: str, workers: str, name: str) -> list[str]:
     """The same for a job that streams."""
     return [
         *beam_options_of_batch(job_server, workers),
+        "--parallelism=1",
         f"--job_name={name}",
         "--streaming",
         f"--checkpointing_interval={_CHECKPOINT_MS}",

@@ -29,6 +29,7 @@ from transforms.datasets.journal import (
 from transforms.datasets.journal_sink import Journals
 from transforms.datasets.manifests import MANIFEST, MadeOf, find_partition
 from transforms.datasets.part_files import PART_FILES
+from transforms.datasets.places import remove_tree
 from transforms.datasets.units import Unit, UnitIncompleteError, commit_unit
 from transforms.elements import Failure, OutputEvent
 from transforms.events.error_events import failed
@@ -211,7 +212,8 @@ def test_a_whole_journal_becomes_a_partition(writer: DatasetWriter, tmp_path: Pa
         "one",
     )
     assert [row["message"] for row in rows(writer.failures(HOUR))] == ["404: no revision 2"]
-    assert not journal.exists()
+    assert commit(writer, journal) == {"404: no revision 2": 1}  # as a worker does that is started again
+    assert [row["rev_id"] for row in rows(partition)] == [1, 3]
 
 
 def test_a_parquet_part_has_the_types_of_the_table_and_is_snappy_and_in_groups(writer: DatasetWriter) -> None:
@@ -243,6 +245,7 @@ def test_a_partition_is_replaced_or_added_to(writer: DatasetWriter) -> None:
     for added, found in ((False, [1, 2]), (True, [1, 2, 5]), (False, [5])):
         write(writer.working / "journals", *map(score, [5] if found[-1] == 5 else [2, 1]))
         commit(writer, journal, added=added)
+        remove_tree(journal)
         assert [row["rev_id"] for row in rows(writer.partition("damaging", HOUR))] == found
 
 

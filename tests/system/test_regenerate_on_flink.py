@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from runners.programs import LocalFlinkProgram
 from runners.simulated_lift_wing.server import SimulatedLiftWing
-from tests.support.commands import hourly, rows, run, wrong_use
+from tests.support.commands import command, hourly, rows, run, wrong_use
+from tests.support.events import ROOT
 
 pytestmark = pytest.mark.flink
 
@@ -41,7 +46,37 @@ def test_the_datasets_and_what_is_said_are_those_of_the_direct_runner(
             shutil.rmtree(tmp_path / "out")
             lift_wing.forget()
     assert found["embedded"] == found["direct"]
-    assert found["cluster"] == found["direct"]
+    of_rows, said, calls = found["cluster"]
+    without_shares = "".join(
+        line for line in said.splitlines(True) if not line.startswith("2 workers share what is asked at once")
+    )
+    assert (of_rows, without_shares, calls) == found["direct"]
+
+
+def test_a_job_that_fails_is_told_in_a_line(tmp_path: Path) -> None:
+    hourly(tmp_path / "in")
+    with SimulatedLiftWing(latency=0.5) as lift_wing:
+        given = ["--input", f"{tmp_path / 'in'}", "--output", f"{tmp_path / 'out'}"]
+        given += ["--lift-wing", lift_wing.url, "--only", "damaging", "--runner=FlinkRunner"]
+        with subprocess.Popen(
+            [sys.executable, "-m", "pipeline", "regenerate", *given],
+            cwd=ROOT,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as run:
+            while not lift_wing.calls():
+                assert run.poll() is None
+                time.sleep(0.01)
+            for child in psutil.Process(run.pid).children(recursive=True):
+                if "sdk_worker" in " ".join(child.cmdline()):
+                    child.kill()
+            _, said = run.communicate(timeout=120)
+        assert run.returncode == 1
+        (line,) = said.splitlines()
+        assert line.startswith("stopped: Flink's job failed (")
+        assert line.endswith("); what was answered stays, and --resume goes on from here")
+        assert command("regenerate", *given, "--resume").returncode == 0
 
 
 def test_an_option_that_flink_does_not_know_is_told(

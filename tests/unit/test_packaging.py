@@ -33,7 +33,7 @@ BELOW: dict[str, dict[str, list[str]]] = {  # the folders of a package, and whic
         "console": [],
         "process": [],
         "flink": ["config", "console", "process"],
-        "batch": ["config", "console", "process"],
+        "batch": ["config", "console", "flink", "process"],
         "checks": ["config", "console", "flink"],
         "health": ["checks", "config", "console", "flink", "process"],
         "watch": ["config", "flink", "health", "process"],

@@ -16,6 +16,7 @@ from transforms.async_io.score_fn import AsyncScoreFn, Output, PendingRequest
 from transforms.elements import ScoreRequests
 from transforms.global_window import in_global_window
 from transforms.lift_wing.bulkhead import CallResult
+from transforms.lift_wing.client import LiftWingClient
 from transforms.lift_wing.responses import CallNotPermitted, Refused
 from transforms.models.model import Configuration, Endpoint
 from transforms.unforeseen import FuseBlownError
@@ -43,6 +44,13 @@ class BundleAsync:
 
 
 class _BundleAsyncFn(AsyncScoreFn):
+    def open_client(self) -> LiftWingClient:
+        """One of its own: its limits are a worker's share, and a process may have several workers."""
+        return LiftWingClient(self.configuration.lift_wing, self.environment)
+
+    def close_client(self) -> None:
+        self.lift_wing.close()
+
     def start_bundle(self) -> None:
         super().start_bundle()
         self._answers = _Answers()

@@ -105,7 +105,7 @@ class AsyncScoreFn(beam.DoFn):
         }
 
     def setup(self) -> None:
-        self.lift_wing: LiftWingClient = SharedClient.acquire(self.configuration.lift_wing, self.environment)
+        self.lift_wing = self.open_client()
         self._fuse = Fuse("ScoreWithLiftWing", self.environment.monotonic)
         self.call_milliseconds = RollingQuantiles("ScoreWithLiftWing", "call_ms")
         self.limits = Limits(self.configuration.lift_wing.max_age_s, self.environment)
@@ -115,6 +115,13 @@ class AsyncScoreFn(beam.DoFn):
         self._metrics.start_bundle()
 
     def teardown(self) -> None:
+        self.close_client()
+
+    def open_client(self) -> LiftWingClient:
+        """The client of the whole worker process."""
+        return SharedClient.acquire(self.configuration.lift_wing, self.environment)
+
+    def close_client(self) -> None:
         SharedClient.release(self.configuration.lift_wing, self.environment)
 
     def endpoint(self, model: str, wiki: str) -> Endpoint | None:

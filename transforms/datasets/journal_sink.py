@@ -6,6 +6,7 @@ import errno
 import os
 import time
 import uuid
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from io import FileIO
@@ -14,14 +15,16 @@ from typing import Protocol
 
 import apache_beam as beam
 import orjson
+from apache_beam.utils.windowed_value import WindowedValue
 from upath import UPath
 
 from schemas.hive_layout import partition_at
 from transforms.datasets.journal import NO_MODEL
-from transforms.datasets.places import Place
+from transforms.datasets.places import Place, address_of
 from transforms.elements import OutputEvent
 from transforms.events.parsing import NotAnEventError, parse
 from transforms.events.source_events import partition_of_event
+from transforms.global_window import in_global_window
 
 _MOST_FILES_OPEN = 64
 _UNKNOWN_PLACE = "_"  # of a file that cannot be read: it may be of any
@@ -31,12 +34,13 @@ _WRITTEN_AT_ONCE = 16
 
 @dataclass
 class Journals(beam.PTransform):
-    """A sink: appends each event to a journal of its partition and model below `folder`."""
+    """A sink: appends each event to a journal of its partition and model below `folder`. Gives that folder
+    whenever all is written that came."""
 
     folder: Place
 
-    def expand(self, events: beam.PCollection[OutputEvent]) -> beam.PCollection[None]:
-        return events | "WriteJournals" >> beam.ParDo(_WriteJournalsFn(self.folder))
+    def expand(self, events: beam.PCollection[OutputEvent]) -> beam.PCollection[str]:
+        return events | "WriteJournals" >> beam.ParDo(_WriteJournalsFn(self.folder)).with_output_types(str)
 
 
 class _WriteJournalsFn(beam.DoFn):
@@ -52,8 +56,9 @@ class _WriteJournalsFn(beam.DoFn):
         line = event.body, event.failure is not None, bool(event.failure and event.failure.retryable)
         self._lines.write(journal_of(event), orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
 
-    def finish_bundle(self) -> None:
+    def finish_bundle(self) -> Iterator[WindowedValue]:
         self._lines.close()
+        yield in_global_window(address_of(self._folder))
 
 
 class _Lines(Protocol):

@@ -87,6 +87,20 @@ def sizes_in(place: Place) -> dict[str, int]:
     return dict(sorted(files))
 
 
+def subfolders(place: Place) -> list[str]:
+    """Returns the names of the folders in a folder, in order; none when there is no such folder. Raises
+    OSError."""
+    try:
+        if isinstance(place, Path):
+            return sorted(path.name for path in place.iterdir() if path.is_dir())
+        entries = place.fs.ls(place.path, detail=True)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return sorted(
+        entry["name"].rstrip("/").rpartition("/")[2] for entry in entries if entry["type"] == "directory"
+    )
+
+
 def _local_files(place: Path) -> Iterator[Path]:
     def stop(error: OSError) -> None:
         raise error

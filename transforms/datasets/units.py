@@ -14,7 +14,7 @@ import schemas
 from transforms.datasets.dataset_writer import DatasetWriter, rows_in
 from transforms.datasets.journal import entries, failures_of, order, scores_in_order
 from transforms.datasets.manifests import files_of, find_partition, write_manifest
-from transforms.datasets.places import Place, os_reason, remove_tree
+from transforms.datasets.places import Place, os_reason
 from transforms.events.error_events import alike, origin_of
 from transforms.events.parsing import NotAnEventError, parse
 from transforms.events.score_events import read_prediction, score_id
@@ -72,8 +72,8 @@ def commit_unit(writer: DatasetWriter, unit: Unit) -> Counter[str]:
     """Makes a whole partition of a journal and of the rows that stay, and rows of the failure table of its
     failures; returns these by reason.
 
-    Raises UnitIncompleteError, and leaves the journal, when another try may mend some of its failures, the
-    disk is full or what is there cannot be read. May be repeated when it broke off.
+    Raises UnitIncompleteError when another try may mend some of its failures, the disk is full or what is
+    there cannot be read. Leaves the journal, and may be repeated.
     """
     failed = list(failures_of(unit.journal))
     if again := Counter(alike(entry.body) for entry in failed if entry.retryable):
@@ -90,7 +90,6 @@ def commit_unit(writer: DatasetWriter, unit: Unit) -> Counter[str]:
         raise UnitIncompleteError(
             Counter([f"{error}; remove the partition, and --resume makes it anew"])
         ) from error
-    remove_tree(unit.journal)
     return Counter(map(alike, new.values()))
 
 

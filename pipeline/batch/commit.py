@@ -1,0 +1,193 @@
+"""The last step of a run of `regenerate`: what journals have of a partition becomes its rows and its
+failures."""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import orjson
+
+from pipeline.batch.holes import UNKNOWN
+from pipeline.batch.plan import Planner
+from pipeline.batch.tasks import Plan
+from transforms.datasets.durable_files import replace_file
+from transforms.datasets.journal import NO_MODEL, entries, journals
+from transforms.datasets.places import Place, files_under, remove_tree, subfolders
+from transforms.datasets.units import UnitIncompleteError, add_failures, commit_unit
+from transforms.events.error_events import alike
+from transforms.events.parsing import NotAnEventError
+from transforms.models.model import Configuration
+
+_COMMITTED_AT_ONCE = 16  # partitions in another file system, each of which waits for its answers
+
+
+@dataclass(frozen=True)
+class Committed:
+    """What became of a partition."""
+
+    partition: str
+    over: Sequence[str] = ()  # its journals of which all is in the dataset now
+    # by model, of what is not whole: how many elements have to be tried again, by reason
+    unfinished: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    failures: Mapping[str, int] = field(default_factory=dict)  # by reason, of what no other try can mend
+    unread: Mapping[str, int] = field(default_factory=dict)  # what of its input could not be read, by reason
+
+
+@dataclass(frozen=True)
+class Committer:
+    """Makes partitions of what is planned and what journals have."""
+
+    planner: Planner
+    configuration: Configuration
+    asked: frozenset[str]  # the models that are asked still
+    plan: Plan
+    is_placed: bool  # whether the places of the input files tell their partitions
+
+    def partitions(self) -> list[str]:
+        """Those that are planned, and those that have journals."""
+        return sorted({*self._planned, *(partition for partition, _, _ in journals(self.planner.journals))})
+
+    @cached_property
+    def _planned(self) -> Mapping[str, set[str]]:
+        """The models to commit by partition: those with a task; where places tell no partitions, those to
+        which nothing is added, as the journals tell of the others."""
+        planned: dict[str, set[str]] = {}
+        for (model, partition), task in self.plan.tasks.items():
+            if self.is_placed or task.ids is not None:
+                planned.setdefault(partition, set()).add(model)
+        return planned
+
+    def commit(self, partition: str) -> Committed:
+        """May be repeated: journals stay. A model whose partition cannot be made whole keeps what it has."""
+        unread, over = self._unread(partition), list[str]()
+        try:
+            unusable = self._unusable(partition)
+        except (NotAnEventError, OSError) as error:
+            unread[f"the failure table cannot be written: {error}"] += 1
+            unusable = Counter()
+        else:
+            over.append(NO_MODEL)
+        failures, unfinished = Counter(unusable), dict[str, Counter[str]]()
+        about = {
+            "lift_wing": self.configuration.lift_wing.url,
+            "revision_scores": version("revision-scores"),
+            "unusable_events": unusable or self.plan.failures.get(partition, Counter()),
+            "unread": [*(unread + self.unread_anywhere)],
+        }
+        for name in sorted(self._models(partition)):
+            try:
+                failures += self._commit_unit(name, partition, about)
+            except UnitIncompleteError as error:
+                unfinished[name] = error.reasons
+            else:
+                over.append(name)
+        return Committed(partition, over, unfinished, failures, unread)
+
+    def _commit_unit(self, name: str, partition: str, about: Mapping[str, Any]) -> Counter[str]:
+        """Returns its failures by reason. Raises UnitIncompleteError."""
+        model = self.configuration.models[name]
+        task = self.planner.task(self.plan, model, partition)
+        if name not in self.asked and (task.ids != frozenset() or self.plan.asks(partition)):
+            raise UnitIncompleteError(Counter(["not asked any more"]))
+        unit = self.planner.unit(task, model, partition, {"stream": model.stream, **about})
+        return commit_unit(self.planner.writer, unit)
+
+    def _models(self, partition: str) -> set[str]:
+        models = set(self._planned.get(partition, ()))
+        if not self.is_placed:
+            models |= set(subfolders(self.planner.journals / partition)) & self.configuration.models.keys()
+        return {
+            model
+            for model in models
+            if (model, partition) not in self.plan.whole and (model, partition) not in self.plan.blocked
+        }
+
+    def _unusable(self, partition: str) -> Counter[str]:
+        """Writes the failures of events for which there was no model; returns them by reason."""
+        failures = {
+            entry.body["meta"]["id"]: entry.body
+            for entry in entries(self.planner.journals / partition / NO_MODEL)
+            if not entry.retryable
+        }
+        if failures:
+            add_failures(self.planner.writer, partition, failures)
+        return Counter(map(alike, failures.values()))
+
+    def _unread(self, partition: str) -> Counter[str]:
+        """What of its input could not be read, by reason."""
+        journal = entries(self.planner.journals / partition / NO_MODEL)
+        return Counter(alike(entry.body) for entry in journal if entry.retryable)
+
+    @cached_property
+    def unread_anywhere(self) -> Counter[str]:
+        """What of the input could not be read and may be of any partition."""
+        return self._unread(UNKNOWN)
+
+
+@dataclass
+class CommitPartitions(beam.PTransform):
+    """What tells that journals are written in, at least one; nothing out. Commits each partition then. What
+    became of it is for `take_committed`, as no runner gives elements back.
+
+    Which partitions there are the journals say: an attempt that a runner makes again writes nothing for those
+    that the one before has asked for.
+    """
+
+    committer: Committer
+
+    def expand(self, written: tuple[beam.PCollection[str], ...]) -> beam.PCollection[None]:
+        return (
+            written
+            | beam.Flatten()
+            | "AllWritten" >> beam.Distinct()
+            | "ListPartitions" >> beam.FlatMap(lambda _: self.committer.partitions())
+            | "Spread" >> beam.Reshuffle()
+            | "Commit" >> beam.ParDo(_CommitFn(self.committer))
+        )
+
+
+class _CommitFn(beam.DoFn):
+    def __init__(self, committer: Committer) -> None:
+        self._committer = committer
+
+    def start_bundle(self) -> None:
+        self._partitions: list[str] = []
+
+    def process(self, partition: str) -> None:
+        if partition != UNKNOWN:
+            self._partitions.append(partition)
+
+    def finish_bundle(self) -> None:
+        committer, root = self._committer, self._committer.planner.writer.root
+        with ThreadPoolExecutor(_COMMITTED_AT_ONCE) as pool:
+            each = map if isinstance(root, Path) else pool.map
+            told = orjson.dumps(list(each(committer.commit, self._partitions)))
+        place = _told_in(committer.planner) / f"{uuid.uuid4()}.json"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(place, told)
+
+
+def _told_in(planner: Planner) -> Place:
+    return planner.writer.working / "committed"
+
+
+def take_committed(planner: Planner) -> Iterator[Committed]:
+    """Yields what became of each partition of a job that is over."""
+    told = [Committed(**each) for file in files_under(_told_in(planner)) for each in _read(file)]
+    remove_tree(_told_in(planner))
+    # a worker that died may have told what its successor told again
+    yield from {committed.partition: committed for committed in told}.values()
+
+
+def _read(file: Place) -> list[dict[str, Any]]:
+    told: list[dict[str, Any]] = orjson.loads(file.read_bytes())
+    return told
