@@ -6,11 +6,9 @@ from __future__ import annotations
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
@@ -21,13 +19,11 @@ from pipeline.batch.plan import Planner
 from pipeline.batch.tasks import Plan
 from transforms.datasets.durable_files import replace_file
 from transforms.datasets.journal import NO_MODEL, entries, journals
-from transforms.datasets.places import Place, files_under, remove_tree, subfolders
+from transforms.datasets.places import Place, each_at, files_under, remove_tree, subfolders
 from transforms.datasets.units import UnitIncompleteError, add_failures, commit_unit
 from transforms.events.error_events import alike
 from transforms.events.parsing import NotAnEventError
 from transforms.models.model import Configuration
-
-_COMMITTED_AT_ONCE = 16  # partitions in another file system, each of which waits for its answers
 
 
 @dataclass(frozen=True)
@@ -168,9 +164,7 @@ class _CommitFn(beam.DoFn):
 
     def finish_bundle(self) -> None:
         committer, root = self._committer, self._committer.planner.writer.root
-        with ThreadPoolExecutor(_COMMITTED_AT_ONCE) as pool:
-            each = map if isinstance(root, Path) else pool.map
-            told = orjson.dumps(list(each(committer.commit, self._partitions)))
+        told = orjson.dumps(each_at(root, committer.commit, self._partitions))
         place = _told_in(committer.planner) / f"{uuid.uuid4()}.json"
         place.parent.mkdir(parents=True, exist_ok=True)
         replace_file(place, told)

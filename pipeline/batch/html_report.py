@@ -12,7 +12,7 @@ from pipeline.batch.outcome import Outcome
 from transforms.datasets.dataset_writer import DatasetWriter
 from transforms.datasets.durable_files import replace_file
 from transforms.datasets.manifests import find_partition, partitions_in
-from transforms.datasets.places import Place
+from transforms.datasets.places import Place, each_at
 from transforms.datasets.units import now
 from transforms.models.model import Configuration
 
@@ -78,8 +78,7 @@ def write(configuration: Configuration, writer: DatasetWriter, outcome: Outcome)
 
 def _manifests(table: Place) -> Iterator[Mapping[str, Any]]:
     """Of the partitions of a table, but for those that cannot be read: `audit` names them."""
-    for partition in partitions_in(table):
-        found = find_partition(table / partition)
+    for found in each_at(table, lambda partition: find_partition(table / partition), partitions_in(table)):
         if found and found.manifest and "model" in found.manifest:
             yield found.manifest
 

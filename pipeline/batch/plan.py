@@ -16,7 +16,7 @@ from transforms.datasets.dataset_writer import DatasetWriter
 from transforms.datasets.event_files import InputFile
 from transforms.datasets.journal import ScoredBefore
 from transforms.datasets.manifests import FoundPartition, MadeOf, find_partition, partitions_in
-from transforms.datasets.places import Place, os_reason, sizes_in
+from transforms.datasets.places import Place, each_at, os_reason, sizes_in
 from transforms.datasets.units import Unit, score_of, scores_in, wiki_of_failure
 from transforms.events.parsing import NotAnEventError
 from transforms.events.source_events import wiki_of
@@ -62,10 +62,16 @@ class Planner:
             Plan(inputs=[(file.partition, input_entry(file)) for file in files]),
             dict[UnitKey, FoundPartition](),
         )
-        for name, model in configuration.models.items():
-            for partition in partitions or self._known_partitions(name):
-                if found := self._plan_unit(plan, (name, partition), self._made_of(plan, model, partition)):
-                    to_look[name, partition] = found
+        units = [
+            (name, partition)
+            for name in configuration.models
+            for partition in partitions or self._known_partitions(name)
+        ]
+        there = each_at(self.writer.root, lambda unit: find_partition(self.writer.partition(*unit)), units)
+        for unit, found in zip(units, there, strict=True):
+            made_of = self._made_of(plan, configuration.models[unit[0]], unit[1])
+            if compared := self._plan_unit(plan, unit, made_of, found):
+                to_look[unit] = compared
         if to_look:
             self._look(plan, configuration, files, to_look)
         return plan
@@ -119,9 +125,10 @@ class Planner:
             return sorted({partition for of_model, partition in self.backfill.ids if of_model == model})
         return partitions_in(self.writer.table(model))
 
-    def _plan_unit(self, plan: Plan, unit: UnitKey, made_of: MadeOf) -> FoundPartition | None:
+    def _plan_unit(
+        self, plan: Plan, unit: UnitKey, made_of: MadeOf, found: FoundPartition | None
+    ) -> FoundPartition | None:
         """Plans a unit by its manifest; returns the partition when its rows have to be looked at."""
-        found = find_partition(self.writer.partition(*unit))
         if self.writer.is_on_another_device(self.writer.partition(*unit)):
             plan.blocked[unit] = (
                 f"{self.writer.partition(*unit)} is on another file system than {self.writer.root}; write "

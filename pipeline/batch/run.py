@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import apache_beam as beam
@@ -22,11 +21,9 @@ from pipeline.graph import score_revisions
 from transforms.async_io.bounded import BundleAsync
 from transforms.datasets.event_files import Files, InputFile
 from transforms.datasets.journal_sink import Journals
-from transforms.datasets.places import address_of, remove_tree
+from transforms.datasets.places import address_of, each_at, remove_tree
 from transforms.models.model import Configuration, Model
 from transforms.models.scorable import fields_to_read
-
-_REMOVED_AT_ONCE = 16  # journals, of which each may be a request to a store
 
 
 @dataclass(frozen=True)
@@ -112,8 +109,7 @@ class BatchRun:
             outcome.failures += Counter(committed.failures)
             outcome.unread.update(committed.unread.keys())
             over += [journals / name for name in committed.over]
-        with ThreadPoolExecutor(_REMOVED_AT_ONCE) as pool:
-            list(pool.map(remove_tree, over))
+        each_at(self.planner.journals, remove_tree, over)
         return unfinished
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from heapq import merge
 from itertools import groupby
 from typing import Any
@@ -20,7 +21,7 @@ from pipeline.usage_error import UsageError
 from transforms.datasets.dataset_writer import DatasetWriter
 from transforms.datasets.manifests import MadeOf, find_partition, inputs_below, partitions_in
 from transforms.datasets.part_files import format_of
-from transforms.datasets.places import Place
+from transforms.datasets.places import Place, each_at
 from transforms.datasets.units import failures_in, scores_in
 from transforms.events.combined_events import SCHEMAS, STREAM, Part, combined_score
 from transforms.events.error_events import origin_of
@@ -63,21 +64,28 @@ def run(options: Options) -> int:
     with alone_with(writer, ""):
         writer.recover()
         partitions = sorted({partition for table in tables_of.values() for partition in partitions_in(table)})
-        for partition in partitions:
-            try:
-                if missing := list(_not_whole(writer, partition)):
-                    waiting += 1
-                    print(f"{partition}: waits for {', '.join(missing)}; regenerate --resume")
-                else:
-                    written += _write(writer, partition, models, SCHEMAS[options.schema])
-            except (NotAnEventError, OSError) as error:
+        write = partial(_combine, writer, models, SCHEMAS[options.schema])
+        for partition, result in zip(partitions, each_at(root, write, partitions), strict=True):
+            if isinstance(result, str):
                 waiting += 1
-                print(f"{partition}: {error}; regenerate --resume makes a partition anew")
+                print(f"{partition}: {result}")
+            else:
+                written += result
     print(
         f"{schemas.table_name(STREAM)}: {counted(written, 'partition')} written, "
         f"{len(partitions) - waiting:,} in all"
     )
     return 1 if waiting else 0
+
+
+def _combine(writer: DatasetWriter, models: Sequence[Model], schema: str, partition: str) -> bool | str:
+    """Returns whether there was something to write, or why that cannot be told yet."""
+    try:
+        if missing := list(_not_whole(writer, partition)):
+            return f"waits for {', '.join(missing)}; regenerate --resume"
+        return _write(writer, partition, models, schema)
+    except (NotAnEventError, OSError) as error:
+        return f"{error}; regenerate --resume makes a partition anew"
 
 
 def _not_whole(writer: DatasetWriter, partition: str) -> Iterator[str]:

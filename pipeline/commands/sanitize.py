@@ -20,7 +20,7 @@ from pipeline.usage_error import UsageError
 from transforms.datasets.dataset_writer import DatasetWriter, rows_in
 from transforms.datasets.manifests import FoundPartition, MadeOf, find_partition, inputs_below, partitions_in
 from transforms.datasets.part_files import format_of
-from transforms.datasets.places import Place
+from transforms.datasets.places import Place, each_at
 from transforms.datasets.row_masks import Mask, mask_of_table, problems
 from transforms.events.combined_events import SCHEMAS, STREAM
 from transforms.events.parsing import NotAnEventError
@@ -169,13 +169,12 @@ class _SanitizedTable:
         there = partitions_in(self.writer.root / self.name)
         if not any(self.allowlist.masks.get((self.name, schema)) for schema in self.schemas):
             return self._tell_that_nothing_is_kept(there)
-        written, wrong, partitions = 0, 0, partitions_in(self.source)
-        for partition in partitions:
-            try:
-                written += self._write(partition)
-            except NotAnEventError as error:
-                wrong += 1
-                print(f"{self.name}: {error}; repair it and run this again")
+        partitions = partitions_in(self.source)
+        results = each_at(self.writer.root, self._try_to_write, partitions)
+        wrong = [error for error in results if isinstance(error, NotAnEventError)]
+        written = results.count(True)
+        for error in wrong:
+            print(f"{self.name}: {error}; repair it and run this again")
         print(f"{self.name}: {counted(written, 'partition')} written, {len(partitions):,} in all")
         old = [
             partition
@@ -186,6 +185,13 @@ class _SanitizedTable:
             why = f"such as {old[0]}, cannot be made anew, as the source is gone; remove what may not stay"
             print(f"{self.name}: {counted(len(old), 'partition')} of another list, {why}")
         return not wrong and not old
+
+    def _try_to_write(self, partition: str) -> bool | NotAnEventError:
+        """Returns whether there was something to write, or why it cannot be read. Raises OSError."""
+        try:
+            return self._write(partition)
+        except NotAnEventError as error:
+            return error
 
     def _tell_that_nothing_is_kept(self, there: list[str]) -> bool:
         listed = self.name in self.allowlist.names

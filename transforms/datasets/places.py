@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 from urllib.parse import urlencode
 
 from upath import UPath
@@ -16,6 +17,9 @@ from upath import UPath
 from transforms.datasets.filesystem import is_remote, located, look_first
 from transforms.datasets.folder_walk import LeftOut, each_below
 
+_AT_ONCE = 16
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 Place: TypeAlias = "Path | UPath"  # a UPath is never of this machine
 
 
@@ -107,6 +111,15 @@ def _local_files(place: Path) -> Iterator[Path]:
 
     for folder, _, names in os.walk(place, onerror=stop, followlinks=True) if place.is_dir() else ():
         yield from (Path(folder, name) for name in names)
+
+
+def each_at(place: Place, action: Callable[[_Item], _Result], items: Iterable[_Item]) -> list[_Result]:
+    """Does the same with each item, and returns what comes of it, in their order: many at a time where each
+    waits for another machine, else one after the other. Raises what the action raises."""
+    if isinstance(place, Path):
+        return list(map(action, items))
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return list(pool.map(action, items))
 
 
 def remove_tree(place: Place) -> None:
