@@ -80,6 +80,10 @@ _COMMANDS = {
         "of the datasets, what may be kept for good, in tables beside them",
         "sanitize event --output event_sanitized",
     ),
+    "compact": Command(
+        "of the datasets, tables with a partition a day or a month, in files of a sensible size",
+        "compact scores --by month",
+    ),
     "combine": Command(
         "what all models said of a revision as one row, in a table beside the datasets "
         "(mediawiki_revision_score)",

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +13,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 import schemas
+from pipeline.commands.compact import DEPTHS, compacted
 from pipeline.config.overrides import load_with
 from pipeline.config.shared_options import SomeModelsOptions
 from pipeline.options import option
@@ -26,7 +27,7 @@ from transforms.models.model import Configuration
 
 ALL = "mediawiki_revision_score_all"
 _COMBINED = schemas.table_name(STREAM)
-_PARTITIONED_BY = "`datacenter` string, `year` bigint, `month` bigint, `day` bigint, `hour` bigint"
+_PARTITIONED_BY = ("`datacenter` string", "`year` bigint", "`month` bigint", "`day` bigint", "`hour` bigint")
 _STORED_AS = {
     "parquet": "STORED AS PARQUET",
     "avro": "STORED AS AVRO",
@@ -47,6 +48,7 @@ class _Table(NamedTuple):
     schema: str
     format: str = "parquet"
     model: str = ""  # of whose revision scores it is
+    partitioned_by: Sequence[str] = _PARTITIONED_BY
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +91,11 @@ def _tables(configuration: Configuration) -> list[_Table]:
     ]
     return [
         *of_models,
+        *(
+            _Table(compacted(table.name, by), table.schema, partitioned_by=_PARTITIONED_BY[:depth])
+            for by, depth in DEPTHS.items()
+            for table in of_models
+        ),
         _Table(schemas.table_name(configuration.failure_stream), schemas.ERROR),
         _Table(_COMBINED, SCHEMAS["3.0.0"]),
     ]
@@ -104,7 +111,7 @@ def _located(given: str, tables: list[_Table]) -> tuple[str, list[_Table]]:
             "Parquet, whatever lies there",
             file=sys.stderr,
         )
-        return given, tables
+        return given, [table for table in tables if table.partitioned_by == _PARTITIONED_BY]
     if not root.is_dir():
         raise UsageError(
             f"no such directory: {printable(given)}; name the --output of regenerate, by its whole path or "
@@ -172,7 +179,8 @@ def _hive_table(table: _Table, root: str) -> str:
         f"`{column.name}` {schemas.hive_type(column.type)}" for column in schemas.arrow_schema(table.schema)
     )
     location = f"{root}/{table.name}".replace("\\", "\\\\").replace("'", "\\'")
-    place = f"PARTITIONED BY ({_PARTITIONED_BY})\n{_STORED_AS[table.format]}\nLOCATION '{location}'"
+    partitions = ", ".join(table.partitioned_by)
+    place = f"PARTITIONED BY ({partitions})\n{_STORED_AS[table.format]}\nLOCATION '{location}'"
     return (
         f"CREATE EXTERNAL TABLE IF NOT EXISTS `{table.name}` (\n  {columns}\n)\n{place};\nMSCK REPAIR "
         f"TABLE `{table.name}`;"

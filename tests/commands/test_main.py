@@ -278,6 +278,7 @@ def test_explain_ends_quietly_when_its_reader_has_enough() -> None:
             for command in (
                 "tables {out}",
                 "combine {out}",
+                "compact {out}",
                 "sanitize {out} --output {none}",
                 "scores {out} --wiki enwiki --rev-id 1",
             )

@@ -88,6 +88,7 @@ def test_a_dataset_there_is_as_one_here(store: Store, tmp_path: Path, lift_wing:
     assert f"report: {store / 'same/out/_report.html'}" in done.stdout
     for root in (tmp_path / "out", store / "same/out"):
         assert command("combine", root).returncode == 0
+        assert command("compact", root).returncode == 0
         assert command("sanitize", root, "--output", f"{root}".replace("out", "kept")).returncode == 0
     names = store.names("same/out")
     assert {name for name in names if name.startswith(".")} == set()

@@ -6,10 +6,10 @@ from __future__ import annotations
 import os
 import tempfile
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import schemas
 from transforms.datasets.durable_files import move, publish, replace_file, sync
 from transforms.datasets.event_files import InputFile, read_file
 from transforms.datasets.manifests import (
+    LAYOUT,
     MANIFEST,
     MadeOf,
     files_below,
@@ -25,7 +26,7 @@ from transforms.datasets.manifests import (
     manifest_json,
     parts_told,
 )
-from transforms.datasets.part_files import PART_FILES, format_of
+from transforms.datasets.part_files import PART_FILES, PartFile, format_of
 from transforms.datasets.places import Place, address_of, below, files_under, remove_tree
 from transforms.events.parsing import NotAnEventError, parse
 
@@ -42,6 +43,8 @@ class DatasetWriter:
     format: str = "parquet"
     streams: Mapping[str, str] = field(default_factory=dict)  # by model
     failure_stream: str = ""
+    # a file of so many bytes is followed by another of its partition; None: each has one, whatever its size
+    part_bytes: int | None = None
 
     @property
     def working(self) -> Place:
@@ -85,39 +88,46 @@ class DatasetWriter:
         table = below(target, self.root).partition("/")[0]
         form = format_of(self.root / table) or self.format
         suffix = PART_FILES[form].suffix
-        before = [file["name"] for file in files_of(target)]
         # a file that is there keeps its name: it is replaced at once, where two would be seen together
-        name = next((name for name in before if name.endswith(f".{suffix}")), f"part-{uuid.uuid4()}.{suffix}")
+        before = [file["name"] for file in files_of(target) if file["name"].endswith(f".{suffix}")]
+        names = chain(before, (f"part-{uuid.uuid4()}.{suffix}" for _ in count()))
         with self.scratch() as folder:
-            part = Path(folder, name)
-            count = _write_part(part, form, schema, rows)
-            told = b""
+            parts = (Path(folder, name) for name in names)
+            written = _write_parts(parts, PART_FILES[form], schema, rows, self.part_bytes)
+            total = sum(written.values())
             if manifest is not None:
-                files = [{"name": name, "bytes": part.stat().st_size}]
-                told = manifest_json({"format": form, **manifest(), "files": files, "rows": count})
-            if told:
-                self._replace(part, target, told)
+                files = [{"name": part.name, "bytes": part.stat().st_size} for part in written]
+                told = manifest_json({"format": form, **manifest(), "files": files, "rows": total})
+                self._replace([*written], target, told)
             else:
                 target.mkdir(parents=True, exist_ok=True)
-                publish(part, target / name)
-        return count
+                for part in written:
+                    publish(part, target / part.name)
+        return total
 
-    def _replace(self, part: Path, target: Place, manifest: bytes) -> None:
+    def _replace(self, parts: Sequence[Path], target: Place, manifest: bytes) -> None:
         pending = self._pending / below(target, self.root)
         remove_tree(pending)
         pending.mkdir(parents=True, exist_ok=True)
-        publish(part, pending / part.name)
+        for part in parts:
+            publish(part, pending / part.name)
         replace_file(pending / MANIFEST, manifest)  # from here on `recover` would end it
         _bring(pending, target)
 
     def replace_if_stale(
-        self, target: Place, schema: str, rows: Iterable[Mapping[str, Any]], made_of: MadeOf
+        self,
+        target: Place,
+        schema: str,
+        rows: Iterable[Mapping[str, Any]],
+        made_of: MadeOf,
+        layout: str = LAYOUT,
     ) -> bool:
         """Replaces a partition unless it is whole and made of just that; returns whether it did."""
         found = find_partition(target)
         if found and not found.differences(made_of):
             return False
-        self.replace(target, schema, rows, lambda: {**made_of.as_json(), "failures": {}, "missing": []})
+        about = {**made_of.as_json(), "failures": {}, "missing": [], "layout": layout}
+        self.replace(target, schema, rows, lambda: about)
         return True
 
     def recover(self) -> None:
@@ -162,15 +172,27 @@ def _bring_back(backup: Path, root: Path) -> None:
             folder.rename(target)
 
 
-def _write_part(file: Path, form: str, schema: str, rows: Iterable[Mapping[str, Any]]) -> int:
-    """Writes a file without rows, too: some readers take no table without one."""
-    part = PART_FILES[form](file, schema)
-    count, rows = 0, iter(rows)
-    while some := list(islice(rows, _ROWS_AT_ONCE)):
-        part.append(some)
-        count += len(some)
-    part.close()
-    return count
+def _write_parts(
+    files: Iterator[Path],
+    kind: type[PartFile],
+    schema: str,
+    rows: Iterable[Mapping[str, Any]],
+    most_bytes: int | None,
+) -> dict[Path, int]:
+    """Returns the rows of each file: of the next of those given, when one has so many bytes. Writes one
+    without rows, too: some readers take no table without one."""
+    written, rows = dict[Path, int](), iter(rows)
+    some = list(islice(rows, _ROWS_AT_ONCE))
+    while some or not written:
+        file = next(files)
+        part = kind(file, schema)
+        written[file] = 0
+        while some and (most_bytes is None or file.stat().st_size < most_bytes):
+            part.append(some)
+            written[file] += len(some)
+            some = list(islice(rows, _ROWS_AT_ONCE))
+        part.close()
+    return written
 
 
 def rows_in(place: Place, fields: frozenset[str] | None = None) -> Iterator[Mapping[str, Any]]:

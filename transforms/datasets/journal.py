@@ -100,10 +100,22 @@ def scores_in_order(
     new = (
         (entry.order, line) for line in _lines_in(journal) if (entry := _entry_in(line)) and not entry.failure
     )
-    there = ((order(body), orjson.dumps((body,), option=orjson.OPT_APPEND_NEWLINE)) for body in kept)
+    return _in_order((new, _placed(kept)), folder)
+
+
+def sorted_on_disk(scores: Iterable[Mapping[str, Any]], folder: str) -> Iterator[Mapping[str, Any]]:
+    """Score events in that order, however many; each comes once."""
+    return _in_order((_placed(scores),), folder)
+
+
+def _placed(scores: Iterable[Mapping[str, Any]]) -> Iterator[tuple[Order, bytes]]:
+    return ((order(body), orjson.dumps((body,), option=orjson.OPT_APPEND_NEWLINE)) for body in scores)
+
+
+def _in_order(sources: Iterable[Iterable[tuple[Order, bytes]]], folder: str) -> Iterator[Mapping[str, Any]]:
     before = None
     with ExitStack() as stack:
-        runs = [run for placed in (new, there) for run in _sorted_runs(placed, folder, stack)]
+        runs = [run for placed in sources for run in _sorted_runs(placed, folder, stack)]
         for place, body in merge(*runs, key=itemgetter(0)):
             if place != before:
                 yield body
