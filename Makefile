@@ -59,6 +59,8 @@ bench-batch: build
 	$(BIN)/python -m tests.benchmarks.batch --events 100000 --rounds 1 --only damaging --without wikidatawiki --systems regenerate,threads,pyspark
 	$(BIN)/python -m tests.benchmarks.batch_isolation --events 200000
 	$(BIN)/python -m tests.benchmarks.batch_kills
+	$(BIN)/python -m tests.benchmarks.batch_kills --events 1000000 --hdfs
+	$(BIN)/python -m tests.benchmarks.flink_workers
 	$(BIN)/python -m tests.benchmarks.readers
 
 # All that a stream has to bear: some seven hours, of which what one output stream's faults do to the others takes two, and kills in all layouts one.

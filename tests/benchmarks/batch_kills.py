@@ -1,9 +1,10 @@
 """`regenerate` killed with -9 at random moments, and gone on with each time: whether it ends as a run that is
 left alone, and what it asks twice.
 
-    python -m tests.benchmarks.batch_kills [--events 300000] [--kills 10]
+    python -m tests.benchmarks.batch_kills [--events 300000] [--kills 10] [--hdfs]
 
-A reader looks at the datasets all the time, as their users do, and counts partitions that are not whole.
+A reader looks at the datasets all the time, as their users do, and counts partitions that are not whole. With
+--hdfs input and killed output lie in an HDFS, and nobody looks meanwhile; the run that is left alone is here.
 """
 
 from __future__ import annotations
@@ -14,16 +15,19 @@ import random
 import tempfile
 import time
 import urllib.request
+from contextlib import nullcontext
 from pathlib import Path
 
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from runners.local_hdfs import LocalHdfs
 from runners.programs import Program, SimulatedLiftWingProgram
 from tests.benchmarks.inputs import write_hours, write_models
 from tests.benchmarks.meanwhile import meanwhile
 from tests.benchmarks.measuring import table
+from tests.support.stores import Store
 
 
 def main() -> None:
@@ -32,6 +36,7 @@ def main() -> None:
     )
     parser.add_argument("--events", type=int, default=300_000)
     parser.add_argument("--kills", type=int, default=10)
+    parser.add_argument("--hdfs", action="store_true")
     arguments = parser.parse_args()
     with (
         tempfile.TemporaryDirectory(prefix="benchmark-batch-") as name,
@@ -40,24 +45,23 @@ def main() -> None:
         folder = Path(name)
         models = write_models(folder / "models.yaml", 64, ["damaging", "articletopic"], ["wikidatawiki"])
         source = write_hours(folder / "in", arguments.events)
-        command = [
-            "pipeline",
-            "regenerate",
-            "--models",
-            str(models),
-            "--lift-wing",
-            lift_wing.url,
-            "--input",
-            str(source),
-        ]
+        command = ["pipeline", "regenerate", "--models", str(models), "--lift-wing", lift_wing.url, "--input"]
         began = time.monotonic()
-        with Program(*command, "--output", str(folder / "alone")) as program:
+        with Program(*command, str(source), "--output", str(folder / "alone")) as program:
             _succeeded(program)
         seconds = time.monotonic() - began
         expected = _calls(lift_wing.url)
         reader = _Reader(folder / "killed")
-        with meanwhile(reader.look, 0.1):
-            repeated = _killed(command, folder / "killed", arguments.kills, seconds)
+        with LocalHdfs(folder / "hdfs") if arguments.hdfs else nullcontext() as hdfs:
+            if hdfs:
+                store = Store(hdfs.url)
+                there = store.put(source, "in")
+                repeated = _killed([*command, there], store / "out", arguments.kills, seconds)
+                store.get("out", folder / "killed")
+            else:
+                with meanwhile(reader.look, 0.1):
+                    killed = str(folder / "killed")
+                    repeated = _killed([*command, str(source)], killed, arguments.kills, seconds)
         calls = _calls(lift_wing.url) - 2 * expected
         same = _rows(folder / "alone") == _rows(folder / "killed")
         largest = max(
@@ -83,18 +87,18 @@ def _succeeded(program: Program) -> None:
         raise RuntimeError("".join(program.lines))
 
 
-def _killed(command: list[str], output: Path, kills: int, seconds: float) -> int:
+def _killed(command: list[str], output: str, kills: int, seconds: float) -> int:
     """Kills runs until there were so many or one came to its end; then one is left alone. Gives the number of
     kills."""
     done = 0
     for number in range(kills):
-        with Program(*command, "--output", str(output), *(["--resume"] if number else [])) as program:
+        with Program(*command, "--output", output, *(["--resume"] if number else [])) as program:
             time.sleep(random.uniform(1.5, 1.5 + seconds / kills))  # before that, it starts
             if program.process.poll() is None:
                 program.process.kill()
                 done += 1
             program.process.wait()
-    with Program(*command, "--output", str(output), "--resume") as program:
+    with Program(*command, "--output", output, "--resume") as program:
         _succeeded(program)
     return done
 
