@@ -131,7 +131,9 @@ def _why_ended(error: str, output: str) -> str | None:
     if blown := re.search(rf"{FuseBlownError.__name__}\W+(.*)", error):
         return f"stopped: {blown[1]}; what was answered stays"
     if failed := re.search(
-        r"\b(?:OSError|PermissionError): (.+?)(?: \[while running.*)?$", error, re.MULTILINE
+        r"\b(?:OS|Permission|FileNotFound|Timeout|Connection)Error: (.+?)(?: \[while running.*)?$",
+        error,
+        re.MULTILINE,
     ):
         return f"stopped: {failed[1]}; what was answered stays"
     if job := re.search(r"failed in state \w+: (.*)", error, re.DOTALL):

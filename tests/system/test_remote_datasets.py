@@ -23,7 +23,7 @@ from runners.simulated_lift_wing.server import SimulatedLiftWing
 from tests.support.commands import DAMAGING, HOURS, command, hourly, rows
 from tests.support.eventgate import scored
 from tests.support.events import ROOT
-from tests.support.stores import Store, hdfs_store, s3_store
+from tests.support.stores import BUCKET, Store, hdfs_store, s3_store
 from transforms.datasets.dataset_writer import DatasetWriter, rows_in
 from transforms.datasets.durable_files import replace_file
 from transforms.datasets.filesystem import located
@@ -241,6 +241,42 @@ def test_what_hdfs_does_not_let_us_do_is_told(store: Store, tmp_path: Path) -> N
         f"revision-scores regenerate: --output: {store / 'denied/out'} cannot be written to: Permission "
         'denied: user=somebody, access=WRITE, inode="'
     )
+
+
+def test_a_bucket_that_is_not_there_is_told_and_not_made(
+    tmp_path: Path, slow_lift_wing: SimulatedLiftWing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = hourly(tmp_path / "in", 40, hours=1)
+    given = ["--input", source, "--lift-wing", slow_lift_wing.url, *MODELS, "--output"]
+    with s3_store(monkeypatch) as store:
+        misspelt = f"s3://datset/ml{store.options}"
+        refused = command("regenerate", *given, misspelt)
+        assert (refused.returncode, refused.stderr) == (
+            2,
+            f"revision-scores regenerate: --output: {misspelt} cannot be written to: there is no such "
+            "bucket\n",
+        )
+        with subprocess.Popen(
+            [sys.executable, "-m", "pipeline", "regenerate", *map(str, given), store / "out"],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as run:
+            while not slow_lift_wing.calls():
+                assert run.poll() is None
+                time.sleep(0.005)
+            for name in store.system.find(BUCKET):
+                store.system.rm_file(name)
+            store.system.call_s3("delete_bucket", Bucket=BUCKET)
+            _, said = run.communicate(timeout=120)
+        assert run.returncode == 1
+        (line,) = said.splitlines()
+        assert line.startswith("stopped: ")
+        assert line.endswith(
+            "The specified bucket does not exist; what was answered stays, and --resume goes on from here"
+        )
+        assert store.system.call_s3("list_buckets")["Buckets"] == []
 
 
 def test_hdfs_that_starts_again_is_waited_for(tmp_path: Path, slow_lift_wing: SimulatedLiftWing) -> None:
