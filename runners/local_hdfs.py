@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -40,6 +41,11 @@ class LocalHdfs(Server):
                 self.stop()
                 raise ServerError(f"{self.name} did not start; {self.said_last}")
             time.sleep(0.05)
+
+    def administer(self, *arguments: str) -> None:
+        """As `hdfs dfsadmin` with these arguments. Raises subprocess.CalledProcessError."""
+        program = ["org.apache.hadoop.hdfs.tools.DFSAdmin", "-fs", self.url, *arguments]
+        subprocess.run([find_java(), "-cp", f"{JARS}/*", *program], check=True, capture_output=True)
 
     def kill(self) -> None:
         """As a power cut would."""

@@ -243,6 +243,33 @@ def test_what_hdfs_does_not_let_us_do_is_told(store: Store, tmp_path: Path) -> N
     )
 
 
+def test_a_quota_that_is_reached_is_told(tmp_path: Path, slow_lift_wing: SimulatedLiftWing) -> None:
+    with LocalHdfs(tmp_path / "hdfs") as hdfs:
+        arguments = ["--input", hourly(tmp_path / "in", 40, hours=1), "--output", f"{hdfs.url}/ml/out"]
+        with subprocess.Popen(
+            [sys.executable, "-m", "pipeline", "regenerate", *arguments, "--lift-wing", slow_lift_wing.url],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as run:
+            while not slow_lift_wing.calls():
+                assert run.poll() is None
+                time.sleep(0.005)
+            hdfs.administer("-setSpaceQuota", "1000", "/ml")
+            _, said = run.communicate(timeout=120)
+        (line,) = said.splitlines()
+        assert (run.returncode, line.partition(" is exceeded")[0]) == (
+            1,
+            "stopped: The DiskSpace quota of /ml",
+        )
+        assert line.endswith("; what was answered stays, and --resume goes on from here")
+        hdfs.administer("-clrSpaceQuota", "/ml")
+        done = command("regenerate", *arguments, "--lift-wing", slow_lift_wing.url, "--resume")
+        assert done.returncode == 0
+        assert set(slow_lift_wing.calls().values()) <= {1, 2}
+
+
 def test_a_bucket_that_is_not_there_is_told_and_not_made(
     tmp_path: Path, slow_lift_wing: SimulatedLiftWing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
