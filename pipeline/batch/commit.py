@@ -176,10 +176,16 @@ def _told_in(planner: Planner) -> Place:
 
 def take_committed(planner: Planner) -> Iterator[Committed]:
     """Yields what became of each partition of a job that is over."""
-    told = [Committed(**each) for file in files_under(_told_in(planner)) for each in _read(file)]
-    remove_tree(_told_in(planner))
+    files = [file for file in files_under(_told_in(planner)) if not file.name.startswith(".")]
+    told = [Committed(**each) for file in files for each in _read(file)]
+    forget_committed(planner)
     # a worker that died may have told what its successor told again
     yield from {committed.partition: committed for committed in told}.values()
+
+
+def forget_committed(planner: Planner) -> None:
+    """Removes what jobs have told; one that was killed may have left some of it, whole or half."""
+    remove_tree(_told_in(planner))
 
 
 def _read(file: Place) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ import apache_beam as beam
 
 from pipeline.batch import direct_runner
 from pipeline.batch.chunks import chunks
-from pipeline.batch.commit import CommitPartitions, Committer, take_committed
+from pipeline.batch.commit import CommitPartitions, Committer, forget_committed, take_committed
 from pipeline.batch.holes import UNKNOWN, UnitKey
 from pipeline.batch.outcome import CallTimes, Outcome
 from pipeline.batch.plan import Planner
@@ -78,6 +78,7 @@ class BatchRun:
         """Has the steps ask for what the files' events want, and then commits, in one job."""
         if not (files or committer.partitions()):
             return Counter()
+        forget_committed(self.planner)
         pipeline = direct_runner.new_pipeline(runner.options)
         written = [pipeline | "WrittenBefore" >> beam.Create([address_of(self.planner.journals)])]
         if files:
