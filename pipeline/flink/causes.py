@@ -8,8 +8,8 @@ from pipeline.console.operator_log import printable
 
 _PYTHON = "Traceback (most recent call last):"
 _DEAD_WORKER = (
-    "Multiplexer (hanging up|shutdown)|CANCELLED: client cancelled|cancelled before receiving "
-    "half close|Channel shutdownNow|SDK harness .* disconnected"
+    "Multiplexer (hanging up|shutdown)|CANCELLED: (client|call already) cancelled|cancelled before "
+    "receiving half close|Channel shutdownNow|SDK harness .* disconnected"
 )
 _LOST_TASK_MANAGER = (
     "TaskManager with id .* (no longer reachable|timed out)|unexpectedly closed by remote "

@@ -13,6 +13,8 @@ from transforms.delivery.waiting_deliveries import gauge_name
 
 _NO_CHECKPOINT_S = 120.0
 _LOOP, _LOOP_S = 3, 600.0
+_STARTED = ("RUNNING", "INITIALIZING", "CREATED")
+_RESTARTED_S = 15.0  # that a restart is told of, which may be over before anybody looks
 _FAR_BEHIND, _CAUGHT_UP = 1_000, 500
 _GRACE_S = 60.0  # of a job that has just been started, for its processes
 
@@ -92,7 +94,9 @@ class Diagnosis:
                 "Flink has no TaskManager, and waits for one; nothing is scored until then",
                 "Flink has a TaskManager again",
             )
-        elif flink.state in ("RESTARTING", "FAILING", "FAILED"):
+        elif flink.state in ("RESTARTING", "FAILING", "FAILED") or (
+            flink.state in _STARTED and 0 <= facts.at - flink.failed_at < _RESTARTED_S
+        ):
             yield Condition(
                 ("restart", flink.why),
                 STOPPED,
@@ -109,7 +113,7 @@ class Diagnosis:
                 "restore its state"
             )
             yield Condition(("starting",), STOPPED, text, "the job runs")
-        elif flink.state not in ("RUNNING", "INITIALIZING", "CREATED"):
+        elif flink.state not in _STARTED:
             yield Condition(
                 ("state", flink.state), STOPPED, f"the job is {flink.state}", "the job runs again"
             )

@@ -77,6 +77,10 @@ transforms.sink.Refused: EventGate refuses \x1b[31mx [while running 'x']
             "a Python worker process died (Multiplexer hanging up)",
         ),
         (
+            "a.b.C: CANCELLED: call already cancelled. Use x",
+            "a Python worker process died (CANCELLED: call already cancelled. Use x)",
+        ),
+        (
             "a.b.C: Could not acquire the minimum required resources.",
             "no TaskManager has a free slot (Could not acquire the minimum required resources.)",
         ),
@@ -126,6 +130,8 @@ ALL_BROKEN = {
             ["Flink has no TaskManager, and waits for one; nothing is scored until then"],
         ),
         (Facts(NOW, replace(WELL, state="RESTARTING", why="x: y")), ["Flink starts the job again: x: y"]),
+        (Facts(NOW, replace(WELL, failed_at=NOW - 10, why="x")), ["Flink starts the job again: x"]),
+        (Facts(NOW, replace(WELL, failed_at=NOW - 20, why="x")), []),
         (Facts(NOW, replace(WELL, last_checkpoint=NOW - 185)), ["no checkpoint was completed for 3 min 5 s"]),
         (Facts(NOW, replace(WELL, started_at=NOW - 60, last_checkpoint=None)), []),
         (Facts(NOW, replace(WELL, state="INITIALIZING", started_at=NOW - 60)), []),
