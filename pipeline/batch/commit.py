@@ -50,10 +50,10 @@ class Committer:
 
     def partitions(self) -> list[str]:
         """Those that are planned, and those that have journals."""
-        return sorted({*self._planned, *(partition for partition, _, _ in journals(self.planner.journals))})
+        return sorted({*self.planned, *(partition for partition, _, _ in journals(self.planner.journals))})
 
     @cached_property
-    def _planned(self) -> Mapping[str, set[str]]:
+    def planned(self) -> Mapping[str, set[str]]:
         """The models to commit by partition: those with a task; where places tell no partitions, those to
         which nothing is added, as the journals tell of the others."""
         planned: dict[str, set[str]] = {}
@@ -98,7 +98,7 @@ class Committer:
         return commit_unit(self.planner.writer, unit)
 
     def _models(self, partition: str) -> set[str]:
-        models = set(self._planned.get(partition, ()))
+        models = set(self.planned.get(partition, ()))
         if not self.is_placed:
             models |= set(subfolders(self.planner.journals / partition)) & self.configuration.models.keys()
         return {

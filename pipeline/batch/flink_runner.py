@@ -48,7 +48,6 @@ def started_if_asked(runner: Runner, output: str, folder: Path) -> Iterator[Runn
     if not runner.is_cluster:
         yield runner
         return
-    logging.getLogger().setLevel(logging.CRITICAL)  # what ends a job comes out of the run, too
     folder.mkdir(exist_ok=True)
     servers: list[Server]
     if asked.flink_master:
@@ -58,12 +57,24 @@ def started_if_asked(runner: Runner, output: str, folder: Path) -> Iterator[Runn
         settings = flink_settings.of_job_manager(f"127.0.0.1:{free_port()}")
         server, pool = JobServer(folder, settings), WorkerPool(folder)
         servers, workers = [server, pool], pool.address
-    with started(*servers):
+    with _without_log(), started(*servers):
         beam_options.check(asked.others, also_known=beam_options.of_job_server(server.address))
         of_job = [f"--parallelism={runner.workers}", f"--job_name={job_name}"]
         of_flink = flink_settings.beam_options_of_batch(server.address, workers)
         with _alone(asked.flink_master, job_name):
             yield replace(runner, options=[*of_flink, *of_job, *asked.others])
+
+
+@contextmanager
+def _without_log() -> Iterator[None]:
+    """Beam logs what ends a job, which comes out of the run, too."""
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        root.setLevel(level)
 
 
 @contextmanager

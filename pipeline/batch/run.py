@@ -25,6 +25,8 @@ from transforms.datasets.places import address_of, each_at, remove_tree
 from transforms.models.model import Configuration, Model
 from transforms.models.scorable import fields_to_read
 
+_UNTOLD = "no worker told what became of it"
+
 
 @dataclass(frozen=True)
 class BatchRun:
@@ -104,12 +106,16 @@ class BatchRun:
         unfinished = {unit: Counter([reason]) for unit, reason in committer.plan.blocked.items()}
         outcome.unread.update(committer.unread_anywhere.keys())
         over = [self.planner.journals / UNKNOWN]
+        untold = dict(committer.planned)
         for committed in take_committed(self.planner):
+            untold.pop(committed.partition, None)
             partition, journals = committed.partition, self.planner.journals / committed.partition
             unfinished |= {(model, partition): Counter(why) for model, why in committed.unfinished.items()}
             outcome.failures += Counter(committed.failures)
             outcome.unread.update(committed.unread.keys())
             over += [journals / name for name in committed.over]
+        for partition, models in untold.items():
+            unfinished |= {(model, partition): Counter([_UNTOLD]) for model in models}
         each_at(self.planner.journals, remove_tree, over)
         return unfinished
 
