@@ -88,7 +88,7 @@ def test_two_workers_make_what_one_makes_and_share_what_it_may_ask(
     assert not [name for name in store.names("two/out") if name.startswith(".")]
 
 
-def test_a_worker_that_is_killed_while_it_commits_is_gone_on_without(
+def test_a_worker_that_is_killed_while_it_commits_loses_nothing(
     store: Store, cluster: LocalFlinkProgram, tmp_path: Path, lift_wing: SimulatedLiftWing
 ) -> None:
     here = hourly(tmp_path / "in")
@@ -106,7 +106,11 @@ def test_a_worker_that_is_killed_while_it_commits_is_gone_on_without(
         until(lambda: [name for name in store.names("killed/out") if name.endswith(MANIFEST)], run)
         os.kill(workers(cluster)[0].pid, signal.SIGKILL)
         said, errors = run.communicate(timeout=170)
-    assert (run.returncode, errors) == (0, b""), said
+    if run.returncode:  # an attempt may meet what the one before still writes
+        assert errors.startswith(b"stopped: "), (said, errors)
+        assert errors.endswith(b"; what was answered stays, and --resume goes on from here\n")
+        again = [*arguments(lift_wing, there, store / "killed/out"), *on(cluster), "--resume"]
+        assert command("regenerate", *again).returncode == 0
     assert lift_wing.calls() == calls
     assert rows(store.get("killed/out", tmp_path / "there")) == rows(tmp_path / "out")
     assert not [name for name in store.names("killed/out") if name.startswith(".")]
