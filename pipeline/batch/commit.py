@@ -64,13 +64,15 @@ class Committer:
 
     def commit(self, partition: str) -> Committed:
         """May be repeated: journals stay. A model whose partition cannot be made whole keeps what it has."""
-        unread, over = self._unread(partition), list[str]()
+        unread, unusable_events = self._without_model(partition)
+        unusable, over = Counter[str](), list[str]()
         try:
-            unusable = self._unusable(partition)
+            if unusable_events:
+                add_failures(self.planner.writer, partition, unusable_events)
         except (NotAnEventError, OSError) as error:
             unread[f"the failure table cannot be written: {error}"] += 1
-            unusable = Counter()
         else:
+            unusable.update(map(alike, unusable_events.values()))
             over.append(NO_MODEL)
         failures, unfinished = Counter(unusable), dict[str, Counter[str]]()
         about = {
@@ -107,26 +109,17 @@ class Committer:
             if (model, partition) not in self.plan.whole and (model, partition) not in self.plan.blocked
         }
 
-    def _unusable(self, partition: str) -> Counter[str]:
-        """Writes the failures of events for which there was no model; returns them by reason."""
-        failures = {
-            entry.body["meta"]["id"]: entry.body
-            for entry in entries(self.planner.journals / partition / NO_MODEL)
-            if not entry.retryable
-        }
-        if failures:
-            add_failures(self.planner.writer, partition, failures)
-        return Counter(map(alike, failures.values()))
-
-    def _unread(self, partition: str) -> Counter[str]:
-        """What of its input could not be read, by reason."""
-        journal = entries(self.planner.journals / partition / NO_MODEL)
-        return Counter(alike(entry.body) for entry in journal if entry.retryable)
+    def _without_model(self, partition: str) -> tuple[Counter[str], dict[str, Mapping[str, Any]]]:
+        """Returns, of what failed before there was a model, what of the input could not be read, by reason,
+        and the failures of events, by their `meta.id`."""
+        failed = list(entries(self.planner.journals / partition / NO_MODEL))
+        unread = Counter(alike(entry.body) for entry in failed if entry.retryable)
+        return unread, {entry.body["meta"]["id"]: entry.body for entry in failed if not entry.retryable}
 
     @cached_property
     def unread_anywhere(self) -> Counter[str]:
         """What of the input could not be read and may be of any partition."""
-        return self._unread(UNKNOWN)
+        return self._without_model(UNKNOWN)[0]
 
 
 @dataclass

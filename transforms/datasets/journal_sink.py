@@ -7,7 +7,6 @@ import os
 import time
 import uuid
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
@@ -20,7 +19,7 @@ from upath import UPath
 
 from schemas.hive_layout import partition_at
 from transforms.datasets.journal import NO_MODEL
-from transforms.datasets.places import Place, address_of
+from transforms.datasets.places import Place, address_of, each_at
 from transforms.elements import OutputEvent
 from transforms.events.parsing import NotAnEventError, parse
 from transforms.events.source_events import partition_of_event
@@ -29,7 +28,6 @@ from transforms.global_window import in_global_window
 _MOST_FILES_OPEN = 64
 _UNKNOWN_PLACE = "_"  # of a file that cannot be read: it may be of any
 _SEGMENTS_BYTES, _SEGMENTS_S = 32 << 20, 30.0  # of lines in memory, over all journals
-_WRITTEN_AT_ONCE = 16
 
 
 @dataclass
@@ -117,10 +115,10 @@ class _Segments:
 
     def close(self) -> None:
         lines, self._lines, self._size = self._lines, {}, 0
-        with ThreadPoolExecutor(_WRITTEN_AT_ONCE) as pool:
-            list(pool.map(self._write, lines, lines.values()))
+        each_at(self._folder, self._write, lines.items())
 
-    def _write(self, journal: str, lines: list[bytes]) -> None:
+    def _write(self, of_journal: tuple[str, list[bytes]]) -> None:
+        journal, lines = of_journal
         place = self._folder / journal / f"{uuid.uuid4()}.jsonl"
         place.parent.mkdir(parents=True, exist_ok=True)
         place.fs.pipe_file(place.path, b"".join(lines))
