@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
@@ -31,6 +32,8 @@ _SAFE = {
 }
 _TOO_LARGE = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE)
 _ANSWER_S = 0.5
+# producers that are connected before a topic needs one, and how old one is that surely is
+_READY, _CONNECTED_S = 3, 1.0
 _SHORTEST_WAIT_S = 0.001  # below that a wait is over, whatever a clock adds up to
 _LOOK_S = 0.02  # others may be served what we wait for
 _FULL_S = 1.0  # that a queue may be full
@@ -56,6 +59,7 @@ class KafkaProducers:
         )
         self._lock = threading.Lock()
         self._producers: dict[tuple[str, bool], Any] = {}
+        self._ready = deque(self._made() for _ in range(_READY))  # with when each was made, oldest first
 
     def outbox(self, stream: str) -> KafkaOutbox:
         return KafkaOutbox(stream, self)
@@ -76,15 +80,23 @@ class KafkaProducers:
             producer = self._producers.get((topic, alone))
             if producer is not None:
                 return producer
-            own = {"batch.num.messages": 1} if alone else {}
-            producer = self._producers[topic, alone] = self._new_producer(
-                {**_SAFE, **self._settings, **own}, logger=_LOGGER
-            )
+            if alone:
+                producer, made_at = self._made({"batch.num.messages": 1})
+            else:
+                self._ready.append(self._made())
+                producer, made_at = self._ready.popleft()
+            self._producers[topic, alone] = producer
         # an idempotent producer that is given a message before it is connected sends it half a second later;
         # where nobody answers now, the stream says so when the message is not acknowledged
-        with suppress(KafkaException):
-            producer.list_topics(topic, timeout=_ANSWER_S)
+        if self.environment.monotonic() < made_at + _CONNECTED_S:
+            with suppress(KafkaException):
+                producer.list_topics(topic, timeout=_ANSWER_S)
         return producer
+
+    def _made(self, own: Mapping[str, Any] | None = None) -> tuple[Any, float]:
+        """A new producer, which connects by itself, and when it was made."""
+        producer = self._new_producer({**_SAFE, **self._settings, **(own or {})}, logger=_LOGGER)
+        return producer, self.environment.monotonic()
 
     def drop(self, topic: str) -> None:
         """Refuses what is undecided in the producers of a topic, which may be broken, and has the next event
@@ -98,6 +110,7 @@ class KafkaProducers:
     def close(self) -> None:
         with self._lock:
             self._producers.clear()
+            self._ready.clear()
 
 
 class KafkaOutbox:
