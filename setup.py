@@ -67,6 +67,7 @@ setup(
         "zstandard>=0.22",
     ],
     extras_require={
+        "iceberg": ["pyiceberg>=0.10"],
         "dev": [
             "aiohttp>=3.10",  # the simulated Lift Wing, and the scripts the benchmarks compare with
             "duckdb>=1.0",
@@ -76,6 +77,7 @@ setup(
             "greenlet>=3",  # the threads of the simulation
             "jsonschema>=4",  # a benchmark compares with it
             "mypy>=1.11",
+            "pyiceberg[pyiceberg-core,sql-sqlite]>=0.10",
             "playwright>=1.48",  # drives Debian's Chromium, for the live page
             "promql-parser>=0.12",  # what the dashboard and the alerts ask
             "psutil>=5.9",  # what the benchmarks measure with

@@ -84,6 +84,10 @@ _COMMANDS = {
         "of the datasets, tables with a partition a day or a month, in files of a sensible size",
         "compact scores --by month",
     ),
+    "publish": Command(
+        "what the datasets have, in tables of Iceberg, a snapshot for what is new",
+        "publish scores --catalog lake --namespace event",
+    ),
     "combine": Command(
         "what all models said of a revision as one row, in a table beside the datasets "
         "(mediawiki_revision_score)",

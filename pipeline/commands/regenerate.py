@@ -18,6 +18,7 @@ from pipeline.batch.input_files import input_files, print_left_out
 from pipeline.batch.open_run import load_or_create, new_planner, open_run, working_before
 from pipeline.batch.plan import Planner
 from pipeline.batch.text_report import print_report
+from pipeline.commands.publish import NAMESPACE, into
 from pipeline.config.overrides import load_with, names_in, with_rate_limit
 from pipeline.config.shared_options import ClientOptions, EventFilesOptions
 from pipeline.console.columns import counted
@@ -48,6 +49,14 @@ class Options(EventFilesOptions, ClientOptions):
     )
     max_rate: float | None = option(
         "--max-rate", type=float, metavar="N", help="calls a second at most, over all models"
+    )
+    catalog: str | None = option(
+        "--catalog",
+        metavar="NAME",
+        help="publish at the end: tables of Iceberg, in this catalog of pyiceberg's configuration",
+    )
+    namespace: str = option(
+        "--namespace", default=NAMESPACE, metavar="NAME", help=f"of these tables (default: {NAMESPACE})"
     )
     dry_run: bool = flag(
         "--dry-run",
@@ -85,6 +94,7 @@ def run(options: Options, beam_options: list[str]) -> int:
     _check_output(writer, options)
     configuration = direct_runner.without_stopped(configuration)
     rounding = runner.rounding(configuration)
+    publish = into(options.catalog, options.namespace) if options.catalog else None
     planner = _planner(writer, configuration, options)
     print_left_out(found)
     work = (
@@ -104,6 +114,7 @@ def run(options: Options, beam_options: list[str]) -> int:
                 flink_runner.started_if_asked(runner, output, folder) as started,
             ):
                 outcome = batch.score(configuration, found.files, started)
+            is_published = publish(writer, configuration) if publish else True
     except BaseException as error:
         if stopped:
             print(
@@ -120,7 +131,7 @@ def run(options: Options, beam_options: list[str]) -> int:
         print(f"\nreport: {address_of(html_report.write(configuration, writer, outcome))}")
     except (OSError, LookupError, TypeError, ValueError) as error:  # what only reports ends no run
         print(f"\nno report: {error!r}")
-    return int(found.may_miss_events or outcome.is_incomplete)
+    return int(found.may_miss_events or outcome.is_incomplete or not is_published)
 
 
 def _why_ended(error: str, output: str) -> str | None:

@@ -279,6 +279,7 @@ def test_explain_ends_quietly_when_its_reader_has_enough() -> None:
                 "tables {out}",
                 "combine {out}",
                 "compact {out}",
+                "publish {out} --catalog lake",
                 "sanitize {out} --output {none}",
                 "scores {out} --wiki enwiki --rev-id 1",
             )

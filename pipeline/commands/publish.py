@@ -1,0 +1,57 @@
+"""The command `publish`: what the datasets say, in tables of Iceberg."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from pipeline.config.overrides import load_with
+from pipeline.config.shared_options import SomeModelsOptions
+from pipeline.options import check_reached, directory, option
+from pipeline.process.directory_lock import alone_with
+from pipeline.usage_error import UsageError
+from transforms.datasets.dataset_writer import DatasetWriter
+from transforms.datasets.places import Place
+from transforms.models.model import Configuration
+
+NAMESPACE = "event"
+
+Publish = Callable[[DatasetWriter, Configuration], bool]  # see publication.publish
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(SomeModelsOptions):
+    root: Place = option("root", type=directory, metavar="ROOT", help="the --output of regenerate")
+    catalog: str = option(
+        "--catalog", required=True, metavar="NAME", help="a catalog of pyiceberg's configuration"
+    )
+    namespace: str = option(
+        "--namespace", default=NAMESPACE, metavar="NAME", help=f"of the tables (default: {NAMESPACE})"
+    )
+
+
+def run(options: Options) -> int:
+    """Makes a snapshot of each table that has something new. Gives 1 when something cannot be read or
+    committed."""
+    configuration = load_with(options.models, options.overrides)
+    check_reached(options.root, "ROOT")
+    writer = DatasetWriter(options.root.resolve())
+    if not writer.root.is_dir():
+        raise UsageError(f"no dataset of a model lies in {options.root}; name the --output of regenerate")
+    publish = into(options.catalog, options.namespace)
+    with alone_with(writer, ""):
+        writer.recover()
+        is_whole = publish(writer, configuration)
+    return 0 if is_whole else 1
+
+
+def into(catalog: str, namespace: str) -> Publish:
+    """Returns what publishes a dataset in a catalog. Raises UsageError where that cannot be opened."""
+    try:
+        from pipeline.batch import publication
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"--catalog: tables of Iceberg need pyiceberg ({error}); pip install 'revision-scores[iceberg]'"
+        ) from error
+    return partial(publication.publish, catalog=publication.open_catalog(catalog), namespace=namespace)
