@@ -34,6 +34,7 @@ setup(
     ],
     package_data={
         "pipeline": ["*.yaml"],
+        "pipeline.batch": ["report.html"],
         "pipeline.watch": ["page/*"],
         "transforms.models": ["*.tsv"],
         "schemas": ["jsonschema/**/*.yaml"],
@@ -51,6 +52,7 @@ setup(
         "fastjsonschema>=2.20",
         "fsspec>=2024.6",
         "hdfs-native>=0.14",
+        "jinja2>=3.1",
         # tells that an event is valid in a fifth of the time of fastjsonschema, which says what is wrong
         "jsonschema-rs>=0.61",
         "lz4>=4",
