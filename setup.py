@@ -52,6 +52,7 @@ setup(
         "fastjsonschema>=2.20",
         "fsspec>=2024.6",
         "hdfs-native>=0.14",
+        "javaproperties>=0.8",
         "jinja2>=3.1",
         # tells that an event is valid in a fifth of the time of fastjsonschema, which says what is wrong
         "jsonschema-rs>=0.61",

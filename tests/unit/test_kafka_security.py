@@ -36,6 +36,7 @@ def file(tmp_path: Path) -> Path:
         ("sasl.mechanism=\\\n    PLAIN", "PLAIN"),
         ("sasl.mechanism=a\\\\\n# a comment\n\n! another", "a\\"),
         ("sasl.mechanism=\\u0041\\tb\\:c", "A\tb:c"),
+        ("sasl.mechanism=\\ud83d\\ude00", "\U0001f600"),
         ("sasl.mechanism=a=b:c", "a=b:c"),
         ("sasl.mechanism=", ""),
         ("sasl.mechanism", ""),
@@ -171,6 +172,10 @@ MODULE = "org.apache.kafka.common.security.{}LoginModule"
         (
             SASL + "ssl.endpoint.identification.algorithm=LDAPS",
             "ssl.endpoint.identification.algorithm: expected https, or nothing ",
+        ),
+        (
+            SASL + r"ssl.key.password=my\usecret",
+            r"expected four hexadecimal digits after each \u, got others",
         ),
     ],
 )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
+
+import javaproperties
 
 _PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 _MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
@@ -19,7 +21,6 @@ _JAAS = re.compile(
     rf'\s*{_LOGIN_MODULE}\s+required((?:\s+\w+\s*=\s*(?:"(?:[^"\\]|\\.)*"|[^\s";]+))*)\s*;\s*', re.DOTALL
 )
 _JAAS_OPTION = re.compile(r'(\w+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s";]+))', re.DOTALL)
-_ESCAPES = {"t": "\t", "n": "\n", "r": "\r", "f": "\f"}
 
 
 class PropertiesError(ValueError):
@@ -30,48 +31,21 @@ def read_properties(path: str | Path) -> Mapping[str, str]:
     """The properties in a file, as java.util.Properties reads them. Raises PropertiesError unless each is one
     of security, OSError without a file."""
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        properties = javaproperties.loads(Path(path).read_text(encoding="utf-8"))
     except UnicodeDecodeError as error:
         raise PropertiesError(
             f"expected UTF-8, got another byte at {error.start}; write the file again as UTF-8"
         ) from error
-    properties = dict(map(_key_and_value, _logical_lines(text)))
+    except javaproperties.InvalidUEscapeError:
+        raise PropertiesError(
+            r"expected four hexadecimal digits after each \u, got others; write \\u for a backslash and a u"
+        ) from None  # the error shows what stands there, which may be of a secret
     for key in properties:
         if key not in _KNOWN:
             raise PropertiesError(
                 f"{key}: expected only {', '.join(_KNOWN)}; remove it: all else is the command's to say"
             )
     return properties
-
-
-def _logical_lines(text: str) -> Iterator[str]:
-    """Lines without comments; one that ends with an odd number of backslashes goes on in the next."""
-    begun = ""
-    for natural in re.split(r"\r\n|\r|\n", text):
-        line = begun + natural.lstrip(" \t\f")
-        if not begun and (not line or line[0] in "#!"):
-            continue
-        if (len(line) - len(line.rstrip("\\"))) % 2:
-            begun = line[:-1]
-        else:
-            begun = ""
-            yield line
-    if begun:
-        yield begun
-
-
-def _key_and_value(line: str) -> tuple[str, str]:
-    key, value = re.fullmatch(
-        r"((?:[^\\:=\s]|\\.)*)[ " r"\t\f]*[:=]?[ " r"\t\f]*(.*)", line, re.DOTALL
-    ).groups()  # type: ignore[union-attr]  # matches all
-    return _unescaped(key), _unescaped(value)
-
-
-def _unescaped(text: str) -> str:
-    def meaning(escape: re.Match[str]) -> str:
-        return chr(int(escape[1], 16)) if escape[1] else _ESCAPES.get(escape[2], escape[2])
-
-    return re.sub(r"\\(?:u([0-9a-fA-F]{4})|(.?))", meaning, text, flags=re.DOTALL)
 
 
 def for_librdkafka(path: str | Path) -> Mapping[str, str]:
