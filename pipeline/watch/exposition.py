@@ -28,7 +28,7 @@ def exposition(facts: Facts, group: str, now: float) -> bytes:
         text = ",".join(
             f'{label}="{_escaped(of_label)}"' for label, of_label in {"group": group, **labels}.items()
         )
-        lines.append(f"revision_scores_{name}{{{text}}} {value:g}")
+        lines.append(f"revision_scores_{name}{{{text}}} {value:.15g}")
     return "".join(f"{line}\n" for line in lines).encode()
 
 

@@ -142,14 +142,14 @@ def test_what_only_the_page_tells_is_what_the_page_tells() -> None:
     facts = Facts(
         100.0,
         FlinkFacts(job_id="7", state="RUNNING", task_managers=2, last_checkpoint=96.5),
-        KafkaFacts(lag={Partition('a"b', 0): 12, Partition("c", 1): 0}),
+        KafkaFacts(lag={Partition('a"b', 0): 12, Partition("c", 1): 1_234_567}),
         Room(Path("/s"), 25, 100, 0, 0),
     )
     told = [line for line in exposition(facts, "g", 100.0).decode().splitlines() if not line.startswith("#")]
     assert told == [
         'revision_scores_kafka_up{group="g"} 1',
         'revision_scores_consumer_lag{group="g",topic="a\\"b",partition="0"} 12',
-        'revision_scores_consumer_lag{group="g",topic="c",partition="1"} 0',
+        'revision_scores_consumer_lag{group="g",topic="c",partition="1"} 1234567',
         'revision_scores_flink_up{group="g"} 1',
         'revision_scores_task_managers{group="g"} 2',
         'revision_scores_last_checkpoint_age_seconds{group="g"} 3.5',
