@@ -56,6 +56,7 @@ class PageServer(ThreadingHTTPServer):
     """Serves at `address` until it is closed. Raises OSError when the port is taken."""
 
     daemon_threads = True
+    request_queue_size = 128  # readers that come at once; who finds no room tries again after a second
 
     def __init__(
         self,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import select
+import socket
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -440,6 +443,22 @@ def test_a_slow_reader_gets_the_newest_and_holds_up_nobody() -> None:
     publisher = threading.Timer(0.05, events.publish, ("board", {"number": 1000}))
     publisher.start()
     assert events.after(1001) == (1002, b'event: board\ndata: {"number":1000}\n\n')
+
+
+def test_a_hundred_readers_come_at_once() -> None:
+    server = PageServer("127.0.0.1", 0, Events())
+    readers = [socket.socket() for _ in range(100)]
+    for reader in readers:
+        reader.setblocking(False)
+        reader.connect_ex(("127.0.0.1", server.server_port))
+    waiting, until = set(readers), time.monotonic() + 0.9  # Linux tries again after a second
+    while waiting and time.monotonic() < until:
+        waiting -= set(select.select([], waiting, [], 0.1)[1])
+    for reader in readers:
+        reader.close()
+    server.shutdown()
+    server.server_close()
+    assert not waiting
 
 
 @pytest.mark.parametrize(
