@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -167,10 +168,13 @@ def test_a_partition_that_was_whole_when_its_run_was_killed_gets_to_its_place(
     store: Store, tmp_path: Path
 ) -> None:
     """Killed before its rows were moved, before its manifest was, and before it was whole."""
-    for root in (store / "half", f"{tmp_path}/half"):
+    for root, attempt in (
+        *((store / "half", "attempt-1"), (f"{tmp_path}/half", "attempt-1")),
+        (f"{tmp_path}/before", ""),  # a version before had no folders of attempts
+    ):
         writer = DatasetWriter(place_at(root), streams=STREAMS)
         partition = writer.partition("damaging", HOURS[0])
-        pending = writer.working / "pending" / DAMAGING / HOURS[0]
+        pending = writer.working / "pending" / attempt / DAMAGING / HOURS[0]
         for moved, count in ((["rows"], 2), ([], 3)):
             writer.replace(partition, schemas.REVISION_SCORE, scores(1), lambda: OF_MANIFEST)
             (name,) = sizes_in(partition).keys() - {MANIFEST}
@@ -193,6 +197,27 @@ def test_a_partition_that_was_whole_when_its_run_was_killed_gets_to_its_place(
         writer.recover()
         assert revisions_in(partition) == [0, 1, 2]
         assert {path.name for path in files_under(writer.root)} == {name, MANIFEST}
+
+
+def test_two_that_make_the_same_partition_leave_it_whole(store: Store, tmp_path: Path) -> None:
+    """As a worker that Flink gave up and its successor may."""
+    for root in (store / "two-make", f"{tmp_path}/two-make"):
+        writer = DatasetWriter(place_at(root), streams=STREAMS)
+        for hour in HOURS[:2]:
+            partition, count = writer.partition("damaging", hour), 5 if hour == HOURS[0] else 3
+            together = threading.Barrier(4)
+
+            def make(partition: Place = partition, count: int = count, together: Any = together) -> None:
+                together.wait()
+                writer.replace(partition, schemas.REVISION_SCORE, scores(count), lambda: OF_MANIFEST)
+
+            with ThreadPoolExecutor(4) as pool:
+                for made in [pool.submit(make) for _ in range(4)]:
+                    made.result()
+            found = find_partition(partition)
+            assert found is not None
+            assert (found.damage, revisions_in(partition)) == ("", list(range(count)))
+        assert [*files_under(writer.working)] == []
 
 
 def test_a_reader_finds_the_old_rows_or_the_new_ones(store: Store, tmp_path: Path) -> None:

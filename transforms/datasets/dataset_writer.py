@@ -31,6 +31,7 @@ from transforms.datasets.places import Place, address_of, below, files_under, re
 from transforms.events.parsing import NotAnEventError, parse
 
 _WORKING = ".working"  # readers of Hive tables pass over names that begin with a dot
+_ATTEMPT = "attempt-"
 _ROWS_AT_ONCE = 4_000
 
 
@@ -52,7 +53,8 @@ class DatasetWriter:
 
     @property
     def _pending(self) -> Place:
-        """Partitions on their way to their place, each with its manifest once it is whole."""
+        """Partitions on their way to their place, below a folder of who brings them, each with its manifest
+        once it is whole."""
         return self.working / "pending"
 
     def table(self, model: str) -> Place:
@@ -88,9 +90,11 @@ class DatasetWriter:
         table = below(target, self.root).partition("/")[0]
         form = format_of(self.root / table) or self.format
         suffix = PART_FILES[form].suffix
-        # a file that is there keeps its name: it is replaced at once, where two would be seen together
+        # a file that is there keeps its name: it is replaced at once, where two would be seen together. A new
+        # one has the same from everybody: a worker that Flink gave up may still do what its successor does
         before = [file["name"] for file in files_of(target) if file["name"].endswith(f".{suffix}")]
-        names = chain(before, (f"part-{uuid.uuid4()}.{suffix}" for _ in count()))
+        new = (f"part-{_name_of(below(target, self.root), number)}.{suffix}" for number in count(len(before)))
+        names = chain(before, (name for name in new if name not in before))
         with self.scratch() as folder:
             parts = (Path(folder, name) for name in names)
             written = _write_parts(parts, PART_FILES[form], schema, rows, self.part_bytes)
@@ -106,13 +110,14 @@ class DatasetWriter:
         return total
 
     def _replace(self, parts: Sequence[Path], target: Place, manifest: bytes) -> None:
-        pending = self._pending / below(target, self.root)
-        remove_tree(pending)
+        attempt = self._pending / f"{_ATTEMPT}{uuid.uuid4()}"
+        pending = attempt / below(target, self.root)
         pending.mkdir(parents=True, exist_ok=True)
         for part in parts:
             publish(part, pending / part.name)
         replace_file(pending / MANIFEST, manifest)  # from here on `recover` would end it
         _bring(pending, target)
+        remove_tree(attempt)
 
     def replace_if_stale(
         self,
@@ -135,7 +140,10 @@ class DatasetWriter:
         0.1 had moved away is there again."""
         for file in list(files_under(self._pending)):
             if file.name == MANIFEST:
-                _bring(file.parent, self.root / below(file.parent, self._pending))
+                attempt, _, partition = below(file.parent, self._pending).partition("/")
+                # a version before had no folders of attempts
+                partition = partition if attempt.startswith(_ATTEMPT) else f"{attempt}/{partition}"
+                _bring(file.parent, self.root / partition)
         remove_tree(self._pending)
         if isinstance(self.root, Path):
             _bring_back(self.root / _WORKING / "backup", self.root)
@@ -160,8 +168,13 @@ def _bring(pending: Place, target: Place) -> None:
         move(pending / part["name"], target / part["name"])
     for there in files_of(target):
         if there["name"] not in told:  # of one that was written otherwise
-            (target / there["name"]).unlink()
+            (target / there["name"]).unlink(missing_ok=True)
     move(pending / MANIFEST, target / MANIFEST)
+
+
+def _name_of(partition: str, number: int) -> uuid.UUID:
+    """A name for a part file that no other partition has."""
+    return uuid.uuid5(uuid.NAMESPACE_URL, f"{partition}/{number}")
 
 
 def _bring_back(backup: Path, root: Path) -> None:
