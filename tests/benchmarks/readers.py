@@ -1,10 +1,11 @@
 """Whether DuckDB, pyarrow and Spark with a Hive metastore read the datasets alike, and how long `scores`
 takes on many rows.
 
-    python -m tests.benchmarks.readers [--events 20000] [--rows 10000000]
+    python -m tests.benchmarks.readers [--events 20000] [--rows 10000000] [--hdfs]
 
 The questions are about every table: rows of each wiki, the sum of the probabilities of each label (exploded
-maps), the rows of one hour (which must not open the files of the others), and the view over all models.
+maps), the rows of one hour (which must not open the files of the others), and the view over all models. With
+--hdfs the datasets lie in an HDFS, which DuckDB and pyarrow read by fsspec and Spark by itself.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -27,10 +29,14 @@ import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 
 from pipeline.config.models_file import load
+from runners.local_hdfs import LocalHdfs
 from runners.programs import SimulatedLiftWingProgram, run
 from tests.benchmarks.inputs import MODELS, ROOT, write_hours, write_models
 from tests.benchmarks.measuring import table
 from tests.benchmarks.peers.run_pyspark import HERE, build
+from transforms.datasets.filesystem import for_arrow
+from transforms.datasets.manifests import files_below
+from transforms.datasets.places import Place, address_of, place_at, subfolders
 
 _HOUR = 1  # of those that are written
 _TRIES = 5
@@ -43,11 +49,15 @@ def main() -> None:
     )
     parser.add_argument("--events", type=int, default=120_000)
     parser.add_argument("--rows", type=int, default=10_000_000, help="for `scores`, of all models together")
+    parser.add_argument("--hdfs", action="store_true")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="benchmark-readers-") as name:
-        folder = Path(name)
-        _regenerate(folder, arguments.events)
-        engines = {"duckdb": _duckdb(folder), "pyarrow": _pyarrow(folder), "spark": _spark(folder)}
+    with (
+        tempfile.TemporaryDirectory(prefix="benchmark-readers-") as name,
+        LocalHdfs(Path(name) / "hdfs") if arguments.hdfs else nullcontext() as hdfs,
+    ):
+        folder, root = Path(name), place_at(f"{hdfs.url if hdfs else name}/scores")
+        _regenerate(folder, root, arguments.events)
+        engines = {"duckdb": _duckdb(root), "pyarrow": _pyarrow(root), "spark": _spark(folder, root)}
         rows: list[list[str | float]] = []
         for index, question in enumerate(_QUESTIONS):
             of_engines = {name: found[index] for name, found in engines.items()}
@@ -61,13 +71,13 @@ def main() -> None:
             )
         print(
             table(
-                f"Readers of {len(_tables(folder))} tables, {arguments.events:,} events",
+                f"Readers of {len(_tables(root))} tables in {root}, {arguments.events:,} events",
                 ["", "rows of the answers", "all alike"],
                 rows,
             ),
             flush=True,
         )
-        print(_scores(folder, arguments.rows), flush=True)
+        print(_scores(folder, root, arguments.rows), flush=True)
 
 
 _QUESTIONS = [
@@ -78,44 +88,38 @@ _QUESTIONS = [
 ]
 
 
-def _regenerate(folder: Path, count: int) -> None:
+def _regenerate(folder: Path, root: Place, count: int) -> None:
     models = write_models(folder / "models.yaml", 500)
     with SimulatedLiftWingProgram("--latency", "0.01") as lift_wing:
         done = run(
             *("pipeline", "regenerate", "--models", str(models), "--lift-wing", lift_wing.url),
-            *("--input", str(write_hours(folder / "in", count)), "--output", str(folder / "scores")),
+            *("--input", str(write_hours(folder / "in", count)), "--output", address_of(root)),
         )
     if done.returncode:
         raise RuntimeError(done.stdout + done.stderr)
 
 
-def _tables(folder: Path) -> dict[str, str]:
+def _tables(root: Place) -> dict[str, str]:
     """By model."""
-    found = {
-        path.name.removeprefix("mediawiki_revision_score_"): path.name
-        for path in sorted((folder / "scores").glob("mediawiki_*"))
-    }
+    prefix = "mediawiki_revision_score_"
+    found = {name.removeprefix(prefix): name for name in subfolders(root) if name.startswith(prefix)}
     return {model: name for model, name in found.items() if model != "error"}
 
 
-def _statements(folder: Path, dialect: str) -> str:
+def _statements(root: Place, dialect: str) -> str:
     done = run(
-        "pipeline",
-        "tables",
-        str(folder / "scores"),
-        "--dialect",
-        dialect,
-        "--only",
-        ",".join(_tables(folder)),
+        *("pipeline", "tables", address_of(root), "--dialect", dialect, "--only", ",".join(_tables(root)))
     )
     if done.returncode:
         raise RuntimeError(done.stderr)
     return done.stdout
 
 
-def _duckdb(folder: Path) -> list[Any]:
+def _duckdb(root: Place) -> list[Any]:
     connection = duckdb.connect()
-    connection.execute(_statements(folder, "duckdb"))
+    if not isinstance(root, Path):
+        connection.register_filesystem(root.fs)
+    connection.execute(_statements(root, "duckdb"))
 
     def ask(question: str) -> list[list[Any]]:
         return sorted([list(row) for row in connection.execute(question).fetchall()])
@@ -126,7 +130,7 @@ def _duckdb(folder: Path) -> list[Any]:
         [],
         [ask("select model, count(*) from mediawiki_revision_score_all group by model")],
     ]
-    for model, name in _tables(folder).items():
+    for model, name in _tables(root).items():
         answers[0].append(ask(f"select database, count(*) from {name} group by database"))
         entries = f"select unnest(map_entries(scores['{model}'].probability)) as entry from {name}"
         answers[1].append(
@@ -144,10 +148,11 @@ def _duckdb(folder: Path) -> list[Any]:
     return answers
 
 
-def _pyarrow(folder: Path) -> list[Any]:
+def _pyarrow(root: Place) -> list[Any]:
     answers: list[Any] = [[], [], [], [[]]]
-    for model, name in _tables(folder).items():
-        dataset = pads.dataset(folder / "scores" / name, partitioning="hive")
+    for model, name in _tables(root).items():
+        (table_of_model,), system = for_arrow([address_of(root / name)])
+        dataset = pads.dataset(table_of_model, partitioning="hive", filesystem=system)
         rows = dataset.to_table(columns=["database", "scores"]).to_pylist()
         answers[0].append(
             sorted([wiki, count] for wiki, count in Counter(row["database"] for row in rows).items())
@@ -165,9 +170,9 @@ def _pyarrow(folder: Path) -> list[Any]:
     return answers
 
 
-def _spark(folder: Path) -> list[Any]:
+def _spark(folder: Path, root: Place) -> list[Any]:
     questions = []
-    for model, name in _tables(folder).items():
+    for model, name in _tables(root).items():
         questions += [
             f"select database, count(*) from {name} group by database",
             f"select label, sum(value) from {name} lateral view explode(scores['{model}'].probability) as "
@@ -175,7 +180,7 @@ def _spark(folder: Path) -> list[Any]:
             f"select count(*) from {name} where hour = {_HOUR}",
         ]
     questions.append("select model, count(*) from mediawiki_revision_score_all group by model")
-    (folder / "statements").write_text(_statements(folder, "hive"))
+    (folder / "statements").write_text(_statements(root, "hive"))
     (folder / "questions").write_text(json.dumps(questions))
     build()
     script = [str(folder / name) for name in ("statements", "questions", "spark")]
@@ -207,14 +212,14 @@ def _rounded(rows: list[list[Any]]) -> list[list[Any]]:
     return [[label, round(value, 4)] for label, value in rows]
 
 
-def _scores(folder: Path, count: int) -> str:
+def _scores(folder: Path, written_to: Place, count: int) -> str:
     """The time of the whole command, of a revision that all models have and of one that none has."""
     root, wiki, rev_id = folder / "many", "", 0
     models = load(MODELS).models
-    source = pq.read_table(
-        next((folder / "scores" / "mediawiki_revision_score_damaging").rglob("part-*.parquet")),
-        partitioning=None,
+    (part, *_), system = for_arrow(
+        [*map(address_of, files_below(written_to / "mediawiki_revision_score_damaging"))]
     )
+    source = pq.read_table(part, partitioning=None, filesystem=system)
     wiki, rev_id = source["database"][0].as_py(), source["rev_id"][0].as_py()
     parts = -(-count // (len(models) * _ROWS_OF_A_PART))
     written = 0

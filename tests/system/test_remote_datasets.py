@@ -206,18 +206,18 @@ def test_two_that_make_the_same_partition_leave_it_whole(store: Store, tmp_path:
         for hour in HOURS[:2]:
             partition, count = writer.partition("damaging", hour), 5 if hour == HOURS[0] else 3
             together = threading.Barrier(4)
-
-            def make(partition: Place = partition, count: int = count, together: Any = together) -> None:
-                together.wait()
-                writer.replace(partition, schemas.REVISION_SCORE, scores(count), lambda: OF_MANIFEST)
-
             with ThreadPoolExecutor(4) as pool:
-                for made in [pool.submit(make) for _ in range(4)]:
-                    made.result()
+                made = [pool.submit(_make, writer, partition, count, together) for _ in range(4)]
+                assert [each.result() for each in made] == [count] * 4
             found = find_partition(partition)
             assert found is not None
             assert (found.damage, revisions_in(partition)) == ("", list(range(count)))
         assert [*files_under(writer.working)] == []
+
+
+def _make(writer: DatasetWriter, partition: Place, count: int, together: threading.Barrier) -> int:
+    together.wait()
+    return writer.replace(partition, schemas.REVISION_SCORE, scores(count), lambda: OF_MANIFEST)
 
 
 def test_a_reader_finds_the_old_rows_or_the_new_ones(store: Store, tmp_path: Path) -> None:
