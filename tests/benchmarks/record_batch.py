@@ -10,6 +10,7 @@ from functools import cache
 _EPOCH_AT, _SEQUENCE_AT, _CRC_AT, _CHECKED_FROM = 51, 53, 17, 21
 _LENGTH_AT, _OVERHEAD = 8, 12
 _PRODUCE, _VERSION = 0, 3
+_LATER = 1_000
 
 
 def last_batch(segment: bytes) -> bytes | None:
@@ -23,12 +24,13 @@ def last_batch(segment: bytes) -> bytes | None:
     return last
 
 
-def with_next_epoch(batch: bytes) -> bytes:
-    """The same records as of the next incarnation of their producer."""
+def with_later_epoch(batch: bytes) -> bytes:
+    """The same records as of a later incarnation of their producer. Not of the next, which a producer that is
+    told becomes by itself: the broker would take its first batch for a repeat of this one."""
     changed = bytearray(batch)
     (epoch,) = struct.unpack_from(">h", batch, _EPOCH_AT)
     struct.pack_into(">q", changed, 0, 0)
-    struct.pack_into(">h", changed, _EPOCH_AT, epoch + 1)
+    struct.pack_into(">h", changed, _EPOCH_AT, epoch + _LATER)
     struct.pack_into(">i", changed, _SEQUENCE_AT, 0)
     struct.pack_into(">I", changed, _CRC_AT, _crc32c(bytes(changed[_CHECKED_FROM:])))
     return bytes(changed)

@@ -21,7 +21,7 @@ from confluent_kafka.admin import (
 
 from runners.local_kafka import LocalKafka
 from tests.benchmarks.meanwhile import meanwhile
-from tests.benchmarks.record_batch import last_batch, produce, with_next_epoch
+from tests.benchmarks.record_batch import last_batch, produce, with_later_epoch
 
 BROKER_SETTINGS = """\
 auto.create.topics.enable=false
@@ -106,7 +106,7 @@ class KafkaFaults:
     def _fence(self) -> None:
         segment = max((self._kafka.folder / "data" / f"{self._topic}-0").glob("*.log"))
         if (batch := last_batch(segment.read_bytes())) is not None:
-            produce(self._kafka.address, self._topic, with_next_epoch(batch))
+            produce(self._kafka.address, self._topic, with_later_epoch(batch))
 
     def _delete(self) -> None:
         self._admin.delete_topics([self._topic])[self._topic].result(_PATIENCE_S)
