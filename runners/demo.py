@@ -8,16 +8,12 @@ import shutil
 import signal
 import sys
 import time
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import orjson
 import requests
-from confluent_kafka import Consumer
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -25,6 +21,8 @@ from rich.table import Table
 from pipeline.config.models_file import load
 from pipeline.options import option
 from pipeline.usage_error import UsageError
+from runners.demo_comparison import Comparison, calls_by_score
+from runners.demo_scores import PATIENCE_S, StreamedScores, comparable
 from runners.local_kafka import LocalKafka
 from runners.played_edits import CAPTURE, Key, PlayedEdits
 from runners.programs import ROOT, Program, SimulatedLiftWingProgram
@@ -32,7 +30,6 @@ from transforms.datasets.event_files import find_files, read_file
 from transforms.models.model import Configuration
 
 _EVENTS_PER_SECOND = 20  # about what all wikis of Wikimedia make together
-_PATIENCE_S = 60
 _MARK = ".made-by-the-demo"
 
 
@@ -106,9 +103,9 @@ class _Demo:
         streamed = self._stream()
         return self._compare(streamed, self._regenerate())
 
-    def _stream(self) -> _Streamed:
+    def _stream(self) -> StreamedScores:
         edits = PlayedEdits(self._configuration, self._kafka.address, _EVENTS_PER_SECOND, self._seconds)
-        streamed = _Streamed(
+        streamed = StreamedScores(
             self._kafka.address, self._score_topics(), self._configuration.failure_stream, edits
         )
         self._say("starting Flink with the pipeline in it: python -m pipeline stream")
@@ -146,9 +143,9 @@ class _Demo:
             r" at (http\S+);"
         )[1]
 
-    def _show(self, program: Program, edits: PlayedEdits, streamed: _Streamed) -> None:
+    def _show(self, program: Program, edits: PlayedEdits, streamed: StreamedScores) -> None:
         """The table, until each edit has its scores, or the stream ends or takes too long."""
-        deadline = time.monotonic() + self._seconds + _PATIENCE_S
+        deadline = time.monotonic() + self._seconds + PATIENCE_S
         with Live(console=self._console, auto_refresh=False) as live:
             while (
                 program.process.poll() is None
@@ -160,7 +157,7 @@ class _Demo:
                     live.update(self._table(edits, streamed), refresh=True)
             live.update(self._table(edits, streamed), refresh=True)
 
-    def _table(self, edits: PlayedEdits, streamed: _Streamed) -> Table:
+    def _table(self, edits: PlayedEdits, streamed: StreamedScores) -> Table:
         calls = requests.get(f"{self._lift_wing}/stats", timeout=5).json()["calls"]
         table = Table(
             caption=f"{edits.events} edits; p50 and p99: seconds from an edit in Kafka to its score in Kafka",
@@ -205,41 +202,15 @@ class _Demo:
             key: body
             for file in find_files(str(scores), "").files
             for raw in read_file(file)
-            for key, body in _comparable(dict(raw.data))  # type: ignore[arg-type]
+            for key, body in comparable(dict(raw.data))  # type: ignore[arg-type]
         }
 
-    def _compare(self, streamed: _Streamed, regenerated: Mapping[Key, bytes]) -> int:
+    def _compare(self, streamed: StreamedScores, regenerated: Mapping[Key, bytes]) -> int:
         """Prints what both ways gave, and whether it is the same."""
-        calls = requests.get(f"{self._lift_wing}/stats/revisions", timeout=30).json()
-        called = {
-            (model, *_wiki_and_revision(revision)): count
-            for model, of_model in calls.items()
-            for revision, count in of_model.items()
-        }
-        wanted = set(streamed.edits.sent)
-        problems = [
-            *(
-                f"{len(wanted - set(scores))} scores are missing in {way}"
-                for way, scores in self._ways(streamed, regenerated)
-                if wanted - set(scores)
-            ),
-            *(
-                f"{len(set(scores) - wanted)} scores too many in {way}"
-                for way, scores in self._ways(streamed, regenerated)
-                if set(scores) - wanted
-            ),
-        ]
-        different = [
-            key
-            for key in wanted & set(streamed.bodies) & set(regenerated)
-            if streamed.bodies[key] != regenerated[key]
-        ]
-        if different:
-            problems.append(f"{len(different)} scores differ, the first: {different[0]}")
-        if set(called) != wanted or set(called.values()) != {2}:
-            problems.append(
-                f"Lift Wing was not asked exactly once by each way: {Counter(called.values())} calls a score"
-            )
+        comparison = Comparison(
+            frozenset(streamed.edits.sent), streamed.bodies, regenerated, calls_by_score(self._lift_wing)
+        )
+        problems = comparison.problems()
         self._say("\ncompared, stream and files, score by score, all fields but meta.dt:")
         for model, count in streamed.edits.by_model.items():
             if count:
@@ -253,17 +224,10 @@ class _Demo:
             print(f"  NOT EQUAL: {problem}")
         if not problems:
             print(
-                f"  {len(wanted)} scores by each way, all equal; Lift Wing was asked "
-                f"{sum(called.values())} times, once for each score and way"
+                f"  {len(comparison.wanted)} scores by each way, all equal; Lift Wing was asked "
+                f"{sum(comparison.calls.values())} times, once for each score and way"
             )
         return 1 if problems else 0
-
-    @staticmethod
-    def _ways(
-        streamed: _Streamed, regenerated: Mapping[Key, bytes]
-    ) -> Iterator[tuple[str, Mapping[Key, bytes]]]:
-        yield "the stream", streamed.bodies
-        yield "the files", regenerated
 
     def tell_where(self, seconds: float) -> None:
         here = Path.cwd()
@@ -298,80 +262,6 @@ class _Demo:
 
     def _say(self, text: str) -> None:
         self._console.print(text, style="bold", highlight=False, soft_wrap=True)
-
-
-class _Streamed:
-    """What came out of the stream: each score as it is compared, and how long it took."""
-
-    def __init__(self, kafka: str, topics: list[str], failure_stream: str, edits: PlayedEdits) -> None:
-        self.edits = edits
-        self.bodies: dict[Key, bytes] = {}
-        self.seconds: dict[str, list[float]] = {model: [] for model in edits.by_model}
-        self.scores: Counter[str] = Counter()  # each once
-        self.repeated = 0
-        self.failures: Counter[str] = Counter()
-        self._failure_stream = failure_stream
-        self._consumer = Consumer(
-            {
-                "bootstrap.servers": kafka,
-                "group.id": "demo",
-                "auto.offset.reset": "earliest",
-                "fetch.wait.max.ms": 20,
-                "log_level": 0,
-            }
-        )
-        self._consumer.subscribe(topics)
-
-    @property
-    def count(self) -> int:
-        return self.scores.total() + self.failures.total()
-
-    def wait(self, count: int) -> None:
-        """Returns when so many have come. Raises TimeoutError when they do not."""
-        deadline = time.monotonic() + _PATIENCE_S
-        while self.count < count:
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"no score within {_PATIENCE_S} s of the first edit")
-            self.poll()
-
-    def forget_times(self) -> None:
-        for seconds in self.seconds.values():
-            seconds.clear()
-
-    def poll(self) -> None:
-        """Takes what has come, for half a second."""
-        until = time.monotonic() + 0.5
-        while (left := until - time.monotonic()) > 0:
-            for message in self._consumer.consume(500, min(left, 0.05)):
-                if not message.error():
-                    self._take(orjson.loads(message.value()), time.time())
-
-    def close(self) -> None:
-        self._consumer.close()
-
-    def _take(self, event: dict[str, Any], now: float) -> None:
-        if event["meta"]["stream"] == self._failure_stream:
-            self.failures[event["error_type"].rpartition("/")[2]] += 1
-            return
-        for key, body in _comparable(event):
-            if self.bodies.get(key) == body:
-                self.repeated += 1
-                continue
-            self.bodies[key] = body
-            self.scores[key[0]] += 1
-            self.seconds[key[0]].append(now - self.edits.sent[key])
-
-
-def _comparable(event: dict[str, Any]) -> Iterator[tuple[Key, bytes]]:
-    """The score of an event, and all of the event but when it was written."""
-    body = {**event, "meta": {name: value for name, value in event["meta"].items() if name != "dt"}}
-    for model in event["scores"]:
-        yield (model, event["database"], event["rev_id"]), orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
-
-
-def _wiki_and_revision(revision: str) -> tuple[str, int]:
-    wiki, _, rev_id = revision.partition(":")
-    return wiki, int(rev_id)
 
 
 def _quantile(ordered: list[float], share: float) -> float:
