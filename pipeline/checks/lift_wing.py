@@ -13,8 +13,8 @@ import orjson
 
 from pipeline.checks.findings import Finding, ok, skipped, unseen, wrong
 from transforms.http.curl_client import HttpAnswer, HttpCalls
-from transforms.lift_wing.client import headers_for
 from transforms.lift_wing.credentials import authorization
+from transforms.lift_wing.process_bulkheads import headers_for
 from transforms.models.model import Configuration, Endpoint, LiftWingSettings
 
 _THING = "lift wing"

@@ -34,8 +34,8 @@ from transforms.datasets.units import now
 from transforms.elements import SourceRecord
 from transforms.events.source_events import STREAMS
 from transforms.http.server_sent_events import ServerSentEvent
-from transforms.lift_wing.client import SharedClient
 from transforms.lift_wing.credentials import is_token
+from transforms.lift_wing.shared_client import SharedClient
 from transforms.models.model import Configuration
 
 PUBLIC_LIFT_WING = "https://api.wikimedia.org/service/lw/inference"

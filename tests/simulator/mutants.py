@@ -121,7 +121,7 @@ MUTANTS = (
     ),
     Mutant(
         "who came back is counted still",
-        "lift_wing/client",
+        "lift_wing/admission",
         "            bulkhead.waitlist.remove(entered_at, counted)\n",
         "",
     ),

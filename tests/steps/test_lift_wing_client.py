@@ -24,8 +24,10 @@ from tests.support.loopback import Handler, LoopbackServer
 from transforms.delivery.waiting_deliveries import MOST_WAITING, waiting_deliveries
 from transforms.elements import Score
 from transforms.lift_wing.bulkhead import CallResult
-from transforms.lift_wing.client import ClientError, LiftWingClient, ModelStats, SharedClient
+from transforms.lift_wing.client import ClientError, LiftWingClient
+from transforms.lift_wing.process_bulkheads import ModelStats
 from transforms.lift_wing.responses import CallNotPermitted, Refused, Rejected, Unavailable, Unexpected
+from transforms.lift_wing.shared_client import SharedClient
 from transforms.models.model import Endpoint, LiftWingSettings
 
 GOODFAITH = MODELS["goodfaith"].endpoints["enwiki"]
@@ -51,7 +53,7 @@ def opened(lift_wing: SimulatedLiftWing) -> Iterator[Open]:
 
 
 def admit(lift_wing: LiftWingClient, endpoint: Endpoint, counted: int = 0) -> float:
-    return lift_wing.admit(endpoint, ENTERED_AT, counted > 0, counted)
+    return lift_wing.admission.admit(endpoint, ENTERED_AT, counted > 0, counted)
 
 
 def answer(lift_wing: LiftWingClient, rev_id: int = REVISION, endpoint: Endpoint = DAMAGING) -> CallResult:
@@ -385,11 +387,11 @@ def test_nobody_is_asked_for_what_no_stream_takes(lift_wing: SimulatedLiftWing, 
     deliveries.note("key", {"codfw.scores": MOST_WAITING})
     try:
         assert 1.6 <= admit(lw, DAMAGING) <= 2.4
-        assert lw.patience_s(DAMAGING) == inf
+        assert lw.admission.patience_s(DAMAGING) == inf
         assert admit(lw, GOODFAITH) == 0
         deliveries.note("key", {"codfw.scores": MOST_WAITING - 1})
         assert admit(lw, DAMAGING, counted=1) == 0
-        assert lw.patience_s(DAMAGING) is None
+        assert lw.admission.patience_s(DAMAGING) is None
     finally:
         deliveries.note("key", {})
 
@@ -398,7 +400,7 @@ def test_who_ends_without_a_call_waits_no_more(lift_wing: SimulatedLiftWing, ope
     lw, stopped = opened(), replace(DAMAGING, concurrency=0)
     for _ in range(3):
         admit(lw, stopped)
-    lw.forget(stopped, ENTERED_AT)
+    lw.admission.forget(stopped, ENTERED_AT)
     assert lw.stats()["damaging"].waiting == 2
 
 
@@ -409,11 +411,13 @@ def test_a_full_endpoint_sends_away_what_is_too_much(
     lift_wing.control(mode="hang")
     lw, two = opened(), replace(DAMAGING, concurrency=2)
     taken = []
-    while lw.admit(two, ENTERED_AT, late) == 0:
+    while lw.admission.admit(two, ENTERED_AT, late) == 0:
         taken.append(asked(lw, len(taken), two, late))
         wait_until(lambda: (counts := lw.stats()["damaging"]).in_flight + counts.queued == len(taken))
     assert len(taken) == 2 + 64
-    assert lw.admit(two, ENTERED_AT, not late) == 0, "those that have waited have a queue of their own"
+    assert lw.admission.admit(two, ENTERED_AT, not late) == 0, (
+        "those that have waited have a queue of their own"
+    )
     lift_wing.clear()
     assert all(isinstance(future.result(PATIENCE_S).result, Score) for future in taken)
 

@@ -114,22 +114,22 @@ class _BundleAsyncFn(AsyncScoreFn):
         """On the loop's thread: an answer that is no end has the request asked again when it is due."""
         refused = isinstance(answer.result, Refused) and answer.result.of_all  # for another run
         refused |= (
-            isinstance(answer.result, CallNotPermitted) and self.lift_wing.patience_s(endpoint) is not None
+            isinstance(answer.result, CallNotPermitted) and self.admission.patience_s(endpoint) is not None
         )
         if (
             pending.record(answer, self.limits)
             or refused
-            or self.lift_wing.seconds_failing(endpoint) > _GIVE_UP_AFTER_S
+            or self.admission.seconds_failing(endpoint) > _GIVE_UP_AFTER_S
         ):
             answers.put(pending, answer)
         else:
             wait = pending.due - self.environment.time()
             if isinstance(answer.result, CallNotPermitted):
-                wait = self.lift_wing.admit(endpoint, pending.entered_at, True, int(pending.counted))
+                wait = self.admission.admit(endpoint, pending.entered_at, True, int(pending.counted))
                 pending.counted = wait > 0
                 # to be given up in time
                 wait = min(
-                    wait, max(_SHORTEST_LOOK_S, _GIVE_UP_AFTER_S - self.lift_wing.seconds_failing(endpoint))
+                    wait, max(_SHORTEST_LOOK_S, _GIVE_UP_AFTER_S - self.admission.seconds_failing(endpoint))
                 )
             self.lift_wing.call_later(max(0.0, wait), partial(self._submit, pending, endpoint, answers))
 

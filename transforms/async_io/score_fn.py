@@ -17,7 +17,7 @@ from transforms.environment import REAL, Environment
 from transforms.events.source_events import key_of
 from transforms.events.tracing import trace_headers
 from transforms.lift_wing.bulkhead import CallResult
-from transforms.lift_wing.client import ClientError, LiftWingClient, SharedClient
+from transforms.lift_wing.client import ClientError, LiftWingClient
 from transforms.lift_wing.responses import (
     CallNotPermitted,
     LiftWingError,
@@ -26,6 +26,7 @@ from transforms.lift_wing.responses import (
     Unexpected,
 )
 from transforms.lift_wing.retry_policy import LONGEST_REFUSED_S, MOST_STRIKES, seconds_to_next_try
+from transforms.lift_wing.shared_client import SharedClient
 from transforms.metrics.bundle_metrics import BundleMetrics
 from transforms.metrics.rolling_quantiles import RollingQuantiles
 from transforms.models.model import Configuration, Endpoint
@@ -106,6 +107,7 @@ class AsyncScoreFn(beam.DoFn):
 
     def setup(self) -> None:
         self.lift_wing = self.open_client()
+        self.admission = self.lift_wing.admission
         self._fuse = Fuse("ScoreWithLiftWing", self.environment.monotonic)
         self.call_milliseconds = RollingQuantiles("ScoreWithLiftWing", "call_ms")
         self.limits = Limits(self.configuration.lift_wing.max_age_s, self.environment)

@@ -24,7 +24,7 @@ _VERSION = 1  # of both formats; each version of this code reads the one before,
 EndpointOf = Callable[[str, str], Endpoint | None]
 # seconds that requests wait at most while they do not age; None: they age as usual
 PatienceWith = Callable[[Endpoint], float | None]
-Admit = Callable[[Endpoint, float, bool, int, int], float]  # LiftWingClient.admit
+Admit = Callable[[Endpoint, float, bool, int, int], float]  # Admission.admit
 
 
 class UnknownFormatError(RuntimeError):

@@ -21,7 +21,7 @@ from transforms.async_io.score_fn import AsyncScoreFn, Output
 from transforms.async_io.state_codec import Tag, decode_pending, encode_pending, tag_of, wake
 from transforms.environment import REAL, Environment
 from transforms.lift_wing.bulkhead import CallResult
-from transforms.lift_wing.client import ModelStats
+from transforms.lift_wing.process_bulkheads import ModelStats
 from transforms.lift_wing.responses import CallNotPermitted
 from transforms.models.model import Configuration
 
@@ -105,7 +105,7 @@ class StatefulAsyncFn(AsyncScoreFn):
                 if pending.counted and (
                     endpoint := self.endpoint(pending.request.model, pending.request.wiki)
                 ):
-                    self.lift_wing.forget(endpoint, pending.entered_at)
+                    self.admission.forget(endpoint, pending.entered_at)
         super().teardown()
 
     def process(
@@ -145,7 +145,7 @@ class StatefulAsyncFn(AsyncScoreFn):
             polled, has_to_be_read = (
                 Tag.decode(tag)
                 .rebound(self.lift_wing.id)
-                .poll(now, self.endpoint, self.lift_wing.patience_s, self.lift_wing.admit)
+                .poll(now, self.endpoint, self.admission.patience_s, self.admission.admit)
             )
             if not has_to_be_read:
                 _wake_later(look, polled)
@@ -208,7 +208,7 @@ class StatefulAsyncFn(AsyncScoreFn):
                     state.open.values(),
                     self.limits.max_age_s,
                     self.endpoint,
-                    self.lift_wing.patience_s,
+                    self.admission.patience_s,
                 ),
             )
 
@@ -245,24 +245,24 @@ class StatefulAsyncFn(AsyncScoreFn):
         if endpoint is None:
             pending.reason = f"the models file has no {request.model} of {request.wiki} any more"
             return CallResult(CallNotPermitted(pending.reason), 0.0)
-        patience = self.lift_wing.patience_s(endpoint)
+        patience = self.admission.patience_s(endpoint)
         # it does not age: its age counts from when it is called for again
         if patience is not None and now - pending.asked_at > _FROZEN_S:
             pending.asked_at, state.dirty = now, True
-        wait = self.lift_wing.admit(endpoint, pending.entered_at, pending.late, int(pending.counted))
+        wait = self.admission.admit(endpoint, pending.entered_at, pending.late, int(pending.counted))
         pending.counted = wait > 0
         if not wait:
             state.called.add(name)
             self.lift_wing.submit(endpoint, request, partial(self._in_flight.put, key, pending), pending.late)
             return None
-        not_called = CallResult(self.lift_wing.not_called(endpoint), 0.0)
+        not_called = CallResult(self.admission.not_called(endpoint), 0.0)
         too_old = (
             now >= pending.entered_at + patience
             if patience is not None
             else pending.record(not_called, self.limits)
         )
         if too_old:
-            self.lift_wing.forget(endpoint, pending.entered_at)
+            self.admission.forget(endpoint, pending.entered_at)
             pending.reason = pending.reason or str(not_called.result)
             return not_called
         pending.late, pending.due = True, now + wait

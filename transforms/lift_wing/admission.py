@@ -1,0 +1,112 @@
+"""Who may ask now: whoever finds no room at an endpoint is told how long to sleep, and why.
+
+Where a request sleeps is its owner's business; here it is only counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sized
+from math import inf
+
+from transforms.delivery.waiting_deliveries import waiting_deliveries
+from transforms.environment import Environment
+from transforms.lift_wing.bulkhead import Bulkhead
+from transforms.lift_wing.process_bulkheads import ProcessBulkheads
+from transforms.lift_wing.responses import CallNotPermitted
+from transforms.lift_wing.retry_policy import LONGEST_REFUSED_S
+from transforms.models.model import Endpoint, LiftWingSettings
+
+# in each queue of a bulkhead, beyond those in flight: enough that it never runs dry while others are on their
+# way out of Flink's state
+_QUEUED_AT_MOST = 64
+# for room, over all endpoints, beside those that calls were answered for in the last minute
+_SPARE_LOOKS_PER_S = 100.0
+_PARKED_LOOKS_PER_S = 500.0  # at all stopped endpoints
+_SHORTEST_PARKED_S = 2.0
+
+
+class Admission:
+    """The room for requests at all endpoints of a process, for any thread. `open_calls`: those that are asked
+    and not answered."""
+
+    def __init__(
+        self,
+        settings: LiftWingSettings,
+        environment: Environment,
+        bulkheads: ProcessBulkheads,
+        open_calls: Sized,
+    ) -> None:
+        self._settings, self._environment = settings, environment
+        self._monotonic = environment.monotonic
+        self._deliveries = waiting_deliveries(environment)
+        self._bulkheads, self._open_calls, self._lock = bulkheads, open_calls, bulkheads.lock
+
+    def admit(
+        self, endpoint: Endpoint, entered_at: float, late: bool, counted: int = 0, count: int = 1
+    ) -> float:
+        """Returns 0 where `count` requests that entered together may be asked; else how many seconds they
+        sleep before they try again, and counts them as waiting. `counted`: how many of them were counted when
+        they tried before."""
+        with self._lock:
+            bulkhead, now = self._bulkheads.of(endpoint), self._monotonic()
+            bulkhead.waitlist.remove(entered_at, counted)
+            if not self._is_parked(endpoint) and self._has_room(bulkhead, entered_at, late, now):
+                return 0.0
+            bulkhead.waitlist.add(entered_at, count)
+            return self._sleep_s(bulkhead, entered_at, now, self._environment.uniform(0.8, 1.2))
+
+    def forget(self, endpoint: Endpoint, entered_at: float) -> None:
+        """Takes a request that was counted as waiting, and ends without a call, out of the count."""
+        with self._lock:
+            self._bulkheads.of(endpoint).waitlist.remove(entered_at, 1)
+
+    def patience_s(self, endpoint: Endpoint) -> float | None:
+        """How long requests wait at most while their endpoint is parked or refuses everybody, so that they do
+        not age, in seconds; None: it does neither."""
+        if self._is_parked(endpoint):
+            return inf
+        with self._lock:
+            return (
+                max(LONGEST_REFUSED_S, self._settings.max_age_s)
+                if self._bulkheads.of(endpoint).limit.breaker.is_refusing
+                else None
+            )
+
+    def seconds_failing(self, endpoint: Endpoint) -> float:
+        """For how long there has been no sign of life from it; 0 while it is not broken."""
+        with self._lock:
+            return self._bulkheads.of(endpoint).limit.breaker.seconds_failing(self._monotonic())
+
+    def not_called(self, endpoint: Endpoint) -> CallNotPermitted:
+        """Why a request for which there is no room has to wait."""
+        with self._lock:
+            return CallNotPermitted(self._bulkheads.of(endpoint).last_error)
+
+    def _is_parked(self, endpoint: Endpoint) -> bool:
+        """Whether the operator has stopped it, or nobody takes its model's scores."""
+        return endpoint.concurrency == 0 or self._deliveries.is_undeliverable(endpoint.model)
+
+    def _has_room(self, bulkhead: Bulkhead, entered_at: float, late: bool, now: float) -> bool:
+        if bulkhead.limit.is_broken:
+            return bulkhead.limit.has_room(0, now) and not bulkhead.has_calls
+        queued = len(bulkhead.late if late else bulkhead.new)
+        # the last in line take what the first leave
+        most = _QUEUED_AT_MOST * (bulkhead.waitlist.share_behind(entered_at) if late else 1)
+        return (
+            bulkhead.in_flight + queued < bulkhead.limit.current + most
+            and len(self._open_calls) < 2 * self._settings.in_flight
+        )
+
+    def _sleep_s(self, bulkhead: Bulkhead, entered_at: float, now: float, jitter: float) -> float:
+        if self._is_parked(bulkhead.endpoint):
+            parked = sum(
+                each.waitlist.total for each in self._bulkheads.all() if self._is_parked(each.endpoint)
+            )
+            return jitter * max(_SHORTEST_PARKED_S, parked / _PARKED_LOOKS_PER_S)
+        waited_for = sum(1 for each in self._bulkheads.all() if each.waitlist.total and each.limit.most)
+        expected_per_s = max(
+            bulkhead.throughput.per_s, min(bulkhead.limit.per_second, _SPARE_LOOKS_PER_S / waited_for)
+        )
+        return bulkhead.limit.breaker.seconds_to_probe(now) + jitter * bulkhead.waitlist.sleep_s(
+            entered_at, expected_per_s
+        )
