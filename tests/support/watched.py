@@ -14,6 +14,8 @@ from transforms.events.error_events import error_event
 from transforms.events.score_events import revision_score
 from transforms.models.model import Configuration
 
+NOW = 1_700_000_004.0  # near the end of a slice of five seconds
+
 
 def models(tmp_path: Path, *names: str, more: str = "") -> Configuration:
     file = tmp_path / "models.yaml"
