@@ -12,7 +12,6 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -24,10 +23,10 @@ from apache_beam.metrics import Metrics
 from apache_beam.pvalue import TaggedOutput
 from apache_beam.transforms.timeutil import TimeDomain
 from apache_beam.transforms.userstate import BagStateSpec, TimerSpec, on_timer
-from apache_beam.utils.shared import Shared
 from apache_beam.utils.timestamp import Timestamp
-from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import KafkaException, Message
 
+from transforms.connectors.kafka_commits import CommitFn
 from transforms.connectors.kafka_places import KafkaLooks, Partition, Place
 from transforms.connectors.kafka_security import client_settings
 from transforms.connectors.partition_reader import PartitionReader, wait_for_any
@@ -38,7 +37,6 @@ _LOOK_S = 5.0
 # for a message: each time that a timer fires costs Flink some milliseconds, and a barrier waits as long at
 # most
 _WAIT_S = 0.5
-_FORGOTTEN_S = 60.0  # a checkpoint that takes longer is not waited for
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -67,7 +65,11 @@ class KafkaTopics(beam.PTransform):
         reading = beam.ParDo(ReadFn(self))
         reading.label = "Read"
         read = partitions | reading.with_outputs("places", main="messages")
-        _ = read.places | "OnTheirOwn" >> beam.Reshuffle() | "Commit" >> beam.ParDo(CommitFn(self))
+        _ = (
+            read.places
+            | "OnTheirOwn" >> beam.Reshuffle()
+            | "Commit" >> beam.ParDo(CommitFn(self.settings, self.group))
+        )
         return read.messages
 
     def settings(self) -> Mapping[str, str]:
@@ -259,45 +261,3 @@ def _read(place: Any) -> Place | None:
 def _write(place: Any, value: Place) -> None:
     place.clear()
     place.add(value.encode())
-
-
-class CommitFn(beam.DoFn):
-    """Writes a place to the group when a checkpoint is complete that has it. In a stage of its own, as a
-    bundle that waits for that keeps its DoFns."""
-
-    # since when a place of a partition waits for a checkpoint, in this process
-    _waiting: ClassVar[dict[str, float]] = {}
-
-    def __init__(self, source: KafkaTopics) -> None:
-        self._source, self._shared = source, Shared()
-
-    def process(self, element: bytes, finalizer: Any = beam.DoFn.BundleFinalizerParam) -> None:
-        topic, number, offset = orjson.loads(element)
-        key = f"{self._source.group} {topic}/{number}"
-        if time.monotonic() - self._waiting.get(key, -_FORGOTTEN_S) >= _FORGOTTEN_S:
-            self._waiting[key] = time.monotonic()
-            finalizer.register(partial(self._commit, key, TopicPartition(topic, number, offset)))
-
-    def _commit(self, key: str, place: TopicPartition) -> None:
-        self._waiting.pop(key, None)
-        self._shared.acquire(lambda: Committer(self._source)).commit(place)
-
-
-class Committer:
-    """A client that only writes places; one for all DoFns of a process."""
-
-    def __init__(self, source: KafkaTopics) -> None:
-        self._consumer = Consumer(
-            {**source.settings(), "group.id": source.group, "enable.auto.commit": False, "log_level": 0}
-        )
-
-    def commit(self, place: TopicPartition) -> None:
-        try:
-            self._consumer.commit(offsets=[place], asynchronous=True)
-        except KafkaException as error:
-            _LOGGER.warning(
-                "the group's place in %s/%d cannot be written: %s",
-                place.topic,
-                place.partition,
-                error.args[0].str(),
-            )
