@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from pipeline.batch.chunks import chunks
@@ -23,79 +24,83 @@ _BYTES_A_SCORE = {"parquet": 330, "avro": 400, "jsonl": 250}
 _SHOWN = 5
 
 
+@dataclass
+class _Counts:
+    """What the input holds."""
+
+    events: int = 0
+    unreadable: int = 0  # pieces that are no event or cannot become a score
+    there: int = 0  # scores that are there already
+    calls: Counter[Endpoint] = field(default_factory=Counter)
+
+
 def run(configuration: Configuration, files: Sequence[InputFile], planner: Planner) -> int:
     """Prints the estimate. Gives 0."""
-    form = planner.writer.format
-    events = unreadable = there = 0
-    calls = Counter[Endpoint]()
+    counts = _Counts()
     for chunk in chunks(files):
         plan = planner.plan(
             configuration, chunk, list(dict.fromkeys(file.partition for file in chunk if file.partition))
         )
         for text in [*plan.remarks, *plan.blocked.values()]:
             print(text)
-        of_chunk = _count(configuration, chunk, planner.done(plan))
-        events, unreadable, there = events + of_chunk[0], unreadable + of_chunk[1], there + of_chunk[3]
-        calls.update(of_chunk[2])
-    print(
-        f"\n{events} events, {sum(calls.values())} calls"
-        + (f"; {there} scores are there already" if there else "")
-    )
-    if unreadable:
-        one = unreadable == 1
-        print(
-            f"{unreadable} {'row or file is no event' if one else 'rows or files are no events'}, and will "
-            f"be {'a failure' if one else 'failures'}"
-        )
-    rows: list[Sequence[object]] = []
-    for model in configuration.models.values():
-        of_model = {endpoint: count for endpoint, count in calls.items() if endpoint.model == model.name}
-        if of_model:
-            total = sum(of_model.values())
-            to_mediawiki, size = total * model.mediawiki_calls, total * _BYTES_A_SCORE[form]
-            rows.append(
-                [
-                    model.name,
-                    total,
-                    len(of_model),
-                    to_mediawiki,
-                    _time(_seconds(configuration, of_model)),
-                    _size(size),
-                ]
-            )
-    print()
-    header = ["model", "calls", "wikis", "to MediaWiki", "at the limits", "output"]
-    print_columns(header, rows, right=header[1:])
-    if calls:
-        _print_what_takes_longest(configuration, calls)
+        _count(counts, configuration, chunk, planner.done(plan))
+    _print_events(counts)
+    _print_models(configuration, counts.calls, _BYTES_A_SCORE[planner.writer.format])
+    if counts.calls:
+        _print_what_takes_longest(configuration, counts.calls)
     print("nothing was called")
     return 0
 
 
 def _count(
-    configuration: Configuration, files: Sequence[InputFile], done: AlreadyScored
-) -> tuple[int, int, Counter[Endpoint], int]:
-    """Events, pieces that are none or cannot become a score, calls by endpoint, and scores that are there
-    already."""
-    selection, calls = Selection(configuration.models, configuration.wikis), Counter[Endpoint]()
-    events = unreadable = there = 0
+    counts: _Counts, configuration: Configuration, files: Sequence[InputFile], done: AlreadyScored
+) -> None:
+    selection = Selection(configuration.models, configuration.wikis)
     for file in files:
         for raw in read_file(file):
             try:
                 event = event_of(event_in(raw), raw.datacenter, raw.partition)
             except NotAnEventError:
-                unreadable += 1
+                counts.unreadable += 1
                 continue
             if not why_dropped(event.raw):
-                events += 1
+                counts.events += 1
                 for endpoint in selection.endpoints(event.raw):
                     if done(event, endpoint.model):
-                        there += 1
+                        counts.there += 1
                     elif why_no_score(event.raw, configuration.models[endpoint.model].schema):
-                        unreadable += 1
+                        counts.unreadable += 1
                     else:
-                        calls[endpoint] += 1
-    return events, unreadable, calls, there
+                        counts.calls[endpoint] += 1
+
+
+def _print_events(counts: _Counts) -> None:
+    print(
+        f"\n{counts.events} events, {sum(counts.calls.values())} calls"
+        + (f"; {counts.there} scores are there already" if counts.there else "")
+    )
+    if counts.unreadable:
+        one = counts.unreadable == 1
+        print(
+            f"{counts.unreadable} {'row or file is no event' if one else 'rows or files are no events'}, and "
+            f"will be {'a failure' if one else 'failures'}"
+        )
+
+
+def _print_models(configuration: Configuration, calls: Counter[Endpoint], bytes_a_score: int) -> None:
+    rows: list[Sequence[object]] = []
+    for model in configuration.models.values():
+        of_model = {endpoint: count for endpoint, count in calls.items() if endpoint.model == model.name}
+        if of_model:
+            total = sum(of_model.values())
+            at_the_limits = _time(_seconds(configuration, of_model))
+            size = _size(total * bytes_a_score)
+            rows.append(
+                [model.name, total, len(of_model), total * model.mediawiki_calls, at_the_limits, size]
+            )
+    print()
+    header = ["model", "calls", "wikis", "to MediaWiki", "at the limits", "output"]
+    print_columns(header, rows, right=header[1:])
 
 
 def _seconds(configuration: Configuration, calls: Counter[Endpoint] | dict[Endpoint, int]) -> float:
