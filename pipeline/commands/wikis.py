@@ -15,7 +15,7 @@ from pipeline.config.overrides import load_with
 from pipeline.config.shared_options import ModelsOptions
 from pipeline.options import option
 from pipeline.usage_error import UsageError
-from transforms.http.curl_client import USER_AGENT
+from transforms.http.user_agent import USER_AGENT
 from transforms.models.wikis import COLUMNS, Wiki, Wikis, wiki_in
 
 _QUERY = {

@@ -9,7 +9,7 @@ from pipeline.health.flink_conditions import flink_conditions
 from pipeline.health.history import History
 from pipeline.health.model_conditions import ModelConditions
 from pipeline.health.sink_conditions import sink_conditions
-from transforms.delivery.waiting_deliveries import gauge_name
+from transforms.delivery.waiting_counts import gauge_name
 
 _FAR_BEHIND, _CAUGHT_UP = 1_000, 500
 

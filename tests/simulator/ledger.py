@@ -12,7 +12,7 @@ import orjson
 
 from tests.simulator.clock import Clock
 from transforms.async_io.state_codec import decode_pending
-from transforms.delivery.undelivered import decode_events
+from transforms.delivery.undelivered_codec import decode_events
 from transforms.events.source_events import rev_id_of, wiki_of
 from transforms.models.model import Configuration
 from transforms.models.selection import Selection

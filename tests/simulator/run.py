@@ -24,7 +24,7 @@ from tests.simulator.lift_wing import Connection, LiftWing
 from tests.simulator.scenario import Deployment, Scenario
 from transforms.async_io.stateful import StatefulAsync
 from transforms.connectors.kafka_sink import WriteToKafka
-from transforms.delivery import retry_deliveries, waiting_deliveries, write_streams
+from transforms.delivery import retry_deliveries, waiting_counts, write_streams
 from transforms.delivery.retry_deliveries import RetryDeliveries
 from transforms.elements import Failure, ScoreResponse, SourceRecord
 from transforms.environment import Environment
@@ -193,7 +193,7 @@ class Run:
         for of_processes in (
             write_streams._STREAMS,
             retry_deliveries._PROCESSES,
-            waiting_deliveries._BY_ENVIRONMENT,
+            waiting_counts._BY_ENVIRONMENT,
         ):
             of_processes.clear()
 

@@ -13,7 +13,7 @@ from tests.support.commands import wrong_use
 from tests.support.eventgate import ERRORS, NOW, STREAMS, EventGateServer, failure, scored, send
 from transforms.connectors.eventgate_responses import Verdict, verdict
 from transforms.connectors.eventgate_sink import EventGate
-from transforms.delivery.undelivered import decode_events
+from transforms.delivery.undelivered_codec import decode_events
 from transforms.delivery.write_streams import WriteFn
 from transforms.elements import OutputEvent
 from transforms.models.model import Configuration

@@ -20,7 +20,7 @@ from tests.support.lift_wing_client import (
     wait_for_calls,
     wait_until,
 )
-from transforms.delivery.waiting_deliveries import MOST_WAITING, waiting_deliveries
+from transforms.delivery.waiting_counts import MOST_WAITING, waiting_deliveries
 from transforms.elements import Score
 from transforms.lift_wing.process_bulkheads import ModelStats
 from transforms.lift_wing.responses import CallNotPermitted, Unavailable

@@ -16,7 +16,7 @@ from tests.support.events import edit, request
 from transforms.connectors.dead_letter_source import messages, offset_ranges
 from transforms.connectors.kafka_sink import WriteToKafka
 from transforms.delivery.redelivery import Redelivery
-from transforms.delivery.undelivered import decode_events
+from transforms.delivery.undelivered_codec import decode_events
 from transforms.delivery.write_streams import WriteFn, streams_of
 from transforms.elements import OutputEvent
 from transforms.environment import Environment

@@ -24,8 +24,8 @@ from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from transforms.events.printable import in_one_line
 from transforms.events.source_events import id_of
-from transforms.http.curl_client import user_agent
 from transforms.http.server_sent_events import MESSAGE, ServerSentEvent, server_sent_events
+from transforms.http.user_agent import user_agent
 
 _OVERLAP_S = 2.0  # what is read again where there is no offset
 _REMEMBERED = 100_000  # ids, so that what is read again is given once

@@ -17,8 +17,14 @@ from apache_beam.utils.timestamp import Timestamp
 from transforms.delivery.deliveries import stream_of
 from transforms.delivery.redelivery import Attempt, Redelivery
 from transforms.delivery.sink_metrics import SinkMetrics
-from transforms.delivery.undelivered import counted, decode_events, decode_tag, encode_events, encode_tag
-from transforms.delivery.waiting_deliveries import WaitingDeliveries, gauge_name, waiting_deliveries
+from transforms.delivery.undelivered_codec import (
+    counted,
+    decode_events,
+    decode_tag,
+    encode_events,
+    encode_tag,
+)
+from transforms.delivery.waiting_counts import WaitingDeliveries, gauge_name, waiting_deliveries
 from transforms.delivery.write_streams import Writing, streams_of
 from transforms.elements import OutputEvent
 from transforms.metrics.bundle_metrics import BundleMetrics

@@ -9,7 +9,7 @@ from datetime import datetime
 from apache_beam.metrics import Metrics
 
 from transforms.delivery.deliveries import stream_of
-from transforms.delivery.waiting_deliveries import gauge_name
+from transforms.delivery.waiting_counts import gauge_name
 from transforms.elements import OutputEvent, ScoreRequest
 from transforms.metrics.rolling_quantiles import RollingQuantiles
 

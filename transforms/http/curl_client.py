@@ -11,7 +11,6 @@ import select
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
-from importlib.metadata import version
 from math import inf
 from pathlib import Path
 from typing import NamedTuple
@@ -19,7 +18,8 @@ from typing import NamedTuple
 import certifi
 import pycurl
 
-_HOME = "https://gitlab.wikimedia.org/repos/machine-learning/revision-scores"
+from transforms.http.user_agent import USER_AGENT
+
 _LARGEST_BODY = 4 << 20  # bytes; a score is a few hundred to a few thousand
 _CONNECT_TIMEOUT_MS = 5_000
 _EVENTS = {
@@ -34,18 +34,6 @@ _ACTIONS = {
     select.EPOLLOUT: pycurl.CSELECT_OUT,
     select.EPOLLIN | select.EPOLLOUT: pycurl.CSELECT_IN | pycurl.CSELECT_OUT,
 }
-
-
-def user_agent(contact: str | None = None) -> str:
-    """The User-Agent of all our calls. Wikimedia refuses agents that name no contact: the project's home, and
-    whoever runs it if that is given."""
-    return (
-        f"revision-scores/{version('revision-scores')} ({_HOME}{f'; {contact}' if contact else ''}) "
-        f"libcurl/{pycurl.version_info()[1]}"
-    )
-
-
-USER_AGENT = user_agent()
 
 
 class HttpAnswer(NamedTuple):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sized
 from math import inf
 
-from transforms.delivery.waiting_deliveries import waiting_deliveries
+from transforms.delivery.waiting_counts import waiting_deliveries
 from transforms.environment import Environment
 from transforms.lift_wing.bulkhead import Bulkhead
 from transforms.lift_wing.process_bulkheads import ProcessBulkheads

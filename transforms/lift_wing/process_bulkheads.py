@@ -8,7 +8,7 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 from transforms.environment import Environment
-from transforms.http.curl_client import user_agent
+from transforms.http.user_agent import user_agent
 from transforms.lift_wing.bulkhead import Bulkhead
 from transforms.lift_wing.concurrency_limit import ConcurrencyLimit
 from transforms.models.adapters import KINDS

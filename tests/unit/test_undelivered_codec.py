@@ -4,8 +4,14 @@ counted."""
 from __future__ import annotations
 
 from tests.support.events import edit, request
-from transforms.delivery.undelivered import counted, decode_events, decode_tag, encode_events, encode_tag
-from transforms.delivery.waiting_deliveries import MOST_WAITING, gauge_name, waiting_deliveries
+from transforms.delivery.undelivered_codec import (
+    counted,
+    decode_events,
+    decode_tag,
+    encode_events,
+    encode_tag,
+)
+from transforms.delivery.waiting_counts import MOST_WAITING, gauge_name, waiting_deliveries
 from transforms.elements import Failure, OutputEvent
 from transforms.environment import Environment
 from transforms.events.error_events import failed
