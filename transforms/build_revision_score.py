@@ -30,8 +30,13 @@ class Built(NamedTuple):
 
 @dataclass
 class BuildRevisionScore(beam.PTransform):
-    """Gives Built: score events, each valid against the schema. An event that cannot be made valid becomes a
-    failure."""
+    """Builds the event of each response, and checks it against its schema.
+
+    In: ScoreResponse.
+    Out: Built: an OutputEvent, or a Failure where no valid event can be built.
+    Bounded: either.
+    Guarantee: one element out for each in; an exception is its own element's failure.
+    """
 
     models: Mapping[str, Model]
     clock: Callable[[], str] = utc_now

@@ -66,9 +66,14 @@ def decode_outcome(encoded: bytes) -> Outcome:
 
 @dataclass
 class CombineInState(beam.PTransform):
-    """Gives an event for each revision of the scores and failures that it is given. What is not there after
-    `limit_s` is an error of type timeout; what comes later is counted and dropped, as is a revision of whose
-    failures no event can be made."""
+    """Combines what all models said of a revision into one event.
+
+    In: scores, and the failures of all steps.
+    Out: an OutputEvent for each revision.
+    Bounded: unbounded, as it waits in state for `limit_s` at most.
+    Guarantee: one event for each revision, with an error of type timeout for a model that is late; what comes
+        later, and a revision of whose failures no event can be built, is counted and dropped.
+    """
 
     models: Mapping[str, Model]
     schema: str

@@ -29,8 +29,14 @@ class Read(NamedTuple):
 
 @dataclass
 class ReadEvents(beam.PTransform):
-    """Gives Read. The source is a transform that gives SourceRecord elements, bounded or not, and may have
-    found failures of its own."""
+    """Reads events from a source, and checks that each is one.
+
+    In: nothing: has a source.
+    Out: Read: an Event, or a Failure for what is none or cannot be read.
+    Bounded: as its source.
+    Guarantee: one element out for each record of the source; canary events, and those that name no stream,
+        are counted and dropped.
+    """
 
     source: beam.PTransform
     holds: bool = False  # a blown fuse of this step waits; see transforms.unforeseen

@@ -25,7 +25,13 @@ class Scored(NamedTuple):
 
 @dataclass
 class ScoreWithLiftWing(beam.PTransform):
-    """Gives Scored: a response or a failure for each request, in the order in which Lift Wing answers."""
+    """Asks Lift Wing for each request, in the order in which there is room.
+
+    In: ScoreRequests, all of one event.
+    Out: Scored: a ScoreResponse or a Failure for each request, as answers come.
+    Bounded: either, by the `waiting` that it is given.
+    Guarantee: each request ends once; it may be asked again after a crash.
+    """
 
     configuration: Configuration
     waiting: BundleAsync | StatefulAsync

@@ -33,8 +33,13 @@ class Selected(NamedTuple):
 
 @dataclass
 class SelectModels(beam.PTransform):
-    """Gives Selected: the requests of each event, one for each model whose rule it meets, but for what is
-    `done` already. Events that ask for none are counted."""
+    """Selects the models whose rule an event meets, but for what is `done` already.
+
+    In: Event.
+    Out: Selected: ScoreRequests, or a Failure where selecting fails.
+    Bounded: either.
+    Guarantee: one element out for each event that a model wants; the others are counted and dropped.
+    """
 
     models: Mapping[str, Model]
     done: AlreadyScored | None = None

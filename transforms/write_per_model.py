@@ -15,7 +15,13 @@ from transforms.events.score_events import utc_now
 
 @dataclass
 class WritePerModel(beam.PTransform):
-    """Writes each event to the stream it names."""
+    """Writes each event to the stream that it names.
+
+    In: OutputEvent.
+    Out: what the sink gives.
+    Bounded: either.
+    Guarantee: that of the sink.
+    """
 
     sink: beam.PTransform
 
@@ -25,7 +31,13 @@ class WritePerModel(beam.PTransform):
 
 @dataclass
 class WriteFailures(beam.PTransform):
-    """Writes failures as error events by the same sink as scores."""
+    """Writes failures as error events, by the same sink as scores.
+
+    In: Failure.
+    Out: what the sink gives.
+    Bounded: either.
+    Guarantee: that of the sink.
+    """
 
     sink: beam.PTransform
     stream: str

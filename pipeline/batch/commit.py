@@ -124,11 +124,14 @@ class Committer:
 
 @dataclass
 class CommitPartitions(beam.PTransform):
-    """What tells that journals are written in, at least one; nothing out. Commits each partition then. What
-    became of it is for `take_committed`, as no runner gives elements back.
+    """Commits each partition when all journals are written; `take_committed` has what became of it.
 
-    Which partitions there are the journals say: an attempt that a runner makes again writes nothing for those
-    that the one before has asked for.
+    In: what tells that journals are written, at least one.
+    Out: nothing, as no runner gives elements back.
+    Bounded: bounded.
+    Guarantee: a partition is committed whole or not at all, and may be again; which there are the journals
+        say, as an attempt that a runner makes again writes nothing for those that the one before has asked
+        for.
     """
 
     committer: Committer

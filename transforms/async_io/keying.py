@@ -21,7 +21,13 @@ _TOGETHER_AT_MOST = 10  # events of a key: what a process holds in memory to ask
 
 @dataclass
 class KeyByEvent(beam.PTransform):
-    """Gives each event a key that it has when it comes again, too."""
+    """Keys the requests of each event so that the event has the same key when it comes again.
+
+    In: ScoreRequests, all of one event.
+    Out: the key, and the requests as state has them.
+    Bounded: either.
+    Guarantee: one element out for each in.
+    """
 
     environment: Environment = REAL
 
@@ -43,8 +49,13 @@ class KeyByEventFn(beam.DoFn):
 
 @dataclass
 class KeyByBundle(beam.PTransform):
-    """Gives what comes in one bundle a key of its own: one event when little comes, several when much
-    does."""
+    """Keys what comes in one bundle together: one event when little comes, up to ten when much does.
+
+    In: ScoreRequests, all of one event.
+    Out: a key of its own, and the requests as state has them.
+    Bounded: either.
+    Guarantee: each request comes out once, under one key.
+    """
 
     environment: Environment = REAL
 

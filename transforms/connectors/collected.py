@@ -14,7 +14,13 @@ _LISTS: dict[str, list[OutputEvent]] = {}  # a step is pickled and cannot hold o
 
 
 class Collected(beam.PTransform):
-    """Appends each event to the list of that `key`."""
+    """Appends each event to the list of that `key`, for who runs the graph in this process.
+
+    In: OutputEvent.
+    Out: nothing.
+    Bounded: bounded.
+    Guarantee: each event is in the list.
+    """
 
     def __init__(self, key: str) -> None:
         super().__init__()

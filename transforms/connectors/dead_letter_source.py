@@ -202,8 +202,13 @@ def decisions(
 
 @dataclass
 class ReadDeadLetters(beam.PTransform):
-    """A bounded source: gives a SourceRecord for each failure that is tried again, never more of them at once
-    than the steps take."""
+    """Reads the failure stream up to its end.
+
+    In: nothing: a source.
+    Out: SourceRecord, for each failure that is tried again.
+    Bounded: bounded.
+    Guarantee: each failure once; never more at a time than the steps take.
+    """
 
     brokers: str
     properties: Path | None

@@ -27,11 +27,13 @@ class Gates:
 
 @dataclass
 class EventGate(beam.PTransform):
-    """A sink: sends each event to the EventGate of its datacenter, and ends a bundle only when all are taken
-    or among what it gives.
+    """Posts each event to the EventGate of its datacenter.
 
-    With `waits_in_state` it gives what EventGate did not take, for RetryDeliveries; without, it waits for
-    that itself. What is invalid becomes a failure.
+    In: OutputEvent.
+    Out: what is not taken, for RetryDeliveries, with `waits_in_state`; else nothing.
+    Bounded: either.
+    Guarantee: at least once: a bundle ends when each event is taken, or among what comes out, or, where
+        nothing comes out, DeliveryError is raised; what is invalid becomes a failure.
     """
 
     urls: Mapping[str, str]  # of /v1/events, by datacenter or for ALL

@@ -32,12 +32,14 @@ class Brokers:
 
 @dataclass
 class WriteToKafka(beam.PTransform):
-    """A sink: writes each event to its topic, without a key, and ends a bundle only when all is acknowledged
-    or among what it gives.
+    """Writes each event to its topic, without a key.
 
-    With `waits_in_state` it gives what its topics did not take, for RetryDeliveries; without, it waits for
-    them itself, and raises DeliveryError when one refuses. A score too large for its topic becomes a failure;
-    a failure that is too large loses the end of its original.
+    In: OutputEvent.
+    Out: what is not taken, for RetryDeliveries, with `waits_in_state`; else nothing.
+    Bounded: either.
+    Guarantee: at least once: a bundle ends when each event is acknowledged, or among what comes out, or,
+        where nothing comes out, DeliveryError is raised; a score too large for its topic becomes a failure,
+        and a failure too large loses the end of its original.
     """
 
     brokers: str

@@ -42,11 +42,12 @@ _LOGGER = logging.getLogger(__name__)
 
 @dataclass
 class KafkaTopics(beam.PTransform):
-    """An unbounded source on Flink: gives a SourceRecord for each message, with the prefix of its topic
-    (`eqiad.`) as its datacenter.
+    """Reads topics on Flink, from `start` where its group has no place yet.
 
-    A new partition is read from its oldest message, as is a topic made anew; `start` is for a group without
-    any place.
+    In: nothing: a source.
+    Out: SourceRecord, with the prefix of its topic (`eqiad.`) as its datacenter.
+    Bounded: unbounded.
+    Guarantee: at least once; a new partition, and a topic made anew, is read from its oldest message.
     """
 
     topics: Sequence[str]

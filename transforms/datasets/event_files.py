@@ -132,7 +132,13 @@ def read_file(file: InputFile, fields: frozenset[str] | None = None) -> Iterator
 
 @dataclass
 class Files(beam.PTransform):
-    """A bounded source: gives SourceRecord elements, one input file after the other."""
+    """Reads input files, one after the other.
+
+    In: nothing: a source.
+    Out: SourceRecord, for each row or line, or for a piece that cannot be read.
+    Bounded: bounded.
+    Guarantee: each row once, whatever else in its file cannot be read.
+    """
 
     files: Sequence[InputFile]
     fields: frozenset[str] | None = None  # of an event, which alone are needed; None: all

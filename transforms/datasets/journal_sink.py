@@ -32,8 +32,13 @@ _SEGMENTS_BYTES, _SEGMENTS_S = 32 << 20, 30.0  # of lines in memory, over all jo
 
 @dataclass
 class Journals(beam.PTransform):
-    """A sink: appends each event to a journal of its partition and model below `folder`. Gives that folder
-    whenever all is written that came."""
+    """Appends each event to a journal of its partition and model below `folder`.
+
+    In: OutputEvent.
+    Out: the folder, whenever all is written that came.
+    Bounded: bounded.
+    Guarantee: at least once; what is in a journal twice is committed once.
+    """
 
     folder: Place
 

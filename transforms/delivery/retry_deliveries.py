@@ -38,9 +38,15 @@ _GAUGES_S = 1.0
 
 @dataclass
 class RetryDeliveries(beam.PTransform):
-    """One stage for all sinks. The keys under which events wait say their stream; each stream is tried and
-    paced by itself, so that one that is ill holds up no other. Gives nothing: all is written, if need be as a
-    failure. What waits for a stream that is not among the `streams` any more becomes one."""
+    """Holds in state what a stream did not take, and delivers it when it does again; one stage for all sinks.
+
+    In: the key of a stream's chunk, and its events as state has them.
+    Out: nothing: all is written.
+    Bounded: unbounded.
+    Guarantee: at least once; each stream is tried and paced by itself, so that one that is ill holds up no
+        other; what a stream will never take, or waits for one that is not among `streams` any more, becomes a
+        failure.
+    """
 
     writing: Writing
     streams: frozenset[str] | None = None  # without datacenters; None: any
