@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+import schemas
 from pipeline.config.overrides import load_with
 from pipeline.config.shared_options import SomeModelsOptions
 from pipeline.options import check_reached, directory, option
@@ -37,7 +38,8 @@ def run(options: Options) -> int:
     configuration = load_with(options.models, options.overrides)
     check_reached(options.root, "ROOT")
     writer = DatasetWriter(options.root.resolve())
-    if not writer.root.is_dir():
+    models = configuration.models.values()
+    if not any((writer.root / schemas.table_name(model.stream)).is_dir() for model in models):
         raise UsageError(f"no dataset of a model lies in {options.root}; name the --output of regenerate")
     publish = into(options.catalog, options.namespace)
     with alone_with(writer, ""):

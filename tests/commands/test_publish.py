@@ -209,8 +209,26 @@ def test_a_file_is_of_one_day_and_no_time_is_a_day_too(catalog: Catalog) -> None
     ]
     tasks = table_of(catalog).scan(row_filter="dt >= '2023-01-25T00:00:00+00:00'").plan_files()
     assert [task.file.record_count for task in tasks] == [1]
-    with pytest.raises(ValueError, match="yesterday"):
+    with pytest.raises(ValueError, match="YESTERDAY"):
         table.write(day, [{**EVENT, "dt": "yesterday"}])
+
+
+@pytest.mark.parametrize(
+    ("text", "time"),
+    [
+        ("2023-01-24T00:00:00.1234567Z", "2023-01-24 00:00:00.123456+00:00"),
+        ("2023-01-24t00:00:00.5z", "2023-01-24 00:00:00.500000+00:00"),
+        ("2023-01-23T23:59:60Z", "2023-01-24 00:00:00+00:00"),
+        ("2023-01-24t02:00:00+02:00", "2023-01-24 00:00:00+00:00"),
+    ],
+)
+def test_a_time_that_schemas_allow_and_arrow_does_not_read_is_read(
+    catalog: Catalog, text: str, time: str
+) -> None:
+    table, day = iceberg_table(catalog), Day(DAY, "a")
+    assert table.commit({day}, table.write(day, [{**EVENT, "dt": text}]), {"rows": "1"})
+    (found,) = table_of(catalog).scan().to_arrow()["dt"].to_pylist()
+    assert str(found) == time
 
 
 def test_columns_of_a_newer_schema_are_added(catalog: Catalog) -> None:
@@ -231,8 +249,9 @@ def test_columns_of_a_newer_schema_are_added(catalog: Catalog) -> None:
 @pytest.mark.parametrize(
     ("catalog_named", "root", "said"),
     [
-        ("nowhere", ".", "--catalog: nowhere cannot be opened: "),
+        ("nowhere", "there", "--catalog: nowhere cannot be opened: "),
         (CATALOG, "not-there", "no dataset of a model lies in "),
+        (CATALOG, ".", "no dataset of a model lies in "),
     ],
 )
 def test_wrong_use_is_named(
@@ -243,5 +262,6 @@ def test_wrong_use_is_named(
     root: str,
     said: str,
 ) -> None:
+    (tmp_path / "there" / DAMAGING).mkdir(parents=True)
     assert wrong_use("publish", tmp_path / root, "--catalog", catalog_named) == 2
     assert capsys.readouterr().err.startswith(f"revision-scores publish: {said}")

@@ -11,6 +11,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from functools import cached_property
 from itertools import islice
 from typing import Any
@@ -137,6 +138,21 @@ class IcebergTable:
         return table
 
 
+def _times(texts: Sequence[str | None]) -> pa.Array:
+    try:
+        return pa.array(texts, pa.string()).cast(_TIME_TYPE)
+    except pa.ArrowInvalid:
+        return pa.array([None if text is None else _time(text) for text in texts], _TIME_TYPE)
+
+
+def _time(text: str) -> datetime:
+    """RFC 3339 has more than Arrow reads: small letters, more than six digits, leap seconds."""
+    usual = re.sub(r"\.(\d+)", lambda found: f".{found[1][:6]:0<6}", text.upper()).replace("Z", "+00:00")
+    is_leap = usual[16:19] == ":60"
+    time = datetime.fromisoformat(f"{usual[:16]}:59{usual[19:]}" if is_leap else usual)
+    return time + timedelta(seconds=is_leap)
+
+
 def _day_of(file: DataFile) -> Day:
     found = _FILE.fullmatch(file.file_path)
     assert found, file.file_path
@@ -177,9 +193,7 @@ class _Files:
 
     def _column(self, column: pa.Field, events: Sequence[Mapping[str, Any]]) -> pa.Array:
         values = [event.get(self._fields.get(column.name, "")) for event in events]
-        if column.name == _TIME:
-            return pa.array(values, pa.string()).cast(column.type)
-        return pa.array(values, column.type)
+        return _times(values) if column.name == _TIME else pa.array(values, column.type)
 
     def _write(self, day: Any) -> None:
         rows = pa.concat_tables(self._rows.pop(day))
