@@ -8,6 +8,10 @@ falls on all.
     python -m tests.benchmarks.batch --events 11344,22688 --rounds 3
     python -m tests.benchmarks.batch --events 100000 --rounds 1 --only articletopic,damaging \\
         --without wikidatawiki --systems regenerate,threads,pyspark
+    python -m tests.benchmarks.batch --events 100000 --rounds 1 --only damaging \\
+        --without wikidatawiki --systems regenerate,regenerate:hdfs,regenerate:s3,pyspark:hdfs
+
+With :hdfs or :s3 a system reads and writes in a real HDFS, or in an S3 on loopback.
 """
 
 from __future__ import annotations
@@ -17,10 +21,13 @@ import json
 import shutil
 import tempfile
 import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
 
 import orjson
+import pytest
 
 from pipeline.config.models_file import load
 from runners.programs import SimulatedLiftWingProgram
@@ -28,6 +35,7 @@ from tests.benchmarks.inputs import write_hours, write_models
 from tests.benchmarks.measuring import Used, measured, per_10_000, table
 from tests.benchmarks.peers.rules import rules_of
 from tests.benchmarks.peers.run_pyspark import build
+from tests.support.stores import Store, hdfs_store, s3_store
 
 PEERS = {
     "script": ["batch_asyncio"],
@@ -40,8 +48,8 @@ PEERS = {
 class Batch:
     """Runs a job over some events, and counts what it asked for."""
 
-    def __init__(self, folder: Path, arguments: argparse.Namespace) -> None:
-        self._folder, self._in_flight = folder, str(arguments.in_flight)
+    def __init__(self, folder: Path, arguments: argparse.Namespace, stores: Mapping[str, Store]) -> None:
+        self._folder, self._in_flight, self._stores = folder, str(arguments.in_flight), stores
         self._models = write_models(
             folder / "models.yaml",
             arguments.in_flight,
@@ -50,15 +58,20 @@ class Batch:
         )
         self._rules = folder / "rules.json"
         self._rules.write_bytes(orjson.dumps(rules_of(load(self._models))))
-        self._inputs: dict[int, Path] = {}
+        self._inputs: dict[tuple[int, str], str] = {}
+        self._runs = 0
 
-    def run(self, name: str, count: int, lift_wing: str) -> tuple[int, Used]:
+    def run(self, system: str, count: int, lift_wing: str) -> tuple[int, Used]:
         """The calls that a run made, and what it used."""
-        if count not in self._inputs:
-            self._inputs[count] = write_hours(self._folder / str(count), count)
-        output = self._folder / "output"
+        name, _, store = system.partition(":")
+        if (count, store) not in self._inputs:
+            self._inputs[count, store] = self._input(count, store)
+        self._runs += 1
+        output = f"{self._folder}/output"
+        if store:
+            output = self._stores[store] / f"output-{self._runs}"
         urllib.request.urlopen(urllib.request.Request(f"{lift_wing}/stats", method="DELETE")).close()
-        where = ["--lift-wing", lift_wing, "--input", str(self._inputs[count]), "--output", str(output)]
+        where = ["--lift-wing", lift_wing, "--input", self._inputs[count, store], "--output", output]
         if name == "regenerate":
             used = measured("pipeline", "regenerate", "--models", str(self._models), *where)
         else:
@@ -72,10 +85,17 @@ class Batch:
                 self._in_flight,
                 *where,
             )
-        shutil.rmtree(output)
+        if not store:
+            shutil.rmtree(output)
         with urllib.request.urlopen(f"{lift_wing}/stats") as answer:
             calls = sum(of_model["total"] for of_model in json.load(answer)["calls"].values())
         return calls, used
+
+    def _input(self, count: int, store: str) -> str:
+        folder = self._folder / str(count)
+        if not folder.exists():
+            write_hours(folder, count)
+        return self._stores[store].put(folder, str(count)) if store else str(folder)
 
 
 def compare(batch: Batch, names: list[str], sizes: list[int], rounds: int, latency: float) -> list[str]:
@@ -136,6 +156,18 @@ def compare(batch: Batch, names: list[str], sizes: list[int], rounds: int, laten
     return tables
 
 
+@contextmanager
+def _stores(folder: Path, names: list[str]) -> Iterator[Mapping[str, Store]]:
+    wanted = {name.partition(":")[2] for name in names}
+    with ExitStack() as stack:
+        stores = {}
+        if "hdfs" in wanted:
+            stores["hdfs"] = stack.enter_context(hdfs_store(folder / "hdfs"))
+        if "s3" in wanted:
+            stores["s3"] = stack.enter_context(s3_store(stack.enter_context(pytest.MonkeyPatch.context())))
+        yield stores
+
+
 def _figures(runs: list[Used], scores: int) -> list[float]:
     return [
         median(scores / used.seconds for used in runs),
@@ -157,15 +189,19 @@ def main(argv: list[str] | None = None) -> list[str]:
     parser.add_argument(
         "--systems",
         default="regenerate,script",
-        help=f"with a comma between, of regenerate, {', '.join(PEERS)} (default: regenerate,script)",
+        help=f"with a comma between, of regenerate, {', '.join(PEERS)}, and regenerate:hdfs, regenerate:s3, "
+        "pyspark:hdfs (default: regenerate,script)",
     )
     arguments = parser.parse_args(argv)
     names = arguments.systems.split(",")
-    if "pyspark" in names:
+    if any(name.startswith("pyspark") for name in names):
         build()
-    with tempfile.TemporaryDirectory(prefix="benchmark-batch-") as folder:
+    with (
+        tempfile.TemporaryDirectory(prefix="benchmark-batch-") as folder,
+        _stores(Path(folder), names) as stores,
+    ):
         tables = compare(
-            Batch(Path(folder), arguments),
+            Batch(Path(folder), arguments, stores),
             names,
             sorted(int(size) for size in arguments.events.split(",")),
             arguments.rounds,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -23,7 +24,7 @@ class Job:
     def __init__(self, arguments: argparse.Namespace) -> None:
         self.arguments = arguments
         self.rules = Rules(arguments.rules)
-        self.files = Files(arguments.output)
+        self.files = Files(Path(arguments.output))
         self.free = asyncio.Semaphore(arguments.in_flight)
         self.failed = 0
 
@@ -32,7 +33,7 @@ class Job:
         async with aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(30)
         ) as session:
-            for event in events(self.arguments.input):
+            for event in events(Path(self.arguments.input)):
                 for call in self.rules.calls(event):
                     await self.free.acquire()
                     task = asyncio.create_task(self.score(session, event, call))

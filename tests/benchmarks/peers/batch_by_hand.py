@@ -60,7 +60,7 @@ def options() -> argparse.ArgumentParser:
     for name in ("--rules", "--lift-wing"):
         parser.add_argument(name, required=True)
     for name in ("--input", "--output"):
-        parser.add_argument(name, type=Path, required=True)
+        parser.add_argument(name, required=True)
     parser.add_argument("--in-flight", type=int, default=64)
     return parser
 

@@ -80,13 +80,13 @@ def main() -> None:
         .config("spark.driver.memory", "1g")
     )
     spark = builder.config("spark.sql.execution.arrow.maxRecordsPerBatch", "10000").getOrCreate()
-    lines = spark.read.option("recursiveFileLookup", "true").text(str(arguments.input))
+    lines = spark.read.option("recursiveFileLookup", "true").text(arguments.input)
     columns = ", ".join(f"`{name}` {kind}" for name, kind in COLUMNS.items())
     scores = lines.mapInPandas(
         scored(arguments.lift_wing, arguments.rules, arguments.in_flight // TASKS), columns
     )
     scores.withColumn("table", col("model")).drop("model").write.partitionBy("table").parquet(
-        str(arguments.output)
+        arguments.output
     )
     java = spark.sparkContext._gateway.proc
     spark.stop()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import requests
@@ -16,7 +17,7 @@ from tests.benchmarks.peers.by_hand import Call, Rules, score_event
 class Job:
     def __init__(self, arguments: argparse.Namespace) -> None:
         self.arguments = arguments
-        self.files = Files(arguments.output)
+        self.files = Files(Path(arguments.output))
         self.of_thread = threading.local()
         # of the queue, which else would hold all that is to do
         self.free = threading.Semaphore(2 * arguments.in_flight)
@@ -25,7 +26,7 @@ class Job:
     def run(self) -> None:
         rules = Rules(self.arguments.rules)
         with ThreadPoolExecutor(self.arguments.in_flight) as pool:
-            for event in events(self.arguments.input):
+            for event in events(Path(self.arguments.input)):
                 for call in rules.calls(event):
                     self.free.acquire()
                     pool.submit(self.score, event, call).add_done_callback(self.done)
