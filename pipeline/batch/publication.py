@@ -15,9 +15,10 @@ import schemas
 from pipeline.console.columns import counted
 from pipeline.usage_error import UsageError
 from transforms.datasets.dataset_writer import DatasetWriter, rows_in
+from transforms.datasets.filesystem import name_of
 from transforms.datasets.iceberg_table import CannotPublishError, Day, IcebergTable
 from transforms.datasets.manifests import find_partition, inputs_below, partitions_in
-from transforms.datasets.places import Place, each_at
+from transforms.datasets.places import Place, address_of, each_at
 from transforms.events.parsing import NotAnEventError
 from transforms.models.model import Configuration
 
@@ -60,7 +61,10 @@ def publish(writer: DatasetWriter, configuration: Configuration, catalog: Catalo
     tables = {schemas.table_name(model.stream): model.schema for model in configuration.models.values()}
     tables[schemas.table_name(configuration.failure_stream)] = schemas.ERROR
     results = [
-        _published(writer.root / name, IcebergTable(catalog, namespace, name, schema))
+        _published(
+            place := writer.root / name,
+            IcebergTable(catalog, namespace, name, schema, name_of(address_of(place))),
+        )
         for name, schema in tables.items()
         if (writer.root / name).is_dir()
     ]

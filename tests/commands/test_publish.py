@@ -161,8 +161,27 @@ def test_rows_that_somebody_else_wrote_are_neither_kept_nor_removed_unsaid(
     assert rows_of(table_of(catalog)) == in_dataset(out)
 
 
+def test_two_datasets_are_not_mixed_up(
+    out: Path, catalog: Catalog, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert publish(out) == 0
+    there = in_dataset(out)
+    other = out.rename(out.with_name("other"))
+    capsys.readouterr()
+    assert publish(other) == 1
+    assert capsys.readouterr().out == (
+        f"event.{DAMAGING}: is published from {out}/{DAMAGING}, not from {other}/{DAMAGING}; name another "
+        "--namespace, or, if the dataset has moved, set the property revision-scores.dataset of the table\n"
+    )
+    assert rows_of(table_of(catalog)) == there
+    with table_of(catalog).transaction() as transaction:
+        transaction.set_properties({"revision-scores.dataset": f"{other}/{DAMAGING}"})
+    assert publish(other) == 0
+    assert rows_of(table_of(catalog)) == there
+
+
 def iceberg_table(catalog: Catalog) -> IcebergTable:
-    return IcebergTable(catalog, NAMESPACE, DAMAGING, schemas.REVISION_SCORE)
+    return IcebergTable(catalog, NAMESPACE, DAMAGING, schemas.REVISION_SCORE, "/scores")
 
 
 def write_and_commit(table: IcebergTable, digest: str, revisions: range, *keep: Day) -> Day:
@@ -183,9 +202,7 @@ def test_a_commit_beside_another_is_made_on_top_of_it(catalog: Catalog) -> None:
     assert [row["rev_id"] for row in rows_of(table_of(catalog))] == [3, 4, 5]
 
 
-def test_somebody_who_commits_again_and_again_is_named(
-    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_snapshot_of_somebody_else_since_the_last_look_is_named(catalog: Catalog) -> None:
     table = iceberg_table(catalog)
     write_and_commit(table, "a", range(3))
     append = pa.table({"rev_id": [1], "dt": pa.array([None], pa.timestamp("us", "UTC"))})

@@ -34,6 +34,7 @@ _ROWS_READ, _ROWS_IN_GROUP, _ROWS_IN_FILE = 4_000, 20_000, 1_000_000
 _TRIES = 5
 _FILE = re.compile(r".*/data/(datacenter=[^/]+(?:/\w+=\d+){3})/([0-9a-f-]+)-\d+\.parquet")
 _OURS = "revision-scores."  # how the facts in a snapshot's summary begin
+_DATASET = f"{_OURS}dataset"  # the property of a table that says what it mirrors
 
 
 class CannotPublishError(Exception):
@@ -56,6 +57,7 @@ class IcebergTable:
     namespace: str
     name: str
     schema: str  # the schema of its events
+    dataset: str  # where the table lies of which it says all, and nothing else
 
     def __str__(self) -> str:
         return f"{self.namespace}.{self.name}"
@@ -83,7 +85,9 @@ class IcebergTable:
         """
         new = list(parquet_files_to_data_files(self._table.io, self._table.metadata, iter(written)))
         for _ in range(_TRIES):
-            gone = [file for file in self._files() if _day_of(file) not in wanted]
+            there = self._files()
+            gone = [file for file in there if _day_of(file) not in wanted]
+            new = [file for file in new if file.file_path not in {each.file_path for each in there}]
             if not new and not gone:
                 return False
             told = {f"{_OURS}{name}": value for name, value in facts.items()}
@@ -125,11 +129,21 @@ class IcebergTable:
         except NoSuchTableError:
             self.catalog.create_namespace_if_not_exists(self.namespace)
             with (
-                self.catalog.create_table_transaction(identifier, columns) as transaction,
+                self.catalog.create_table_transaction(
+                    identifier, columns, properties={_DATASET: self.dataset}
+                ) as transaction,
                 transaction.update_spec() as partitions,
             ):
                 partitions.add_field(_TIME, DayTransform(), f"{_TIME}_day")
             return self.catalog.load_table(identifier)
+        if (found := table.properties.get(_DATASET, self.dataset)) != self.dataset:
+            raise CannotPublishError(
+                f"{self}: is published from {found}, not from {self.dataset}; name another --namespace, "
+                f"or, if the dataset has moved, set the property {_DATASET} of the table"
+            )
+        if _DATASET not in table.properties:
+            with table.transaction() as transaction:
+                transaction.set_properties({_DATASET: self.dataset})
         try:
             with table.update_schema() as update:
                 update.union_by_name(columns)
