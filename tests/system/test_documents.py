@@ -93,6 +93,14 @@ def test_every_path_that_is_named_is_there(page: Path) -> None:
     assert [path for path in named if not (ROOT / path).exists()] == []
 
 
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CHANGELOG.md"], ids=names_of)
+def test_no_line_of_text_is_too_long_to_read(page: Path) -> None:
+    """But for tables, links and commands."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    lines = [line for line in text.splitlines() if not line.startswith(("|", "<")) and "](" not in line]
+    assert [line for line in lines if len(line) > 160] == []
+
+
 def test_every_block_of_commands_is_run() -> None:
     assert {page for page in DOCUMENTS if commands(page)} == RUN
 
