@@ -94,7 +94,8 @@ def _publish(place: Place, table: IcebergTable) -> bool:
     table.commit(wanted, [file for files in fresh.values() for file in files], _facts(fresh))
     for folder, said in unreadable.items():
         print(f"{table}: {folder}: {said}; regenerate --resume makes a partition anew")
-    print(f"{table}: {counted(len(fresh), 'day')} written, {len(wanted):,} in all")
+    count = sum(bool(files) for files in fresh.values())  # a day may have no rows
+    print(f"{table}: {counted(count, 'day')} written, {len(wanted):,} in all")
     return not unreadable
 
 

@@ -16,6 +16,7 @@ from pipeline.main import main
 from runners.simulated_lift_wing.server import SimulatedLiftWing
 from tests.support.commands import DAMAGING, ERRORS, HOURS, hourly, rows, run, wrong_use
 from tests.support.iceberg import CATALOG, NAMESPACE, catalog_in, rows_of
+from transforms.datasets.dataset_writer import DatasetWriter
 from transforms.datasets.iceberg_table import CannotPublishError, Day, IcebergTable
 
 DAY = HOURS[0].rpartition("/")[0]
@@ -53,6 +54,7 @@ def test_a_table_has_the_rows_of_the_dataset_by_the_day_of_dt(
     assert capsys.readouterr() == (f"event.{DAMAGING}: 1 day written, 1 in all\n", "")
     table, scores = table_of(catalog), in_dataset(out)
     assert rows_of(table) == scores
+    assert set(table.scan().to_arrow()["datacenter"].to_pylist()) == {"eqiad"}
     assert [str(field) for field in table.spec().fields] == ["1000: dt_day: day(3)"]
     (snapshot,) = table.snapshots()
     assert snapshot.summary
@@ -101,6 +103,17 @@ def test_a_partition_that_is_gone_is_gone_from_the_table(out: Path, catalog: Cat
             file.unlink()
     assert publish(out) == 0
     assert rows_of(table_of(catalog)) == []
+
+
+def test_a_day_without_rows_is_not_written_again_and_again(
+    tmp_path: Path, catalog: Catalog, capsys: pytest.CaptureFixture[str]
+) -> None:
+    writer = DatasetWriter(tmp_path / "scores")
+    about = {"failures": {}, "inputs": [], "rule": {}, "wikis": {}, "missing": []}
+    writer.replace(writer.root / DAMAGING / HOURS[0], schemas.REVISION_SCORE, [], lambda: about)
+    for _ in range(2):
+        assert publish(writer.root) == 0
+        assert capsys.readouterr().out == f"event.{DAMAGING}: 0 days written, 1 in all\n"
 
 
 def test_failures_are_a_table_too(lift_wing: SimulatedLiftWing, tmp_path: Path, catalog: Catalog) -> None:

@@ -27,9 +27,11 @@ from pyiceberg.table import Table
 from pyiceberg.transforms import DayTransform
 
 import schemas
+from schemas.hive_layout import datacenter_of
 
 _TIME = "dt"  # the column by whose day a table is partitioned
 _TIME_TYPE = pa.timestamp("us", tz="UTC")
+_DATACENTER = "datacenter"  # which Hive has by the folder; the rest of that follows from the time
 _ROWS_READ, _ROWS_IN_GROUP, _ROWS_IN_FILE = 4_000, 20_000, 1_000_000
 _TRIES = 5
 _FILE = re.compile(r".*/data/(datacenter=[^/]+(?:/\w+=\d+){3})/([0-9a-f-]+)-\d+\.parquet")
@@ -124,6 +126,7 @@ class IcebergTable:
     def _table(self) -> Table:
         identifier, columns = (self.namespace, self.name), schemas.arrow_schema(self.schema)
         columns = columns.set(columns.get_field_index(_TIME), pa.field(_TIME, _TIME_TYPE))
+        columns = columns.append(pa.field(_DATACENTER, pa.string()))
         try:
             table = self.catalog.load_table(identifier)
         except NoSuchTableError:
@@ -206,6 +209,8 @@ class _Files:
             self._write(day)
 
     def _column(self, column: pa.Field, events: Sequence[Mapping[str, Any]]) -> pa.Array:
+        if column.name == _DATACENTER:
+            return pa.array([datacenter_of(self.day.folder)] * len(events), column.type)
         values = [event.get(self._fields.get(column.name, "")) for event in events]
         return _times(values) if column.name == _TIME else pa.array(values, column.type)
 
