@@ -71,7 +71,7 @@ def main() -> None:
             )
         print(
             table(
-                f"Readers of {len(_tables(root))} tables in {root}, {arguments.events:,} events",
+                f"Readers of {len(_tables(root))} tables in {address_of(root)}, {arguments.events:,} events",
                 ["", "rows of the answers", "all alike"],
                 rows,
             ),
