@@ -3,9 +3,11 @@ failures."""
 
 from __future__ import annotations
 
+import threading
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version
@@ -19,7 +21,7 @@ from pipeline.batch.plan import Planner
 from pipeline.batch.tasks import Plan
 from transforms.datasets.durable_files import replace_file
 from transforms.datasets.journal import NO_MODEL, entries, journals
-from transforms.datasets.places import Place, each_at, files_under, remove_tree, subfolders
+from transforms.datasets.places import Place, each_at, files_under, remove_tree, sizes_in, subfolders
 from transforms.datasets.units import UnitIncompleteError, add_failures, commit_unit
 from transforms.events.error_events import alike
 from transforms.events.parsing import NotAnEventError
@@ -97,7 +99,8 @@ class Committer:
         if name not in self.asked and (task.ids != frozenset() or self.plan.asks(partition)):
             raise UnitIncompleteError(Counter(["not asked any more"]))
         unit = self.planner.unit(task, model, partition, {"stream": model.stream, **about})
-        return commit_unit(self.planner.writer, unit)
+        with _ROOM.taken(sum(sizes_in(unit.journal).values())):
+            return commit_unit(self.planner.writer, unit)
 
     def _models(self, partition: str) -> set[str]:
         models = set(self.planned.get(partition, ()))
@@ -145,6 +148,31 @@ class CommitPartitions(beam.PTransform):
             | "Spread" >> beam.Reshuffle()
             | "Commit" >> beam.ParDo(_CommitFn(self.committer))
         )
+
+
+class _Room:
+    """Lets so many units be committed at the same time that their journals are of so many bytes together, or
+    one, of whatever size: each holds as much as it sorts in memory."""
+
+    def __init__(self, size: int) -> None:
+        self._size = self._free = size
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def taken(self, size: int) -> Iterator[None]:
+        size = min(size, self._size)
+        with self._changed:
+            self._changed.wait_for(lambda: self._free >= size)
+            self._free -= size
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free += size
+                self._changed.notify_all()
+
+
+_ROOM = _Room(32 << 20)  # of this process
 
 
 class _CommitFn(beam.DoFn):

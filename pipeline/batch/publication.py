@@ -23,6 +23,7 @@ from transforms.events.parsing import NotAnEventError
 from transforms.models.model import Configuration
 
 _FILE_IO = "transforms.datasets.iceberg_io.DatasetFileIO"
+_LARGE_AT_ONCE = 3  # days, some 40 MB of memory each
 _DEPTH = 4  # how many folders of an hour's partition tell its day
 
 
@@ -85,7 +86,7 @@ def _publish(place: Place, table: IcebergTable) -> bool:
     there = table.days()
     found = each_at(place, lambda day: _find(place, table.schema, *day), _hours_by_day(place).items())
     new = [day for day in found if day.day not in there]
-    written = dict(zip(new, each_at(place, lambda day: _write(table, day), new), strict=True))
+    written = dict(zip(new, each_at(place, lambda day: _write(table, day), new, _LARGE_AT_ONCE), strict=True))
     unreadable = {day.day.folder: said for day, said in written.items() if isinstance(said, str)}
     # a day that cannot be read stays as it was
     wanted = {day for day in there if day.folder in unreadable}

@@ -26,6 +26,7 @@ from transforms.models.model import Model
 
 DEPTHS: Mapping[str, int] = {"day": 4, "month": 3}  # how much of an hour's partition is a partition of these
 _PART_BYTES = 128 << 20
+_LARGE_AT_ONCE = 3  # days or months, some 60 MB of memory each
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +69,7 @@ def _compact(writer: DatasetWriter, model: Model, by: str) -> bool:
         hours.setdefault("/".join(partition.split("/")[: DEPTHS[by]]), []).append(partition)
     in_format = replace(writer, format=format_of(writer.root / table) or writer.format)
     write = partial(_write, in_format, model, table, by)
-    results = each_at(writer.root, write, hours.items())
+    results = each_at(writer.root, write, hours.items(), _LARGE_AT_ONCE)
     for error in results:
         if isinstance(error, str):
             print(f"{compacted(table, by)}: {error}; regenerate --resume makes a partition anew")

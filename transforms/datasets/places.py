@@ -113,12 +113,14 @@ def _local_files(place: Path) -> Iterator[Path]:
         yield from (Path(folder, name) for name in names)
 
 
-def each_at(place: Place, action: Callable[[_Item], _Result], items: Iterable[_Item]) -> list[_Result]:
-    """Does the same with each item, and returns what comes of it, in their order: many at a time where each
-    waits for another machine, else one after the other. Raises what the action raises."""
+def each_at(
+    place: Place, action: Callable[[_Item], _Result], items: Iterable[_Item], at_once: int = _AT_ONCE
+) -> list[_Result]:
+    """Does the same with each item, and returns what comes of it, in their order: several at a time where
+    each waits for another machine, else one after the other. Raises what the action raises."""
     if isinstance(place, Path):
         return list(map(action, items))
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
+    with ThreadPoolExecutor(at_once) as pool:
         return list(pool.map(action, items))
 
 
