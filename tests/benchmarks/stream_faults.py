@@ -77,16 +77,20 @@ class KafkaFaults:
     @contextmanager
     def denied(self) -> Iterator[None]:
         of_topic = (ResourceType.TOPIC, self._topic, ResourcePatternType.LITERAL)
+        of_all = AclBindingFilter(*of_topic, None, None, AclOperation.ANY, AclPermissionType.ANY)
         rules = [
             AclBinding(*of_topic, "User:*", "*", AclOperation.ALL, AclPermissionType.ALLOW),
             AclBinding(*of_topic, "User:*", "*", AclOperation.WRITE, AclPermissionType.DENY),
         ]
         for created in self._admin.create_acls(rules).values():
             created.result(_PATIENCE_S)
+        end = time.monotonic() + _PATIENCE_S
+        while len(self._admin.describe_acls(of_all).result(_PATIENCE_S)) < len(rules):  # the broker knows
+            if time.monotonic() > end:
+                raise TimeoutError(f"{self._topic} has not got its rules")
+            time.sleep(0.1)
         yield
-        for deleted in self._admin.delete_acls(
-            [AclBindingFilter(*of_topic, None, None, AclOperation.ANY, AclPermissionType.ANY)]
-        ).values():
+        for deleted in self._admin.delete_acls([of_all]).values():
             deleted.result(_PATIENCE_S)
 
     @contextmanager
