@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 import pytest
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, Producer
 
 import schemas
 from pipeline.config.kafka import Kafka, output_topics
@@ -297,3 +297,22 @@ def test_a_broker_that_freezes_and_one_that_is_killed_get_everything_once(own_ka
     assert Kafka(own_kafka.address).check_topics([], ["eqiad.any"]) is None, (
         "this broker creates topics by itself"
     )
+
+
+def test_a_topic_gets_a_producer_that_was_made_before(kafka: SecureKafka) -> None:
+    """One that is new waits half a second with its first event, at times."""
+    made: list[Producer] = []
+
+    def new_producer(*arguments: Any, **named: Any) -> Producer:
+        made.append(Producer(*arguments, **named))
+        return made[-1]
+
+    producers = KafkaProducers({"bootstrap.servers": kafka.address}, new_producer)
+    ahead = len(made)
+    topics = [f"eqiad.new-{number}" for number in range(ahead + 1)]
+    assert ahead > 0
+    assert [producers.of_topic(topic) for topic in topics] == made[: ahead + 1]
+    assert [producers.of_topic(topic) for topic in topics] == made[: ahead + 1]
+    assert len(made) == 2 * ahead + 1
+    assert producers.of_topic(topics[0], alone=True) is made[-1]
+    producers.close()
