@@ -17,7 +17,7 @@ from pipeline.usage_error import UsageError
 from transforms.datasets.dataset_writer import DatasetWriter, rows_in
 from transforms.datasets.filesystem import name_of
 from transforms.datasets.iceberg_table import CannotPublishError, Day, IcebergTable
-from transforms.datasets.manifests import find_partition, inputs_below, partitions_in
+from transforms.datasets.manifests import find_partition, inputs_below, partitions_by
 from transforms.datasets.places import Place, address_of, each_at
 from transforms.events.parsing import NotAnEventError
 from transforms.models.model import Configuration
@@ -84,7 +84,8 @@ def _published(place: Place, table: IcebergTable) -> bool:
 
 def _publish(place: Place, table: IcebergTable) -> bool:
     there = table.days()
-    found = each_at(place, lambda day: _find(place, table.schema, *day), _hours_by_day(place).items())
+    days = partitions_by(place, _DEPTH).items()
+    found = each_at(place, lambda day: _find(place, table.schema, *day), days)
     new = [day for day in found if day.day not in there]
     written = dict(zip(new, each_at(place, lambda day: _write(table, day), new, _LARGE_AT_ONCE), strict=True))
     unreadable = {day.day.folder: said for day, said in written.items() if isinstance(said, str)}
@@ -100,14 +101,8 @@ def _publish(place: Place, table: IcebergTable) -> bool:
     return not unreadable
 
 
-def _hours_by_day(table: Place) -> dict[str, list[Place]]:
-    days: dict[str, list[Place]] = {}
-    for hour in partitions_in(table):
-        days.setdefault("/".join(hour.split("/")[:_DEPTH]), []).append(table / hour)
-    return days
-
-
-def _find(table: Place, schema: str, folder: str, hours: Sequence[Place]) -> _DayFound:
+def _find(table: Place, schema: str, folder: str, partitions: Sequence[str]) -> _DayFound:
+    hours = [table / partition for partition in partitions]
     made_of = orjson.dumps([schema, [entry for hour in hours for entry in inputs_below(table, hour)]])
     day = Day(folder, str(uuid.uuid5(uuid.NAMESPACE_URL, made_of.decode())))
     if schema == schemas.ERROR:  # which has no manifests

@@ -17,7 +17,7 @@ from pipeline.process.directory_lock import alone_with
 from pipeline.usage_error import UsageError
 from transforms.datasets.dataset_writer import DatasetWriter
 from transforms.datasets.journal import sorted_on_disk
-from transforms.datasets.manifests import LAYOUT, MadeOf, find_partition, inputs_below, partitions_in
+from transforms.datasets.manifests import LAYOUT, MadeOf, find_partition, inputs_below, partitions_by
 from transforms.datasets.part_files import format_of
 from transforms.datasets.places import Place, each_at
 from transforms.datasets.units import scores_in
@@ -64,9 +64,7 @@ def run(options: Options) -> int:
 def _compact(writer: DatasetWriter, model: Model, by: str) -> bool:
     """Writes a table and prints what it did; returns whether all could be read."""
     table = schemas.table_name(model.stream)
-    hours: dict[str, list[str]] = {}
-    for partition in partitions_in(writer.root / table):
-        hours.setdefault("/".join(partition.split("/")[: DEPTHS[by]]), []).append(partition)
+    hours = partitions_by(writer.root / table, DEPTHS[by])
     in_format = replace(writer, format=format_of(writer.root / table) or writer.format)
     write = partial(_write, in_format, model, table, by)
     results = each_at(writer.root, write, hours.items(), _LARGE_AT_ONCE)

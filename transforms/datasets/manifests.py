@@ -156,6 +156,15 @@ def partitions_in(table: Place) -> list[str]:
     return sorted({below(path.parent, table) for path in files_below(table, ("part-", MANIFEST))})
 
 
+def partitions_by(table: Place, depth: int) -> dict[str, list[str]]:
+    """Returns the partitions of a table by so many of their folders, such as the day of an hour. Raises
+    OSError."""
+    together: dict[str, list[str]] = {}
+    for partition in partitions_in(table):
+        together.setdefault("/".join(partition.split("/")[:depth]), []).append(partition)
+    return together
+
+
 def inputs_below(root: Place, partition: Place) -> list[Mapping[str, Any]]:
     """Returns the part files of a partition as a manifest has its inputs."""
     return [
