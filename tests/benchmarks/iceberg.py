@@ -7,10 +7,7 @@ before and after an hour was made anew.
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
@@ -23,9 +20,9 @@ from pyiceberg.table import Table
 
 import schemas
 from runners.local_hdfs import LocalHdfs
-from tests.benchmarks.inputs import ROOT, events
+from tests.benchmarks.inputs import events
 from tests.benchmarks.measuring import measured, table
-from tests.benchmarks.peers.run_pyspark import HERE, build
+from tests.benchmarks.peers.run_pyspark import answers, build
 from transforms.datasets.dataset_writer import DatasetWriter
 from transforms.datasets.places import Place, place_at
 from transforms.elements import Score
@@ -135,22 +132,9 @@ def _by_pyiceberg(made: Table, snapshot: int) -> list[list[Any]]:
 
 
 def _by_spark(made: Table) -> list[list[list[Any]]]:
-    command = "from tests.benchmarks.peers.run_pyspark import run; import sys, pathlib; run(pathlib.Path("
-    done = subprocess.run(
-        [sys.executable, "-c", f"{command}sys.argv[1]), sys.argv[2:])", str(HERE / "spark_iceberg.py")]
-        + [made.metadata_location, *(str(snapshot.snapshot_id) for snapshot in made.snapshots())],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    answers = [line for line in done.stdout.splitlines() if line.startswith("answer ")]
-    if done.returncode or not answers:
-        raise RuntimeError(f"spark_iceberg.py said:\n{done.stdout}{done.stderr}")
-    return [
-        [[wiki, count, round(total, 3)] for wiki, count, total in json.loads(answer.removeprefix("answer "))]
-        for answer in answers
-    ]
+    snapshots = [str(snapshot.snapshot_id) for snapshot in made.snapshots()]
+    found = answers("spark_iceberg.py", made.metadata_location, *snapshots)
+    return [[[wiki, count, round(total, 3)] for wiki, count, total in answer] for answer in found]
 
 
 if __name__ == "__main__":

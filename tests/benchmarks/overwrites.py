@@ -31,7 +31,7 @@ import pytest
 import schemas
 from tests.benchmarks.inputs import ROOT
 from tests.benchmarks.measuring import table
-from tests.benchmarks.peers.run_pyspark import HERE, build
+from tests.benchmarks.peers.run_pyspark import build, command
 from tests.support.stores import hdfs_store, s3_store
 from transforms.datasets.dataset_writer import DatasetWriter
 from transforms.datasets.filesystem import for_arrow, located, name_of
@@ -149,10 +149,8 @@ def _read_until(end: Path, read: Read, found: list[Mapping[int, int] | str]) -> 
 
 
 def _spark(target: Place, end: Path, found: list[Mapping[int, int] | str]) -> threading.Thread:
-    command = "from tests.benchmarks.peers.run_pyspark import run; import sys, pathlib; run(pathlib.Path("
     process = subprocess.Popen(
-        [sys.executable, "-c", f"{command}sys.argv[1]), sys.argv[2:])"]
-        + [str(HERE / "spark_overwrites.py"), address_of(target), str(end)],
+        command("spark_overwrites.py", address_of(target), str(end)),
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

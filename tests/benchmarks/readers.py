@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -31,9 +29,9 @@ import pyarrow.parquet as pq
 from pipeline.config.models_file import load
 from runners.local_hdfs import LocalHdfs
 from runners.programs import SimulatedLiftWingProgram, run
-from tests.benchmarks.inputs import MODELS, ROOT, write_hours, write_models
+from tests.benchmarks.inputs import MODELS, write_hours, write_models
 from tests.benchmarks.measuring import table
-from tests.benchmarks.peers.run_pyspark import HERE, build
+from tests.benchmarks.peers.run_pyspark import answers
 from transforms.datasets.filesystem import for_arrow
 from transforms.datasets.manifests import files_below
 from transforms.datasets.places import Place, address_of, place_at, subfolders
@@ -182,22 +180,7 @@ def _spark(folder: Path, root: Place) -> list[Any]:
     questions.append("select model, count(*) from mediawiki_revision_score_all group by model")
     (folder / "statements").write_text(_statements(root, "hive"))
     (folder / "questions").write_text(json.dumps(questions))
-    build()
-    script = [str(folder / name) for name in ("statements", "questions", "spark")]
-    command = (
-        "from tests.benchmarks.peers.run_pyspark import run, HERE; import sys; run(HERE / "
-        "'spark_reader.py', sys.argv[1:])"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", command, *script], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    found = [
-        json.loads(line.removeprefix("answer "))
-        for line in done.stdout.splitlines()
-        if line.startswith("answer ")
-    ]
-    if len(found) < len(questions):
-        raise RuntimeError(f"{HERE / 'spark_reader.py'} said:\n{done.stdout}{done.stderr}")
+    found = answers("spark_reader.py", *(str(folder / name) for name in ("statements", "questions", "spark")))
     per_table, of_view = [found[index : index + 3] for index in range(0, len(found) - 1, 3)], found[-1]
     return [
         [rows for (rows, _), _, _ in per_table],

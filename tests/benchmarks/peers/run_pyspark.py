@@ -5,10 +5,12 @@ python -m tests.benchmarks.peers.run_pyspark batch_pyspark.py --rules ... (see b
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).parent
 VENV = HERE / "target" / "venv-pyspark"
@@ -26,6 +28,22 @@ def build() -> None:
             check=True,
         )
         complete.touch()
+
+
+def command(script: str, *arguments: str) -> list[str]:
+    """The command that runs a script of this folder."""
+    return [sys.executable, "-m", "tests.benchmarks.peers.run_pyspark", script, *arguments]
+
+
+def answers(script: str, *arguments: str) -> list[Any]:
+    """What a script says in lines of JSON that begin with "answer". Raises RuntimeError when it fails."""
+    done = subprocess.run(
+        command(script, *arguments), cwd=HERE.parents[2], capture_output=True, text=True, check=False
+    )
+    lines = [line for line in done.stdout.splitlines() if line.startswith("answer ")]
+    if done.returncode or not lines:
+        raise RuntimeError(f"{script} said:\n{done.stdout}{done.stderr}")
+    return [json.loads(line.removeprefix("answer ")) for line in lines]
 
 
 def run(script: Path, arguments: list[str]) -> None:
