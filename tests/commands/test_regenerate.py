@@ -29,6 +29,7 @@ from tests.support.commands import (
     rows,
     run,
     scores_in,
+    words_of_run,
 )
 from tests.support.events import ROOT, edit
 from transforms.datasets.manifests import MANIFEST
@@ -214,17 +215,10 @@ def test_regenerate_stops_when_told_and_leaves_no_half(lift_wing: SimulatedLiftW
 def test_a_second_run_in_the_same_place_is_told(lift_wing: SimulatedLiftWing, tmp_path: Path) -> None:
     hourly(tmp_path / "in")
     lift_wing.control(mode="hang")
-    arguments = [
-        "regenerate",
-        "--input",
-        tmp_path / "in",
-        "--output",
-        tmp_path / "out",
-        "--lift-wing",
-        lift_wing.url,
-    ]
     with subprocess.Popen(
-        [sys.executable, "-m", "pipeline", *map(str, arguments)], stdout=subprocess.DEVNULL, cwd=ROOT
+        [sys.executable, "-m", "pipeline", *words_of_run(lift_wing, tmp_path)],
+        stdout=subprocess.DEVNULL,
+        cwd=ROOT,
     ) as process:
         until = monotonic() + 30
         while not lift_wing.calls():

@@ -25,6 +25,7 @@ from tests.support.commands import (
     rows,
     run,
     scores_in,
+    words_of_run,
 )
 from tests.support.events import ROOT, edit
 from transforms.datasets.manifests import MANIFEST
@@ -83,19 +84,10 @@ def test_a_run_that_is_killed_again_and_again_ends_as_one_that_is_not(
     shutil.rmtree(tmp_path / "out")
     (tmp_path / "out").mkdir()
     kills, seeded = 0, random.Random(4)
-    arguments = [
-        "regenerate",
-        "--input",
-        tmp_path / "in",
-        "--output",
-        tmp_path / "out",
-        "--lift-wing",
-        lift_wing.url,
-        "--resume",
-    ]
+    words = words_of_run(lift_wing, tmp_path, "--resume")
     while True:
         process = subprocess.Popen(
-            [sys.executable, "-m", "pipeline", *map(str, arguments)], stdout=subprocess.DEVNULL, cwd=ROOT
+            [sys.executable, "-m", "pipeline", *words], stdout=subprocess.DEVNULL, cwd=ROOT
         )
         so_far, goal = sum(lift_wing.calls().values()), seeded.randrange(300, 600)
         while sum(lift_wing.calls().values()) < so_far + goal:

@@ -83,16 +83,13 @@ def hourly(folder: Path, edits: int = 400, hours: int = len(HOURS)) -> Path:
 
 
 def run(lift_wing: SimulatedLiftWing, folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    return command(
-        "regenerate",
-        "--input",
-        folder / "in",
-        "--output",
-        folder / "out",
-        "--lift-wing",
-        lift_wing.url,
-        *options,
-    )
+    return command(*words_of_run(lift_wing, folder, *options))
+
+
+def words_of_run(lift_wing: SimulatedLiftWing, folder: Path, *options: str) -> list[str]:
+    """`regenerate` of what is in a folder's `in`, into its `out`."""
+    places = ["--input", str(folder / "in"), "--output", str(folder / "out")]
+    return ["regenerate", *places, "--lift-wing", lift_wing.url, *options]
 
 
 def rows(root: Path) -> dict[str, list[Any]]:
