@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
@@ -35,7 +36,7 @@ class Progress:
         self._terminal = self._out.isatty()
         at_hand = _ON_TERMINAL_S if isinstance(folder, Path) else _ASKED_S
         self._every_s = every_s or (at_hand if self._terminal else _ELSEWHERE_S)
-        self._read: dict[Place, int] = {}  # bytes of each journal file
+        self._read: dict[str, int] = {}  # bytes of each journal file
         self._scores: Counter[str] = Counter()  # by model
         self._failures: Counter[str] = Counter()
         self._stop = threading.Event()
@@ -86,12 +87,16 @@ class Progress:
 
     def _count(self) -> None:
         for path in files_under(self._folder):
-            try:
-                with open_file(address_of(path)) as file:
-                    file.seek(self._read.get(path, 0))
-                    for line in file:
-                        if line.endswith(b"\n"):
-                            self._read[path] = self._read.get(path, 0) + len(line)
-                            (self._failures if is_of_failure(line) else self._scores)[path.parent.name] += 1
-            except FileNotFoundError:  # it has become a partition
-                continue
+            with suppress(FileNotFoundError):  # it has become a partition
+                self._count_in(address_of(path), path.parent.name)
+
+    def _count_in(self, file: str, model: str) -> None:
+        read, lines, failures = self._read.get(file, 0), 0, 0
+        with open_file(file) as journal:
+            journal.seek(read)
+            for line in journal:
+                if line.endswith(b"\n"):
+                    read, lines, failures = read + len(line), lines + 1, failures + is_of_failure(line)
+        self._read[file] = read
+        self._scores += Counter({model: lines - failures})
+        self._failures += Counter({model: failures})
