@@ -16,7 +16,7 @@ from transforms.datasets.dataset_writer import DatasetWriter
 from transforms.datasets.event_files import InputFile
 from transforms.datasets.journal import ScoredBefore
 from transforms.datasets.manifests import FoundPartition, MadeOf, find_partition, partitions_in
-from transforms.datasets.places import Place, each_at, os_reason, sizes_in
+from transforms.datasets.places import Place, address_of, each_at, os_reason, sizes_in
 from transforms.datasets.units import Unit, score_of, scores_in, wiki_of_failure
 from transforms.events.parsing import NotAnEventError
 from transforms.events.source_events import wiki_of
@@ -86,7 +86,7 @@ class Planner:
         """Tells the steps which scores not to ask for."""
         only = {unit: task.ids for unit, task in plan.tasks.items() if task.ids is not None}
         return ScoredBefore(
-            self.journals,
+            address_of(self.journals),
             self.writer.streams,
             frozenset(plan.whole | plan.blocked.keys()),
             only,

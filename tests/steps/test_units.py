@@ -182,7 +182,7 @@ def test_more_scores_than_fit_into_memory_come_in_order_and_each_once(tmp_path: 
 def test_what_is_there_need_not_be_asked_for(tmp_path: Path) -> None:
     event = event_of(edit(), "codfw", HOUR)
     done = ScoredBefore(
-        tmp_path, {"damaging": STREAM, "goodfaith": "other"}, frozenset({("goodfaith", HOUR)})
+        str(tmp_path), {"damaging": STREAM, "goodfaith": "other"}, frozenset({("goodfaith", HOUR)})
     )
     assert (done(event, "damaging"), done(event, "goodfaith")) == (False, True)
     assert not done(event_of(edit(dt="never"), "codfw"), "damaging")

@@ -17,7 +17,7 @@ import orjson
 
 from transforms.datasets.durable_files import replace_file
 from transforms.datasets.filesystem import open_file
-from transforms.datasets.places import Place, address_of, below, files_under
+from transforms.datasets.places import Place, address_of, below, files_under, place_at
 from transforms.elements import Event
 from transforms.events.score_events import score_id
 from transforms.events.source_events import partition_of_event, rev_id_of, wiki_of
@@ -169,7 +169,7 @@ class ScoredBefore:
     """Tells which scores need not be asked for: those of whole units, a model and a partition each, those
     that are not wanted of others, and those that a journal has."""
 
-    folder: Place
+    folder: str  # the address of it: a place of HDFS or S3 takes long to be looked up by
     streams: Mapping[str, str]  # by model
     whole: frozenset[tuple[str, str]] = frozenset()  # units (model, partition) of which nothing is wanted
     # by unit, the `meta.id`s of the scores that are wanted
@@ -194,10 +194,9 @@ class ScoredBefore:
 
 
 @lru_cache(maxsize=_UNITS_KNOWN)
-def _ids_in(folder: Place, partition: str, model: str, key: str) -> frozenset[str]:
-    return frozenset(
-        entry.body["meta"]["id"] for entry in entries(folder / partition / model) if not entry.failure
-    )
+def _ids_in(folder: str, partition: str, model: str, key: str) -> frozenset[str]:
+    journal = place_at(folder) / partition / model
+    return frozenset(entry.body["meta"]["id"] for entry in entries(journal) if not entry.failure)
 
 
 def drop_failures(folder: Place) -> int:
