@@ -204,10 +204,14 @@ def drop_failures(folder: Place) -> int:
     many lines are. Raises OSError."""
     damaged = 0
     for path in _files_under(folder):
-        lines = list(_lines_of(path))
-        entries_there = [_entry_in(line) for line in lines]
-        kept = [line for line, entry in zip(lines, entries_there, strict=True) if entry and not entry.failure]
-        damaged += entries_there.count(None)
-        if len(kept) < len(lines):
-            replace_file(path, b"".join(kept))
+        kept, dropped = bytearray(), 0
+        for line in _lines_of(path):
+            entry = _entry_in(line)
+            damaged += entry is None
+            if entry is None or entry.failure:
+                dropped += 1
+            else:
+                kept += line
+        if dropped:
+            replace_file(path, bytes(kept))
     return damaged
