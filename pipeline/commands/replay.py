@@ -119,7 +119,7 @@ def _score(
     beam_options: list[str],
 ) -> Counter[str]:
     """Runs the graph; gives its counters by step and name."""
-    direct_runner.tune_gc()
+    direct_runner.tune_memory()
     pipeline = direct_runner.new_pipeline(beam_options)
     source = ReadDeadLetters(kafka.address, kafka.properties, ranges, chosen)
     score_revisions(

@@ -32,7 +32,7 @@ from transforms.events.parsing import NotAnEventError, parse
 
 _WORKING = ".working"  # readers of Hive tables pass over names that begin with a dot
 _ATTEMPT = "attempt-"
-_ROWS_AT_ONCE = 4_000
+_ROWS_AT_ONCE = 500  # some 5 MB as objects of Python
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,8 @@ import pyarrow.parquet as pq
 import schemas
 from transforms.datasets.places import Place, files_under
 
+_ROWS_OF_A_GROUP = 4_000
+
 
 class PartFile(ABC):
     """An open file of events with one schema."""
@@ -39,16 +41,25 @@ class ParquetPart(PartFile):
         super().__init__(path, schema)
         self._fields, self._columns = list(schemas.load(schema)["properties"]), schemas.arrow_schema(schema)
         self._writer = pq.ParquetWriter(path, self._columns, compression="snappy")
+        self._group: list[pa.RecordBatch] = []  # a tenth of what the same rows take as objects of Python
 
     def append(self, events: Sequence[Mapping[str, Any]]) -> None:
         columns = [
             pa.array([event.get(name) for event in events], column.type)
             for name, column in zip(self._fields, self._columns, strict=True)
         ]
-        self._writer.write_table(pa.Table.from_arrays(columns, schema=self._columns))
+        self._group.append(pa.RecordBatch.from_arrays(columns, schema=self._columns))
+        if sum(batch.num_rows for batch in self._group) >= _ROWS_OF_A_GROUP:
+            self._write_group()
 
     def close(self) -> None:
+        self._write_group()
         self._writer.close()
+
+    def _write_group(self) -> None:
+        if self._group:
+            self._writer.write_table(pa.Table.from_batches(self._group))
+            self._group.clear()
 
 
 class AvroPart(PartFile):
