@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -197,6 +198,18 @@ def test_a_partition_that_was_whole_when_its_run_was_killed_gets_to_its_place(
         writer.recover()
         assert revisions_in(partition) == [0, 1, 2]
         assert {path.name for path in files_under(writer.root)} == {name, MANIFEST}
+
+
+def test_what_a_killed_run_left_on_this_machine_goes(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    of_killed, of_another = (DatasetWriter(place_at(store / name)) for name in ("of-killed", "of-another"))
+    left, stays = of_killed.scratch(), of_another.scratch()
+    Path(left.__enter__(), "part-0.parquet").touch()
+    with stays as another:
+        of_killed.recover()
+        assert list(tmp_path.iterdir()) == [Path(another)]
 
 
 def test_two_that_make_the_same_partition_leave_it_whole(store: Store, tmp_path: Path) -> None:

@@ -70,10 +70,15 @@ class DatasetWriter:
         """A folder of this machine, gone with its context, for files on their way to `root`: there, where
         that is here, as a rename must not cross file systems."""
         if not isinstance(self.root, Path):
-            return tempfile.TemporaryDirectory()
+            return tempfile.TemporaryDirectory(prefix=self._scratch_prefix)
         folder = self.root / _WORKING / "scratch"
         folder.mkdir(parents=True, exist_ok=True)
         return tempfile.TemporaryDirectory(dir=folder)
+
+    @property
+    def _scratch_prefix(self) -> str:
+        """Of the folders of this machine that are for `root`, by which those of a killed run are found."""
+        return f"revision-scores-{uuid.uuid5(uuid.NAMESPACE_URL, address_of(self.root))}-"
 
     def replace(
         self,
@@ -149,6 +154,8 @@ class DatasetWriter:
             _bring_back(self.root / _WORKING / "backup", self.root)
         for folder in ("backup", "staging", "scratch"):
             remove_tree(self.working / folder)
+        for scratch in Path(tempfile.gettempdir()).glob(f"{self._scratch_prefix}*"):
+            remove_tree(scratch)
 
     def is_on_another_device(self, place: Place) -> bool:
         """Whether a place is on another file system than `root`, so that nothing can be renamed to it."""
