@@ -7,6 +7,7 @@ import os
 import time
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
@@ -27,7 +28,7 @@ from transforms.global_window import in_global_window
 
 _MOST_FILES_OPEN = 64
 _UNKNOWN_PLACE = "_"  # of a file that cannot be read: it may be of any
-_SEGMENTS_BYTES, _SEGMENTS_S = 32 << 20, 30.0  # of lines in memory, over all journals
+_SEGMENTS_BYTES, _SEGMENTS_S = 16 << 20, 30.0  # of lines that wait to be written, over all journals
 
 
 @dataclass
@@ -103,12 +104,14 @@ class _Appended:
 
 class _Segments:
     """Lines in files that are written at once, where none can be appended to: a process that is killed loses
-    those of the last half minute."""
+    those of the last half minute. Written beside what goes on: HDFS takes half a second to close a file."""
 
     def __init__(self, folder: UPath) -> None:
         self._folder = folder
         self._lines: dict[str, bytearray] = {}  # by journal; a bytes for each line takes three times as much
         self._size, self._since = 0, 0.0
+        self._beside = ThreadPoolExecutor(1)
+        self._on_their_way: Future[list[None]] | None = None
 
     def write(self, journal: str, line: bytes) -> None:
         if not self._lines:
@@ -116,11 +119,21 @@ class _Segments:
         self._lines.setdefault(journal, bytearray()).extend(line)
         self._size += len(line)
         if self._size >= _SEGMENTS_BYTES or time.monotonic() - self._since >= _SEGMENTS_S:
-            self.close()
+            self._send()
 
     def close(self) -> None:
+        with self._beside:
+            self._send()
+            self._wait()
+
+    def _send(self) -> None:
+        self._wait()
         lines, self._lines, self._size = self._lines, {}, 0
-        each_at(self._folder, self._write, lines.items())
+        self._on_their_way = self._beside.submit(each_at, self._folder, self._write, lines.items())
+
+    def _wait(self) -> None:
+        if self._on_their_way:
+            self._on_their_way.result()
 
     def _write(self, of_journal: tuple[str, bytearray]) -> None:
         journal, lines = of_journal
