@@ -59,7 +59,7 @@ bench-batch: build
 	$(BIN)/python -m tests.benchmarks.batch --events 100000 --rounds 1 --only damaging --without wikidatawiki --systems regenerate,threads,pyspark
 	$(BIN)/python -m tests.benchmarks.batch_isolation --events 200000
 	$(BIN)/python -m tests.benchmarks.batch_kills
-	$(BIN)/python -m tests.benchmarks.batch_kills --events 1000000 --hdfs
+	$(BIN)/python -m tests.benchmarks.batch_kills --events 1000000 --stores hdfs,s3
 	$(BIN)/python -m tests.benchmarks.flink_workers
 	$(BIN)/python -m tests.benchmarks.readers
 
