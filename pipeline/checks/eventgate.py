@@ -8,6 +8,7 @@ note them among the invalid ones.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 import orjson
 import requests
@@ -19,8 +20,18 @@ _PATIENCE_S = 10.0
 _LARGE, _LARGE_ENOUGH = 4_000_000, 1_000_000  # bytes: what the sink begins with, and what one event may need
 
 
+class _Refused(NamedTuple):
+    """What an EventGate does not take, by the names of its answer: for each stream the reason."""
+
+    invalid: Mapping[str, str]  # not of the stream's schema, so that it knows the stream
+    error: Mapping[str, str]
+
+
 def look(url: str, streams: Mapping[str, str]) -> Iterator[Finding]:
-    """`streams`: those that will be sent there, and the schema of each."""
+    """Yields what is wrong with an EventGate, or one line that says that it takes all.
+
+    `streams`: the streams that will be sent there, each with the URI of its schema.
+    """
     try:
         with requests.Session() as session:
             session.trust_env = False  # as the sink has it
@@ -45,8 +56,8 @@ def look(url: str, streams: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def _largest(session: requests.Session, url: str) -> int:
-    """A size of body that is not refused as too large, by halving; below what is enough it does not matter
-    which."""
+    """Returns a size of body, in bytes, that is not refused as too large, by halving; any size below
+    `_LARGE_ENOUGH` is as bad as another."""
     size = _LARGE
     while (
         size >= _LARGE_ENOUGH
@@ -58,36 +69,44 @@ def _largest(session: requests.Session, url: str) -> int:
 
 
 def _of_streams(session: requests.Session, url: str, streams: Mapping[str, str]) -> Iterator[Finding]:
+    """Yields what is wrong with the streams; nothing where the EventGate knows them all."""
     probes = [
         {"$schema": schema, "meta": {"stream": stream, "id": f"check-{number}"}}
         for number, (stream, schema) in enumerate(streams.items())
     ]
     answer = _post(session, url, orjson.dumps(probes))
-    try:
-        told = orjson.loads(answer.content or b"{}")
-        invalid, error = (
-            {_stream(entry): _words(entry) for entry in told.get(kind) or ()} for kind in ("invalid", "error")
-        )
-    except (orjson.JSONDecodeError, AttributeError, TypeError, KeyError):
+    refused = _refused_in(answer.content)
+    if refused is None:
         yield wrong(
             _THING,
             f"{url}: expected the answer of an EventGate, got {answer.status_code}; name the path of its "
             "events, such as /v1/events",
         )
         return
-    refused = {stream: words for stream, words in error.items() if stream in streams}
-    for stream, words in refused.items():
-        yield wrong(
-            _THING,
-            f"{url} does not take {stream} with schema {streams[stream]}: {words}; configure the stream, "
-            "and restart EventGate if it reads that once",
-        )
-    if unknown := [stream for stream in streams if stream not in invalid and stream not in error]:
+    for stream, reason in refused.error.items():
+        if stream in streams:
+            yield wrong(
+                _THING,
+                f"{url} does not take {stream} with schema {streams[stream]}: {reason}; configure the "
+                "stream, and restart EventGate if it reads that once",
+            )
+    if unknown := [stream for stream in streams if stream not in {**refused.invalid, **refused.error}]:
         yield unseen(
             _THING,
             f"{url} does not say of {', '.join(unknown[:3])} whether it knows them (it answers "
             f"{answer.status_code})",
         )
+
+
+def _refused_in(body: bytes) -> _Refused | None:
+    """Returns what an answer says of the probes; None where it is not the answer of an EventGate."""
+    try:
+        answer = orjson.loads(body or b"{}")
+        return _Refused(
+            *({_stream(entry): _reason(entry) for entry in answer.get(key) or ()} for key in _Refused._fields)
+        )
+    except (orjson.JSONDecodeError, AttributeError, TypeError, KeyError):
+        return None
 
 
 def _post(session: requests.Session, url: str, body: bytes) -> requests.Response:
@@ -100,6 +119,6 @@ def _stream(entry: Mapping[str, Mapping[str, Mapping[str, str]]]) -> str:
     return str(entry["event"]["meta"]["stream"])
 
 
-def _words(entry: Mapping[str, Mapping[str, str]]) -> str:
+def _reason(entry: Mapping[str, Mapping[str, str]]) -> str:
     context = entry.get("context") or {}
     return str(context.get("message") or context.get("errorsText") or "it does not say why")[:300]

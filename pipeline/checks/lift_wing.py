@@ -33,7 +33,7 @@ class Fault(NamedTuple):
 
 
 def look(configuration: Configuration | None) -> list[Finding]:
-    """Asks each endpoint that is on."""
+    """Asks each endpoint that is on, and returns a line for each fault, or one for all."""
     if configuration is None:
         return [unseen(_THING, "the models file does not say where it is")]
     endpoints = [endpoint for model in configuration.models.values() for endpoint in model.active]
@@ -56,7 +56,8 @@ def look(configuration: Configuration | None) -> list[Finding]:
 
 
 async def answers_of(endpoints: Sequence[Endpoint], settings: LiftWingSettings) -> list[HttpAnswer]:
-    """What KServe says of whether the model is loaded, entered as a score is asked for."""
+    """Returns what KServe answers when asked whether a model is loaded, in the order of the endpoints. The
+    address, headers and token are those by which scores are asked for."""
     loop = asyncio.get_running_loop()
     http = HttpCalls(loop, _PATIENCE_S, settings.ca_file)
     answers: list[asyncio.Future[HttpAnswer]] = []
@@ -71,19 +72,10 @@ async def answers_of(endpoints: Sequence[Endpoint], settings: LiftWingSettings) 
 
 
 def fault_of(url: str, answer: HttpAnswer) -> Fault | None:
-    """None: there is such a service, though it may not let itself be asked in this way."""
-    if answer.timed_out:
-        return Fault(url, f"expected an answer within {_PATIENCE_S:g} s, got none", _ELSEWHERE, False)
-    if answer.status == 0 and re.search("certificate|trust anchors", answer.error):
-        return Fault(
-            url,
-            answer.error,
-            "name a file with the authority that signed it as lift_wing.ca_file in the models file",
-            False,
-        )
-    if answer.status == 0:
-        what = re.sub(r" after \d+ ms", "", answer.error)  # else no two are alike
-        return Fault(url, what, _ELSEWHERE, False)
+    """Returns what is wrong with an endpoint; None where there is such a service, though it may not let
+    itself be asked in this way."""
+    if answer.timed_out or answer.status == 0:
+        return _fault_of_connection(url, answer)
     if answer.status == 404:
         return Fault(
             url,
@@ -101,6 +93,16 @@ def fault_of(url: str, answer: HttpAnswer) -> Fault | None:
             url, "the model is not loaded", "wait for it, or write enabled: false in the models file"
         )
     return None
+
+
+def _fault_of_connection(url: str, answer: HttpAnswer) -> Fault:
+    if answer.timed_out:
+        return Fault(url, f"expected an answer within {_PATIENCE_S:g} s, got none", _ELSEWHERE, False)
+    if re.search("certificate|trust anchors", answer.error):
+        repair = "name a file with the authority that signed it as lift_wing.ca_file in the models file"
+        return Fault(url, answer.error, repair, False)
+    what = re.sub(r" after \d+ ms", "", answer.error)  # else no two are alike
+    return Fault(url, what, _ELSEWHERE, False)
 
 
 def _is_unready(body: bytes) -> bool:
