@@ -11,6 +11,7 @@ from pipeline.flink import state_folder
 from pipeline.options import flag, option
 from pipeline.times import time_of
 from pipeline.usage_error import UsageError
+from transforms.async_io.stateful import REMEMBERED_S
 from transforms.connectors.kafka_places import EARLIEST, LATEST
 
 
@@ -41,7 +42,8 @@ class Options(LogOptions, KafkaOptions, ClientOptions):
         "in UTC (default: latest)",
     )
     each_event_once: bool = flag(
-        "--each-event-once", help="drop an event whose meta.id came within the last hour"
+        "--each-event-once",
+        help=f"drop an event whose meta.id came within the last {REMEMBERED_S // 60} minutes",
     )
     state: Path = option(
         "--state",

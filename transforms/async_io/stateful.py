@@ -27,7 +27,7 @@ from transforms.models.model import Configuration
 
 _SHORTEST_LOOK_S, _LONGEST_LOOK_S = 0.1, 2.5
 _LOOKS_PER_S = 20  # each brings home all answers that are there, whoever they are for
-_REMEMBERED_S = 3600  # what ChangeProp remembers of an event
+REMEMBERED_S = 3600  # what ChangeProp remembers of an event
 # gauges of what an instance without keys has not, whatever the others of its process have
 _OPEN = ("in_flight", "queued")
 _GAUGES_S = 1.0
@@ -56,7 +56,7 @@ class StatefulAsync:
     whose one process would take what a failed attempt gave out for done.
     """
 
-    each_event_once: bool = False  # drop an event whose `meta.id` came within the last hour
+    each_event_once: bool = False  # drop an event whose `meta.id` came within `REMEMBERED_S`
     environment: Environment = REAL
 
     def asking(self, configuration: Configuration) -> beam.PTransform:
@@ -124,7 +124,7 @@ class StatefulAsyncFn(AsyncScoreFn):
             new = []
         elif self._each_event_once:
             seen.add(b"")
-            forget.set(Timestamp.of(self.environment.time() + _REMEMBERED_S))
+            forget.set(Timestamp.of(self.environment.time() + REMEMBERED_S))
         if new:
             state = self._in_flight.keys[key] = KeyState()
             pending.add(encoded)
