@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 from pipeline.checks import eventgate as check_eventgate
 from pipeline.checks import topics as check_topics
 from pipeline.checks.findings import Finding
-from pipeline.commands.stream_job import (
-    build_pipeline,
-    identity_of,
-    sink_of,
-    topics_of,
-    written_streams,
-    written_topics,
-)
+from pipeline.commands.stream_job import StreamJob, identity_of, topics_of, written_streams
 from pipeline.commands.stream_options import Options as Options
 from pipeline.commands.stream_options import check_use, start_of
 from pipeline.config.eventgate import eventgates
@@ -26,7 +19,7 @@ from pipeline.console import operator_log
 from pipeline.console.driver_log import log_to
 from pipeline.console.operator_log import say
 from pipeline.flink import state_folder, state_identity
-from pipeline.flink.deployments import Build, EmbeddedFlink, FlinkCluster, JobLostError, write_job
+from pipeline.flink.deployments import EmbeddedFlink, FlinkCluster, JobLostError, write_job
 from pipeline.flink.rest import FlinkRest
 from pipeline.flink.snapshots import Snapshots
 from pipeline.flink.state_identity import Identity
@@ -40,7 +33,7 @@ from pipeline.usage_error import UsageError
 
 
 def run(options: Options, beam_options: list[str]) -> int:
-    """Streams until SIGTERM or Ctrl-C. Gives 1 when Flink does not take the job, or somebody ends it
+    """Streams until SIGTERM or Ctrl-C. Returns 1 when Flink does not take the job, or somebody ends it
     there."""
     configuration = load_with(options.models, options.overrides)
     operator_log.configure("stream", options.log_format, options.log_level)
@@ -53,30 +46,37 @@ def run(options: Options, beam_options: list[str]) -> int:
     kafka.check_topics(topics, written)
     state = options.state_folder
     state_folder.make(state)
-    sink = sink_of(configuration, kafka, gates)
-    build = partial(build_pipeline, configuration, options, kafka, topics, sink)
+    job = StreamJob(configuration, options, kafka, topics, gates)
     with state_folder.alone(state):
         log_to(state / "driver.log", options.log_format, options.log_level)
         _take(state, identity_of(options, kafka, topics), kafka, options)
         if options.job_jar:
-            return _write_job(options, options.job_jar, build, beam_options)
-        stop, port, snapshots = stop_on_signals(), free_port(), Snapshots(state)
-        flink = (
-            FlinkCluster(state, options.flink, options.workers, snapshots)
-            if options.flink
-            else EmbeddedFlink(state, port, options.metrics_port, snapshots)
-        )
-        where = f"Flink at {options.flink or f'127.0.0.1:{port}'}, state and logs in {state}"
-        ready = (
-            f"reading {', '.join(topics)} of {options.kafka}, asking {configuration.lift_wing.url}; {where}"
-        )
-        say(f"{'handing the job to' if options.flink else 'starting'} {where}")
-        ask_sink = partial(asked_of_sink, kafka, written, gates, written_streams(configuration, options))
-        diagnosis = Diagnosis(configuration.models, written_topics(configuration, topics, options))
-        Observer(
-            state, options.group, diagnosis, KafkaLook(kafka, options.group, topics, written), ask_sink
-        ).start(stop)
-        return supervise(partial(flink.running, options.group, build, beam_options), stop, snapshots, ready)
+            return _write_job(job, options.job_jar, beam_options)
+        return _supervise(job, beam_options)
+
+
+def _supervise(job: StreamJob, beam_options: Sequence[str]) -> int:
+    """Runs the job on Flink, and observes it, until it is told to stop; returns the exit code."""
+    options, state = job.options, job.options.state_folder
+    stop, port, snapshots = stop_on_signals(), free_port(), Snapshots(state)
+    flink = (
+        FlinkCluster(state, options.flink, options.workers, snapshots)
+        if options.flink
+        else EmbeddedFlink(state, port, options.metrics_port, snapshots)
+    )
+    where = f"Flink at {options.flink or f'127.0.0.1:{port}'}, state and logs in {state}"
+    asked = job.configuration.lift_wing.url
+    ready = f"reading {', '.join(job.read)} of {options.kafka}, asking {asked}; {where}"
+    say(f"{'handing the job to' if options.flink else 'starting'} {where}")
+    _observer(job).start(stop)
+    return supervise(partial(flink.running, options.group, job.build, beam_options), stop, snapshots, ready)
+
+
+def _observer(job: StreamJob) -> Observer:
+    options = job.options
+    look = KafkaLook(job.kafka, options.group, job.read, [] if job.gates else job.written)
+    diagnosis = Diagnosis(job.configuration.models, job.written)
+    return Observer(options.state_folder, options.group, diagnosis, look, partial(_ask_sink, job))
 
 
 def _take(state: Path, now: Identity, kafka: Kafka, options: Options) -> None:
@@ -89,20 +89,20 @@ def _take(state: Path, now: Identity, kafka: Kafka, options: Options) -> None:
     state_identity.write(state, now)
 
 
-def asked_of_sink(
-    kafka: Kafka, topics: Sequence[str], gates: Mapping[str, str] | None, streams: Mapping[str, str]
-) -> Iterator[Finding]:
-    """What is wrong with where scores go, by what Kafka or each EventGate answers."""
-    if not gates:
-        yield from check_topics.look(kafka, [], topics)
-    for url in dict.fromkeys(gates.values()) if gates else ():
-        yield from check_eventgate.look(url, streams)
+def _ask_sink(job: StreamJob) -> Iterator[Finding]:
+    """Yields what is wrong with where scores go, by what Kafka or each EventGate answers."""
+    if not job.gates:
+        yield from check_topics.look(job.kafka, [], job.written)
+        return
+    for url in dict.fromkeys(job.gates.values()):
+        yield from check_eventgate.look(url, written_streams(job.configuration, job.options))
 
 
-def _write_job(options: Options, job_jar: Path, build: Build, beam_options: Sequence[str]) -> int:
+def _write_job(job: StreamJob, job_jar: Path, beam_options: Sequence[str]) -> int:
+    options = job.options
     try:
         write_job(
-            job_jar.resolve(), options.state_folder, options.workers, options.group, build, beam_options
+            job_jar.resolve(), options.state_folder, options.workers, options.group, job.build, beam_options
         )
     except (ServerError, FileNotFoundError, JobLostError) as error:
         raise UsageError(str(error)) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -24,70 +25,82 @@ from transforms.models.model import Configuration
 
 
 def identity_of(options: Options, kafka: Kafka, topics: Sequence[str]) -> Identity:
-    """What the state of such a run belongs to. Raises UsageError."""
+    """Returns what the state of such a run belongs to. Raises UsageError."""
     cluster_id, topic_ids = kafka.topic_ids(topics)
     return Identity(cluster_id, options.group, topic_ids, options.combined is not None)
 
 
 def topics_of(configuration: Configuration, options: Options) -> tuple[list[str], list[str]]:
-    """What a stream reads of Kafka and writes there; it writes nothing when EventGate does. Raises
-    UsageError."""
+    """Returns the topics that a stream reads and those that it produces to; of these there are none when
+    EventGate produces. Raises UsageError."""
     read = input_topics(configuration, options.input_topics)
     return read, written_topics(configuration, read, options) if options.output == "kafka" else []
 
 
 def written_topics(configuration: Configuration, read: Sequence[str], options: Options) -> list[str]:
-    """The topics of what is written, whether by Kafka or by EventGate."""
+    """Returns the topics of scores and failures, whether this stream or EventGate produces to them."""
     return output_topics(configuration, read, [STREAM] if options.combined else [])
 
 
-def _streams(configuration: Configuration, combine: CombineInState | None) -> frozenset[str]:
-    """All that the job writes to."""
-    return frozenset(
-        [
-            *(model.stream for model in configuration.models.values()),
-            configuration.failure_stream,
-            *([STREAM] if combine else []),
-        ]
-    )
-
-
-def sink_of(
-    configuration: Configuration, kafka: Kafka, gates: Mapping[str, str] | None
-) -> EventGate | WriteToKafka:
-    if gates:
-        return EventGate(gates, configuration.failure_stream, waits_in_state=True)
-    return WriteToKafka(kafka.address, configuration.failure_stream, kafka.properties, waits_in_state=True)
-
-
 def written_streams(configuration: Configuration, options: Options) -> dict[str, str]:
-    """All that are written, and the schema of each."""
+    """Returns the streams that are written, each with the URI of its schema."""
     streams = {configuration.failure_stream: ERROR} | (
         {STREAM: SCHEMAS[options.combined_schema]} if options.combined else {}
     )
     return streams | {model.stream: model.schema for model in configuration.models.values() if model.active}
 
 
-def build_pipeline(
-    configuration: Configuration,
-    options: Options,
-    kafka: Kafka,
-    topics: Sequence[str],
-    sink: EventGate | WriteToKafka,
-    settings: PipelineOptions,
-) -> beam.Pipeline:
-    pipeline = beam.Pipeline(options=settings)
-    pipeline.component_id_map = LabelIds()
-    source = KafkaTopics(
-        topics, kafka.address, options.group, start_of(options.start), kafka.properties, options.adopt_state
-    )
-    combine = (
-        CombineInState(configuration.models, SCHEMAS[options.combined_schema], options.combined)
-        if options.combined
-        else None
-    )
-    written = score_revisions(
-        pipeline, configuration, source, sink, StatefulAsync(options.each_event_once), combine=combine
-    )
-    _ = written | "RetryDeliveries" >> RetryDeliveries(sink.writing, _streams(configuration, combine))
-    return pipeline
+@dataclass(frozen=True)
+class StreamJob:
+    """What a run of `stream` reads, where it writes, and its graph."""
+
+    configuration: Configuration
+    options: Options
+    kafka: Kafka
+    read: Sequence[str]  # topics
+    gates: Mapping[str, str] | None  # the EventGate of each datacenter; None: scores go to Kafka
+
+    @property
+    def written(self) -> list[str]:
+        """The topics of scores and failures, whoever produces to them."""
+        return written_topics(self.configuration, self.read, self.options)
+
+    def build(self, settings: PipelineOptions) -> beam.Pipeline:
+        """Returns the pipeline that Flink runs."""
+        pipeline = beam.Pipeline(options=settings)
+        pipeline.component_id_map = LabelIds()
+        sink, waiting = self._sink(), StatefulAsync(self.options.each_event_once)
+        undelivered = score_revisions(
+            pipeline, self.configuration, self._source(), sink, waiting, combine=self._combine()
+        )
+        _ = undelivered | "RetryDeliveries" >> RetryDeliveries(sink.writing, self._streams())
+        return pipeline
+
+    def _source(self) -> KafkaTopics:
+        kafka, options = self.kafka, self.options
+        return KafkaTopics(
+            self.read,
+            kafka.address,
+            options.group,
+            start_of(options.start),
+            kafka.properties,
+            options.adopt_state,
+        )
+
+    def _sink(self) -> EventGate | WriteToKafka:
+        failures, kafka = self.configuration.failure_stream, self.kafka
+        if self.gates:
+            return EventGate(self.gates, failures, waits_in_state=True)
+        return WriteToKafka(kafka.address, failures, kafka.properties, waits_in_state=True)
+
+    def _streams(self) -> frozenset[str]:
+        """Those of all models, as what waits for a model that is off by now is still written."""
+        models = self.configuration.models.values()
+        more = [STREAM] if self.options.combined else []
+        return frozenset([*(model.stream for model in models), self.configuration.failure_stream, *more])
+
+    def _combine(self) -> CombineInState | None:
+        options = self.options
+        if not options.combined:
+            return None
+        return CombineInState(self.configuration.models, SCHEMAS[options.combined_schema], options.combined)
