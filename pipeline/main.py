@@ -14,21 +14,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple, NoReturn
 
+from pipeline.command_table import COMMANDS, DEMO, Command
 from pipeline.console.terminal import print_plain_text
 from pipeline.options import add_options, options_in
 from pipeline.usage_error import UsageError
 
 _CHECKOUT = Path(__file__).parent.parent
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
-_SITEMATRIX = "https://meta.wikimedia.org/w/api.php"
-
-
-class Command(NamedTuple):
-    """What is told of a command before its module is loaded, which takes a second or two."""
-
-    help: str
-    example: str
-    takes_beam_options: bool = False
 
 
 class Invocation(NamedTuple):
@@ -38,85 +30,6 @@ class Invocation(NamedTuple):
     module: ModuleType
     options: Any  # the dataclass Options of the module
     beam_options: list[str]  # what follows `--`, and what is not known here
-
-
-_COMMANDS = {
-    "stream": Command(
-        "score events as they come, from Kafka to Kafka, on Flink",
-        "stream --kafka broker:9092 --lift-wing http://127.0.0.1:8080",
-        takes_beam_options=True,
-    ),
-    "check": Command(
-        "look at all that a run of `stream` with the same options needs, and say what is wrong",
-        "check --kafka broker:9092 --lift-wing http://127.0.0.1:8080",
-        takes_beam_options=True,
-    ),
-    "replay": Command(
-        "try again what failed in a stream, with the models file as it is now",
-        "replay --kafka broker:9092 --only damaging --reason '^503' --dry-run",
-        takes_beam_options=True,
-    ),
-    "watch": Command(
-        "show on a page what a stream does, while it happens",
-        "watch --kafka broker:9092 --flink jobmanager:8081 --port 8080",
-    ),
-    "regenerate": Command(
-        "score the events in files, into one dataset per model",
-        "regenerate --input event/mediawiki_revision_create --output scores --only damaging",
-        takes_beam_options=True,
-    ),
-    "audit": Command(
-        "say which scores of the events in files a dataset has not, or has of an older model; calls nothing",
-        "audit --input event/mediawiki_revision_create --scores scores --list holes.jsonl",
-    ),
-    "scores": Command(
-        "all models' scores of one revision, out of the datasets",
-        "scores scores --wiki enwiki --rev-id 1136001000",
-    ),
-    "tables": Command(
-        "statements that make tables of the datasets", "tables hdfs:///wmf/data/event | hive -f /dev/stdin"
-    ),
-    "sanitize": Command(
-        "of the datasets, what may be kept for good, in tables beside them",
-        "sanitize event --output event_sanitized",
-    ),
-    "compact": Command(
-        "of the datasets, tables with a partition a day or a month, in files of a sensible size",
-        "compact scores --by month",
-    ),
-    "publish": Command(
-        "what the datasets have, in tables of Iceberg, a snapshot for what is new",
-        "publish scores --catalog lake --namespace event",
-    ),
-    "combine": Command(
-        "what all models said of a revision as one row, in a table beside the datasets "
-        "(mediawiki_revision_score)",
-        "combine scores",
-    ),
-    "live": Command(
-        "score public edits as they come, by Lift Wing's public gateway",
-        "live --wikis enwiki --only damaging --contact you@example.org",
-        takes_beam_options=True,
-    ),
-    "import-changeprop": Command(
-        "the liftwing block of ChangeProp's values file as a models file",
-        "import-changeprop values-production.yaml > models.yaml",
-    ),
-    "explain": Command(
-        "say for each event which models are called and why not; calls nothing", "explain events.jsonl.gz"
-    ),
-    "models": Command("list all models, endpoints and streams; checks the models file", "models enwiki"),
-    "wikis": Command(
-        "print the table of wikis, or a newer one, for wikis_file of a models file",
-        f"wikis --sitematrix {_SITEMATRIX} > wikis.tsv",
-    ),
-    "coverage": Command("what ORES precached beside what the models file scores; calls nothing", "coverage"),
-}
-_DEMO = {
-    "demo": Command(
-        "show both modes with a real broker, a real Flink and real edits, in about a minute", "demo"
-    )
-}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -141,17 +54,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.errno not in _NO_ROOM:
             raise
-        where = (
-            error.filename
-            or getattr(options, "state", None)
-            or getattr(options, "output", None)
-            or "the place of its output"
-        )
+        where = error.filename or _output_of(options)
         print(
             f"revision-scores {name}: {where}: {error.strerror}; make room there, then run it again",
             file=sys.stderr,
         )
         return 1
+
+
+def _output_of(options: object) -> object:
+    """Returns where a command writes, in words where no option says it."""
+    named = (getattr(options, name, None) for name in ("state", "output"))
+    return next(filter(None, named), "the place of its output")
 
 
 def _run(invocation: Invocation) -> int:
@@ -173,6 +87,21 @@ def parse(words: list[str]) -> Invocation:
     own, beam_options = (
         (words[: words.index("--")], words[words.index("--") + 1 :]) if "--" in words else (words, [])
     )
+    parser, parsers = _parsers(_commands())
+    if not own or own[0] not in parsers:
+        parser.parse_args(own)  # which ends here
+    name = own[0]
+    command, module = _commands()[name], _module(name)
+    add_options(parsers[name], module.Options)
+    parsed, unknown = parser.parse_known_args(own)
+    invocation = Invocation(command, module, options_in(parsed, module.Options), unknown + beam_options)
+    if invocation.beam_options and not command.takes_beam_options:
+        raise UsageError(f"unknown option {invocation.beam_options[0]}; see revision-scores {name} --help")
+    return invocation
+
+
+def _parsers(commands: Mapping[str, Command]) -> tuple[_Parser, dict[str, _Parser]]:
+    """Returns the parser of a command line, and below it that of each command, yet without options."""
     parser = _Parser(
         prog="revision-scores",
         description="One Lift Wing score stream and one dataset per model, out of MediaWiki's "
@@ -182,25 +111,12 @@ def parse(words: list[str]) -> Invocation:
         allow_abbrev=False,
     )
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    commands = _commands()
-    parsers = {name: _add_parser(subparsers, name, command) for name, command in commands.items()}
-    if not own or own[0] not in parsers:
-        parser.parse_args(own)  # which ends here
-    name = own[0]
-    module = _module(name)
-    add_options(parsers[name], module.Options)
-    parsed, unknown = parser.parse_known_args(own)
-    invocation = Invocation(
-        commands[name], module, options_in(parsed, module.Options), unknown + beam_options
-    )
-    if invocation.beam_options and not invocation.command.takes_beam_options:
-        raise UsageError(f"unknown option {invocation.beam_options[0]}; see revision-scores {name} --help")
-    return invocation
+    return parser, {name: _add_parser(subparsers, name, command) for name, command in commands.items()}
 
 
 def _commands() -> Mapping[str, Command]:
     # it is not installed with this package
-    return {**_COMMANDS, **_DEMO} if (_CHECKOUT / "runners").is_dir() else _COMMANDS
+    return {**COMMANDS, **DEMO} if (_CHECKOUT / "runners").is_dir() else COMMANDS
 
 
 def _add_parser(subparsers: Any, name: str, command: Command) -> _Parser:
