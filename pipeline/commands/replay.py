@@ -23,7 +23,6 @@ from pipeline.times import time_of
 from pipeline.usage_error import UsageError
 from transforms.async_io.bounded import BundleAsync
 from transforms.connectors.dead_letter_source import (
-    OffsetRange,
     ReadDeadLetters,
     ReplayDecision,
     ReplayFilter,
@@ -55,7 +54,7 @@ class Options(KafkaOptions, ClientOptions):
 
 
 def run(options: Options, beam_options: list[str]) -> int:
-    """Tries again what failed before now, and prints what came of it. Gives 1 when some failed again."""
+    """Tries again what failed before now, and prints what came of it. Returns 1 when some failed again."""
     configuration = load_with(options.models, options.overrides)
     check_beam_options(beam_options)
     topics = failure_topics(configuration, options.failures)
@@ -72,7 +71,8 @@ def run(options: Options, beam_options: list[str]) -> int:
     if options.dry_run or not again:
         return 0
     print(f"asking {configuration.lift_wing.url}", flush=True)
-    return _report(configuration, _score(configuration, kafka, ranges, chosen, beam_options))
+    source = ReadDeadLetters(kafka.address, kafka.properties, ranges, chosen)
+    return _report(configuration, _score(configuration, kafka, source, beam_options))
 
 
 def _filter(configuration: Configuration, options: Options) -> ReplayFilter:
@@ -91,7 +91,7 @@ def _filter(configuration: Configuration, options: Options) -> ReplayFilter:
 
 
 def _counted(all_decisions: Iterable[ReplayDecision]) -> tuple[Counter[str], Counter[str]]:
-    """How many go again, by model or step and reason, and how many do not, by why."""
+    """Returns how many are tried again, by model (or step) and reason, and how many are not, by refusal."""
     again: Counter[str] = Counter()
     refused: Counter[str] = Counter()
     for decision in all_decisions:
@@ -112,23 +112,13 @@ def _print_plan(again: Counter[str], refused: Counter[str], topics: Sequence[str
 
 
 def _score(
-    configuration: Configuration,
-    kafka: Kafka,
-    ranges: Sequence[OffsetRange],
-    chosen: ReplayFilter,
-    beam_options: list[str],
+    configuration: Configuration, kafka: Kafka, source: ReadDeadLetters, beam_options: list[str]
 ) -> Counter[str]:
-    """Runs the graph; gives its counters by step and name."""
+    """Runs the graph, and returns its counters by step and name. Ends the process on SIGTERM or Ctrl-C."""
     direct_runner.tune_memory()
     pipeline = direct_runner.new_pipeline(beam_options)
-    source = ReadDeadLetters(kafka.address, kafka.properties, ranges, chosen)
-    score_revisions(
-        pipeline,
-        configuration,
-        source,
-        WriteToKafka(kafka.address, configuration.failure_stream, kafka.properties),
-        BundleAsync(),
-    )
+    sink = WriteToKafka(kafka.address, configuration.failure_stream, kafka.properties)
+    score_revisions(pipeline, configuration, source, sink, BundleAsync())
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     try:
