@@ -22,8 +22,8 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
-from pipeline.config.kafka import input_topics, output_topics
 from pipeline.config.models_file import load
+from pipeline.config.topics import input_topics, output_topics
 from pipeline.process.child_process import Server, ServerError, check_free, find_java, free_port
 from pipeline.process.signals import stop_on_signals
 

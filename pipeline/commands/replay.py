@@ -14,9 +14,10 @@ from confluent_kafka import KafkaException
 
 from pipeline.batch import direct_runner
 from pipeline.config.beam_options import check as check_beam_options
-from pipeline.config.kafka import Kafka, failure_topics, output_topics
+from pipeline.config.kafka import Kafka
 from pipeline.config.overrides import load_with
 from pipeline.config.shared_options import ClientOptions, KafkaOptions
+from pipeline.config.topics import failure_topics, output_topics
 from pipeline.graph import score_revisions
 from pipeline.options import flag, option
 from pipeline.times import time_of

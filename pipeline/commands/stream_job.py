@@ -9,7 +9,8 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipeline.commands.stream_options import Options, start_of
-from pipeline.config.kafka import Kafka, input_topics, output_topics
+from pipeline.config.kafka import Kafka
+from pipeline.config.topics import input_topics, output_topics
 from pipeline.flink.component_ids import LabelIds
 from pipeline.flink.state_identity import Identity
 from pipeline.graph import score_revisions

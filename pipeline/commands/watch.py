@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.config.kafka import Kafka, input_topics
+from pipeline.config.kafka import Kafka
 from pipeline.config.overrides import load_with
 from pipeline.config.shared_options import GROUP, STATE, KafkaOptions, LogOptions, SomeWikisOptions
+from pipeline.config.topics import input_topics
 from pipeline.console import operator_log
 from pipeline.flink import flink_address
 from pipeline.flink.state_folder import folder_of

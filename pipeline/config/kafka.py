@@ -1,5 +1,5 @@
-"""What the command line says of Kafka: the broker, how to enter it, and the topics that must be there before
-a run begins."""
+"""What the command line says of Kafka: the broker, how to enter it, and whether it has the topics that a run
+needs."""
 
 from __future__ import annotations
 
@@ -17,8 +17,6 @@ from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 from pipeline.usage_error import UsageError
 from transforms.connectors.kafka_places import KafkaLooks
 from transforms.connectors.kafka_security import PropertiesError, client_settings
-from transforms.events.source_events import REVISION_CREATE, STREAMS
-from transforms.models.model import Configuration
 
 _PATIENCE_S, _TRY_S = 5.0, 0.5
 _COORDINATOR_S = 30.0  # that a broker may take to find who keeps the places of a group
@@ -193,43 +191,3 @@ def _creates_topics(admin: AdminClient, found: Any) -> bool:
         return False
     setting = settings.get("auto.create.topics.enable")
     return setting is not None and setting.value == "true"
-
-
-def input_topics(configuration: Configuration, given: str | None) -> list[str]:
-    """Topics whose prefix is a datacenter of the models file: scores go out under the same prefix."""
-    if given is None:
-        models = [model for model in configuration.models.values() if model.active]
-        sources = dict.fromkeys(model.source for model in models) or [REVISION_CREATE]
-        return [
-            f"{datacenter}.{STREAMS[source]}"
-            for datacenter in configuration.datacenters
-            for source in sources
-        ]
-    return _of_datacenters("--input-topics", configuration, given)
-
-
-def failure_topics(configuration: Configuration, given: str | None) -> list[str]:
-    """The topics that failures are read from again."""
-    if given is None:
-        return [f"{datacenter}.{configuration.failure_stream}" for datacenter in configuration.datacenters]
-    return _of_datacenters("--failures", configuration, given)
-
-
-def _of_datacenters(option: str, configuration: Configuration, given: str) -> list[str]:
-    topics = [topic.strip() for topic in given.split(",")]
-    for topic in topics:
-        if topic.partition(".")[0] not in configuration.datacenters:
-            raise UsageError(
-                f"{option}: expected topics that begin with "
-                f"{' or '.join(f'{name}.' for name in configuration.datacenters)}, got {topic!r}"
-            )
-    return topics
-
-
-def output_topics(configuration: Configuration, read: Iterable[str], more: Sequence[str] = ()) -> list[str]:
-    """Where scores and failures of what is read go: to a topic of each model that is on, and of `more`
-    streams, below the same datacenter."""
-    models = [model for model in configuration.models.values() if model.active]
-    streams = [*(model.stream for model in models), *more, configuration.failure_stream]
-    datacenters = dict.fromkeys(topic.partition(".")[0] for topic in read)
-    return [f"{datacenter}.{stream}" for datacenter in datacenters for stream in streams]

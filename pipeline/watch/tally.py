@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from pipeline.config.kafka import failure_topics, input_topics
+from pipeline.config.topics import failure_topics, input_topics
 from pipeline.watch.of_model import Key, OfModel
 from pipeline.watch.recent import RecentCounts
 from transforms.events.error_events import alike, origin_of

@@ -14,8 +14,8 @@ from pathlib import Path
 import requests
 from playwright.sync_api import Page, ViewportSize, sync_playwright
 
-from pipeline.config.kafka import input_topics, output_topics
 from pipeline.config.models_file import load
+from pipeline.config.topics import input_topics, output_topics
 from runners.local_kafka import LocalKafka
 from runners.pictures.browser import browser
 from runners.played_edits import PlayedEdits

@@ -14,7 +14,7 @@ from functools import partial
 import orjson
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, Producer, TopicPartition
 
-from pipeline.config.kafka import failure_topics, input_topics
+from pipeline.config.topics import failure_topics, input_topics
 from tests.benchmarks.edits import Edits
 from tests.benchmarks.ledger import Ledger
 from transforms.models.model import Configuration

@@ -20,8 +20,8 @@ from itertools import product
 from math import ceil
 from pathlib import Path
 
-from pipeline.config.kafka import input_topics, output_topics
 from pipeline.config.models_file import load
+from pipeline.config.topics import input_topics, output_topics
 from pipeline.process.child_process import free_port
 from runners.local_kafka import LocalKafka
 from runners.programs import LocalFlinkProgram, Program

@@ -23,8 +23,8 @@ import pyarrow.dataset as pads
 from confluent_kafka import Producer
 
 import schemas
-from pipeline.config.kafka import input_topics
 from pipeline.config.models_file import load
+from pipeline.config.topics import input_topics
 from runners.local_kafka import LocalKafka
 from runners.programs import Program, SimulatedLiftWingProgram, run
 from tests.benchmarks.edits import FIRST_REVISION, Edits

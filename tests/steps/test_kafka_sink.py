@@ -16,7 +16,8 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 import schemas
-from pipeline.config.kafka import Kafka, output_topics
+from pipeline.config.kafka import Kafka
+from pipeline.config.topics import output_topics
 from pipeline.usage_error import UsageError
 from runners.local_kafka import LocalKafka
 from runners.programs import run

@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import schemas
-from pipeline.config.kafka import input_topics
 from pipeline.config.models_file import ConfigurationError, load
+from pipeline.config.topics import input_topics
 from pipeline.main import main
 from runners.simulated_lift_wing.scores import truth_of
 from runners.simulated_lift_wing.server import SimulatedLiftWing
