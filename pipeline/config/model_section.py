@@ -30,30 +30,56 @@ from transforms.models.model import ANY_WIKI, Endpoint, Model
 from transforms.models.rules import RuleError, compile_rule
 from transforms.models.wikis import Wikis, shipped_wikis
 
-_OF_KINDS = ("kind", "source", "service")
+_KEYS = (
+    "namespace",
+    "on",
+    "concurrency",
+    "enabled",
+    "url",
+    "stream",
+    "match",
+    "match_not",
+    "call_s",
+    "mediawiki_calls",
+    "wikis",
+    "kind",
+    "source",
+    "service",
+)
 
 
 def read_model(name: str, section: Section, template: str, table: Wikis) -> Model:
-    section.only(
-        "namespace",
-        "on",
-        "concurrency",
-        "enabled",
-        "url",
-        "stream",
-        "match",
-        "match_not",
-        "call_s",
-        "mediawiki_calls",
-        "wikis",
-        *_OF_KINDS,
-    )
+    """Returns the model that a section describes, and notes what is wrong in the section's problems.
+
+    `template`: the name of its stream where it names none, with {model} in it; `table`: the wikis that exist.
+    """
+    section.only(*_KEYS)
     if not is_name(name):
         section.problems.append(
             f"{section.path}: expected a model name of a-z, 0-9, _ and -, got {name!r}; use the name in "
             "Lift Wing's URL"
         )
-    common = Endpoint(
+    common = _common(name, section)
+    source = _source(section, common)
+    match, match_not = _rule(section)
+    endpoints = {wiki: _endpoint(wiki, own, common) for wiki, own in _wikis(section, table)}
+    stream = template.replace("{model}", name)
+    return Model(
+        name,
+        section.get("stream", STREAM_NAME, "") if "stream" in section.values else stream,
+        endpoints,
+        match,
+        match_not,
+        call_s=float(section.get("call_s", SECONDS, Model.call_s)),
+        mediawiki_calls=section.get("mediawiki_calls", NUMBER, Model.mediawiki_calls),
+        kind=common.kind,
+        source=source,
+    )
+
+
+def _common(name: str, section: Section) -> Endpoint:
+    """Returns what the endpoints of a model have in common, as one of no wiki."""
+    return Endpoint(
         wiki="",
         model=name,
         namespace=section.need("namespace", NAMESPACE, ""),
@@ -63,22 +89,6 @@ def read_model(name: str, section: Section, template: str, table: Wikis) -> Mode
         url=section.get("url", URL, "").rstrip("/") or None,
         kind=section.get("kind", KIND, "revscoring"),
         service=section.get("service", SERVICE, None),
-    )
-    source = _source(section, common)
-    match, match_not = _rule(section)
-    endpoints = {wiki: _endpoint(wiki, own, common) for wiki, own in _wikis(section, table)}
-    return Model(
-        name,
-        section.get("stream", STREAM_NAME, "")
-        if "stream" in section.values
-        else template.replace("{model}", name),
-        endpoints,
-        match,
-        match_not,
-        call_s=float(section.get("call_s", SECONDS, Model.call_s)),
-        mediawiki_calls=section.get("mediawiki_calls", NUMBER, Model.mediawiki_calls),
-        kind=common.kind,
-        source=source,
     )
 
 
