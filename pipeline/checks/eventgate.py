@@ -8,7 +8,7 @@ note them among the invalid ones.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 import requests
@@ -70,11 +70,7 @@ def _largest(session: requests.Session, url: str) -> int:
 
 def _of_streams(session: requests.Session, url: str, streams: Mapping[str, str]) -> Iterator[Finding]:
     """Yields what is wrong with the streams; nothing where the EventGate knows them all."""
-    probes = [
-        {"$schema": schema, "meta": {"stream": stream, "id": f"check-{number}"}}
-        for number, (stream, schema) in enumerate(streams.items())
-    ]
-    answer = _post(session, url, orjson.dumps(probes))
+    answer = _post(session, url, orjson.dumps(_probes(streams)))
     refused = _refused_in(answer.content)
     if refused is None:
         yield wrong(
@@ -96,6 +92,13 @@ def _of_streams(session: requests.Session, url: str, streams: Mapping[str, str])
             f"{url} does not say of {', '.join(unknown[:3])} whether it knows them (it answers "
             f"{answer.status_code})",
         )
+
+
+def _probes(streams: Mapping[str, str]) -> list[dict[str, Any]]:
+    return [
+        {"$schema": schema, "meta": {"stream": stream, "id": f"check-{number}"}}
+        for number, (stream, schema) in enumerate(streams.items())
+    ]
 
 
 def _refused_in(body: bytes) -> _Refused | None:

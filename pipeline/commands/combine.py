@@ -28,7 +28,7 @@ from transforms.events.error_events import origin_of
 from transforms.events.parsing import NotAnEventError, parse
 from transforms.events.score_events import utc_now
 from transforms.events.source_events import rev_id_of, wiki_of
-from transforms.models.model import Model
+from transforms.models.model import Configuration, Model
 
 _Keyed = tuple[str, int, Part]
 
@@ -46,36 +46,48 @@ class Options(SomeModelsOptions):
 
 def run(options: Options) -> int:
     """Writes each partition that all models are done with and that is not there yet, or is of other files.
-    Gives 1 when one waits for a model."""
+    Returns 1 when one waits for a model."""
     configuration = load_with(options.models, options.overrides)
     check_reached(options.root, "ROOT")
     root = options.root.resolve()
-    models = [
-        model
-        for model in configuration.models.values()
-        if model.schema == schemas.REVISION_SCORE and (root / schemas.table_name(model.stream)).is_dir()
-    ]
+    models = _models_with_dataset(configuration, root)
     if not models:
         raise UsageError(f"no dataset of a model lies in {options.root}; name the --output of regenerate")
-    tables_of = {model.name: root / schemas.table_name(model.stream) for model in models}
     streams = {model.name: model.stream for model in models}
     writer = DatasetWriter(root, "parquet", streams, configuration.failure_stream)
-    written = waiting = 0
     with alone_with(writer, ""):
         writer.recover()
-        partitions = sorted({partition for table in tables_of.values() for partition in partitions_in(table)})
-        write = partial(_combine, writer, models, SCHEMAS[options.schema])
-        for partition, result in zip(partitions, each_at(root, write, partitions), strict=True):
-            if isinstance(result, str):
-                waiting += 1
-                print(f"{partition}: {result}")
-            else:
-                written += result
+        waiting = _combine_all(writer, models, SCHEMAS[options.schema])
+    return 1 if waiting else 0
+
+
+def _combine_all(writer: DatasetWriter, models: Sequence[Model], schema: str) -> int:
+    """Writes each partition that any model has, prints what came of it, and returns how many wait for a
+    model."""
+    partitions = sorted(
+        {partition for model in models for partition in partitions_in(writer.table(model.name))}
+    )
+    written = waiting = 0
+    write = partial(_combine, writer, models, schema)
+    for partition, result in zip(partitions, each_at(writer.root, write, partitions), strict=True):
+        if isinstance(result, str):
+            waiting += 1
+            print(f"{partition}: {result}")
+        else:
+            written += result
     print(
         f"{schemas.table_name(STREAM)}: {counted(written, 'partition')} written, "
         f"{len(partitions) - waiting:,} in all"
     )
-    return 1 if waiting else 0
+    return waiting
+
+
+def _models_with_dataset(configuration: Configuration, root: Place) -> list[Model]:
+    return [
+        model
+        for model in configuration.models.values()
+        if model.schema == schemas.REVISION_SCORE and (root / schemas.table_name(model.stream)).is_dir()
+    ]
 
 
 def _combine(writer: DatasetWriter, models: Sequence[Model], schema: str, partition: str) -> bool | str:
@@ -89,7 +101,7 @@ def _combine(writer: DatasetWriter, models: Sequence[Model], schema: str, partit
 
 
 def _not_whole(writer: DatasetWriter, partition: str) -> Iterator[str]:
-    """The models whose part is not there, or not as it was written, with the reason."""
+    """Yields the models whose part is not there, or not as it was written, with the reason."""
     for model in writer.streams:
         found = find_partition(writer.partition(model, partition))
         if found is None:
@@ -99,7 +111,7 @@ def _not_whole(writer: DatasetWriter, partition: str) -> Iterator[str]:
 
 
 def _write(writer: DatasetWriter, partition: str, models: Sequence[Model], schema: str) -> bool:
-    """Whether there was something to write."""
+    """Writes a partition unless it is up to date; returns whether it did."""
     places = {model.name: writer.partition(model.name, partition) for model in models}
     failed = writer.failures(partition)
     made_of = MadeOf(
@@ -116,8 +128,8 @@ def _write(writer: DatasetWriter, partition: str, models: Sequence[Model], schem
 
 
 def _combined(places: Mapping[str, Place], failed: Place, schema: str) -> Iterator[Mapping[str, Any]]:
-    """A revision of which all failed and no event can be made has none; its failures are in the failure
-    table."""
+    """Yields the combined event of each revision, in order. Where all models failed and no event can be made
+    there is none; those failures are in the failure table."""
     failures = sorted(_failures(failed, places.keys()), key=_revision)
     scores = [_scores(model, place) for model, place in places.items()]
     for _, of_revision in groupby(merge(*scores, failures, key=_revision), _revision):
@@ -130,7 +142,7 @@ def _revision(keyed: _Keyed) -> tuple[str, int]:
 
 
 def _scores(model: str, place: Place) -> Iterator[_Keyed]:
-    """Rows lie in this order."""
+    """Yields in the order of `_revision`, in which rows lie."""
     return ((row["database"], row["rev_id"], Part(model, row)) for row in scores_in(place, model))
 
 
@@ -144,7 +156,7 @@ def _failures(place: Place, models: Collection[str]) -> Iterator[_Keyed]:
 
 
 def _source(failure: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """None where its original was cut."""
+    """Returns the event that failed; None where it was cut."""
     try:
         return parse(failure["raw_event"])
     except NotAnEventError:

@@ -6,7 +6,7 @@ import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 import orjson
 
@@ -19,7 +19,7 @@ from transforms.datasets.filesystem import printable
 from transforms.elements import SourceRecord
 from transforms.events.parsing import NotAnEventError, event_in, parse, why_dropped
 from transforms.events.source_events import id_of, rev_id_of, wiki_of
-from transforms.models.model import Configuration
+from transforms.models.model import Configuration, Endpoint
 from transforms.models.scorable import why_no_score
 from transforms.models.selection import Selection
 
@@ -54,48 +54,61 @@ def run(options: Options) -> int:
     return 0
 
 
+class Call(TypedDict):
+    """A request that an event leads to."""
+
+    model: str
+    url: str
+    host: str
+    stream: str  # of the score
+
+
+class Explanation(TypedDict):
+    """A line of output. The first three are null where an event cannot be read."""
+
+    id: str | None
+    database: str | None
+    rev_id: int | None
+    matched: list[str]  # models whose rule matches, whether or not the event can be scored
+    calls: list[Call]
+    skipped: str | None  # why there are no calls; null where there are some
+    refused: Mapping[str, str]  # by which field each other model of the wiki does not want it
+
+
 def explanation(
     event: bytes | Mapping[str, Any] | BadRow, configuration: Configuration, selection: Selection
-) -> dict[str, Any]:
-    """`skipped` is null where calls follow; `matched` names the models whose rule matches, whether or not the
-    event can be scored, `refused` says by which field the others of the wiki do not want it."""
+) -> Explanation:
+    """Returns what would be done with an event as it was read: a line, a row, or a row that is none."""
     try:
         raw = _raw(event)
     except NotAnEventError as error:
-        return {
-            "id": None,
-            "database": None,
-            "rev_id": None,
-            "matched": [],
-            "calls": [],
-            "skipped": str(error),
-            "refused": {},
-        }
+        return Explanation(
+            id=None, database=None, rev_id=None, matched=[], calls=[], skipped=str(error), refused={}
+        )
     endpoints = selection.endpoints(raw)
     skipped = _why_skipped(
         event if isinstance(event, bytes) else raw,
         raw,
         {configuration.models[endpoint.model].schema for endpoint in endpoints},
     )
-    return {
-        "id": id_of(raw),
-        "database": wiki_of(raw),
-        "rev_id": rev_id_of(raw),
-        "matched": [endpoint.model for endpoint in endpoints],
-        "calls": []
-        if skipped
-        else [
-            {
-                "model": endpoint.model,
-                "url": (endpoint.url or configuration.lift_wing.url) + endpoint.path,
-                "host": endpoint.host,
-                "stream": configuration.models[endpoint.model].stream,
-            }
-            for endpoint in endpoints
-        ],
-        "skipped": skipped,
-        "refused": selection.explain_mismatches(raw),
-    }
+    return Explanation(
+        id=id_of(raw),
+        database=wiki_of(raw),
+        rev_id=rev_id_of(raw),
+        matched=[endpoint.model for endpoint in endpoints],
+        calls=[] if skipped else [_call(endpoint, configuration) for endpoint in endpoints],
+        skipped=skipped,
+        refused=selection.explain_mismatches(raw),
+    )
+
+
+def _call(endpoint: Endpoint, configuration: Configuration) -> Call:
+    return Call(
+        model=endpoint.model,
+        url=(endpoint.url or configuration.lift_wing.url) + endpoint.path,
+        host=endpoint.host,
+        stream=configuration.models[endpoint.model].stream,
+    )
 
 
 def _raw(event: bytes | Mapping[str, Any] | BadRow) -> Mapping[str, Any]:
@@ -105,7 +118,10 @@ def _raw(event: bytes | Mapping[str, Any] | BadRow) -> Mapping[str, Any]:
 
 
 def _why_skipped(found: bytes | Mapping[str, Any], raw: Mapping[str, Any], schemas: set[str]) -> str | None:
-    """`found`: what was read as this event; `schemas`: of the models whose rule matches."""
+    """Returns why no model is called for an event; None where some are.
+
+    `found`: what was read as the event; `schemas`: the URIs of those of the models whose rule matches.
+    """
     try:
         event_in(SourceRecord(found, datacenter=""))
     except NotAnEventError as error:

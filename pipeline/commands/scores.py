@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 import pyarrow as pa
@@ -30,6 +30,26 @@ _SHOWN = 3
 _Row = Mapping[str, Any]
 
 
+class Revision(NamedTuple):
+    """A revision of a wiki."""
+
+    wiki: str  # database name
+    rev_id: int
+
+    def filter_for(self, schema: str) -> pc.Expression:
+        """Returns what finds its rows in a table of events of a schema."""
+        if schema == schemas.REVISION_SCORE:
+            return (pc.field("rev_id") == self.rev_id) & (pc.field("database") == self.wiki)
+        return (pc.field("revision", "rev_id") == self.rev_id) & (pc.field("wiki_id") == self.wiki)
+
+
+class _Found(NamedTuple):
+    """Scores of a revision, and what could not be read of where they may be."""
+
+    rows: list[_Row]
+    problems: list[str]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Options(SomeModelsOptions):
     root: Place = option(
@@ -41,88 +61,80 @@ class Options(SomeModelsOptions):
 
 
 def run(options: Options) -> int:
-    """Prints a line for each score. Gives 1 when there is none, or a file cannot be read."""
+    """Prints a line for each score. Returns 1 when there is none, or a file cannot be read."""
     configuration = load_with(options.models, options.overrides)
     check_reached(options.root, "ROOT")
     tables = [
-        (model, options.root / schemas.table_name(model.stream)) for model in configuration.models.values()
+        (model, table)
+        for model in configuration.models.values()
+        if (table := options.root / schemas.table_name(model.stream)).is_dir()
     ]
-    tables = [(model, table) for model, table in tables if table.is_dir()]
     if not tables:
         raise UsageError(f"no dataset of a model lies in {options.root}; name the --output of regenerate")
+    wanted = Revision(options.wiki, options.rev_id)
     with ThreadPoolExecutor() as pool:
-        found = list(
-            pool.map(lambda of_model: _found(of_model[0], of_model[1], options.wiki, options.rev_id), tables)
-        )
-    problems = [problem for _, of_model in found for problem in of_model]
-    for (model, _), (rows, _) in zip(tables, found, strict=True):
-        for row in rows:
+        found = list(pool.map(lambda of_model: _find(of_model[0], of_model[1], wanted), tables))
+    for (model, _), scores in zip(tables, found, strict=True):
+        for row in scores.rows:
             print(orjson.dumps(row).decode() if options.json else _line(model.name, row))
+    problems = [problem for scores in found for problem in scores.problems]
     for problem in problems:
         print(problem, file=sys.stderr)
-    if not any(rows for rows, _ in found):
-        but = f", but {counted(len(problems), 'file')} cannot be read" if problems else ""
-        print(
-            f"no model has a score of revision {options.rev_id} of {options.wiki} in {options.root}{but}",
-            file=sys.stderr,
-        )
-    return 0 if any(rows for rows, _ in found) and not problems else 1
+    if any(scores.rows for scores in found):
+        return 1 if problems else 0
+    but = f", but {counted(len(problems), 'file')} cannot be read" if problems else ""
+    none = f"no model has a score of revision {options.rev_id} of {options.wiki} in {options.root}"
+    print(none + but, file=sys.stderr)
+    return 1
 
 
-def _found(model: Model, table: Place, wiki: str, rev_id: int) -> tuple[Sequence[_Row], Sequence[str]]:
-    """The scores of a revision, and what files cannot be read."""
+def _find(model: Model, table: Place, revision: Revision) -> _Found:
+    """Returns the scores of a revision in a table. Raises UsageError for a table in another format."""
     try:
         files = sorted(map(address_of, files_below(table)))
     except OSError as error:
-        return [], [f"{error.filename or table}: cannot be read: {os_reason(error)}"]
+        return _Found([], [f"{error.filename or table}: cannot be read: {os_reason(error)}"])
     others = [file for file in files if not name_of(file).endswith(".parquet")]
     if others and len(others) == len(files):
         raise UsageError(f"{table} is not in Parquet, which alone can be searched")
     if others:
-        return _file_by_file(model, files, wiki, rev_id)
+        return _file_by_file(model, files, revision)
     try:
-        return _rows(model, files, wiki, rev_id)
+        return _rows(model, files, revision)
     except (pa.ArrowException, OSError, ValueError):  # of one file, whose name it may not say
-        return _file_by_file(model, files, wiki, rev_id)
+        return _file_by_file(model, files, revision)
 
 
-def _file_by_file(
-    model: Model, files: Sequence[str], wiki: str, rev_id: int
-) -> tuple[Sequence[_Row], Sequence[str]]:
-    rows: list[_Row] = []
-    problems: list[str] = []
+def _file_by_file(model: Model, files: Sequence[str], revision: Revision) -> _Found:
+    found = _Found([], [])
     for file in files:
         try:
-            found, bad = _rows(model, [file], wiki, rev_id)
-            rows += found
-            problems += bad
+            in_file = _rows(model, [file], revision)
         except (pa.ArrowException, OSError, ValueError) as error:
-            problems.append(f"{file}: cannot be read: {error}")
-    return rows, problems
+            found.problems.append(f"{file}: cannot be read: {error}")
+        else:
+            found.rows.extend(in_file.rows)
+            found.problems.extend(in_file.problems)
+    return found
 
 
-def _rows(model: Model, files: Sequence[str], wiki: str, rev_id: int) -> tuple[Sequence[_Row], Sequence[str]]:
-    """The rows of a revision, and what is wrong with those that are no events. Raises what pyarrow raises for
-    a file that it cannot read."""
+def _rows(model: Model, files: Sequence[str], revision: Revision) -> _Found:
+    """Returns the rows of a revision; those that are no events are problems. Raises what pyarrow raises for a
+    file that it cannot read."""
     if not files:
-        return [], []
+        return _Found([], [])
     paths, filesystem = for_arrow(files)
     dataset = pads.dataset(
         paths, schema=schemas.arrow_schema(model.schema), format="parquet", filesystem=filesystem
     )
-    if model.schema == schemas.REVISION_SCORE:
-        wanted = (pc.field("rev_id") == rev_id) & (pc.field("database") == wiki)
-    else:
-        wanted = (pc.field("revision", "rev_id") == rev_id) & (pc.field("wiki_id") == wiki)
-    found = [
-        row
-        for batch in dataset.to_table(filter=wanted).to_batches()
-        for row in schemas.events_of_batch(batch)
-    ]
-    bad = [
-        f"a score of {model.name} cannot be read: {row}" for row in found if isinstance(row, schemas.BadRow)
-    ]
-    return [row for row in found if not isinstance(row, schemas.BadRow)], bad
+    found = _Found([], [])
+    for batch in dataset.to_table(filter=revision.filter_for(model.schema)).to_batches():
+        for row in schemas.events_of_batch(batch):
+            if isinstance(row, schemas.BadRow):
+                found.problems.append(f"a score of {model.name} cannot be read: {row}")
+            else:
+                found.rows.append(row)
+    return found
 
 
 def _line(model: str, row: _Row) -> str:
