@@ -3,14 +3,11 @@ another place (`event_sanitized` beside `event`)."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import schemas
-from pipeline.config import strict_yaml
+from pipeline.commands.sanitize_allowlist import Allowlist, read_allowlist
 from pipeline.config.overrides import load_with
 from pipeline.config.shared_options import SomeModelsOptions
 from pipeline.console.columns import counted
@@ -21,14 +18,11 @@ from transforms.datasets.dataset_writer import DatasetWriter, rows_in
 from transforms.datasets.manifests import FoundPartition, MadeOf, find_partition, inputs_below, partitions_in
 from transforms.datasets.part_files import format_of
 from transforms.datasets.places import Place, each_at
-from transforms.datasets.row_masks import Mask, mask_of_table, problems
 from transforms.events.combined_events import SCHEMAS, STREAM
 from transforms.events.parsing import NotAnEventError
 from transforms.models.model import Configuration
 
 _COMBINED = schemas.table_name(STREAM)
-
-
 _ALLOWLIST = Path(__file__).parents[1] / "event_sanitized_allowlist.yaml"
 
 
@@ -55,8 +49,8 @@ class Options(SomeModelsOptions):
 
 
 def run(options: Options) -> int:
-    """Writes each partition that is not there yet, or was made of other files or by another list. Gives 0, or
-    1 when a partition cannot be read or the output has what the list does not keep any more."""
+    """Writes each partition that is not there yet, or was made of other files or by another list. Returns 1
+    when a partition cannot be read or the output has what the list does not keep any more."""
     configuration = load_with(options.models, options.overrides)
     check_reached(options.root, "ROOT")
     check_reached(options.output, "--output")
@@ -64,34 +58,24 @@ def run(options: Options) -> int:
     if root == output:
         raise UsageError(f"--output: {options.output} is where the datasets are; name another directory")
     tables = _tables(configuration, root, output, everything=options.only is None)
-    allowlist = _allowlist(options, tables)
+    allowlist = read_allowlist(options.allowlist, options.salt, tables)
     if not any((root / table).is_dir() for table, schemas_of_table in tables.items() if schemas_of_table):
         raise UsageError(f"no dataset of a model lies in {options.root}; name the --output of regenerate")
     writer = DatasetWriter(output)
-    wrong = 0
     with alone_with(writer, "--output: "):
         writer.recover()
-        for table, of_table in tables.items():
-            sanitized = _SanitizedTable(
-                table,
-                of_table,
-                root / table,
-                replace(writer, format=format_of(root / table) or writer.format),
-                allowlist,
-            )
-            try:
-                wrong += not sanitized.write()
-            except OSError as error:
-                wrong += 1
-                print(f"{table}: {error}; repair it and run this again")
+        wrong = 0
+        for name, of_table in tables.items():
+            in_format = replace(writer, format=format_of(root / name) or writer.format)
+            wrong += not _SanitizedTable(name, of_table, root / name, in_format, allowlist).write()
     return 1 if wrong else 0
 
 
 def _tables(
     configuration: Configuration, root: Place, output: Place, *, everything: bool
 ) -> dict[str, tuple[str, ...]]:
-    """The tables of models, and with `everything` all others that are there, with the schemas that their
-    events may have; none where nobody knows."""
+    """Returns the tables of models, and with `everything` all others that are there, each with the URIs of
+    the schemas that its events may have, the newest first, and with none where nobody knows."""
     tables: dict[str, tuple[str, ...]] = {
         schemas.table_name(model.stream): (model.schema,) for model in configuration.models.values()
     }
@@ -114,46 +98,6 @@ def _tables(
 
 
 @dataclass(frozen=True)
-class _Allowlist:
-    """What is kept, by table and schema; `digest` tells one list from another."""
-
-    digest: str
-    names: frozenset[str]
-    masks: Mapping[tuple[str, str], Mask | None] = field(default_factory=dict)
-
-
-def _allowlist(options: Options, tables: Mapping[str, tuple[str, ...]]) -> _Allowlist:
-    """Raises UsageError with all that is wrong."""
-    path = options.allowlist
-    wrong: list[str] = []
-    told: Mapping[str, Any] = strict_yaml.read(path, wrong)
-    wrong += problems(told)
-    masks: dict[tuple[str, str], Mask | None] = {}
-    if not wrong:
-        salt = _salt(options.salt) if options.salt else None
-        for table, of_table in tables.items():
-            for schema in of_table:
-                try:
-                    masks[table, schema] = mask_of_table(told, table, schemas.arrow_schema(schema), salt)
-                except ValueError as error:
-                    wrong.append(str(error))
-    if wrong:
-        raise UsageError(f"--allowlist: {path}: " + "\n".join(dict.fromkeys(wrong)))
-    names = frozenset(schemas.column_name(name).lower() for name in told)
-    return _Allowlist(hashlib.sha256(path.read_bytes()).hexdigest(), names, masks)
-
-
-def _salt(path: Path) -> bytes:
-    try:
-        salt = path.read_bytes().strip()
-    except OSError as error:
-        raise UsageError(f"--salt: {path} cannot be read: {error.strerror}") from error
-    if not salt:
-        raise UsageError(f"--salt: {path} is empty; expected the key of the hashes")
-    return bytes(salt)
-
-
-@dataclass(frozen=True)
 class _SanitizedTable:
     """A table in its two places."""
 
@@ -161,11 +105,18 @@ class _SanitizedTable:
     schemas: tuple[str, ...]  # that its events may have, the newest first
     source: Place
     writer: DatasetWriter
-    allowlist: _Allowlist
+    allowlist: Allowlist
 
     def write(self) -> bool:
         """Writes what is kept of the table and prints what it did; returns whether all could be read and the
-        output has nothing else. Raises OSError."""
+        output has nothing else."""
+        try:
+            return self._write_partitions()
+        except OSError as error:
+            print(f"{self.name}: {error}; repair it and run this again")
+            return False
+
+    def _write_partitions(self) -> bool:
         there = partitions_in(self.writer.root / self.name)
         if not any(self.allowlist.masks.get((self.name, schema)) for schema in self.schemas):
             return self._tell_that_nothing_is_kept(there)
@@ -187,7 +138,7 @@ class _SanitizedTable:
         return not wrong and not old
 
     def _try_to_write(self, partition: str) -> bool | NotAnEventError:
-        """Returns whether there was something to write, or why it cannot be read. Raises OSError."""
+        """Returns whether a partition was written, or why it cannot be read. Raises OSError."""
         try:
             return self._write(partition)
         except NotAnEventError as error:
@@ -209,7 +160,7 @@ class _SanitizedTable:
         return not there and not listed
 
     def _write(self, partition: str) -> bool:
-        """Whether there was something to write."""
+        """Writes a partition unless it is up to date; returns whether it did."""
         source = self.source / partition
         found = find_partition(source)
         if found and found.damage and "v" in found.manifest:
@@ -223,7 +174,8 @@ class _SanitizedTable:
         )
 
     def _schema(self, found: FoundPartition | None) -> str:
-        """That of the events of a partition; a combined one is of the version that `combine` was told."""
+        """Returns the schema of a partition's events; a combined one is of the version that `combine` was
+        told."""
         manifest = found.manifest if found else {}
         told = manifest.get("rule", manifest).get("schema")
         return told if told in self.schemas else self.schemas[0]
