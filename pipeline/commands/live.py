@@ -10,16 +10,14 @@ from __future__ import annotations
 import dataclasses
 import os
 import queue
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import orjson
-
 from pipeline.batch import direct_runner
+from pipeline.commands.live_output import LiveOutput, say
 from pipeline.commands.live_scoring import LiveScoring
 from pipeline.config.beam_options import check as check_beam_options
 from pipeline.config.overrides import load_with, with_lift_wing_url, with_rate_limit
@@ -30,7 +28,6 @@ from pipeline.process.signals import stop_on_signals
 from pipeline.times import time_of
 from pipeline.usage_error import UsageError
 from transforms.connectors.eventstreams import LARGEST_EVENT, EventStreams, Position, RefusedError
-from transforms.datasets.units import now
 from transforms.elements import SourceRecord
 from transforms.events.source_events import STREAMS
 from transforms.http.server_sent_events import ServerSentEvent
@@ -43,8 +40,6 @@ _PUBLIC_STREAMS = "https://stream.wikimedia.org/v2/stream"
 _PUBLIC_RATE = 13.0  # 50,000 an hour is what the public gateway lets somebody without a token ask
 _TOGETHER_S, _MOST_TOGETHER = 1.0, 500
 _WAITING = 2_000  # events that are read and not yet scored; then the stream waits
-_TAIL_BYTES = 2_000_000  # of each file, in which a killed run may have written more than it had noted
-_POSITION = "position.json"
 _MAX_AGE_S = 30.0  # of a request in a pass; what had no answer till then waits for another one
 
 _Item = tuple[ServerSentEvent, Position] | Exception
@@ -85,7 +80,7 @@ class Options(ClientOptions):
 
 
 def run(options: Options, beam_options: list[str]) -> int:
-    """Scores until SIGTERM or Ctrl-C, or `--events` were read. Gives 0."""
+    """Scores until SIGTERM or Ctrl-C, or `--events` were read. Returns 0."""
     configuration = load_with(options.models, options.overrides)
     check_beam_options(beam_options)
     time_of("--since", options.since)
@@ -95,14 +90,14 @@ def run(options: Options, beam_options: list[str]) -> int:
     configuration = direct_runner.without_stopped(_public(configuration, options))
     folder = options.output
     if folder is None:
-        _live(configuration, options, beam_options, None)
+        _live(configuration, options, beam_options)
         return 0
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"--output: {folder} cannot be made: {error.strerror}") from error
     with alone_in(folder, f"--output: another run writes to {folder}; stop it, or name another directory"):
-        _live(configuration, options, beam_options, folder)
+        _live(configuration, options, beam_options)
     return 0
 
 
@@ -123,33 +118,37 @@ def _public(configuration: Configuration, options: Options) -> Configuration:
     )
 
 
-def _live(
-    configuration: Configuration, options: Options, beam_options: list[str], folder: Path | None
-) -> None:
-    stop = stop_on_signals()
-    position = _position(folder, options.since)
+def _live(configuration: Configuration, options: Options, beam_options: list[str]) -> None:
+    stop, output = stop_on_signals(), LiveOutput(options.output)
     streams = list(dict.fromkeys(STREAMS[model.source] for model in configuration.models.values()))
-    reader = EventStreams(options.streams, streams, position, configuration.lift_wing.contact, _say)
-    items: queue.Queue[_Item] = queue.Queue(_WAITING)
-    threading.Thread(target=_read, args=(reader, items), name="event streams", daemon=True).start()
-    _say(
+    position = output.begin(options.since)
+    reader = EventStreams(options.streams, streams, position, configuration.lift_wing.contact, say)
+    items = _read_in_thread(reader)
+    say(
         f"reading {', '.join(streams)} of {options.streams}, asking {configuration.lift_wing.url}; "
         "Ctrl-C stops"
     )
     left = options.events
-    scoring = LiveScoring(configuration, beam_options, folder, _written(folder), stop)
+    scoring = LiveScoring(configuration, beam_options, output, stop)
     SharedClient.acquire(configuration.lift_wing)  # its connections and limits outlast a pipeline
     try:
         for batch, reached in _batches(items, stop):
             if not scoring.score(batch):
                 return
-            if folder and reached:
-                _note(folder, reached)
+            if reached:
+                output.note(reached)
             if left is not None and (left := left - len(batch)) <= 0:
                 return
     finally:
         SharedClient.release(configuration.lift_wing)
         scoring.close()
+
+
+def _read_in_thread(reader: EventStreams) -> queue.Queue[_Item]:
+    """Returns where the events come that the reader reads, and the error that ends it."""
+    items: queue.Queue[_Item] = queue.Queue(_WAITING)
+    threading.Thread(target=_read, args=(reader, items), name="event streams", daemon=True).start()
+    return items
 
 
 def _read(reader: EventStreams, items: queue.Queue[_Item]) -> None:
@@ -163,7 +162,8 @@ def _read(reader: EventStreams, items: queue.Queue[_Item]) -> None:
 def _batches(
     items: queue.Queue[_Item], stop: threading.Event
 ) -> Iterator[tuple[list[SourceRecord], Position | None]]:
-    """What came together, and how far the stream is with it; nothing, when nothing came for a second."""
+    """Yields what came together, and how far the stream is with it; nothing and None, when nothing came for a
+    second."""
     while not stop.is_set():
         batch: list[SourceRecord] = []
         reached = None
@@ -183,48 +183,6 @@ def _batches(
         yield batch, reached
 
 
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
-
-
 def _datacenter(event: ServerSentEvent) -> str:
-    """The prefix of its topic."""
+    """Returns the prefix of the event's topic."""
     return "codfw" if b'"topic":"codfw.' in event.data else "eqiad"
-
-
-def _position(folder: Path | None, since: str | None) -> Position:
-    """Where the last run stopped; else from a time, or from now on, which is noted at once."""
-    if folder and not since and (folder / _POSITION).exists():
-        try:
-            return Position(**orjson.loads((folder / _POSITION).read_bytes()))
-        except (TypeError, ValueError) as error:
-            raise UsageError(
-                f"--output: {folder / _POSITION} does not tell a place; say --since TIME, or remove it to "
-                "begin now"
-            ) from error
-    position = Position(since=since or now())
-    if folder:
-        _note(folder, position)
-    return position
-
-
-def _note(folder: Path, position: Position) -> None:
-    new = folder / f"{_POSITION}.new"
-    new.write_bytes(orjson.dumps(dataclasses.asdict(position)))
-    new.rename(folder / _POSITION)
-
-
-def _written(folder: Path | None) -> set[str]:
-    """The `meta.id`s at the end of each file; what a killed run left of a line is cut off."""
-    found: set[str] = set()
-    for file in sorted(folder.glob("*.jsonl")) if folder else ():
-        with file.open("r+b") as lines:
-            size = lines.seek(0, 2)
-            lines.seek(max(0, size - _TAIL_BYTES))
-            tail = lines.read()
-            if tail and not tail.endswith(b"\n"):
-                lines.truncate(size - len(tail) + tail.rfind(b"\n") + 1)
-            whole = tail[: tail.rfind(b"\n") + 1].splitlines()
-            for line in whole[1:] if size > _TAIL_BYTES else whole:
-                found.add(orjson.loads(line)["meta"]["id"])
-    return found

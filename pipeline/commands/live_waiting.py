@@ -31,6 +31,7 @@ class WaitingEdit:
     since: float  # seconds since the epoch
 
     def raw(self, partition: str) -> SourceRecord:
+        """Returns the event as it was read, for this one model."""
         return SourceRecord(self.original.encode(), self.datacenter, partition, only=self.model)
 
     @property
@@ -47,24 +48,24 @@ class _OfEndpoint:
 
 
 class WaitingEdits:
-    """Those of all endpoints, oldest first. What is added is in the file at once; what has gone may be there
-    again after a kill."""
+    """The edits that wait, of each endpoint the oldest first. What is added is in the file at once; what has
+    gone may be there again after a kill."""
 
     def __init__(self, file: Path | None) -> None:
         self._file = file
         self._endpoints: dict[str, _OfEndpoint] = {}
         self._gone = 0
         for edit in _read(file) if file and file.exists() else ():
-            self._of(edit.endpoint).edits.append(edit)
-            self._of(edit.endpoint).is_silent = True
+            self._endpoint(edit.endpoint).edits.append(edit)
+            self._endpoint(edit.endpoint).is_silent = True
 
     def __len__(self) -> int:
         return sum(len(of_endpoint.edits) for of_endpoint in self._endpoints.values())
 
     def add(self, edits: Sequence[WaitingEdit]) -> None:
-        """Those that have just got no score; their endpoints are asked for it again after a pause."""
+        """Adds edits that have just got no score; their endpoints are asked again after a pause."""
         for edit in edits:
-            self._of(edit.endpoint).edits.append(edit)
+            self._endpoint(edit.endpoint).edits.append(edit)
         if self._file and edits:
             with self._file.open("ab") as file:
                 file.write(
@@ -72,13 +73,13 @@ class WaitingEdits:
                 )
 
     def is_due(self) -> bool:
-        """Whether some are to be asked for now."""
+        """Returns whether some are to be asked for now."""
         now = time.monotonic()
         return any(of_endpoint.edits and of_endpoint.due <= now for of_endpoint in self._endpoints.values())
 
     def take(self) -> list[WaitingEdit]:
-        """Those that are to be asked for now: of an endpoint that was silent, one, to see whether it still
-        is. They are gone unless they are added again."""
+        """Removes and returns the edits that are to be asked for now: of an endpoint that was silent, one, to
+        see whether it still is."""
         taken: list[WaitingEdit] = []
         now = time.monotonic()
         for of_endpoint in self._endpoints.values():
@@ -89,9 +90,9 @@ class WaitingEdits:
         return taken
 
     def note(self, endpoint: str, *, is_silent: bool) -> bool:
-        """Notes whether an endpoint that was asked gave nothing but errors that pass. Gives whether that is
+        """Notes whether an endpoint that was asked gave nothing but errors that pass. Returns whether that is
         new."""
-        of_endpoint = self._of(endpoint)
+        of_endpoint = self._endpoint(endpoint)
         is_new = of_endpoint.is_silent != is_silent
         of_endpoint.pause_s = (
             min(_LONGEST_PAUSE_S, 2 * of_endpoint.pause_s) if is_silent and not is_new else _FIRST_PAUSE_S
@@ -116,12 +117,12 @@ class WaitingEdits:
         for of_endpoint in self._endpoints.values():
             yield from of_endpoint.edits
 
-    def _of(self, endpoint: str) -> _OfEndpoint:
+    def _endpoint(self, endpoint: str) -> _OfEndpoint:
         return self._endpoints.setdefault(endpoint, _OfEndpoint(deque()))
 
 
 def _read(file: Path) -> Iterator[WaitingEdit]:
-    """What a killed run left of a line is none."""
+    """Yields the edits of a file, each once. What a killed run left of a line is none."""
     seen: set[tuple[str, str]] = set()
     for line in file.read_bytes().splitlines(keepends=True):
         if line.endswith(b"\n"):
