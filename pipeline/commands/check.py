@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 
 from confluent_kafka import KafkaException
@@ -15,7 +16,9 @@ from pipeline.checks import eventgate as check_eventgate
 from pipeline.checks import flink as check_flink
 from pipeline.checks import lift_wing as check_lift_wing
 from pipeline.checks import metrics_port as check_metrics_port
+from pipeline.checks import models_file as check_models_file
 from pipeline.checks import schemas as check_schemas
+from pipeline.checks import state as check_state
 from pipeline.checks import topics as check_topics
 from pipeline.checks.findings import WRONG, Finding, ok, skipped, tell, unseen, wrong
 from pipeline.commands.stream_job import identity_of, topics_of, written_streams
@@ -24,10 +27,8 @@ from pipeline.commands.stream_options import check_use
 from pipeline.config.beam_options import check as check_beam_options
 from pipeline.config.eventgate import addresses, check_answers
 from pipeline.config.kafka import Kafka
-from pipeline.config.models_file import ConfigurationError, load
-from pipeline.config.overrides import apply_overrides
-from pipeline.flink import state_folder, state_identity
 from pipeline.flink.job_server import find_jar
+from pipeline.flink.state_identity import Identity
 from pipeline.process.child_process import ServerError, find_java
 from pipeline.usage_error import UsageError
 from transforms.models.model import Configuration
@@ -38,11 +39,11 @@ _UNREADABLE = "the models file does not say"
 def run(options: Options, beam_options: list[str]) -> int:
     """Looks at everything, whatever else is wrong, and so takes as long as the slowest look. Returns 1 when
     something is wrong or could not be looked at."""
-    configuration, of_models = models(options)
+    configuration, of_models = check_models_file.look(options.models, options.overrides)
     looks: list[Callable[[], Iterable[Finding]]] = [
         partial(usage, options, beam_options),
-        partial(java),
-        partial(jar),
+        java,
+        jar,
         partial(kafka, configuration, options),
         partial(eventgate, configuration, options),
         partial(check_lift_wing.look, configuration),
@@ -58,31 +59,8 @@ def run(options: Options, beam_options: list[str]) -> int:
     return tell([*of_models, *(finding for findings in found for finding in findings)])
 
 
-def models(options: Options) -> tuple[Configuration | None, list[Finding]]:
-    """The models file as far as it can be read, so that a slip in it hides nothing else; and all that is
-    wrong with it."""
-    findings = []
-    try:
-        configuration: Configuration | None = load(options.models)
-    except ConfigurationError as error:
-        configuration = error.rest
-        findings = [wrong("models", problem) for problem in str(error).splitlines()]
-    if configuration is None:
-        return None, findings
-    try:
-        configuration = apply_overrides(configuration, options.overrides)
-    except UsageError as error:
-        return None, [*findings, wrong("models", error)]
-    return configuration, findings or [ok("models", _counts(configuration, options))]
-
-
-def _counts(configuration: Configuration, options: Options) -> str:
-    active = [model.active for model in configuration.models.values() if model.active]
-    return f"{len(active)} models, {sum(map(len, active))} endpoints of {options.models}"
-
-
 def usage(options: Options, beam_options: Sequence[str]) -> Iterator[Finding]:
-    """Options that exclude each other, and Beam's."""
+    """Yields what is wrong with options that exclude each other, and with Beam's."""
     try:
         check_use(options, beam_options)
     except UsageError as error:
@@ -91,14 +69,11 @@ def usage(options: Options, beam_options: Sequence[str]) -> Iterator[Finding]:
         check_beam_options(beam_options)
     except UsageError as error:
         # without a dash, as those of Flink's runner are
-        unknown = re.match(r"unknown option --\w+(?=;)", str(error))
-        yield (
-            skipped(
-                "options", f"{unknown[0]} to Beam, but Flink's runner may know it, and tells at the start"
-            )
-            if unknown
-            else wrong("options", error)
-        )
+        if unknown := re.match(r"unknown option --\w+(?=;)", str(error)):
+            why = f"{unknown[0]} to Beam, but Flink's runner may know it, and tells at the start"
+            yield skipped("options", why)
+        else:
+            yield wrong("options", error)
 
 
 def java() -> Iterator[Finding]:
@@ -116,7 +91,7 @@ def jar() -> Iterator[Finding]:
 
 
 def kafka(configuration: Configuration | None, options: Options) -> Iterator[Finding]:
-    """The broker, and the topics at it."""
+    """Looks at the broker, and at the topics that it has."""
     read: list[str] = []
     written: list[str] = []
     hidden = None if configuration else unseen("topics", _UNREADABLE)
@@ -144,7 +119,7 @@ def kafka(configuration: Configuration | None, options: Options) -> Iterator[Fin
 
 
 def _made(broker: Kafka, read: Sequence[str], written: Sequence[str]) -> Iterator[Finding]:
-    """What is wrong with the topics that are there."""
+    """Yields what is wrong with the topics that are there."""
     try:
         yield from check_topics.look(broker, read, written)
     except KafkaException as error:
@@ -152,7 +127,7 @@ def _made(broker: Kafka, read: Sequence[str], written: Sequence[str]) -> Iterato
 
 
 def eventgate(configuration: Configuration | None, options: Options) -> Iterator[Finding]:
-    """Each that `--output` names."""
+    """Looks at each EventGate that `--output` names."""
     if options.output == "kafka":
         return
     if configuration is None:
@@ -172,15 +147,11 @@ def eventgate(configuration: Configuration | None, options: Options) -> Iterator
 
 
 def certificates(configuration: Configuration | None, options: Options) -> Iterator[Finding]:
-    """Of all servers over TLS, and ours."""
-    try:
-        gates = (
-            addresses(options.output, configuration).values()
-            if configuration and options.output != "kafka"
-            else ()
-        )
-    except UsageError:  # another line tells
-        gates = ()
+    """Looks at the certificates of all servers over TLS, and at ours."""
+    gates: Iterable[str] = ()
+    with suppress(UsageError):  # another line tells
+        if configuration and options.output != "kafka":
+            gates = addresses(options.output, configuration).values()
     asked = check_certificates.servers(configuration, gates)
     try:
         broker = Kafka(options.kafka, options.kafka_properties)
@@ -193,46 +164,25 @@ def certificates(configuration: Configuration | None, options: Options) -> Itera
 
 
 def event_schemas(configuration: Configuration | None, options: Options) -> list[Finding]:
-    """Those of all streams that are written."""
+    """Looks at the schemas of all streams that are written."""
     if configuration is None:
         return [unseen("schemas", _UNREADABLE)]
     return check_schemas.look(written_streams(configuration, options))
 
 
 def state(configuration: Configuration | None, options: Options) -> Iterator[Finding]:
-    """The folder, whether what is there belongs to this Kafka and group, and what a start would change."""
-    folder = options.state_folder
+    """Looks at the folder of the state, and whether what is there belongs to this Kafka and group."""
+    return check_state.look(
+        options.state_folder, partial(_identity, configuration, options), adopt=options.adopt_state
+    )
+
+
+def _identity(configuration: Configuration | None, options: Options) -> Identity | None:
+    """Returns what the state of such a run belongs to; None where another line tells why nobody knows."""
+    if configuration is None:
+        return None
     try:
-        state_folder.check(folder)
-        room = state_folder.check_room(folder)
-    except UsageError as error:
-        yield wrong("state", error)
-        return
-    if room.is_nearly_full:
-        yield wrong("state", f"--state: {room}, which is little; make room there")
-        return
-    if not state_identity.is_there(folder):
-        yield ok("state", str(folder))
-        return
-    try:
-        now = (
-            identity_of(
-                options, Kafka(options.kafka, options.kafka_properties), topics_of(configuration, options)[0]
-            )
-            if configuration
-            else None
-        )
+        kafka = Kafka(options.kafka, options.kafka_properties)
+        return identity_of(options, kafka, topics_of(configuration, options)[0])
     except UsageError:
-        now = None  # which is said of Kafka and its topics
-    if now is None:
-        yield unseen(
-            "state",
-            f"{folder} can be written, and nothing tells whether what is there belongs to this stream",
-        )
-        return
-    try:
-        before = state_identity.check(folder, now, options.adopt_state)
-    except UsageError as error:
-        yield wrong("state", error)
-        return
-    yield ok("state", "; ".join([str(folder), *state_identity.changes(before, now)]))
+        return None
