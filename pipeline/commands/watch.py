@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,33 +79,37 @@ class Options(LogOptions, KafkaOptions, SomeWikisOptions):
 
 
 def run(options: Options) -> int:
-    """Serves the page until SIGTERM or Ctrl-C. Gives 0."""
+    """Serves the page until SIGTERM or Ctrl-C. Returns 0."""
     configuration = load_with(options.models, options.overrides)
     operator_log.configure("watch", options.log_format, options.log_level)
     kafka = Kafka(options.kafka, options.kafka_properties)
     stop, events = stop_on_signals(), Events()
     watching = _Watching(configuration, options, kafka)
-    try:
-        hosts = Hosts(f"{options.address},{options.host_names or ''}")
-        server = PageServer(options.address, options.port, events, watching.probes, hosts)
-    except OSError as error:
-        raise UsageError(
-            f"--port: {options.address}:{options.port} cannot be listened on: {error.strerror}; name "
-            "another one"
-        ) from error
+    server = _serve(options, events, watching.probes)
     operator_log.say(f"watching {kafka.address} at {server.url}; Ctrl-C stops")
     due, told = 0.0, 0
     while not stop.is_set():
         watching.take()
         if (now := time.time()) >= due:
             due = now + _PUBLISH_S
-            events.publish("board", watching.board(now))
+            events.publish("board", watching.make_board(now))
             if slice_of(now) > told:
                 told = slice_of(now)
                 events.publish("lines", watching.maker.lines(now))
     server.shutdown()
     watching.messages.close()
     return 0
+
+
+def _serve(options: Options, events: Events, probes: Mapping[str, Probe]) -> PageServer:
+    try:
+        hosts = Hosts(f"{options.address},{options.host_names or ''}")
+        return PageServer(options.address, options.port, events, probes, hosts)
+    except OSError as error:
+        raise UsageError(
+            f"--port: {options.address}:{options.port} cannot be listened on: {error.strerror}; name "
+            "another one"
+        ) from error
 
 
 class _Watching:
@@ -122,13 +126,8 @@ class _Watching:
             KafkaLook(kafka, options.group, topics, ()),
             folder_of(options.state, options.group),
         )
-        self.maker = BoardMaker(
-            configuration,
-            self.tally,
-            self.messages,
-            self.looks,
-            Links(options.lift_wing, options.runbook, options.grafana),
-        )
+        links = Links(options.lift_wing, options.runbook, options.grafana)
+        self.maker = BoardMaker(configuration, self.tally, self.messages, self.looks, links)
         self.probes: dict[str, Probe] = {
             "/healthz": lambda: readiness.healthz(self._board, time.time()),
             "/readyz": lambda: readiness.readyz(self._board, self.looks, time.time()),
@@ -143,14 +142,15 @@ class _Watching:
         return Diagnosis(self.tally.models, self.tally.topics)
 
     def take(self) -> None:
-        """Counts what comes within a moment."""
+        """Counts the messages that come within `_TAKE_S`."""
         for message in self.messages.take(_TAKE_S):
             self.tally.take(message.topic(), message.value(), message.timestamp()[1] / 1000, time.time())
         if self.messages.has_history and not self._has_begun:
             self._has_begun = True
             self.tally.begin()
 
-    def board(self, now: float) -> dict[str, Any]:
+    def make_board(self, now: float) -> dict[str, Any]:
+        """Follows a models file that has changed, and returns what the page shows."""
         if changed := self._models_file.changed():
             self.tally.follow(changed)
             self.messages.follow(self.tally.topics)
@@ -164,5 +164,6 @@ class _Watching:
 
 
 def _address(options: Options) -> Callable[[], str]:
-    """Where the JobManager is: as the command line says, else as a stream has noted it in its state."""
+    """Returns what tells where the JobManager is: as the command line says, else as a stream has noted it in
+    its state."""
     return lambda: options.flink or flink_address.noted(folder_of(options.state, options.group))
