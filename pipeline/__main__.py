@@ -8,8 +8,8 @@ from pipeline.process.interrupts import end_in_one_line
 
 
 def main() -> int:
-    """Runs the command that the arguments name; gives its exit code. Other modules are loaded when Ctrl-C is
-    cared for, as that takes a second."""
+    """Runs the command that the arguments name, and returns its exit code. Loads other modules, which takes a
+    second, after Ctrl-C is cared for."""
     end_in_one_line(" ".join(["revision-scores", *sys.argv[1:2]]))
     from pipeline.main import main as run_command
 

@@ -27,8 +27,12 @@ def score_revisions(
     done: AlreadyScored | None = None,
     combine: CombineInState | None = None,
 ) -> tuple[Any, ...]:
-    """ReadEvents > SelectModels > ScoreWithLiftWing > BuildRevisionScore > WritePerModel; beside the last, if
-    wanted, the legacy event of all models. Returns what the sink gives, of each place where it writes."""
+    """Applies ReadEvents > SelectModels > ScoreWithLiftWing > BuildRevisionScore > WritePerModel, and beside
+    the last, if wanted, makes the legacy event of all models.
+
+    `done`: which scores are there already; none where it is None. Returns what comes out of the sink, for
+    each place where it is applied.
+    """
     # a stream's step whose fuse is blown holds its place; a bounded run ends
     holds = isinstance(waiting, StatefulAsync)
     read = p | "ReadEvents" >> ReadEvents(source, holds)

@@ -33,7 +33,8 @@ class Invocation(NamedTuple):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs a command. Exit codes: 0 done, 1 some elements failed, 2 wrong use or configuration."""
+    """Runs a command, and returns its exit code: 0 done, 1 some elements failed, 2 wrong use or
+    configuration."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a path may have bytes that are no UTF-8
     words = list(sys.argv[1:] if argv is None else argv)
@@ -126,7 +127,8 @@ def _add_parser(subparsers: Any, name: str, command: Command) -> _Parser:
 
 
 def _module(name: str) -> ModuleType:
-    """The demo stands beside this package in a checkout, with the machines it runs on. Raises UsageError."""
+    """Returns the module of a command. The demo lies beside this package in a checkout, with the servers that
+    it runs on. Raises UsageError."""
     if name != "demo":
         return importlib.import_module(f"pipeline.commands.{name.replace('-', '_')}")
     sys.path.insert(0, str(_CHECKOUT))

@@ -66,7 +66,7 @@ def local_directory(text: str) -> Path:
 
 def directory(text: str) -> Place:
     """Returns the place of a directory, of this machine, of HDFS or of S3. Raises ArgumentTypeError for
-    another address. Whether somebody answers there is for `check_reached` to tell."""
+    another address. Whether somebody answers there, `check_reached` tells."""
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:/(?!/)", text):
         raise argparse.ArgumentTypeError(f"expected {text.replace(':/', ':///', 1)}, got {text}")
     try:

@@ -9,7 +9,7 @@ from pipeline.usage_error import UsageError
 
 
 def time_of(option: str, given: str | None) -> datetime | None:
-    """The time that an option says, in UTC where it names no zone. Raises UsageError."""
+    """Returns the time that an option says, in UTC where it names no zone. Raises UsageError."""
     if given is None:
         return None
     try:

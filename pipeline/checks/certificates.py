@@ -33,7 +33,10 @@ class TlsServer(NamedTuple):
 
 
 def servers(configuration: Configuration | None, eventgates: Iterable[str]) -> list[TlsServer]:
-    """Those of Lift Wing's endpoints and EventGate that have a certificate."""
+    """Returns the servers of Lift Wing's endpoints and of EventGate that have a certificate.
+
+    `eventgates`: their addresses.
+    """
     urls: dict[str, Path | None] = dict.fromkeys(eventgates)
     if configuration:
         settings = configuration.lift_wing
@@ -53,8 +56,10 @@ def servers(configuration: Configuration | None, eventgates: Iterable[str]) -> l
 
 
 def brokers(addresses: Iterable[str], client: Mapping[str, str]) -> list[TlsServer]:
-    """Those at HOST:PORT that have a certificate, as a client of librdkafka with these settings trusts
-    them."""
+    """Returns the brokers that have a certificate.
+
+    `addresses`: HOST:PORT each; `client`: librdkafka's settings, which say by what it is trusted.
+    """
     if not client.get("security.protocol", "").endswith("SSL"):
         return []
     ca_file, ca_pem = client.get("ssl.ca.location"), client.get("ssl.ca.pem")
@@ -69,8 +74,8 @@ def brokers(addresses: Iterable[str], client: Mapping[str, str]) -> list[TlsServ
 
 
 def own(client: Mapping[str, str]) -> Certificate | None:
-    """The certificate by which a client of librdkafka with these settings is known. Raises OSError,
-    ValueError."""
+    """Returns the certificate by which a client with these settings of librdkafka is known, if by any. Raises
+    OSError, ValueError."""
     if store := client.get("ssl.keystore.location"):
         return pkcs12.load_key_and_certificates(
             Path(store).read_bytes(), client["ssl.keystore.password"].encode()
@@ -81,9 +86,11 @@ def own(client: Mapping[str, str]) -> Certificate | None:
 
 
 def look(asked: Iterable[TlsServer], client: Mapping[str, str] | None = None) -> Iterator[Finding]:
-    """A line for each certificate that is about to expire, or did, and one for the first of the others.
-    `client`: settings of librdkafka. Of a server that does not answer or cannot be trusted for another
-    reason, and of a certificate that cannot be read, other lines tell."""
+    """Yields a line for each certificate that expires soon, or did, and one for the first of the others.
+
+    `client`: settings of librdkafka. A server that does not answer or cannot be trusted for another reason,
+    and a certificate that cannot be read, are left out, as other lines tell of them.
+    """
     well = []
     for whose, days in _days_left(asked, client or {}):
         if days < _SOON_DAYS:
@@ -99,7 +106,7 @@ def look(asked: Iterable[TlsServer], client: Mapping[str, str] | None = None) ->
 
 
 def _days_left(asked: Iterable[TlsServer], client: Mapping[str, str]) -> Iterator[tuple[str, float]]:
-    """Whose certificate, and for how many days it is valid; 0 when it has expired."""
+    """Yields whose certificate it is, and for how many days it is valid, 0 when it has expired."""
     for server in dict.fromkeys(asked):
         try:
             yield f"that of {server.host}:{server.port}", (_expiry(server) - time.time()) / 86_400
@@ -115,7 +122,7 @@ def _days_left(asked: Iterable[TlsServer], client: Mapping[str, str]) -> Iterato
 
 
 def _expiry(server: TlsServer) -> float:
-    """Seconds since the epoch. Raises OSError."""
+    """Returns when a server's certificate expires, in seconds since the epoch. Raises OSError."""
     context = ssl.create_default_context(
         cafile=str(server.ca_file) if server.ca_file else None, cadata=server.ca_pem
     )

@@ -1,4 +1,4 @@
-"""What `check` found of each thing, and how it tells."""
+"""What `check` finds of each thing, and how that is printed."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ OK, WRONG, UNSEEN, SKIPPED = "ok", "wrong", "unseen", "skipped"
 
 
 class Finding(NamedTuple):
-    state: str  # OK, WRONG, UNSEEN: something hides it, or SKIPPED: it is not to be seen from here
-    thing: str
+    """What is found of a thing."""
+
+    state: str  # OK, WRONG, UNSEEN: something hides it, or SKIPPED: it cannot be seen from here
+    thing: str  # such as kafka
     text: str  # one line
 
 
@@ -21,7 +23,7 @@ def ok(thing: str, text: str) -> Finding:
 
 
 def wrong(thing: str, why: object) -> Finding:
-    """What was given, what was expected, how to repair it."""
+    """Returns a finding of what is wrong. `why`: what was given, what was expected, how to repair it."""
     return Finding(WRONG, thing, " ".join(str(why).split()))
 
 
@@ -42,7 +44,7 @@ def tell(findings: Sequence[Finding]) -> int:
 
 
 def summary(findings: Sequence[Finding]) -> str:
-    """A thing of which several are wrong is one that is wrong."""
+    """Returns the line for all, which counts things and not findings."""
     things = {finding.thing for finding in findings}
     bad = {finding.thing for finding in findings if finding.state == WRONG}
     hidden = {finding.thing for finding in findings if finding.state == UNSEEN} - bad

@@ -16,7 +16,10 @@ _THIS_MACHINE = ("127.0.0.1", "localhost")
 
 
 def look(flink: str, worker_pool: str, group: str, options: Sequence[str]) -> Iterator[Finding]:
-    """The JobManager, its free slots, the workers."""
+    """Looks at the JobManager, its free slots and the workers.
+
+    `flink`, `worker_pool`: HOST:PORT; `group`: the name of the job; `options`: Beam's.
+    """
     rest = FlinkRest(flink)
     try:
         rest.check_answers()
@@ -29,7 +32,8 @@ def look(flink: str, worker_pool: str, group: str, options: Sequence[str]) -> It
 
 
 def version(rest: FlinkRest) -> Finding:
-    """A JobManager takes no job of a client of another version, or breaks on it later."""
+    """Checks that the JobManager is of our version: it refuses the job of a client of another one, or
+    breaks on it later."""
     try:
         theirs, ours = rest.version(), flink_version()
     except UnreachableError as error:
@@ -46,7 +50,8 @@ def version(rest: FlinkRest) -> Finding:
 
 
 def slots(rest: FlinkRest, group: str, options: Sequence[str]) -> Finding:
-    """A job of the group that is there already is stopped first, and so has what the next one needs."""
+    """Checks that there is room for the job. One of the group that runs already is stopped first, and so
+    has what the next one needs."""
     needed = parallelism(options)
     try:
         free, running = rest.free_slots(), rest.jobs(group)
@@ -64,7 +69,7 @@ def slots(rest: FlinkRest, group: str, options: Sequence[str]) -> Finding:
 
 
 def parallelism(options: Sequence[str]) -> int:
-    """Beam's option, of which the last counts, or the 1 of `pipeline/flink/settings.py`."""
+    """Returns Beam's --parallelism, of which the last counts, or the 1 of `pipeline/flink/settings.py`."""
     words = [word for option in options for word in option.split("=", 1)]
     given = [
         value
@@ -75,7 +80,7 @@ def parallelism(options: Sequence[str]) -> int:
 
 
 def workers(flink: str, address: str) -> Finding:
-    """Of those on the machine of a TaskManager, which is another one, nothing is seen from here."""
+    """Checks that Python workers answer. Those on another machine, a TaskManager's, cannot be seen."""
     host, _, port = address.rpartition(":")
     if host in _THIS_MACHINE and flink.rpartition(":")[0] not in _THIS_MACHINE:
         return skipped("workers", f"{address} is on each TaskManager's own machine")

@@ -24,12 +24,12 @@ _NAMED = 3  # of the endpoints in a line
 
 
 class Fault(NamedTuple):
-    """What is wrong with an endpoint, the same for all that are in one line."""
+    """What is wrong with endpoints, which are printed in one line where it is the same."""
 
     url: str
     what: str
     repair: str
-    is_of_service: bool = True  # and not of the way there
+    is_of_service: bool = True  # and not of the connection
 
 
 def look(configuration: Configuration | None) -> list[Finding]:

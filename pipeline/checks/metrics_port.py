@@ -11,8 +11,11 @@ _THING = "metrics"
 
 
 def look(port: int | None, flink: str | None) -> Iterator[Finding]:
-    """Opens it as Flink does: on all addresses, and though a connection of its last owner has not died away.
-    `flink`: the cluster that the stream is for, if it is for one."""
+    """Opens the port as Flink does: on all addresses, and though a connection of its last owner is still
+    there.
+
+    `flink`: the cluster that the stream is for, if it is for one.
+    """
     if port is None:
         return
     if flink:

@@ -14,7 +14,10 @@ _THING = "schemas"
 
 
 def look(streams: Mapping[str, str]) -> list[Finding]:
-    """`streams`: the URI of each one's schema."""
+    """Returns a line for each problem with a schema, or one for all.
+
+    `streams`: each with the URI of its schema.
+    """
     problems = {stream: problem for stream, uri in streams.items() if (problem := _problem(uri))}
     return [wrong(_THING, text) for text in _by_problem(problems)] or [
         ok(_THING, ", ".join(sorted(set(streams.values()))))
@@ -22,7 +25,7 @@ def look(streams: Mapping[str, str]) -> list[Finding]:
 
 
 def _problem(uri: str) -> str:
-    """Why events cannot be held against the schema, if they cannot."""
+    """Returns why events cannot be validated by a schema; empty where they can."""
     try:
         schemas.validator(uri)
     except KeyError as error:

@@ -20,7 +20,7 @@ _NAMED = 3
 
 
 def look(kafka: Kafka, read: Sequence[str], written: Sequence[str]) -> Iterator[Finding]:
-    """What is wrong with topics that are there, those alike in one line."""
+    """Yields what is wrong with topics that are there, a line for each problem. Raises KafkaException."""
     admin = AdminClient({**kafka.client, "log_level": 0})
     known = admin.list_topics(timeout=_PATIENCE_S).topics
     there = [topic for topic in dict.fromkeys((*read, *written)) if topic in known]
@@ -102,7 +102,7 @@ def _descriptions(admin: AdminClient, topics: Sequence[str]) -> dict[str, Any]:
 
 
 def _settings(admin: AdminClient, topics: Sequence[str]) -> dict[str, Mapping[str, Any]]:
-    """Of those topics whose settings may be read."""
+    """Returns the settings of the topics whose settings we may read."""
     resources = [ConfigResource(ResourceType.TOPIC, topic) for topic in topics]
     found = {}
     for resource, told in (

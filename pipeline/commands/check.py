@@ -1,5 +1,5 @@
-"""The command `check`: looks at all that a run of `stream` with the same options needs, before there is one.
-It changes nothing."""
+"""The command `check`: looks at all that a run of `stream` with the same options needs, before there is one,
+and changes nothing."""
 
 from __future__ import annotations
 

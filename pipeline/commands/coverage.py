@@ -41,8 +41,8 @@ class Options(SomeWikisOptions):
 
 
 def run(options: Options) -> int:
-    """Prints a line for each pair of wiki and model that ORES precached or the models file scores. Gives 1
-    when one of ORES' is not scored as it was."""
+    """Prints a line for each pair of wiki and model that ORES precached or the models file scores. Returns
+    1 when one of ORES' is not scored as it was."""
     configuration = load_with(options.models, options.overrides)
     found = sorted(pairs(configuration))
     if options.json:
@@ -62,7 +62,8 @@ def run(options: Options) -> int:
 
 
 def pairs(configuration: Configuration) -> Iterator[Pair]:
-    """Each pair of wiki and model of either side. Models of page changes are no successors of ORES'."""
+    """Yields each pair of wiki and model of either side. Models of page changes are no successors of
+    ORES'."""
     problems: list[str] = []
     precached = {
         (wiki, model): ", ".join(kinds)

@@ -48,8 +48,8 @@ def run(options: Options) -> int:
 
 
 def _serves(model: Model, endpoint: Endpoint, wiki: str | None, wikis: Wikis) -> bool:
-    """Whether an endpoint is asked for a wiki, None being any: one of all wikis is for those that its kind
-    and its model's rule let in."""
+    """Returns whether an endpoint is asked for a wiki, None being any: one of all wikis is for those that its
+    kind and its model's rule let in."""
     if wiki is None or endpoint.wiki != ANY_WIKI:
         return wiki in (None, endpoint.wiki)
     of_wiki = {name: model.match[name] for name in ("wiki_id", "database") if name in model.match}

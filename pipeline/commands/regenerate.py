@@ -156,7 +156,7 @@ def _print_outcome(work: _Work, outcome: Outcome, options: Options) -> None:
 
 @contextmanager
 def _flink_folder(writer: DatasetWriter) -> Iterator[Path]:
-    """Where a job server has its logs."""
+    """Yields the folder of a job server's logs."""
     if isinstance(writer.working, Path):
         yield writer.working / "flink"
     else:
@@ -165,7 +165,7 @@ def _flink_folder(writer: DatasetWriter) -> Iterator[Path]:
 
 
 def _narrowed(options: Options) -> str:
-    """The options that leave events out, as they were given."""
+    """Returns the options that leave events out, as they were given."""
     narrowing = (("--only", options.only), ("--wikis", options.wikis))
     return " ".join(f"{name} {value}" for name, value in narrowing if value is not None)
 

@@ -97,7 +97,7 @@ class Options(LogOptions, KafkaOptions, ClientOptions):
 
 
 def check_use(options: Options, beam_options: Sequence[str]) -> None:
-    """Raises UsageError for what can be told without looking anywhere."""
+    """Raises UsageError for what is wrong with options whatever there is."""
     if any(given.startswith("--runner") for given in beam_options):
         raise UsageError(
             "--runner: a stream runs on Flink; name a cluster with --flink HOST:PORT, or leave both out"
@@ -108,7 +108,7 @@ def check_use(options: Options, beam_options: Sequence[str]) -> None:
 
 
 def start_of(given: str) -> str | int:
-    """Where a group without a place begins: earliest, latest, or milliseconds since the epoch. Raises
+    """Returns where a group without a place begins: earliest, latest, or milliseconds since the epoch. Raises
     UsageError."""
     time = None if given in (EARLIEST, LATEST) else time_of("--from", given)
     return round(time.timestamp() * 1000) if time else given

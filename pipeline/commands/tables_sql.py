@@ -97,7 +97,7 @@ def _duckdb_pattern(table: Table, place: str) -> str:
 
 
 def _fields(schema: str) -> Iterator[tuple[str, pa.DataType]]:
-    """The fields of events under their own names, as JSON lines have them."""
+    """Yields the fields of events with their types, by their own names, as JSON lines have them."""
     for field in schemas.load(schema)["properties"]:
         yield field, schemas.arrow_schema(schema).field(schemas.column_name(field)).type
 

@@ -44,7 +44,7 @@ def run(options: Options) -> int:
     """Prints the table; with `--sitematrix`, says on standard error what is new in it. Raises UsageError."""
     configuration = load_with(options.models, options.overrides)
     known = configuration.wikis
-    wikis = Wikis(_asked(options.sitematrix)) if options.sitematrix else known
+    wikis = Wikis(_ask(options.sitematrix)) if options.sitematrix else known
     print("\t".join(COLUMNS))
     for wiki in sorted(wikis):
         print("\t".join(wiki))
@@ -62,7 +62,7 @@ def _names(wikis: frozenset[str]) -> str:
     return shown if len(wikis) <= _MOST_NAMED else f"{shown} and {len(wikis) - _MOST_NAMED} more"
 
 
-def _asked(url: str) -> list[Wiki]:
+def _ask(url: str) -> list[Wiki]:
     try:
         answer = requests.get(url, params=_QUERY, headers={"User-Agent": USER_AGENT}, timeout=_TIMEOUT_S)
         answer.raise_for_status()
@@ -77,7 +77,7 @@ def _asked(url: str) -> list[Wiki]:
 
 
 def wikis_in(answer: Any) -> list[Wiki]:
-    """The wikis of an answer of the module `sitematrix` (includes/ApiSiteMatrix.php of
+    """Returns the wikis in an answer of the module `sitematrix` (includes/ApiSiteMatrix.php of
     wikimedia/mediawiki-extensions-SiteMatrix). Raises ValueError."""
     matrix = answer.get("sitematrix") if isinstance(answer, Mapping) else None
     if not isinstance(matrix, Mapping):
@@ -108,8 +108,11 @@ def _list(sites: Any) -> list[Any]:
 
 
 def _wiki(site: Any, language: str | None) -> Wiki:
-    """Its address is that of `url`; the code of the languages' group tells the language, which the address
-    may not. A special wiki has its own."""
+    """Returns the wiki of a site. Raises ValueError.
+
+    `language`: the code of the group of its language, which its address may not tell; None: a special wiki,
+    which says its language itself.
+    """
     wiki = None
     if isinstance(site, Mapping):
         closed = site.get("closed", False) is not False  # "" in the first format version, true in the second

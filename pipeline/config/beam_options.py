@@ -40,13 +40,16 @@ def check(options: Sequence[str], also_known: Collection[str] = ()) -> None:
 
 
 def _is_value(word: str, options: Sequence[str], also_known: Collection[str]) -> bool:
-    """Whether a word follows an option of the runner, as its value."""
+    """Returns whether a word follows an option of the runner, as its value."""
     before = options[options.index(word) - 1] if options.index(word) else ""
     return before.removeprefix("--") in also_known
 
 
 def of_job_server(job_endpoint: str) -> set[str]:
-    """The names of the options that a job server's runner has."""
+    """Returns the names of the options that a job server's runner has.
+
+    `job_endpoint`: HOST:PORT.
+    """
     with grpc.insecure_channel(job_endpoint) as channel:
         service = beam_job_api_pb2_grpc.JobServiceStub(channel)
         described = service.DescribePipelineOptions(

@@ -16,7 +16,8 @@ _PATIENCE_S = 5.0
 
 
 def eventgates(given: str, configuration: Configuration) -> Mapping[str, str]:
-    """The EventGate of each datacenter, each of which answers. Raises UsageError."""
+    """Returns the address of each datacenter's EventGate, or of the one for ALL. Raises UsageError where one
+    does not answer."""
     found = addresses(given, configuration)
     for url in found.values():
         check_answers(url)
@@ -24,8 +25,8 @@ def eventgates(given: str, configuration: Configuration) -> Mapping[str, str]:
 
 
 def addresses(given: str, configuration: Configuration) -> Mapping[str, str]:
-    """Of `--output eventgate=URL` or `eventgate.eqiad=URL,eventgate.codfw=URL` the address of each
-    datacenter. Raises UsageError."""
+    """Returns the addresses in `--output`, `eventgate=URL` or `eventgate.eqiad=URL,eventgate.codfw=URL`, by
+    datacenter or for ALL. Raises UsageError."""
     found: dict[str, str] = {}
     for part in given.split(","):
         name, _, url = part.strip().partition("=")
@@ -49,7 +50,7 @@ def addresses(given: str, configuration: Configuration) -> Mapping[str, str]:
 
 
 def check_answers(url: str) -> None:
-    """Raises UsageError unless there is somebody."""
+    """Raises UsageError unless somebody answers, whatever it is."""
     try:
         with requests.Session() as session:
             session.trust_env = False  # as the sink has it
@@ -61,7 +62,7 @@ def check_answers(url: str) -> None:
 
 
 def _innermost(error: BaseException) -> str:
-    """What the system said, without the names of what stands between."""
+    """Returns what the system said, without the names of the libraries that passed it on."""
     while error.__context__ is not None:
         error = error.__context__
     return (error.strerror if isinstance(error, OSError) else None) or str(error)

@@ -42,7 +42,8 @@ class Absent(NamedTuple):
 
 @dataclass(frozen=True)
 class Kafka:
-    """The brokers at `address`, entered with the client properties in a file, if one is named."""
+    """The brokers at `address`, HOST:PORT with commas between, and a file with the properties of clients, in
+    the words of Kafka's Java clients."""
 
     address: str
     properties: Path | None = None
@@ -62,12 +63,12 @@ class Kafka:
 
     @property
     def client(self) -> Mapping[str, str]:
-        """Settings of a client of this process, secrets among them."""
+        """Returns librdkafka's settings of a client of this process, secrets among them."""
         return client_settings(self.address, self.properties)
 
     def addresses(self) -> Iterator[str]:
-        """Of the brokers, each as HOST:PORT: those that were named, and if one lets us in all that it tells
-        of."""
+        """Yields the brokers, each as HOST:PORT: those that were named, and if one lets us in all that it
+        knows."""
         yield from self.address.split(",")
         with suppress(UsageError):  # `absent` tells
             for broker in self._enter()[1].brokers.values():
@@ -76,7 +77,8 @@ class Kafka:
                 )
 
     def topic_ids(self, topics: Sequence[str]) -> tuple[str, dict[str, str]]:
-        """The id of the cluster, and those of the topics that are there. Raises UsageError."""
+        """Returns the id of the cluster, and the ids of the topics that are there, by name. Raises
+        UsageError."""
         with self._looking("say which topics it has"):
             looks = KafkaLooks(self.client, "revision-scores")
             return looks.cluster_id(), {
@@ -84,8 +86,11 @@ class Kafka:
             }
 
     def begin(self, group: str, topics: Sequence[str], start: str | int) -> None:
-        """Gives a group without a place one, so that it begins at what is there now, not at what is there
-        when its job runs. Raises UsageError."""
+        """Commits a place for a group without one, so that it begins at what is there now, not when its job
+        runs.
+
+        `start`: earliest, latest, or milliseconds since the epoch. Raises UsageError.
+        """
         with self._looking(f"take places for --group {group}"):
             looks = KafkaLooks(self.client, group)
             deadline = time.monotonic() + _COORDINATOR_S
@@ -115,7 +120,7 @@ class Kafka:
             raise UsageError(self.lacks(missing))
 
     def absent(self, read: Sequence[str], written: Sequence[str]) -> Absent:
-        """Which of these topics are not there. Raises UsageError when no broker lets us in."""
+        """Returns which of these topics are not there. Raises UsageError when no broker lets us in."""
         admin, found = self._enter()
         missing, created = (
             [topic for topic in topics if topic not in found.topics] for topics in (read, written)
@@ -127,6 +132,7 @@ class Kafka:
         )
 
     def lacks(self, missing: Sequence[str]) -> str:
+        """Returns the message for topics that are missing, with the commands that create them."""
         return (
             f"--kafka: the broker at {self.address} has no topic {', '.join(missing)}; create what is "
             f"missing: {self._create(missing)}"
@@ -140,7 +146,8 @@ class Kafka:
         )
 
     def _enter(self) -> tuple[AdminClient, Any]:
-        """A client that a broker has let in, and the topics and brokers it told."""
+        """Returns a client that a broker has let in, and the topics and brokers that it knows. Raises
+        UsageError."""
         errors: list[KafkaError] = []
         try:
             admin = AdminClient({**self.client, "log_level": 0, "error_cb": errors.append})
@@ -176,14 +183,14 @@ class Kafka:
 
 
 def _is_refusal(error: KafkaError) -> bool:
-    """Whether there is a broker that does not let us in; one that finds a certificate wanting closes the
+    """Returns whether there is a broker that does not let us in; one that refuses a certificate closes the
     connection with an alert."""
     return error.code() in _NO_PATIENCE or "SSL alert" in error.str() or _UNTRUSTED in error.str()
 
 
 def _creates_topics(admin: AdminClient, found: Any) -> bool:
-    """Whether the broker creates a topic as soon as somebody writes to it; taken as no where that may not be
-    asked."""
+    """Returns whether the broker creates a topic as soon as somebody writes to it; False where we may not ask
+    that."""
     broker = ConfigResource(ResourceType.BROKER, str(next(iter(found.brokers))))
     try:
         settings = admin.describe_configs([broker], request_timeout=_PATIENCE_S)[broker].result()

@@ -93,7 +93,7 @@ def _common(name: str, section: Section) -> Endpoint:
 
 
 def _source(section: Section, endpoint: Endpoint) -> str:
-    """The kind of event that asks for a model, which its kind has to know."""
+    """Returns the kind of event that asks for a model, which the model's kind has to know."""
     kind = KINDS[endpoint.kind]
     source = section.get("source", SOURCE, kind.sources[0])
     if source not in kind.sources:
@@ -116,8 +116,8 @@ def _source(section: Section, endpoint: Endpoint) -> str:
 
 
 def _endpoint(wiki: str, section: Section, common: Endpoint) -> Endpoint:
-    """What a wiki says of its endpoint, and what its model says where it says nothing; of a model that is off
-    or stopped each endpoint is."""
+    """Returns a wiki's endpoint: as its section says, else as its model does. If the model is off or stopped,
+    each endpoint is."""
     section.only("on", "concurrency", "enabled")
     return replace(
         common,
@@ -129,7 +129,7 @@ def _endpoint(wiki: str, section: Section, common: Endpoint) -> Endpoint:
 
 
 def _wikis(model: Section, table: Wikis) -> Iterator[tuple[str, Section]]:
-    """The wikis of a model with what they say of their endpoints; in a plain list they say nothing."""
+    """Yields the wikis of a model with the sections of their endpoints, which are empty for a plain list."""
     given = model.values.get("wikis")
     path = f"{model.path}.wikis"
     if given == "all":
@@ -157,7 +157,7 @@ def _wikis(model: Section, table: Wikis) -> Iterator[tuple[str, Section]]:
 
 
 def _check_wiki(wiki: Any, path: str, problems: list[str], table: Wikis) -> None:
-    """Only a wiki that exists is let into a URL."""
+    """Notes a wiki that does not exist, as its name becomes part of a URL."""
     if not isinstance(wiki, str) or wiki not in table:
         where = "the table of wikis" if table is shipped_wikis() else "wikis_file"
         problems.append(

@@ -41,8 +41,8 @@ class ConfigurationError(UsageError):
     """All that is wrong in a models file, one line each: FILE: path.to.key: expected ..., got ...; how to
     repair.
 
-    `rest` is what can be told of the file all the same: the models that have a place and a stream; None when
-    it does not say where Lift Wing is.
+    `rest` is what can be used of the file all the same: the models that have a namespace and a stream; None
+    when it does not say where Lift Wing is.
     """
 
     def __init__(self, problems: str, rest: Configuration | None = None) -> None:
@@ -51,7 +51,8 @@ class ConfigurationError(UsageError):
 
 
 def load(path: str | Path) -> Configuration:
-    """The configuration that a models file says, every switched-off endpoint included."""
+    """Returns the configuration in a models file, with the endpoints that are switched off. Raises
+    ConfigurationError."""
     problems: list[str] = []
     configuration = None
     if document := strict_yaml.read(Path(path), problems):
@@ -100,7 +101,7 @@ def _configuration(root: Section, folder: Path) -> Configuration:
 
 
 def _table_of_wikis(root: Section, folder: Path) -> Wikis:
-    """The table that the models file names, from its own folder on, or the shipped one."""
+    """Returns the table that the models file names, relative to its own folder, or the shipped one."""
     file = root.get("wikis_file", WIKIS_FILE, None)
     try:
         return read_wikis(folder / file) if file else shipped_wikis()
@@ -147,7 +148,10 @@ def _with_schema(model: Model, older: Mapping[str, str]) -> Model:
 
 
 def _check_streams(streams: Mapping[str, str], problems: list[str]) -> None:
-    """Streams, by the path that names them, of one Hive table would mix: its name has only a-z, 0-9 and _."""
+    """Notes which streams would have the same Hive table, whose name has only a-z, 0-9 and _.
+
+    `streams`: by the path in the file that names them.
+    """
     owners: dict[str, str] = {}
     for path, stream in streams.items():
         table = re.sub(r"[^A-Za-z0-9_]", "_", stream).lower()

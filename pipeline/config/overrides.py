@@ -51,7 +51,7 @@ def apply_overrides(configuration: Configuration, overrides: Overrides) -> Confi
 
 
 def _introduced(configuration: Configuration, token_file: Path | None, contact: str | None) -> Configuration:
-    """With `--token-file` and `--contact`. Raises UsageError."""
+    """Returns the configuration with `--token-file` and `--contact`. Raises UsageError."""
     if token_file is not None:
         try:
             read_token(token_file)
@@ -71,7 +71,7 @@ def _introduced(configuration: Configuration, token_file: Path | None, contact: 
 
 
 def with_lift_wing_url(configuration: Configuration, url: str) -> Configuration:
-    """With all models at one address."""
+    """Returns the configuration with all models at one address."""
     models = {
         name: model.with_endpoints(lambda endpoint: replace(endpoint, url=None))
         for name, model in configuration.models.items()
@@ -92,17 +92,18 @@ def _chosen(option: str, names: str | None, known: Collection[str], what: str) -
 
 
 def names_in(text: str) -> list[str]:
-    """The names of an option that has commas between them."""
+    """Returns the names in an option that has commas between them."""
     return [name.strip() for name in text.split(",")]
 
 
 def did_you_mean(name: str, known: Collection[str]) -> str:
+    """Returns the end of a message about a name that is not known: the nearest one, or all."""
     near = difflib.get_close_matches(name, known, n=1)
     return f"; did you mean {near[0]}?" if near else f"; there are {', '.join(sorted(known))}"
 
 
 def _of_wikis(model: Model, wikis: Collection[str]) -> Model:
-    """The model on these wikis; one that serves all serves these alone."""
+    """Returns the model on these wikis alone, of which one for all wikis serves each."""
     served = [wiki for wiki in model.endpoints if wiki in wikis] if ANY_WIKI not in model.endpoints else wikis
     return replace(model, endpoints={wiki: endpoint for wiki in served if (endpoint := model.endpoint(wiki))})
 
@@ -117,7 +118,7 @@ def _url(url: str) -> str:
 
 
 def with_rate_limit(configuration: Configuration, rate: float | None) -> Configuration:
-    """With `--max-rate`, if it is given. Raises UsageError."""
+    """Returns the configuration with `--max-rate`, calls a second, if it is given. Raises UsageError."""
     if rate is None:
         return configuration
     if not rate > 0:

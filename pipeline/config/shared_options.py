@@ -1,4 +1,4 @@
-"""Options that several commands have. Each class adds to what it is made of."""
+"""Options that several commands have. Each class adds to those of its parents."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ GROUP, STATE = "revision-scores", Path("revision-scores-state")
 
 @dataclass(frozen=True, kw_only=True)
 class ModelsOptions:
-    """Of what reads a models file."""
+    """Options of commands that read a models file."""
 
     models: Path = option(
         "--models", type=Path, default=_MODELS, metavar="FILE", help="models file (default: the shipped one)"
@@ -32,7 +32,7 @@ class ModelsOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class SomeModelsOptions(ModelsOptions):
-    """Of what can be done for some models."""
+    """Options of commands that can work for some models alone."""
 
     only: str | None = option("--only", metavar="MODELS", help="only these models, with commas between")
 
@@ -43,7 +43,7 @@ class SomeModelsOptions(ModelsOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class SomeWikisOptions(SomeModelsOptions):
-    """Of what can be done for some models and wikis."""
+    """Options of commands that can work for some models and wikis alone."""
 
     wikis: str | None = option("--wikis", metavar="WIKIS", help="only these wikis, with commas between")
 
@@ -54,7 +54,7 @@ class SomeWikisOptions(SomeModelsOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class ClientOptions(SomeWikisOptions):
-    """Of what calls Lift Wing."""
+    """Options of commands that call Lift Wing."""
 
     token_file: Path | None = option(
         "--token-file",
@@ -73,7 +73,7 @@ class ClientOptions(SomeWikisOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class KafkaOptions:
-    """Of what enters Kafka."""
+    """Options of commands that enter Kafka."""
 
     kafka: str = option("--kafka", required=True, metavar="HOST:PORT", help="brokers, with commas between")
     kafka_properties: Path | None = option(
@@ -86,7 +86,7 @@ class KafkaOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class LogOptions:
-    """Of what an init system keeps up."""
+    """Options of commands that an init system keeps running."""
 
     log_format: str = option(
         "--log-format",
@@ -101,7 +101,7 @@ class LogOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class EventFilesOptions:
-    """Of what reads events in files."""
+    """Options of commands that read events in files."""
 
     input: str = option(
         "--input",

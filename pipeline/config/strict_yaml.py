@@ -35,7 +35,7 @@ _Loader.add_implicit_resolver(_BOOL, re.compile(r"^(?:true|True|TRUE|false|False
 
 
 def read(path: Path, problems: list[str]) -> Mapping[str, Any]:
-    """The mapping that a YAML file is; empty, and at least one problem more, where it is none."""
+    """Returns the mapping in a YAML file; an empty one, and at least one problem more, where it has none."""
     try:
         with path.open("rb") as file:
             document = _document(_Loader(file), problems)
@@ -70,8 +70,8 @@ def _document(loader: _Loader, problems: list[str]) -> Any:
 
 
 def _key_problems(node: yaml.Node, path: str, above: tuple[yaml.Node, ...]) -> Iterator[str]:
-    """What PyYAML would let pass: keys given twice (it takes the last), keys that are no text, an anchor
-    inside itself."""
+    """Yields what PyYAML would let pass: keys given twice (it takes the last), keys that are no text. Raises
+    MarkedYAMLError for an anchor inside itself."""
     if any(node is other for other in above):
         raise yaml.MarkedYAMLError(problem="an anchor that contains itself", problem_mark=node.start_mark)
     if isinstance(node, yaml.SequenceNode):
@@ -91,11 +91,12 @@ def _key_problems(node: yaml.Node, path: str, above: tuple[yaml.Node, ...]) -> I
 
 
 def joined(path: str, key: str) -> str:
+    """Returns the path of a key below another path."""
     return f"{path}.{key}" if path else key
 
 
 def shown(value: Any) -> str:
-    """A value of the file as people wrote it, short enough for a message."""
+    """Returns a value of the file as people wrote it, short enough for a message."""
     if value is None or isinstance(value, bool):
         return {None: "nothing", True: "true", False: "false"}[value]
     if isinstance(value, Mapping):
@@ -107,7 +108,7 @@ def shown(value: Any) -> str:
 
 
 def nearest(word: str, known: Collection[str]) -> str:
-    """The end of a message that helps with a slip of the keyboard."""
+    """Returns the end of a message that helps with a slip of the keyboard."""
     near = difflib.get_close_matches(word, sorted(known), n=1)
     return f"did you mean {near[0]}?" if near else "remove it or correct it"
 
@@ -123,13 +124,14 @@ class Kind(Generic[T]):
 
 @dataclass(frozen=True)
 class Section:
-    """A mapping of the file at its path, read key by key."""
+    """A mapping of the file at its path, read key by key. What is wrong is added to `problems`."""
 
     path: str
     values: Mapping[str, Any]
     problems: list[str]
 
     def only(self, *known: str) -> None:
+        """Notes each key that is not among the known ones."""
         for key in self.values:
             if key not in known:
                 self.problems.append(
@@ -138,12 +140,14 @@ class Section:
                 )
 
     def wrong(self, key: str, expected: str, repair: str) -> None:
+        """Notes that the value of a key is something else than expected."""
         self.problems.append(
             f"{joined(self.path, key)}: expected {expected}, got {shown(self.values[key])}; {repair}"
         )
 
     def get(self, key: str, kind: Kind[T], default: T) -> T:
-        """The value; the default, and a problem, where it is of another kind."""
+        """Returns the value of a key; the default where there is none, or, with a problem, where it is of
+        another kind."""
         value: T = self.values.get(key, default)
         if key not in self.values or kind.accepts(value):
             return value
@@ -151,7 +155,7 @@ class Section:
         return default
 
     def need(self, key: str, kind: Kind[T], otherwise: T) -> T:
-        """As `get`, but a missing key is a problem too."""
+        """Returns the value of a key as `get` does; a missing key is a problem too."""
         if key not in self.values:
             self.problems.append(
                 f"{joined(self.path, key)}: expected {kind.expected}, got nothing; add {key}: {kind.example}"
@@ -159,7 +163,7 @@ class Section:
         return self.get(key, kind, otherwise)
 
     def section(self, key: str, kind: Kind[Mapping[str, Any]]) -> Section | None:
-        """The mapping below a key that has to be there; None, and a problem, where it is none."""
+        """Returns the mapping below a key that has to be there; None, and a problem, where it is none."""
         values = self.need(key, kind, {})
         return (
             Section(joined(self.path, key), values, self.problems)
@@ -168,7 +172,10 @@ class Section:
         )
 
     def sections(self, example: str) -> Iterator[tuple[str, Section]]:
-        """The mappings below this one by name; what is none is a problem and left out."""
+        """Yields the mappings below this one by name; what is none is a problem and left out.
+
+        `example`: a mapping that would be right, for the message.
+        """
         for key, value in self.values.items():
             if isinstance(value, Mapping):
                 yield key, Section(joined(self.path, key), value, self.problems)

@@ -17,7 +17,7 @@ from transforms.lift_wing.credentials import read_token
 from transforms.models.adapters import KINDS
 from transforms.models.rules import EVENT_KINDS
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")  # safe in a host and in a URL as it is
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _STREAM = re.compile(r"[A-Za-z0-9._-]+")  # what Kafka allows in the name of a topic
 
 
@@ -30,7 +30,7 @@ def _is_whole(value: Any, least: int) -> bool:
 
 
 def is_contact(value: Any) -> bool:
-    """Whether a User-Agent can hold it as its contact."""
+    """Returns whether a User-Agent can hold a value as its contact."""
     return (
         isinstance(value, str)
         and re.fullmatch(r"[\x21-\x27\x2a-\x7e]([\x20-\x27\x2a-\x7e]*[\x21-\x27\x2a-\x7e])?", value)
@@ -69,6 +69,7 @@ def _is_names(value: Any) -> bool:
 
 
 def is_name(value: Any) -> bool:
+    """Returns whether a host and a URL can hold a value as it is."""
     return isinstance(value, str) and _NAME.fullmatch(value) is not None
 
 
