@@ -14,7 +14,7 @@ import orjson
 from pipeline.batch.holes import Hole, Place
 from pipeline.batch.input_files import input_files, print_left_out
 from pipeline.commands.audit_comparison import Comparison
-from pipeline.config.overrides import load_with, names_in
+from pipeline.config.overrides import load_with
 from pipeline.config.shared_options import EventFilesOptions, SomeWikisOptions
 from pipeline.console.columns import print_columns
 from pipeline.options import check_reached, directory, flag, option
@@ -45,10 +45,9 @@ def run(options: Options) -> int:
     print_left_out(found)
     if not options.scores.is_dir():
         raise UsageError(f"--scores: no such directory: {options.scores}")
-    scope = frozenset(names_in(options.wikis)) if options.wikis is not None else None
     streams = {model.name: model.stream for model in configuration.models.values()}
     dataset = DatasetWriter(options.scores, streams=streams, failure_stream=configuration.failure_stream)
-    comparison = Comparison(configuration, dataset, scope)
+    comparison = Comparison(configuration, dataset, options.scope)
     comparison.read(found.files)
     if options.list:
         _write_list(options.list, comparison.holes)

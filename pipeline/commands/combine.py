@@ -13,11 +13,10 @@ from typing import Any
 
 import schemas
 from pipeline.config.overrides import load_with
-from pipeline.config.shared_options import SomeModelsOptions
+from pipeline.config.shared_options import DatasetsOptions
 from pipeline.console.columns import counted
-from pipeline.options import check_reached, directory, option
+from pipeline.options import option
 from pipeline.process.directory_lock import alone_with
-from pipeline.usage_error import UsageError
 from transforms.datasets.dataset_writer import DatasetWriter
 from transforms.datasets.manifests import MadeOf, find_partition, inputs_below, partitions_in
 from transforms.datasets.part_files import format_of
@@ -28,14 +27,13 @@ from transforms.events.error_events import origin_of
 from transforms.events.parsing import NotAnEventError, parse
 from transforms.events.score_events import utc_now
 from transforms.events.source_events import rev_id_of, wiki_of
-from transforms.models.model import Configuration, Model
+from transforms.models.model import Model
 
 _Keyed = tuple[str, int, Part]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(SomeModelsOptions):
-    root: Place = option("root", type=directory, metavar="ROOT", help="the --output of regenerate")
+class Options(DatasetsOptions):
     schema: str = option(
         "--schema",
         choices=["2.0.0", "3.0.0"],
@@ -48,13 +46,11 @@ def run(options: Options) -> int:
     """Writes each partition that all models are done with and that is not there yet, or is of other files.
     Returns 1 when one waits for a model."""
     configuration = load_with(options.models, options.overrides)
-    check_reached(options.root, "ROOT")
-    root = options.root.resolve()
-    models = _models_with_dataset(configuration, root)
-    if not models:
-        raise UsageError(f"no dataset of a model lies in {options.root}; name the --output of regenerate")
+    models = options.models_there(
+        model for model in configuration.models.values() if model.schema == schemas.REVISION_SCORE
+    )
     streams = {model.name: model.stream for model in models}
-    writer = DatasetWriter(root, "parquet", streams, configuration.failure_stream)
+    writer = DatasetWriter(options.root.resolve(), "parquet", streams, configuration.failure_stream)
     with alone_with(writer, ""):
         writer.recover()
         waiting = _combine_all(writer, models, SCHEMAS[options.schema])
@@ -80,14 +76,6 @@ def _combine_all(writer: DatasetWriter, models: Sequence[Model], schema: str) ->
         f"{len(partitions) - waiting:,} in all"
     )
     return waiting
-
-
-def _models_with_dataset(configuration: Configuration, root: Place) -> list[Model]:
-    return [
-        model
-        for model in configuration.models.values()
-        if model.schema == schemas.REVISION_SCORE and (root / schemas.table_name(model.stream)).is_dir()
-    ]
 
 
 def _combine(writer: DatasetWriter, models: Sequence[Model], schema: str, partition: str) -> bool | str:

@@ -18,7 +18,7 @@ from pipeline.batch.text_report import print_report
 from pipeline.commands.publish import NAMESPACE, Publish, into
 from pipeline.commands.regenerate_early_end import raise_on_signals, say_why_ended
 from pipeline.commands.regenerate_output import check_apart, check_directory, check_new, writer_to
-from pipeline.config.overrides import load_with, names_in, with_rate_limit
+from pipeline.config.overrides import load_with, with_rate_limit
 from pipeline.config.shared_options import ClientOptions, EventFilesOptions
 from pipeline.console.columns import counted
 from pipeline.options import check_reached, directory, flag, option
@@ -171,6 +171,7 @@ def _narrowed(options: Options) -> str:
 
 
 def _planner(writer: DatasetWriter, configuration: Configuration, options: Options) -> Planner:
-    scope = frozenset(names_in(options.wikis)) if options.wikis is not None else None
     backfill = BackfillList.read(options.missing) if options.missing else None
-    return new_planner(writer, configuration, overwrite=options.overwrite, scope=scope, backfill=backfill)
+    return new_planner(
+        writer, configuration, overwrite=options.overwrite, scope=options.scope, backfill=backfill
+    )

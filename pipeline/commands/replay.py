@@ -15,7 +15,7 @@ from confluent_kafka import KafkaException
 from pipeline.batch import direct_runner
 from pipeline.config.beam_options import check as check_beam_options
 from pipeline.config.kafka import Kafka
-from pipeline.config.overrides import load_with
+from pipeline.config.overrides import load_with, names_in
 from pipeline.config.shared_options import ClientOptions, KafkaOptions
 from pipeline.config.topics import failure_topics, output_topics
 from pipeline.graph import score_revisions
@@ -85,8 +85,7 @@ def _filter(configuration: Configuration, options: Options) -> ReplayFilter:
             "before what is meant as it is"
         ) from error
     only, wikis = (
-        frozenset(name.strip() for name in given.split(",")) if given else frozenset()
-        for given in (options.only, options.wikis)
+        frozenset(names_in(given)) if given else frozenset() for given in (options.only, options.wikis)
     )
     return ReplayFilter(configuration.models, only, wikis, options.reason, configuration.wikis)
 

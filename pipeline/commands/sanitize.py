@@ -9,7 +9,7 @@ from pathlib import Path
 import schemas
 from pipeline.commands.sanitize_allowlist import Allowlist, read_allowlist
 from pipeline.config.overrides import load_with
-from pipeline.config.shared_options import SomeModelsOptions
+from pipeline.config.shared_options import DatasetsOptions
 from pipeline.console.columns import counted
 from pipeline.options import check_reached, directory, option
 from pipeline.process.directory_lock import alone_with
@@ -27,8 +27,7 @@ _ALLOWLIST = Path(__file__).parents[1] / "event_sanitized_allowlist.yaml"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(SomeModelsOptions):
-    root: Place = option("root", type=directory, metavar="ROOT", help="the --output of regenerate")
+class Options(DatasetsOptions):
     output: Place = option(
         "--output",
         type=directory,
@@ -60,7 +59,7 @@ def run(options: Options) -> int:
     tables = _tables(configuration, root, output, everything=options.only is None)
     allowlist = read_allowlist(options.allowlist, options.salt, tables)
     if not any((root / table).is_dir() for table, schemas_of_table in tables.items() if schemas_of_table):
-        raise UsageError(f"no dataset of a model lies in {options.root}; name the --output of regenerate")
+        raise options.no_dataset()
     writer = DatasetWriter(output)
     with alone_with(writer, "--output: "):
         writer.recover()

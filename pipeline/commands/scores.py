@@ -16,9 +16,9 @@ import pyarrow.dataset as pads
 
 import schemas
 from pipeline.config.overrides import load_with
-from pipeline.config.shared_options import SomeModelsOptions
+from pipeline.config.shared_options import DatasetsOptions
 from pipeline.console.columns import counted
-from pipeline.options import check_reached, directory, flag, option
+from pipeline.options import directory, flag, option
 from pipeline.usage_error import UsageError
 from transforms.datasets.filesystem import for_arrow, name_of
 from transforms.datasets.manifests import files_below
@@ -51,7 +51,7 @@ class _Found(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(SomeModelsOptions):
+class Options(DatasetsOptions):
     root: Place = option(
         "root", type=directory, metavar="ROOT", help="the --output of regenerate, in Parquet"
     )
@@ -63,18 +63,11 @@ class Options(SomeModelsOptions):
 def run(options: Options) -> int:
     """Prints a line for each score. Returns 1 when there is none, or a file cannot be read."""
     configuration = load_with(options.models, options.overrides)
-    check_reached(options.root, "ROOT")
-    tables = [
-        (model, table)
-        for model in configuration.models.values()
-        if (table := options.root / schemas.table_name(model.stream)).is_dir()
-    ]
-    if not tables:
-        raise UsageError(f"no dataset of a model lies in {options.root}; name the --output of regenerate")
+    models = options.models_there(configuration.models.values())
     wanted = Revision(options.wiki, options.rev_id)
     with ThreadPoolExecutor() as pool:
-        found = list(pool.map(lambda of_model: _find(of_model[0], of_model[1], wanted), tables))
-    for (model, _), scores in zip(tables, found, strict=True):
+        found = list(pool.map(lambda model: _find(model, options.root, wanted), models))
+    for model, scores in zip(models, found, strict=True):
         for row in scores.rows:
             print(orjson.dumps(row).decode() if options.json else _line(model.name, row))
     problems = [problem for scores in found for problem in scores.problems]
@@ -88,8 +81,9 @@ def run(options: Options) -> int:
     return 1
 
 
-def _find(model: Model, table: Place, revision: Revision) -> _Found:
-    """Returns the scores of a revision in a table. Raises UsageError for a table in another format."""
+def _find(model: Model, root: Place, revision: Revision) -> _Found:
+    """Returns a model's scores of a revision. Raises UsageError for a table in another format."""
+    table = root / schemas.table_name(model.stream)
     try:
         files = sorted(map(address_of, files_below(table)))
     except OSError as error:

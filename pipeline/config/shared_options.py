@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipeline.config.overrides import Overrides
+import schemas
+from pipeline.config.overrides import Overrides, names_in
 from pipeline.console.operator_log import LEVELS
-from pipeline.options import option
+from pipeline.options import check_reached, directory, option
+from pipeline.usage_error import UsageError
+from transforms.datasets.places import Place
+from transforms.models.model import Model
 
 _MODELS = Path(__file__).parents[1] / "models.yaml"
 # of `stream`, and of what looks at one
@@ -48,8 +53,31 @@ class SomeWikisOptions(SomeModelsOptions):
     wikis: str | None = option("--wikis", metavar="WIKIS", help="only these wikis, with commas between")
 
     @property
+    def scope(self) -> frozenset[str] | None:
+        """The wikis that are asked about; None: all."""
+        return None if self.wikis is None else frozenset(names_in(self.wikis))
+
+    @property
     def overrides(self) -> Overrides:
         return replace(super().overrides, wikis=self.wikis)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetsOptions(SomeModelsOptions):
+    """Options of commands that read datasets of models."""
+
+    root: Place = option("root", type=directory, metavar="ROOT", help="the --output of regenerate")
+
+    def models_there(self, models: Iterable[Model]) -> list[Model]:
+        """Returns those of the models whose dataset lies in the root. Raises UsageError when none does."""
+        check_reached(self.root, "ROOT")
+        there = [model for model in models if (self.root / schemas.table_name(model.stream)).is_dir()]
+        if not there:
+            raise self.no_dataset()
+        return there
+
+    def no_dataset(self) -> UsageError:
+        return UsageError(f"no dataset of a model lies in {self.root}; name the --output of regenerate")
 
 
 @dataclass(frozen=True, kw_only=True)
