@@ -56,8 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if error.errno not in _NO_ROOM:
             raise
         where = error.filename or _output_of(options)
-        told = f"{where}: {error.strerror}; make room there, then run it again"
-        print(f"revision-scores {name}: {told}", file=sys.stderr)
+        text = f"{where}: {error.strerror}; make room there, then run it again"
+        print(f"revision-scores {name}: {text}", file=sys.stderr)
         return 1
 
 

@@ -50,9 +50,9 @@ def summary(findings: Sequence[Finding]) -> str:
     hidden = {finding.thing for finding in findings if finding.state == UNSEEN} - bad
     left = {finding.thing for finding in findings if finding.state == SKIPPED}
     if bad:
-        told = f"{len(bad)} of {len(things)} things {'is' if len(bad) == 1 else 'are'} wrong"
-        return f"{told}, {len(hidden)} could not be looked at" if hidden else told
+        text = f"{len(bad)} of {len(things)} things {'is' if len(bad) == 1 else 'are'} wrong"
+        return f"{text}, {len(hidden)} could not be looked at" if hidden else text
     if hidden:
         return f"nothing is wrong, {len(hidden)} of {len(things)} things could not be looked at"
-    told = "all is well: stream can start"
-    return f"{told}, {len(left)} skipped" if left else told
+    text = "all is well: stream can start"
+    return f"{text}, {len(left)} skipped" if left else text

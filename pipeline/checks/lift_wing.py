@@ -107,10 +107,10 @@ def _fault_of_connection(url: str, answer: HttpAnswer) -> Fault:
 
 def _is_unready(body: bytes) -> bool:
     try:
-        told = orjson.loads(body)
+        status = orjson.loads(body)
     except orjson.JSONDecodeError:
         return False
-    return isinstance(told, dict) and told.get("ready", True) in (False, "False", "false")
+    return isinstance(status, dict) and status.get("ready", True) in (False, "False", "false")
 
 
 def _address(endpoint: Endpoint, settings: LiftWingSettings) -> str:

@@ -93,9 +93,9 @@ def _descriptions(admin: AdminClient, topics: Sequence[str]) -> dict[str, Any]:
         else {}
     )
     found = {}
-    for topic, told in asked.items():
+    for topic, future in asked.items():
         try:
-            found[topic] = told.result()
+            found[topic] = future.result()
         except KafkaException:  # nobody may describe it, which other lines tell
             continue
     return found
@@ -105,11 +105,11 @@ def _settings(admin: AdminClient, topics: Sequence[str]) -> dict[str, Mapping[st
     """Returns the settings of the topics whose settings we may read."""
     resources = [ConfigResource(ResourceType.TOPIC, topic) for topic in topics]
     found = {}
-    for resource, told in (
+    for resource, future in (
         admin.describe_configs(resources, request_timeout=_PATIENCE_S).items() if resources else ()
     ):
         try:
-            found[resource.name] = told.result()
+            found[resource.name] = future.result()
         except KafkaException:
             continue
     return found

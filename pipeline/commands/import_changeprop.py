@@ -46,9 +46,9 @@ def run(options: Options) -> int:
     path, block = _block(options.values_file, options.at)
     imported = RuleImport()
     models = {
-        name: told
+        name: made
         for name, entry in block["models"].items()
-        if (told := imported.carry_over(str(name), entry))
+        if (made := imported.carry_over(str(name), entry))
     }
     if imported.refused:
         raise UsageError(

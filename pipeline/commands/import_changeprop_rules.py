@@ -49,14 +49,14 @@ class RuleImport:
             self._leave_out(name, "as no kind of model says how it is asked and what it answers")
             return None
         match = rule.get("match", {})
-        told = _how_asked(known, entry, self._choose_source(name, entry, match)) | rule
-        told["wikis"] = (
+        model = _how_asked(known, entry, self._choose_source(name, entry, match)) | rule
+        model["wikis"] = (
             self._choose_wikis(name, entry, known, match) if ANY_WIKI not in known.endpoints else "all"
         )
-        if not told["wikis"]:
+        if not model["wikis"]:
             self._leave_out(name, "as its rule lets no wiki through that Lift Wing has it for")
             return None
-        return told
+        return model
 
     def _leave_out(self, name: str, why: str) -> None:
         self.left_out += 1
@@ -113,16 +113,16 @@ def _how_asked(known: Model, entry: Mapping[str, Any], source: str) -> dict[str,
     `known`: the shipped model of that name; `source`: the kind of event that the entry listens to.
     """
     endpoint = next(iter(known.endpoints.values()))
-    told: dict[str, Any] = {
+    model: dict[str, Any] = {
         "namespace": entry.get("namespace", endpoint.namespace),
         "concurrency": entry.get("concurrency", 5),
     }
     if known.kind != "revscoring":
-        told |= {"kind": known.kind, "stream": known.stream}
-        told |= {"service": endpoint.service} if endpoint.service else {}
+        model |= {"kind": known.kind, "stream": known.stream}
+        model |= {"service": endpoint.service} if endpoint.service else {}
     if (source, known.kind) == (PAGE_CHANGE, "revscoring"):
-        told["source"] = source
-    return told
+        model["source"] = source
+    return model
 
 
 @cache

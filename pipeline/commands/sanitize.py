@@ -176,8 +176,8 @@ class _SanitizedTable:
         """Returns the schema of a partition's events; a combined one is of the version that `combine` was
         told."""
         manifest = found.manifest if found else {}
-        told = manifest.get("rule", manifest).get("schema")
-        return told if told in self.schemas else self.schemas[0]
+        schema = manifest.get("rule", manifest).get("schema")
+        return schema if schema in self.schemas else self.schemas[0]
 
     def _is_of_another_list(self, partition: str) -> bool:
         found = find_partition(self.writer.root / self.name / partition)

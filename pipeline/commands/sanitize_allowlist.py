@@ -32,20 +32,20 @@ def read_allowlist(path: Path, salt_file: Path | None, tables: Mapping[str, tupl
     Raises UsageError with all that is wrong.
     """
     wrong: list[str] = []
-    told: Mapping[str, Any] = strict_yaml.read(path, wrong)
-    wrong += problems(told)
+    document: Mapping[str, Any] = strict_yaml.read(path, wrong)
+    wrong += problems(document)
     masks: dict[tuple[str, str], Mask | None] = {}
     if not wrong:
         salt = _salt(salt_file) if salt_file else None
         for table, of_table in tables.items():
             for schema in of_table:
                 try:
-                    masks[table, schema] = mask_of_table(told, table, schemas.arrow_schema(schema), salt)
+                    masks[table, schema] = mask_of_table(document, table, schemas.arrow_schema(schema), salt)
                 except ValueError as error:
                     wrong.append(str(error))
     if wrong:
         raise UsageError(f"--allowlist: {path}: " + "\n".join(dict.fromkeys(wrong)))
-    names = frozenset(schemas.column_name(name).lower() for name in told)
+    names = frozenset(schemas.column_name(name).lower() for name in document)
     return Allowlist(hashlib.sha256(path.read_bytes()).hexdigest(), names, masks)
 
 

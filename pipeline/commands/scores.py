@@ -132,9 +132,10 @@ def _rows(model: Model, files: Sequence[str], revision: Revision) -> _Found:
 
 
 def _line(model: str, row: _Row) -> str:
-    said = read_prediction(row, model)
-    probability = sorted(dict(said.probabilities).items(), key=lambda item: -item[1])
-    likely = ", ".join(f"{label} {value:.3f}" for label, value in probability[:_SHOWN]) + (
-        ", …" if len(probability) > _SHOWN else ""
+    prediction = read_prediction(row, model)
+    probabilities = sorted(dict(prediction.probabilities).items(), key=lambda item: -item[1])
+    likely = ", ".join(f"{label} {value:.3f}" for label, value in probabilities[:_SHOWN]) + (
+        ", …" if len(probabilities) > _SHOWN else ""
     )
-    return f"{model:<16}  {said.model_version:<10}{', '.join(said.predictions):<30}{likely}  ({row['dt']})"
+    version, predictions = prediction.model_version, ", ".join(prediction.predictions)
+    return f"{model:<16}  {version:<10}{predictions:<30}{likely}  ({row['dt']})"

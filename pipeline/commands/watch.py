@@ -87,14 +87,14 @@ def run(options: Options) -> int:
     watching = _Watching(configuration, options, kafka)
     server = _serve(options, events, watching.probes)
     operator_log.say(f"watching {kafka.address} at {server.url}; Ctrl-C stops")
-    due, told = 0.0, 0
+    due, shown = 0.0, 0
     while not stop.is_set():
         watching.take()
         if (now := time.time()) >= due:
             due = now + _PUBLISH_S
             events.publish("board", watching.make_board(now))
-            if slice_of(now) > told:
-                told = slice_of(now)
+            if slice_of(now) > shown:
+                shown = slice_of(now)
                 events.publish("lines", watching.maker.lines(now))
     server.shutdown()
     watching.messages.close()

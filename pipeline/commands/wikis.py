@@ -117,12 +117,12 @@ def _wiki(site: Any, language: str | None) -> Wiki:
     if isinstance(site, Mapping):
         closed = site.get("closed", False) is not False  # "" in the first format version, true in the second
         group = _FAMILIES.get(str(site.get("code")), str(site.get("code") or ""))
-        told = (language or str(site.get("lang"))).lower()
+        language_code = (language or str(site.get("lang"))).lower()
         wiki = wiki_in(
             {
                 "database_code": site.get("dbname"),
                 "domain_name": _host(site.get("url")),
-                "language_code": told,
+                "language_code": language_code,
                 "database_group": group,
                 "status": "closed" if closed else "open",
             }
