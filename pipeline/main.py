@@ -146,6 +146,6 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _allow_many_sockets() -> None:
-    """A call in flight is a socket, and many systems begin with 1,024 of them."""
+    """Raises the limit of open files: a call in flight is a socket, and many systems begin with 1,024."""
     _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

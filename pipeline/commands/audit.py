@@ -77,7 +77,7 @@ def _print_json(expected: Counter[Place], holes: Counter[tuple[Place, str]]) -> 
 
 
 def _print_table(expected: Counter[Place], holes: Counter[tuple[Place, str]]) -> None:
-    """A line for each model and wiki with holes, and one for all of each model."""
+    """Prints a line for each model and wiki with holes, and one for all of each model."""
     rows: list[Sequence[object]] = []
     for model in sorted({place.model for place in expected}):
         of_model = {place: count for place, count in expected.items() if place.model == model}

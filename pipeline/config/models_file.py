@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import schemas
 from pipeline.config import strict_yaml
@@ -35,6 +36,15 @@ from pipeline.config.value_kinds import (
 from pipeline.usage_error import UsageError
 from transforms.models.model import Configuration, LiftWingSettings, Model
 from transforms.models.wikis import Wikis, WikisError, read_wikis, shipped_wikis
+
+
+class _Streams(NamedTuple):
+    """What a models file says of its streams."""
+
+    template: str  # the name of a model's stream, with {model} in it
+    failure: str
+    datacenters: tuple[str, ...]
+    older_schemas: Mapping[str, str]  # the URI that is written in place of a schema's
 
 
 class ConfigurationError(UsageError):
@@ -82,22 +92,22 @@ def _configuration(root: Section, folder: Path) -> Configuration:
         _lift_wing(lift_wing) if lift_wing else LiftWingSettings(""), wikis=_table_of_wikis(root, folder)
     )
     streams = root.section("streams", STREAMS)
-    template, failure, datacenters, older = _streams(streams) if streams else ("", "", (), {})
+    named = _streams(streams) if streams else _Streams("", "", (), {})
     models = root.section("models", MODELS)
     by_name = (
         {
-            name: _with_schema(read_model(name, model, template, settings.wikis), older)
+            name: _with_schema(read_model(name, model, named.template, settings.wikis), named.older_schemas)
             for name, model in models.sections(MODEL_EXAMPLE)
         }
         if models
         else {}
     )
     _check_streams(
-        {"streams.failure": failure}
+        {"streams.failure": named.failure}
         | {f"models.{model.name}.stream": model.stream for model in by_name.values()},
         root.problems,
     )
-    return Configuration(settings, by_name, failure, datacenters)
+    return Configuration(settings, by_name, named.failure, named.datacenters)
 
 
 def _table_of_wikis(root: Section, folder: Path) -> Wikis:
@@ -127,20 +137,14 @@ def _lift_wing(section: Section) -> LiftWingSettings:
     )
 
 
-def _streams(section: Section) -> tuple[str, str, tuple[str, ...], Mapping[str, str]]:
-    """The template of the score streams, the failure stream, the datacenters, and what is to be written in
-    place of a schema."""
+def _streams(section: Section) -> _Streams:
     section.only("score", "failure", "datacenters", "prediction_change")
     template = section.need("score", TEMPLATE, "")
     failure = section.need("failure", STREAM_NAME, "")
     datacenters = section.get("datacenters", DATACENTERS, BOTH)
     version = section.get("prediction_change", VERSION, VERSIONS[0])
-    return (
-        template,
-        failure,
-        tuple(datacenters),
-        {schemas.PREDICTION_CHANGE: schemas.PREDICTION_CHANGE_1_1} if version == VERSIONS[1] else {},
-    )
+    older = {schemas.PREDICTION_CHANGE: schemas.PREDICTION_CHANGE_1_1} if version == VERSIONS[1] else {}
+    return _Streams(template, failure, tuple(datacenters), older)
 
 
 def _with_schema(model: Model, older: Mapping[str, str]) -> Model:
