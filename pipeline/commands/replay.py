@@ -23,14 +23,9 @@ from pipeline.options import flag, option
 from pipeline.times import time_of
 from pipeline.usage_error import UsageError
 from transforms.async_io.bounded import BundleAsync
-from transforms.connectors.dead_letter_source import (
-    ReadDeadLetters,
-    ReplayDecision,
-    ReplayFilter,
-    decisions,
-    offset_ranges,
-)
+from transforms.connectors.dead_letter_source import ReadDeadLetters, ReplayDecision, ReplayFilter, decisions
 from transforms.connectors.kafka_sink import WriteToKafka
+from transforms.connectors.offset_ranges import offset_ranges
 from transforms.models.model import Configuration
 
 _REASONS_SHOWN = 20

@@ -27,7 +27,7 @@ from tests.benchmarks.measuring import table
 from tests.benchmarks.nine_models import write_nine_models
 from tests.benchmarks.stage import Stage, parser, restarts_of, stage
 from tests.support.copied_code import copy_code
-from transforms.connectors.dead_letter_source import messages, offset_ranges
+from transforms.connectors.offset_ranges import messages, offset_ranges
 from transforms.events.combined_events import STREAM
 
 _CALLED, _PARKED, _REFUSED = "damaging", "goodfaith", "articletopic"

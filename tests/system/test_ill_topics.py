@@ -13,8 +13,8 @@ import pytest
 from runners.local_kafka import LocalKafka
 from tests.benchmarks.stream_faults import BROKER_SETTINGS, OF_KAFKA, KafkaFaults
 from tests.support.events import edit, request
-from transforms.connectors.dead_letter_source import messages, offset_ranges
 from transforms.connectors.kafka_sink import WriteToKafka
+from transforms.connectors.offset_ranges import messages, offset_ranges
 from transforms.delivery.redelivery import Redelivery
 from transforms.delivery.undelivered_codec import decode_events
 from transforms.delivery.write_streams import WriteFn, streams_of

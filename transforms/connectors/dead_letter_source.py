@@ -1,5 +1,5 @@
-"""A source of what failed in a stream: the failure topics, from one place to another, each failure once and
-for its model alone."""
+"""A source of what failed in a stream: the failure topics between two offsets, each failure once and for its
+model alone."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from transforms.connectors.kafka_security import client_settings
+from transforms.connectors.offset_ranges import OffsetRange, messages
 from transforms.elements import SourceRecord
 from transforms.events.error_events import CUT, EMITTER, alike, origin_of
 from transforms.events.parsing import NotAnEventError, event_in, parse
@@ -21,113 +21,30 @@ from transforms.models.model import Model
 from transforms.models.selection import Selection
 from transforms.models.wikis import Wikis
 
-_LONGEST_PAUSE_MS = 24 * 3600 * 1000  # between two reads, while Lift Wing is asked
-_TIMEOUT_S = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class OffsetRange:
-    """The messages of one partition from offset `begin` to before `end`."""
-
-    topic: str
-    partition: int
-    begin: int
-    end: int
-
-
-def offset_ranges(
-    settings: Mapping[str, str], topics: Sequence[str], since_ms: int | None = None
-) -> list[OffsetRange]:
-    """What the topics hold now, or hold of messages that are not older than `since_ms`. Raises
-    KafkaException."""
-    consumer = _consumer(settings)
-    try:
-        partitions = [
-            TopicPartition(topic, partition)
-            for topic in topics
-            for partition in consumer.list_topics(topic, _TIMEOUT_S).topics[topic].partitions
-        ]
-        bounds = {
-            (place.topic, place.partition): consumer.get_watermark_offsets(place, _TIMEOUT_S)
-            for place in partitions
-        }
-        begins = {place: low for place, (low, _) in bounds.items()}
-        if since_ms is not None:
-            asked = [TopicPartition(place.topic, place.partition, since_ms) for place in partitions]
-            later = {
-                (found.topic, found.partition): found.offset
-                for found in consumer.offsets_for_times(asked, _TIMEOUT_S)
-            }
-            begins = {place: offset if offset >= 0 else bounds[place][1] for place, offset in later.items()}
-    finally:
-        consumer.close()
-    return [
-        OffsetRange(*place, begins[place], high)
-        for place, (_, high) in bounds.items()
-        if begins[place] < high
-    ]
-
-
-def messages(settings: Mapping[str, str], ranges: Sequence[OffsetRange]) -> Iterator[Message]:
-    """The messages of the ranges. Waits for a broker that is away."""
-    consumer = _consumer(settings)
-    try:
-        ends = {(each.topic, each.partition): each.end for each in ranges}
-        consumer.assign([TopicPartition(each.topic, each.partition, each.begin) for each in ranges])
-        while ends:
-            for message in consumer.consume(500, 1.0):
-                place = message.topic(), message.partition()
-                error = message.error()
-                if error and error.code() != KafkaError._PARTITION_EOF:
-                    raise KafkaException(error)
-                if not error and message.offset() < ends.get(place, 0):
-                    yield message
-                # where the end is deleted or a mark of a transaction, the end of the partition tells
-                if message.offset() >= ends.get(place, 0) - 1:
-                    ends.pop(place, None)
-    finally:
-        consumer.close()
-
-
-def _consumer(settings: Mapping[str, str]) -> Consumer:
-    own = {
-        "group.id": "revision-scores-replay",  # librdkafka wants one; nothing is committed
-        "enable.auto.commit": False,
-        "auto.offset.reset": "earliest",
-        "enable.partition.eof": True,
-        "max.poll.interval.ms": _LONGEST_PAUSE_MS,
-        "queued.max.messages.kbytes": 16_384,
-        "log_level": 0,
-        "error_cb": lambda error: None,  # a broker that is away
-    }
-    return Consumer({**settings, **own})
-
 
 @dataclass(frozen=True)
 class ReplayFilter:
-    """Which failures are tried again: of these models and wikis only, where any are named, and with a reason
-    like this."""
+    """Which failures are tried again."""
 
-    models: Mapping[str, Model]
-    only: frozenset[str] = frozenset()
-    wikis: frozenset[str] = frozenset()
-    reason: str = ""  # regular expression
+    models: Mapping[str, Model]  # of the models file, by name
+    only: frozenset[str] = frozenset()  # names of models; empty: all
+    wikis: frozenset[str] = frozenset()  # database names; empty: all
+    reason: str = ""  # a regular expression that the message of a failure matches somewhere
     table: Wikis | None = None  # of wikis; None: the shipped one
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayDecision:
-    """What becomes of a failure: `again` goes through the steps once more, or `refusal` says why it does
-    not."""
+    """What becomes of a failure: either `again` or `refusal` is set."""
 
     owner: str  # its model, or the step before there was one
-    reason: str
-    again: SourceRecord | None = None
-    refusal: str = ""
+    reason: str  # the same for failures that differ by revision alone
+    again: SourceRecord | None = None  # goes through the steps once more
+    refusal: str = ""  # why it does not
 
 
 class ReplaySelector:
-    """Says of each failure, in the order of its topic, whether and how it is tried again."""
+    """Decides of each failure, in the order of its topic, whether and how it is tried again."""
 
     def __init__(self, chosen: ReplayFilter) -> None:
         self._filter = chosen
@@ -135,6 +52,7 @@ class ReplaySelector:
         self._seen: set[int] = set()  # a hash of each id: about 60 bytes a failure
 
     def decision(self, value: bytes | None, datacenter: str) -> ReplayDecision:
+        """Returns what becomes of a message of the failure topic of this datacenter, and remembers it."""
         try:
             error = parse(value or b"")
         except NotAnEventError:
@@ -153,31 +71,33 @@ class ReplaySelector:
         )
 
     def _refusal(self, error: Mapping[str, Any], model: str) -> str:
-        """Why a failure is not tried again; empty when it is."""
-        chosen = self._filter
-        try:
-            raw: Mapping[str, Any] = event_in(SourceRecord(error["raw_event"].encode(), ""))
-        except NotAnEventError:
-            raw = {}
-        if (
-            (chosen.only and model not in chosen.only)
-            or (chosen.wikis and wiki_of(raw) not in chosen.wikis)
-            or not re.search(chosen.reason, error["message"])
-        ):
+        """Returns why a failure is not tried again; empty when it is."""
+        raw = _original(error)
+        if not self._is_chosen(error, model, raw):
             return "not asked for"
         if self._mark_seen(error):
             return "the same failure again"
         if error["message"].endswith(CUT):
             return "its original was cut"
-        if model and model not in chosen.models:
+        return self._refusal_of_model(model, raw) if model else ""
+
+    def _is_chosen(self, error: Mapping[str, Any], model: str, raw: Mapping[str, Any]) -> bool:
+        chosen = self._filter
+        return (
+            (not chosen.only or model in chosen.only)
+            and (not chosen.wikis or wiki_of(raw) in chosen.wikis)
+            and re.search(chosen.reason, error["message"]) is not None
+        )
+
+    def _refusal_of_model(self, model: str, raw: Mapping[str, Any]) -> str:
+        """Returns why the model, as the models file has it now, does not score this event; empty when it
+        does."""
+        if model not in self._filter.models:
             return f"no model {model} in the models file"
-        if (
-            model
-            and (endpoint := chosen.models[model].endpoint(wiki_of(raw) or ""))
-            and not endpoint.concurrency
-        ):
+        endpoint = self._filter.models[model].endpoint(wiki_of(raw) or "")
+        if endpoint and not endpoint.concurrency:
             return f"{model} is stopped by its concurrency of 0"
-        if model and model not in {endpoint.model for endpoint in self._selection.endpoints(raw)}:
+        if model not in {each.model for each in self._selection.endpoints(raw)}:
             return f"{model} no longer wants its event"
         return ""
 
@@ -191,10 +111,18 @@ class ReplaySelector:
         return repeated
 
 
+def _original(error: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns the event that failed; an empty one where the original is no event."""
+    try:
+        return event_in(SourceRecord(error["raw_event"].encode(), ""))
+    except NotAnEventError:
+        return {}
+
+
 def decisions(
     settings: Mapping[str, str], ranges: Sequence[OffsetRange], chosen: ReplayFilter
 ) -> Iterator[ReplayDecision]:
-    """One for each message of the ranges."""
+    """Yields one for each message of the ranges. Raises KafkaException."""
     selector = ReplaySelector(chosen)
     for message in messages(settings, ranges):
         yield selector.decision(message.value(), message.topic().partition(".")[0])
