@@ -16,8 +16,8 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from pipeline.console.columns import print_columns
+from transforms.fuse import blown_fuse_in
 from transforms.models.model import Configuration, Model
-from transforms.unforeseen import blown_fuse_in
 
 _GC_THRESHOLD = 50_000  # new containers between two walks; Python's default is 700
 _M_ARENA_MAX = -8  # of malloc.h

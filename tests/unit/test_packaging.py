@@ -44,6 +44,7 @@ FOR_ALL = {  # the files at the top that every folder may import; the steps, and
     "transforms": {
         "elements",
         "environment",
+        "fuse",
         "global_window",
         "json_text",
         "unforeseen",

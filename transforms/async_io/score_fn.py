@@ -16,6 +16,7 @@ from transforms.elements import Failure, Score, ScoreRequest, ScoreResponse, jso
 from transforms.environment import REAL, Environment
 from transforms.events.source_events import key_of
 from transforms.events.tracing import trace_headers
+from transforms.fuse import Fuse, is_of_an_element
 from transforms.lift_wing.bulkhead import CallResult
 from transforms.lift_wing.client import ClientError, LiftWingClient
 from transforms.lift_wing.responses import (
@@ -30,7 +31,7 @@ from transforms.lift_wing.shared_client import SharedClient
 from transforms.metrics.bundle_metrics import BundleMetrics
 from transforms.metrics.rolling_quantiles import RollingQuantiles
 from transforms.models.model import Configuration, Endpoint
-from transforms.unforeseen import Fuse, is_of_an_element, reason_of
+from transforms.unforeseen import reason_of
 
 _LOGGER = logging.getLogger(__name__)
 
