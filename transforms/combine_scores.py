@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import apache_beam as beam
-import orjson
 from apache_beam import coders
 from apache_beam.metrics import Metrics
 from apache_beam.transforms.timeutil import TimeDomain
@@ -17,7 +16,6 @@ from apache_beam.transforms.userstate import BagStateSpec, TimerSpec, on_timer
 from apache_beam.utils.timestamp import Timestamp
 
 import schemas
-from transforms.async_io.state_codec import UnknownFormatError
 from transforms.elements import Failure, OutputEvent
 from transforms.events.combined_events import STREAM, Part, combined_score
 from transforms.events.parsing import NotAnEventError, parse
@@ -26,42 +24,10 @@ from transforms.events.source_events import rev_id_of, wiki_of
 from transforms.metrics.bundle_metrics import BundleMetrics
 from transforms.models.model import Model
 from transforms.models.selection import Selection
+from transforms.outcome_codec import Outcome, decode_outcome, encode_outcome
 from transforms.unforeseen import Fused
 
-_VERSION = 1  # of what waits in state; each version of this code reads the one before, too
 _REMEMBERED_S = 3600.0  # that a revision is done, so that what comes late makes no second event
-
-
-class Outcome(NamedTuple):
-    """What became of one request, and whose outcomes are expected for its revision."""
-
-    datacenter: str
-    expected: Sequence[str]  # models
-    part: Part
-
-
-def encode_outcome(outcome: Outcome) -> bytes:
-    """An outcome as it waits in state: JSON with a version, so that a savepoint outlives a change of this
-    code."""
-    return orjson.dumps(
-        {
-            "v": _VERSION,
-            "datacenter": outcome.datacenter,
-            "expected": outcome.expected,
-            "part": outcome.part._asdict(),
-        }
-    )
-
-
-def decode_outcome(encoded: bytes) -> Outcome:
-    """Returns what `encode_outcome` wrote. Raises UnknownFormatError for what another version wrote."""
-    value = orjson.loads(encoded)
-    if not isinstance(value, dict) or value.get("v") != _VERSION:
-        raise UnknownFormatError(
-            f"expected outcomes in format {_VERSION}, got {encoded[:20]!r}; go on with the version that "
-            "wrote this state"
-        )
-    return Outcome(value["datacenter"], value["expected"], Part(**value["part"]))
 
 
 @dataclass

@@ -19,7 +19,7 @@ from pipeline.config.models_file import load
 from tests.fuzz.events import Fuzzer
 from tests.support.events import ROOT
 from transforms.build_revision_score import _BuildRevisionScoreFn
-from transforms.combine_scores import _KeyFn, decode_outcome
+from transforms.combine_scores import _KeyFn
 from transforms.elements import (
     Event,
     Failure,
@@ -36,6 +36,7 @@ from transforms.events.parsing import event_in, why_dropped
 from transforms.models.adapters import KINDS, UnsupportedRequestError, request_body
 from transforms.models.model import Configuration
 from transforms.models.wikis import shipped_wikis
+from transforms.outcome_codec import decode_outcome
 from transforms.read_events import _CheckEventFn
 from transforms.select_models import SelectModels, _SelectModelsFn
 

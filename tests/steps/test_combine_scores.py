@@ -19,8 +19,7 @@ from runners.simulated_lift_wing.server import SimulatedLiftWing
 from tests.support.commands import command, events_file, rows, wrong_use
 from tests.support.events import edit, request
 from tests.support.streams import Topics, edits, stream
-from transforms.async_io.state_codec import UnknownFormatError
-from transforms.combine_scores import CombineInState, Outcome, decode_outcome, encode_outcome
+from transforms.combine_scores import CombineInState
 from transforms.elements import Failure, OutputEvent, Score
 from transforms.events.combined_events import SCHEMAS, Part, combined_score
 from transforms.events.score_events import revision_score
@@ -37,21 +36,6 @@ def part(model: str, **changes: Any) -> Part:
             edit(**changes), model, f"of {model}", Score("1", False, {"true": 0.25, "false": 0.75}), NOW
         ),
     )
-
-
-def test_the_format_of_what_waits_in_state_is_frozen() -> None:
-    """A change of it needs a new version, and a reader of this one."""
-    outcome = Outcome("eqiad", ["damaging", "goodfaith"], Part("damaging", {"rev_id": 1}, "timeout", "late"))
-    written = {"model": "damaging", "event": {"rev_id": 1}, "error_type": "timeout", "message": "late"}
-    assert orjson.loads(encode_outcome(outcome)) == {
-        "v": 1,
-        "datacenter": "eqiad",
-        "expected": ["damaging", "goodfaith"],
-        "part": written,
-    }
-    assert decode_outcome(encode_outcome(outcome)) == outcome
-    with pytest.raises(UnknownFormatError, match="expected outcomes in format 1"):
-        decode_outcome(b'["eqiad",["damaging"],"damaging",{},"",""]')
 
 
 @pytest.mark.parametrize("version", ["2.0.0", "3.0.0"])
