@@ -22,8 +22,8 @@ class FuseBlownError(RuntimeError):
 
 
 def blown_fuse_in(error: BaseException) -> str | None:
-    """What the FuseBlownError says that ended a run: a runner tells a step's exception as text of its own.
-    None when something else ended it."""
+    """Returns the message of the FuseBlownError that ended a run, which a runner passes on as text of an
+    exception of its own; None when something else ended it."""
     found = re.search(
         rf"{FuseBlownError.__name__}: (.+?)( \[while running .*)?$",
         f"{type(error).__name__}: {error}",
@@ -33,16 +33,16 @@ def blown_fuse_in(error: BaseException) -> str | None:
 
 
 def is_of_an_element(error: BaseException) -> bool:
-    """Whether an exception may be one element's failure; what the process or the machine meets is of no
-    element."""
+    """Returns whether an exception may be one element's failure; what the process or the machine meets is of
+    no element."""
     return isinstance(error, Exception) and not isinstance(error, (*_NO_FAULT_OF_AN_ELEMENT, FuseBlownError))
 
 
 @dataclass(slots=True)
 class _Slice:
-    """Elements that passed within some seconds."""
+    """How many elements passed within a second."""
 
-    since: float
+    since: float  # seconds, by the clock of the fuse
     count: int = 0
 
 
@@ -54,7 +54,7 @@ class Fuse:
     """
 
     def __init__(self, step: str, clock: Callable[[], float] = time.monotonic) -> None:
-        """`step` names it in messages; `clock` tells seconds."""
+        """`step`: its name in messages; `clock`: seconds."""
         self.step = step
         self.blown = ""  # why, while it is
         self._clock = clock
@@ -63,8 +63,8 @@ class Fuse:
         self._passed: deque[_Slice] = deque()  # oldest first
         self._slice_ends = float("-inf")
 
-    def passed(self) -> None:
-        """Notes that an element came through the step."""
+    def record_success(self) -> None:
+        """Notes that an element passed, which makes the fuse whole."""
         now = self._clock()
         if now >= self._slice_ends:
             self._passed.append(_Slice(now))
@@ -77,9 +77,9 @@ class Fuse:
             self.blown = ""
             self._failed.clear()
 
-    def admits(self, name: str | bytes, error: BaseException) -> bool:
-        """Notes that the element with this `name`, or text, met `error`. Whether it may end as a failure; if
-        not, the fuse is blown."""
+    def record_error(self, name: str | bytes, error: BaseException) -> bool:
+        """Notes that the element with this `name`, or text, met `error`, and returns whether it may end as a
+        failure: not while the fuse is blown, nor by an error that is of no element."""
         if self.blown or not is_of_an_element(error):
             return False
         now = self._clock()
@@ -102,7 +102,7 @@ class Fuse:
         return not self.blown
 
     def _forget(self, now: float) -> None:
-        """What is older than a minute."""
+        """Drops what is older than a minute."""
         while self._passed and self._passed[0].since < now - _MINUTE_S:
             self._passed.popleft()
         for key, at in list(self._failed.items()):

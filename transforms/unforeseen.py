@@ -29,8 +29,8 @@ _LOGGER = logging.getLogger(__name__)
 
 
 def reason_of(error: BaseException) -> str:
-    """Type and text of an exception in one line of at most 500 characters without control characters; never
-    raises."""
+    """Returns type and text of an exception in one line of at most 500 characters without control characters.
+    Never raises."""
     try:
         text = str(error)
     except Exception:  # an exception whose text cannot be made
@@ -53,9 +53,9 @@ class Fused(Generic[Element, Output]):
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """`work` gives what comes of an element, `failed` what comes of it in place of that for a reason;
-        `name` tells elements apart. `holds`: whether a blown fuse waits for ever, as a stream does, or raises
-        FuseBlownError."""
+        """`step`: its name, in messages and metrics; `work`: yields the outputs of an element; `name`: tells
+        elements apart; `failed`: yields what an element becomes instead, for a reason; `holds`: whether a
+        blown fuse waits for ever, as a stream does, or raises FuseBlownError."""
         self._work, self._name, self._failed = work, name, failed
         self._fuse, self._holds, self._clock, self._sleep = Fuse(step, clock), holds, clock, sleep
         self.unforeseen = Metrics.counter(step, "unforeseen")
@@ -63,9 +63,9 @@ class Fused(Generic[Element, Output]):
         self._told: set[tuple[type, str, int]] = set()
 
     def outputs(self, element: Element) -> list[Output]:
-        """Returns all that comes of an element; when its work raises, nothing of that but its failure.
+        """Returns the outputs of an element; when its work raises, its failure alone.
 
-        Raises FuseBlownError, and whatever is no element's fault.
+        Raises FuseBlownError in a bounded run, and whatever is no element's fault.
         """
         pause, say_at = _FIRST_PAUSE_S, 0.0
         while True:
@@ -74,7 +74,7 @@ class Fused(Generic[Element, Output]):
             except Exception as error:
                 if not is_of_an_element(error):
                     raise
-                if self._fuse.admits(self._name(element), error):
+                if self._fuse.record_error(self._name(element), error):
                     self._tell(error)
                     self.unforeseen.inc()
                     return list(self._failed(element, reason_of(error)))
@@ -88,7 +88,7 @@ class Fused(Generic[Element, Output]):
     def _passed(self) -> None:
         if self._fuse.blown:
             _LOGGER.warning("%s goes on", self._fuse.step)
-        self._fuse.passed()
+        self._fuse.record_success()
 
     def _tell(self, error: Exception) -> None:
         """Logs the first of a kind with its traceback; the others are in their failures."""

@@ -25,25 +25,25 @@ def fuse() -> tuple[Fuse, Clock]:
 
 def test_twenty_different_elements_in_a_row_are_failures_and_the_next_is_none() -> None:
     step, _ = fuse()
-    assert [step.admits(str(number), FAULT) for number in range(22)] == [True] * 20 + [False] * 2
+    assert [step.record_error(str(number), FAULT) for number in range(22)] == [True] * 20 + [False] * 2
     assert step.blown == "20 different elements in a row"
 
 
 def test_the_same_element_again_and_again_is_one() -> None:
     step, _ = fuse()
-    assert all(step.admits("the same", FAULT) for _ in range(1000))
+    assert all(step.record_error("the same", FAULT) for _ in range(1000))
 
 
 def test_one_that_passes_begins_the_row_anew_and_makes_the_fuse_whole() -> None:
     step, clock = fuse()
     for _ in range(30):
-        assert all(step.admits(str(number), FAULT) for number in range(19))
-        step.passed()
+        assert all(step.record_error(str(number), FAULT) for number in range(19))
+        step.record_success()
         clock.now += 61
-    assert [step.admits(f"x{number}", FAULT) for number in range(21)][-1] is False
-    step.passed()
+    assert [step.record_error(f"x{number}", FAULT) for number in range(21)][-1] is False
+    step.record_success()
     assert not step.blown
-    assert step.admits("y", FAULT)
+    assert step.record_error("y", FAULT)
 
 
 @pytest.mark.parametrize(("share", "blows"), [(0.04, False), (0.06, True)])
@@ -55,9 +55,9 @@ def test_a_twentieth_of_a_minute_is_too_much(share: float, blows: bool) -> None:
         due += share
         if due >= 1:
             due -= 1
-            step.admits(str(number), FAULT)
+            step.record_error(str(number), FAULT)
         else:
-            step.passed()
+            step.record_success()
         if step.blown:
             break
     assert bool(step.blown) == blows
@@ -70,8 +70,8 @@ def test_what_is_older_than_a_minute_is_forgotten() -> None:
     step, clock = fuse()
     for number in range(200):
         clock.now += 180
-        assert step.admits(str(number), FAULT)
-        step.passed()
+        assert step.record_error(str(number), FAULT)
+        step.record_success()
 
 
 @pytest.mark.parametrize(
@@ -81,4 +81,4 @@ def test_what_is_older_than_a_minute_is_forgotten() -> None:
 def test_what_the_process_meets_is_of_no_element(error: BaseException, of_an_element: bool) -> None:
     assert is_of_an_element(error) == of_an_element
     step, _ = fuse()
-    assert step.admits("x", error) == of_an_element
+    assert step.record_error("x", error) == of_an_element

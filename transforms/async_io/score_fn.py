@@ -162,7 +162,7 @@ class AsyncScoreFn(beam.DoFn):
         fault = _fault_in(answer.result)
         if fault is None:
             if not isinstance(answer.result, CallNotPermitted):
-                self._fuse.passed()
+                self._fuse.record_success()
             return True
         if isinstance(fault, ClientError) or not is_of_an_element(fault):
             raise fault
@@ -175,7 +175,7 @@ class AsyncScoreFn(beam.DoFn):
             reason_of(fault),
             exc_info=fault,
         )
-        return self._fuse.admits(f"{pending.request.model}/{key_of(pending.request.event)}", fault)
+        return self._fuse.record_error(f"{pending.request.model}/{key_of(pending.request.event)}", fault)
 
     def report_retries(self, pending: PendingRequest) -> None:
         """Counts the tries that were not the last."""
