@@ -1,4 +1,4 @@
-"""Kafka's own client properties, as a Java file of an operator says them: in librdkafka's words."""
+"""Kafka's own client properties, from a Java properties file of an operator to settings of librdkafka."""
 
 from __future__ import annotations
 
@@ -24,12 +24,13 @@ _JAAS_OPTION = re.compile(r'(\w+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s";]+))', re.
 
 
 class PropertiesError(ValueError):
-    """What a properties file says that cannot be done, and how to repair it; never a secret."""
+    """A properties file that librdkafka cannot follow; the message says how to repair it, and shows no
+    secret."""
 
 
 def read_properties(path: str | Path) -> Mapping[str, str]:
-    """The properties in a file, as java.util.Properties reads them. Raises PropertiesError unless each is one
-    of security, OSError without a file."""
+    """Returns the properties in a file, as java.util.Properties reads them. Raises PropertiesError unless
+    each is one of security, OSError without a file."""
     try:
         properties = javaproperties.loads(Path(path).read_text(encoding="utf-8"))
     except UnicodeDecodeError as error:
@@ -49,8 +50,8 @@ def read_properties(path: str | Path) -> Mapping[str, str]:
 
 
 def for_librdkafka(path: str | Path) -> Mapping[str, str]:
-    """The properties of a file as librdkafka's settings. Raises PropertiesError for what it cannot do,
-    OSError without a file."""
+    """Returns the properties of a file as librdkafka's settings. Raises PropertiesError for what librdkafka
+    cannot do, OSError without a file."""
     properties = {
         key: value if "password" in key or key.startswith("sasl.jaas") else value.strip()
         for key, value in read_properties(path).items()
@@ -75,8 +76,8 @@ def for_librdkafka(path: str | Path) -> Mapping[str, str]:
 
 
 def client_settings(brokers: str, path: str | Path | None) -> Mapping[str, str]:
-    """Settings of a client of librdkafka, secrets among them: the brokers, and the properties of a file if
-    one is named. Raises as `for_librdkafka`."""
+    """Returns the settings of a client of librdkafka, secrets among them: the brokers, HOST:PORT with commas
+    between, and the properties of a file if one is named. Raises what `for_librdkafka` raises."""
     return {"bootstrap.servers": brokers, **(for_librdkafka(path) if path else {})}
 
 
@@ -105,7 +106,7 @@ def _sasl(properties: Mapping[str, str]) -> Mapping[str, str]:
 
 
 def _truststore(properties: Mapping[str, str]) -> Mapping[str, str]:
-    """Certificates of authorities; without any, those of the host count."""
+    """Returns the certificates of authorities; without any, those of the host count."""
     store, given = "ssl.truststore", properties.get
     if not (given(f"{store}.location") or given(f"{store}.certificates")):
         return {}
@@ -123,7 +124,7 @@ def _truststore(properties: Mapping[str, str]) -> Mapping[str, str]:
 
 
 def _keystore(properties: Mapping[str, str]) -> Mapping[str, str]:
-    """The certificate and key of this client, if it has one."""
+    """Returns the certificate and key of this client, if it has one."""
     store, given = "ssl.keystore", properties.get
     if not (given(f"{store}.location") or given(f"{store}.key")):
         return {}
@@ -133,15 +134,20 @@ def _keystore(properties: Mapping[str, str]) -> Mapping[str, str]:
             "ssl.keystore.location": _file(properties, f"{store}.location"),
             "ssl.keystore.password": given(f"{store}.password", ""),
         }
-    if kind != "PEM":
-        convert = (
-            f"keytool -importkeystore -srckeystore {given(f'{store}.location')} -destkeystore "
-            "keystore.p12 -deststoretype PKCS12"
-        )
-        raise PropertiesError(
-            f"{store}.type: expected PEM or PKCS12, got {kind}, which librdkafka cannot read; convert it "
-            f"({convert}) and name that"
-        )
+    if kind == "PEM":
+        return _pem_keystore(properties)
+    convert = (
+        f"keytool -importkeystore -srckeystore {given(f'{store}.location')} -destkeystore "
+        "keystore.p12 -deststoretype PKCS12"
+    )
+    raise PropertiesError(
+        f"{store}.type: expected PEM or PKCS12, got {kind}, which librdkafka cannot read; convert it "
+        f"({convert}) and name that"
+    )
+
+
+def _pem_keystore(properties: Mapping[str, str]) -> Mapping[str, str]:
+    store, given = "ssl.keystore", properties.get
     if f"{store}.password" in properties:
         raise PropertiesError(
             f"{store}.password: Kafka takes none with type PEM; remove it, or name the key's as "
