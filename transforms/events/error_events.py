@@ -1,11 +1,11 @@
-"""The other fate of an element: a failure as an `/error/2.1.0` event, with the original, in the failure
-stream."""
+"""A failure as an `/error/2.1.0` event with the original, the dead letter that goes to the failure stream."""
 
 from __future__ import annotations
 
 import re
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -28,8 +28,8 @@ _IDS = uuid.uuid5(uuid.NAMESPACE_URL, "https://github.com/wikimedia/schemas-even
 
 
 def failed(failure: Failure, stream: str, now: str) -> OutputEvent:
-    """The failure on its way to the failure stream; an unforeseen exception on the way leaves the least that
-    a failure says."""
+    """Returns a failure on its way to the failure stream; where an unforeseen exception is met, with the
+    least that a failure says. `now`: its time, ISO 8601."""
     try:
         body = error_event(failure, stream, now)
         schemas.validator(schemas.ERROR)(body)
@@ -43,43 +43,27 @@ def failed(failure: Failure, stream: str, now: str) -> OutputEvent:
 
 
 def error_event(failure: Failure, stream: str, now: str) -> dict[str, Any]:
-    """The failure as an event; the same failure of the same original has the same `meta.id`."""
+    """Returns the failure as an event of the failure stream; the same failure of the same original has the
+    same `meta.id`."""
     original = well_formed(failure.original)
     text = _cut(original)
-    event: dict[str, Any] = {
-        "$schema": schemas.ERROR,
-        "dt": now,
-        "meta": {
-            "stream": stream,
-            "id": str(uuid.uuid5(_IDS, f"{failure.step} {failure.model} {original}")),
-            "dt": now,
-        },
-        "emitter_id": EMITTER,
-        "error_type": f"{failure.step}/{failure.model}" if failure.model else failure.step,
+    event = {
+        **_base_event(failure, stream, now, original),
         "message": well_formed(failure.reason)[:_LONGEST_TEXT] + (CUT if len(text) < len(original) else ""),
         "raw_event": text,
     }
-    try:
-        raw = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return event
-    if isinstance(raw, dict):
-        meta = raw.get("meta")
-        meta = meta if isinstance(meta, dict) else {}
-        if _is_text(raw.get("$schema")):
-            event["errored_schema_uri"] = raw["$schema"]
-        if _is_text(meta.get("stream")):
-            event["errored_stream_name"] = meta["stream"]
-        event["meta"].update(
-            (name, meta[name]) for name in ("request_id", "domain") if _is_text(meta.get(name))
-        )
+    errored = _object_in(text)
+    meta = errored.get("meta")
+    meta = meta if isinstance(meta, dict) else {}
+    if _is_text(errored.get("$schema")):
+        event["errored_schema_uri"] = errored["$schema"]
+    if _is_text(meta.get("stream")):
+        event["errored_stream_name"] = meta["stream"]
+    event["meta"].update((name, meta[name]) for name in ("request_id", "domain") if _is_text(meta.get(name)))
     return event
 
 
-def _least_event(failure: Failure, stream: str, now: str, error: Exception) -> dict[str, Any]:
-    """What can be said of any failure: its step, its reason and that of the second one, and the original in
-    ASCII as Python writes it."""
-    original = ascii(failure.original)[:_LARGEST_ORIGINAL]
+def _base_event(failure: Failure, stream: str, now: str, original: str) -> dict[str, Any]:
     return {
         "$schema": schemas.ERROR,
         "dt": now,
@@ -90,13 +74,30 @@ def _least_event(failure: Failure, stream: str, now: str, error: Exception) -> d
         },
         "emitter_id": EMITTER,
         "error_type": f"{failure.step}/{failure.model}" if failure.model else failure.step,
+    }
+
+
+def _object_in(text: str) -> Mapping[str, Any]:
+    """Returns the JSON object in a text; an empty one where there is none."""
+    with suppress(orjson.JSONDecodeError):
+        value = orjson.loads(text)
+        return value if isinstance(value, dict) else {}
+    return {}
+
+
+def _least_event(failure: Failure, stream: str, now: str, error: Exception) -> dict[str, Any]:
+    """Returns what can be said of any failure: its step, its reason and that of the second one, and the
+    original in ASCII as Python writes it."""
+    original = ascii(failure.original)[:_LARGEST_ORIGINAL]
+    return {
+        **_base_event(failure, stream, now, original),
         "message": f"{ascii(failure.reason)[:_LONGEST_TEXT]}; its event: {ascii(reason_of(error))}",
         "raw_event": original,
     }
 
 
 def origin_of(error: Mapping[str, Any]) -> tuple[str, str]:
-    """The step that gave up, and the model; empty where there was none yet."""
+    """Returns the step that gave up, and the model; empty where there was none yet."""
     step, _, model = error["error_type"].partition("/")
     return step, model
 
@@ -106,22 +107,22 @@ def _is_text(value: object) -> bool:
 
 
 def _cut(original: str) -> str:
-    """The original, or as much of its beginning as a message can carry."""
+    """Returns the original, or as much of its beginning as a message can carry."""
     while len(orjson.dumps(original)) > _LARGEST_ORIGINAL:
         original = original[: len(original) // 2]
     return original
 
 
 def shortened(event: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """An error event with half of its original; None when nothing is left of it."""
+    """Returns an error event with half of its original; None when nothing is left of it."""
     text = event["raw_event"]
     message = event["message"].removesuffix(CUT) + CUT
     return {**event, "raw_event": text[: len(text) // 2], "message": message} if text else None
 
 
 def alike(error: Mapping[str, Any]) -> str:
-    """The message of an error event without what differs between failures of one reason: the revision, the
-    number of tries, the place in a text."""
+    """Returns the message of an error event without what differs between failures of one reason: the
+    revision, the number of tries, the place in a text."""
     reason: str = re.sub(rf"( \(\d+ tries\))?({CUT})?$", "", error["message"])
     # there is no revision yet, but there are files with numbers in their names
     if error["error_type"] == "ReadEvents":
