@@ -14,7 +14,7 @@ from apache_beam.pvalue import TaggedOutput
 
 from transforms.elements import Event, Failure, ScoreRequest, ScoreRequests, json_text
 from transforms.metrics.bundle_metrics import BundleMetrics
-from transforms.models.model import Model
+from transforms.models.model import Endpoint, Model
 from transforms.models.scorable import why_no_score
 from transforms.models.selection import Selection
 from transforms.models.wikis import Wikis
@@ -81,33 +81,38 @@ class _SelectModelsFn(beam.DoFn):
         )
 
     def _selected(self, event: Event) -> Iterator[ScoreRequests | TaggedOutput]:
-        reasons: dict[str, str | None] = {}  # by schema, why no score can be made
         endpoints = [
             endpoint
             for endpoint in self._selection.endpoints(event.raw)
             if event.only in (None, endpoint.model)
         ]
         if endpoints:
-            requests = []
-            for endpoint in endpoints:
-                if self._done and self._done(event, endpoint.model):
-                    self._done_before.inc()
-                    continue
-                schema = self._step.models[endpoint.model].schema
-                if schema not in reasons:
-                    reasons[schema] = why_no_score(event.raw, schema)
-                if reason := reasons[schema]:
-                    yield from self._failed(event, reason, endpoint.model)
-                    continue
-                self._requests[endpoint.model].inc()
-                requests.append(ScoreRequest(event, endpoint.model))
-            if requests:
-                yield tuple(requests)
+            yield from self._asked(event, endpoints)
         else:
             self._no_model.inc()
         if self._selection.of_unknown_wiki(event.raw):
             self._unknown_wiki.inc()
             _say_unknown(event.wiki)
+
+    def _asked(self, event: Event, endpoints: list[Endpoint]) -> Iterator[ScoreRequests | TaggedOutput]:
+        """Yields the requests of an event, but for what is done; a failure for each of which no score can be
+        made."""
+        reasons: dict[str, str | None] = {}  # by schema, why no score can be made
+        requests = []
+        for endpoint in endpoints:
+            if self._done and self._done(event, endpoint.model):
+                self._done_before.inc()
+                continue
+            schema = self._step.models[endpoint.model].schema
+            if schema not in reasons:
+                reasons[schema] = why_no_score(event.raw, schema)
+            if reason := reasons[schema]:
+                yield from self._failed(event, reason, endpoint.model)
+                continue
+            self._requests[endpoint.model].inc()
+            requests.append(ScoreRequest(event, endpoint.model))
+        if requests:
+            yield tuple(requests)
 
 
 def _text(event: Event) -> str:
