@@ -91,9 +91,7 @@ class _BuildRevisionScoreFn(beam.DoFn):
             yield OutputEvent(model.stream, body, event.datacenter, event.partition, response.request)
 
     def _build(self, event: Event, model: Model, score: Score) -> dict[str, Any]:
-        body = KINDS[model.kind].build(
-            event.raw, model.name, model.stream, score, self._clock(), model.schema
-        )
+        body = KINDS[model.kind].build(event.raw, model.score_stream, score, self._clock())
         schemas.validator(model.schema)(body)
         try:
             orjson.dumps(body)

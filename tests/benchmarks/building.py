@@ -20,7 +20,7 @@ import schemas
 from tests.benchmarks.inputs import events
 from tests.benchmarks.measuring import table
 from transforms.elements import Score
-from transforms.events.score_events import revision_score, utc_now
+from transforms.events.score_events import ScoreStream, revision_score, utc_now
 
 _SCORE = Score("0.5.1", False, {"true": 0.25, "false": 0.75})
 
@@ -33,7 +33,7 @@ def main() -> None:
     count = parser.parse_args().events
     edits = list(events(count))
     built = [
-        revision_score(edit, "damaging", "mediawiki.revision-score-damaging", _SCORE, utc_now())
+        revision_score(edit, ScoreStream("damaging", "mediawiki.revision-score-damaging"), _SCORE, utc_now())
         for edit in edits
     ]
     validator = jsonschema.Draft7Validator(
@@ -43,7 +43,9 @@ def main() -> None:
     rows: list[list[str | float]] = [
         [
             "build",
-            _microseconds(lambda edit: revision_score(edit, "damaging", "s", _SCORE, utc_now()), edits),
+            _microseconds(
+                lambda edit: revision_score(edit, ScoreStream("damaging", "s"), _SCORE, utc_now()), edits
+            ),
         ],
         [
             "validate, fastjsonschema (compiled)",

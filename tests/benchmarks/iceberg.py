@@ -26,7 +26,7 @@ from tests.benchmarks.peers.run_pyspark import answers, build
 from transforms.datasets.dataset_writer import DatasetWriter
 from transforms.datasets.places import Place, place_at
 from transforms.elements import Score
-from transforms.events.score_events import revision_score
+from transforms.events.score_events import ScoreStream, revision_score
 
 _CATALOG, _NAME = "lake", "mediawiki_revision_score_damaging"
 _ROWS_OF_AN_HOUR = 50_000
@@ -96,7 +96,10 @@ def _write(scores: Place, hour: str, some: Iterator[Mapping[str, Any]]) -> _Sums
             sums[event["database"]] = count + 1, total + probability
             score = Score("1", probability > 0.5, {"true": probability, "false": 1 - probability})
             yield revision_score(
-                event, "damaging", "mediawiki.revision-score-damaging", score, event["meta"]["dt"]
+                event,
+                ScoreStream("damaging", "mediawiki.revision-score-damaging"),
+                score,
+                event["meta"]["dt"],
             )
 
     DatasetWriter(scores).replace(scores / _NAME / hour, schemas.REVISION_SCORE, rows(), lambda: _ABOUT)

@@ -23,7 +23,7 @@ from tests.support.events import ROOT, edit
 from tests.support.kafka import in_topic
 from transforms.elements import Failure, Score
 from transforms.events.error_events import error_event
-from transforms.events.score_events import revision_score
+from transforms.events.score_events import ScoreStream, revision_score
 
 pytestmark = pytest.mark.kafka
 
@@ -94,7 +94,7 @@ def test_only_the_model_that_failed_is_asked_again_and_its_score_has_the_id_it_w
         for message in in_topic(kafka.address, "eqiad.mediawiki.revision-score-damaging")
     ]
     as_streamed = revision_score(
-        edit(rev_id=1), "damaging", MODELS.models["damaging"].stream, Score("", True, {}), NOW
+        edit(rev_id=1), ScoreStream("damaging", MODELS.models["damaging"].stream), Score("", True, {}), NOW
     )
     assert score["meta"]["id"] == as_streamed["meta"]["id"]
 

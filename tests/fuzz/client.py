@@ -16,7 +16,7 @@ from tests.fuzz.odd_lift_wing import OddLiftWing
 from tests.support.events import ROOT, edit
 from transforms.elements import Event, Score, ScoreRequest
 from transforms.events.printable import in_one_line
-from transforms.events.score_events import revision_score, utc_now
+from transforms.events.score_events import ScoreStream, revision_score, utc_now
 from transforms.lift_wing.bulkhead import CallResult
 from transforms.lift_wing.client import LiftWingClient
 from transforms.lift_wing.responses import CallNotPermitted, LiftWingError
@@ -66,7 +66,9 @@ def _checked(answer: CallResult, raw: dict[str, object]) -> str:
     result = answer.result
     if isinstance(result, Score):
         schemas.validator(schemas.REVISION_SCORE)(
-            revision_score(raw, "damaging", "mediawiki.revision-score-damaging", result, utc_now())
+            revision_score(
+                raw, ScoreStream("damaging", "mediawiki.revision-score-damaging"), result, utc_now()
+            )
         )
         return "Score"
     assert isinstance(result, LiftWingError), repr(result)

@@ -19,7 +19,7 @@ from runners.simulated_lift_wing import scores as simulated_scores
 from tests.support.events import ABSENT, ROOT, edit, request
 from transforms.build_revision_score import BuildRevisionScore
 from transforms.elements import Failure, OutputEvent, Score, ScoreResponse, json_text
-from transforms.events.score_events import predictions, revision_score, utc_now
+from transforms.events.score_events import ScoreStream, predictions, revision_score, utc_now
 from transforms.models.model import Configuration
 
 PAIRS = [
@@ -35,7 +35,7 @@ INVALID = "not valid against /mediawiki/revision/score/3.0.0: "
 def build(
     raw: Mapping[str, Any], model: str = "damaging", stream: str = STREAM, score: Score = SCORE
 ) -> dict[str, Any]:
-    event = revision_score(raw, model, stream, score, NOW)
+    event = revision_score(raw, ScoreStream(model, stream), score, NOW)
     schemas.validator("/mediawiki/revision/score/3.0.0")(event)
     return event
 

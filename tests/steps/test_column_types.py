@@ -121,8 +121,6 @@ def fates_of(row: pa.RecordBatch, configuration: Configuration, selection: Selec
             yield "refused"
             continue
         schemas.validator(model.schema)(
-            KINDS[model.kind].build(
-                event, model.name, model.stream, Score("1", True, {}), utc_now(), model.schema
-            )
+            KINDS[model.kind].build(event, model.score_stream, Score("1", True, {}), utc_now())
         )
         yield "scored"

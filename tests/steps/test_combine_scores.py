@@ -22,7 +22,7 @@ from tests.support.streams import Topics, edits, stream
 from transforms.combine_scores import CombineInState
 from transforms.elements import Failure, OutputEvent, Score
 from transforms.events.combined_events import SCHEMAS, Part, combined_score
-from transforms.events.score_events import revision_score
+from transforms.events.score_events import ScoreStream, revision_score
 from transforms.models.model import Configuration, Endpoint, Model
 
 NOW = "2026-01-01T00:00:00Z"
@@ -33,7 +33,10 @@ def part(model: str, **changes: Any) -> Part:
     return Part(
         model,
         revision_score(
-            edit(**changes), model, f"of {model}", Score("1", False, {"true": 0.25, "false": 0.75}), NOW
+            edit(**changes),
+            ScoreStream(model, f"of {model}"),
+            Score("1", False, {"true": 0.25, "false": 0.75}),
+            NOW,
         ),
     )
 

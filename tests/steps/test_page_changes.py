@@ -23,7 +23,7 @@ from tests.support.commands import command, events_file
 from tests.support.events import ROOT, at
 from tests.support.page_changes import CHANGE, MODELS, change
 from transforms.elements import Score, ScoreRequest
-from transforms.events.score_events import prediction_change, revision_score, score_id
+from transforms.events.score_events import ScoreStream, prediction_change, revision_score, score_id
 from transforms.events.source_events import event_of
 from transforms.lift_wing.bulkhead import CallResult
 from transforms.lift_wing.client import LiftWingClient
@@ -103,7 +103,9 @@ def test_each_kind_is_asked_in_its_words(
 
 @pytest.mark.parametrize("event", [CHANGE, OF_AN_ITEM], ids=["1.3.0", "1.6.0"])
 def test_what_the_schema_does_not_know_is_left_out(event: dict[str, Any]) -> None:
-    built = prediction_change(event, RISK, "a.stream", SCORE, "2026-01-01T00:00:00Z")
+    built = prediction_change(
+        event, ScoreStream(RISK, "a.stream", schemas.PREDICTION_CHANGE), SCORE, "2026-01-01T00:00:00Z"
+    )
     schemas.validator(schemas.PREDICTION_CHANGE)(built)
     assert built["predicted_classification"] == {
         "model_name": RISK,
@@ -128,7 +130,10 @@ def test_the_older_schema_is_kept_for_who_wants_it(tmp_path: Path) -> None:
     )
     assert {model.schema for model in load(file).models.values()} == {schemas.PREDICTION_CHANGE_1_1}
     built = prediction_change(
-        OF_AN_ITEM, RISK, "a.stream", SCORE, "2026-01-01T00:00:00Z", schemas.PREDICTION_CHANGE_1_1
+        OF_AN_ITEM,
+        ScoreStream(RISK, "a.stream", schemas.PREDICTION_CHANGE_1_1),
+        SCORE,
+        "2026-01-01T00:00:00Z",
     )
     schemas.validator(schemas.PREDICTION_CHANGE_1_1)(built)
     assert OF_AN_ITEM["performer"].keys() - built["performer"].keys() == {"user_central_id", "wiki_id"}
@@ -147,17 +152,21 @@ def test_the_older_schema_is_kept_for_who_wants_it(tmp_path: Path) -> None:
 
 def test_a_change_by_a_hidden_user_is_an_event(page_models: Configuration) -> None:
     hidden = {name: value for name, value in CHANGE.items() if name != "performer"}
-    built = prediction_change(hidden, RISK, "a.stream", SCORE, "2026-01-01T00:00:00Z")
+    built = prediction_change(
+        hidden, ScoreStream(RISK, "a.stream", schemas.PREDICTION_CHANGE), SCORE, "2026-01-01T00:00:00Z"
+    )
     assert "performer" not in built
     schemas.validator(schemas.PREDICTION_CHANGE)(built)
     with pytest.raises(schemas.InvalidEventError, match="performer"):
         schemas.validator(schemas.PREDICTION_CHANGE_1_1)(
-            prediction_change(hidden, RISK, "a", SCORE, "2026-01-01T00:00:00Z", schemas.PREDICTION_CHANGE_1_1)
+            prediction_change(
+                hidden, ScoreStream(RISK, "a", schemas.PREDICTION_CHANGE_1_1), SCORE, "2026-01-01T00:00:00Z"
+            )
         )
 
 
 def test_a_revision_score_may_come_of_a_page_change() -> None:
-    built = revision_score(CHANGE, "drafttopic", "a.stream", SCORE, "2026-01-01T00:00:00Z")
+    built = revision_score(CHANGE, ScoreStream("drafttopic", "a.stream"), SCORE, "2026-01-01T00:00:00Z")
     schemas.validator(schemas.REVISION_SCORE)(built)
     told = CHANGE["performer"]
     assert {

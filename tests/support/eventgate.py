@@ -18,7 +18,7 @@ from tests.support.loopback import Handler, LoopbackServer
 from transforms.connectors.eventgate_sink import EventGate
 from transforms.elements import Failure, OutputEvent, Score
 from transforms.events.error_events import failed
-from transforms.events.score_events import revision_score
+from transforms.events.score_events import ScoreStream, revision_score
 
 
 class _Handler(Handler):
@@ -150,7 +150,9 @@ def scored(
     **wrong: Any,
 ) -> OutputEvent:
     raw = raw or edit(rev_id=rev_id)
-    body = revision_score(raw, model, STREAMS[model], Score("1", True, {"true": 0.75, "false": 0.25}), NOW)
+    body = revision_score(
+        raw, ScoreStream(model, STREAMS[model]), Score("1", True, {"true": 0.75, "false": 0.25}), NOW
+    )
     return OutputEvent(STREAMS[model], {**body, **wrong}, datacenter, None, request(model, raw))
 
 

@@ -11,7 +11,7 @@ import orjson
 from pipeline.config.models_file import load
 from transforms.elements import Failure, Score
 from transforms.events.error_events import error_event
-from transforms.events.score_events import revision_score
+from transforms.events.score_events import ScoreStream, revision_score
 from transforms.models.model import Configuration
 
 NOW = 1_700_000_004.0  # near the end of a slice of five seconds
@@ -33,7 +33,9 @@ def models(tmp_path: Path, *names: str, more: str = "") -> Configuration:
 def score(raw: Mapping[str, Any], model: str = "damaging") -> bytes:
     said = Score("1.0.0", False, {"true": 0.125, "false": 0.875})
     return orjson.dumps(
-        revision_score(raw, model, f"mediawiki.revision-score-{model}", said, "2023-11-14T22:13:22Z")
+        revision_score(
+            raw, ScoreStream(model, f"mediawiki.revision-score-{model}"), said, "2023-11-14T22:13:22Z"
+        )
     )
 
 

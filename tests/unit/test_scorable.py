@@ -17,7 +17,7 @@ import schemas
 from tests.support.events import ABSENT, edit
 from transforms.datasets.event_files import Files, InputFile
 from transforms.elements import Failure, Score
-from transforms.events.score_events import revision_score, utc_now
+from transforms.events.score_events import ScoreStream, revision_score, utc_now
 from transforms.models.model import Configuration
 from transforms.models.scorable import fields_to_read, why_no_score
 from transforms.read_events import ReadEvents
@@ -54,7 +54,7 @@ def test_what_is_refused_is_what_the_finished_event_would_be_refused_for(
         assert str(found).startswith(f"cannot become a score: {why}")
     if why is None:
         schemas.validator(schemas.REVISION_SCORE)(
-            revision_score(raw, "damaging", "stream", Score("1", True, {}), utc_now())
+            revision_score(raw, ScoreStream("damaging", "stream"), Score("1", True, {}), utc_now())
         )
 
 

@@ -17,7 +17,7 @@ from runners.played_edits import CAPTURE
 from schemas.validation import compile_check, usual_test
 from tests.support.events import edit
 from transforms.elements import Score
-from transforms.events.score_events import revision_score, utc_now
+from transforms.events.score_events import ScoreStream, revision_score, utc_now
 
 TIMES = [
     f"2024-{month:02}-{day:02}T23:59:59Z"
@@ -81,8 +81,7 @@ SCORE = {
 def score_of(raw: Mapping[str, Any]) -> dict[str, Any]:
     return revision_score(
         raw,
-        "damaging",
-        "mediawiki.revision-score-damaging",
+        ScoreStream("damaging", "mediawiki.revision-score-damaging"),
         Score("0.5.1", True, {"true": 0.9, "false": 0.1}),
         utc_now(),
     )

@@ -36,19 +36,21 @@ _OF_CHANGE = [
 ]
 
 
-def revision_score(
-    raw: Mapping[str, Any],
-    model: str,
-    stream: str,
-    score: Score,
-    now: str,
-    schema: str = schemas.REVISION_SCORE,
-) -> dict[str, Any]:
-    """The score event for one model; `now` is its `meta.dt`."""
-    event = common_fields(raw, schema, stream, now)
+class ScoreStream(NamedTuple):
+    """Where the events of one model's scores go, and which schema they have there."""
+
+    model: str
+    stream: str
+    schema: str = schemas.REVISION_SCORE
+
+
+def revision_score(raw: Mapping[str, Any], to: ScoreStream, score: Score, now: str) -> dict[str, Any]:
+    """Returns the event of one model's score of a source event; `now` is its `meta.dt`. Raises
+    InvalidEventError where a part that must be an object is not."""
+    event = common_fields(raw, to.schema, to.stream, now)
     event["scores"] = {
-        model: {
-            "model_name": model,
+        to.model: {
+            "model_name": to.model,
             "model_version": score.model_version,
             "prediction": predictions(score.prediction),
             "probability": score.probability,
@@ -71,21 +73,14 @@ def common_fields(raw: Mapping[str, Any], schema: str, stream: str, now: str) ->
     return event
 
 
-def prediction_change(
-    raw: Mapping[str, Any],
-    model: str,
-    stream: str,
-    score: Score,
-    now: str,
-    schema: str = schemas.PREDICTION_CHANGE,
-) -> dict[str, Any]:
-    """The page change with what one model predicts of its revision; `now` is its `meta.dt`. What the schema
-    does not know is left out."""
-    event = _base_event(raw, schema, stream, now)
-    allowed = _allowed(schema)
+def prediction_change(raw: Mapping[str, Any], to: ScoreStream, score: Score, now: str) -> dict[str, Any]:
+    """Returns a page change with what one model predicts of its revision; `now` is its `meta.dt`. What the
+    schema does not know is left out. Raises what `revision_score` raises."""
+    event = _base_event(raw, to.schema, to.stream, now)
+    allowed = _allowed(to.schema)
     event.update((name, allowed[name](raw[name])) for name in _OF_CHANGE if raw.get(name) is not None)
     event["predicted_classification"] = {
-        "model_name": model,
+        "model_name": to.model,
         "model_version": score.model_version,
         "predictions": predictions(score.prediction),
         "probabilities": score.probability,

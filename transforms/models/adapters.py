@@ -15,7 +15,7 @@ import orjson
 
 import schemas
 from transforms.elements import Score, ScoreRequest
-from transforms.events.score_events import prediction_change, revision_score
+from transforms.events.score_events import ScoreStream, prediction_change, revision_score
 from transforms.events.source_events import PAGE_CHANGE, REVISION_CREATE
 from transforms.models.wikis import Wikis
 
@@ -37,8 +37,8 @@ class ModelAdapter:
     ask: Callable[[ScoreRequest, Wikis], Question]
     read: Callable[[Any, Sequence[ScoreRequest]], Results]
     schema: str  # of the event, unless the models file names an older one
-    # the event, of a source event, model, stream, score, time and schema
-    build: Callable[[Mapping[str, Any], str, str, Score, str, str], dict[str, Any]]
+    # the score event, of a source event, its stream, a score, and the time now in ISO 8601
+    build: Callable[[Mapping[str, Any], ScoreStream, Score, str], dict[str, Any]]
     max_batch_size: int = 1  # requests in a call, all of one language
     of_wikipedias: bool = False  # it scores no other wiki
     # it is asked by what the table of wikis says of a wiki: its language, or its address

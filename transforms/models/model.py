@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+from transforms.events.score_events import ScoreStream
 from transforms.events.source_events import REVISION_CREATE
 from transforms.models.adapters import KINDS
 from transforms.models.wikis import Wikis, shipped_wikis
@@ -68,6 +69,11 @@ class Model:
     def schema(self) -> str:
         """Of its events."""
         return self.older_schema or KINDS[self.kind].schema
+
+    @cached_property
+    def score_stream(self) -> ScoreStream:
+        """Where the events of its scores go."""
+        return ScoreStream(self.name, self.stream, self.schema)
 
     @property
     def active(self) -> list[Endpoint]:
