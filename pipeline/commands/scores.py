@@ -23,7 +23,7 @@ from pipeline.usage_error import UsageError
 from transforms.datasets.filesystem import for_arrow, name_of
 from transforms.datasets.manifests import files_below
 from transforms.datasets.places import Place, address_of, os_reason
-from transforms.events.score_events import read_prediction
+from transforms.events.predictions import read_prediction
 from transforms.models.model import Model
 
 _SHOWN = 3

@@ -15,7 +15,7 @@ from pipeline.watch.of_model import Key, OfModel
 from pipeline.watch.recent import RecentCounts
 from transforms.events.error_events import alike, origin_of
 from transforms.events.parsing import NotAnEventError, check, parse, why_dropped
-from transforms.events.score_events import format_prediction, read_prediction
+from transforms.events.predictions import format_prediction, read_prediction
 from transforms.events.source_events import rev_id_of, wiki_of
 from transforms.models.model import Configuration
 from transforms.models.selection import Selection

@@ -17,7 +17,8 @@ from transforms.datasets.manifests import files_of, find_partition, write_manife
 from transforms.datasets.places import Place, os_reason
 from transforms.events.error_events import alike, origin_of
 from transforms.events.parsing import NotAnEventError, parse
-from transforms.events.score_events import read_prediction, score_id
+from transforms.events.predictions import read_prediction
+from transforms.events.score_events import score_id
 from transforms.events.source_events import rev_id_of, wiki_of
 from transforms.models.model import Model
 

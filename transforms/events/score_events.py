@@ -1,8 +1,7 @@
-"""The events that say what a model said, out of a source event and its score; without Beam.
+"""Builds the event of a model's score, out of a source event and the score. Without Beam.
 
 As python/events.py of wikimedia/machinelearning-liftwing-inference-services builds them, but for their
-`meta.id`, which follows from what was scored and why, so that the same work done twice can be told by its
-consumers.
+`meta.id`, which follows from what was scored and why, so that consumers find what was done twice.
 """
 
 from __future__ import annotations
@@ -60,7 +59,8 @@ def revision_score(raw: Mapping[str, Any], to: ScoreStream, score: Score, now: s
 
 
 def common_fields(raw: Mapping[str, Any], schema: str, stream: str, now: str) -> dict[str, Any]:
-    """What the events of all models say of a revision; `raw` is a source event or a score."""
+    """Returns what the events of all models say of a revision; `raw` is a source event or a score, `now` the
+    `meta.dt`. Raises what `revision_score` raises."""
     event = _base_event(raw, schema, stream, now)
     revision = raw if source_of(raw) == REVISION_CREATE else as_revision(raw)
     event.update((name, _as_int(revision[name])) for name in _COPIED if revision.get(name) is not None)
@@ -89,8 +89,8 @@ def prediction_change(raw: Mapping[str, Any], to: ScoreStream, score: Score, now
 
 
 def fields_needed(source: str) -> frozenset[str]:
-    """Returns the fields of a kind of event that a score is made of, beside those that tell who the event
-    is."""
+    """Returns the fields of a kind of event (`source`: a key of STREAMS) that a score is made of, beside
+    those that identify the event."""
     return frozenset(_OF_REVISION if source == REVISION_CREATE else _OF_CHANGE)
 
 
@@ -101,50 +101,26 @@ def fields_taken_over(schema: str) -> tuple[list[str], list[str]]:
 
 
 def score_id(raw: Mapping[str, Any], stream: str) -> str:
-    """The `meta.id` of the score that comes of an event in a stream."""
+    """Returns the `meta.id` of an event's score in a stream, the same whenever it is made again."""
     return str(uuid.uuid5(_IDS, f"{stream} {wiki_of(raw)} {rev_id_of(raw)} {id_of(raw)}"))
 
 
-class Prediction(NamedTuple):
-    """What a model said, in the words of either kind of event."""
-
-    model_version: str
-    predictions: list[str]
-    probabilities: Mapping[str, float]
-
-
-def read_prediction(event: Mapping[str, Any], model: str) -> Prediction:
-    """What the event of a model's stream says."""
-    if "scores" in event:
-        score = event["scores"][model]
-        return Prediction(score["model_version"], score["prediction"], score["probability"])
-    predicted = event["predicted_classification"]
-    return Prediction(predicted["model_version"], predicted["predictions"], predicted["probabilities"])
-
-
-def format_prediction(said: Prediction) -> str:
-    """For people, such as: false (true 0.012); a prediction with its probability."""
-    told = ", ".join(said.predictions) or "nothing"
-    if "true" in said.probabilities:
-        return f"{told} (true {said.probabilities['true']:.3f})"
-    likely = max(said.probabilities.items(), key=lambda item: item[1], default=None)
-    return f"{told} ({likely[0]} {likely[1]:.3f})" if likely else told
-
-
 def predictions(prediction: bool | str | list[str]) -> list[str]:
-    """Lift Wing says true, "Stub" or ["STEM.STEM*"]; the schemas want a list of strings."""
+    """Returns a prediction of Lift Wing's, such as true, "Stub" or ["STEM.STEM*"], as the list of strings
+    that the schemas want."""
     if isinstance(prediction, bool):
         return ["true" if prediction else "false"]
     return [prediction] if isinstance(prediction, str) else prediction
 
 
 def utc_now() -> str:
+    """Returns the time now in ISO 8601, in microseconds."""
     return datetime.now(timezone.utc).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def _base_event(raw: Mapping[str, Any], schema: str, stream: str, now: str) -> dict[str, Any]:
-    """Raises InvalidEventError for a part that is no object, of which nothing can be taken over; the rest is
-    the validator's to find."""
+    """Returns what scores and page changes have in common. Raises InvalidEventError for a part that is no
+    object, of which nothing can be taken over; the rest is the validator's to find."""
     for name in ("meta", "performer", "page", "revision"):
         part = raw.get(name)
         if part is not None and not isinstance(part, dict):
@@ -163,7 +139,7 @@ def _base_event(raw: Mapping[str, Any], schema: str, stream: str, now: str) -> d
 
 
 def as_revision(change: Mapping[str, Any]) -> dict[str, Any]:
-    """A page change in the words of revision-create."""
+    """Returns a page change in the fields of a revision-create."""
     page, revision, performer = (change.get(name) or {} for name in ("page", "revision", "performer"))
     fields: dict[str, Any] = {"database": change.get("wiki_id"), "rev_timestamp": revision.get("rev_dt")}
     fields |= {name: page.get(name) for name in ("page_id", "page_title")}
@@ -184,7 +160,8 @@ def _as_int(value: Any) -> Any:
 
 @cache
 def _allowed(schema: str) -> Mapping[str, Callable[[Any], Any]]:
-    """What takes of the value of a field all that the schema does not know."""
+    """Returns for each field of a schema a function that drops from its value what the schema does not
+    know."""
     return {name: _pruner(field) for name, field in schemas.load(schema)["properties"].items()}
 
 
