@@ -3,15 +3,17 @@
 
 from __future__ import annotations
 
-import argparse
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.options import option
 from pipeline.process.child_process import Server, ServerError, check_free, find_java, free_port
 from pipeline.process.signals import end_if_told_to_stop, stop_on_signals
+from runners.command_line import parse
 
 _FOLDER = Path(__file__).parent / "hdfs"
 JARS = _FOLDER / "target" / "jars"
@@ -43,7 +45,7 @@ class LocalHdfs(Server):
             time.sleep(0.05)
 
     def administer(self, *arguments: str) -> None:
-        """As `hdfs dfsadmin` with these arguments. Raises subprocess.CalledProcessError."""
+        """As `hdfs dfsadmin` with these options. Raises subprocess.CalledProcessError."""
         program = ["org.apache.hadoop.hdfs.tools.DFSAdmin", "-fs", self.url, *arguments]
         subprocess.run([find_java(), "-cp", f"{JARS}/*", *program], check=True, capture_output=True)
 
@@ -54,20 +56,22 @@ class LocalHdfs(Server):
         self._process.wait()
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m runners.local_hdfs", description="A NameNode and a DataNode on this machine."
-    )
-    parser.add_argument(
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    folder: Path = option(
         "--folder", type=Path, default=Path("hdfs"), metavar="DIR", help="its data and log (default: hdfs)"
     )
-    parser.add_argument("--port", type=int, default=8020, help="0: any free one (default: 8020)")
-    arguments = parser.parse_args()
+    port: int = option("--port", type=int, default=8020, help="0: any free one (default: 8020)")
+
+
+def main() -> int:
+    options = parse(Options, "local_hdfs", "A NameNode and a DataNode on this machine.")
+    folder = options.folder.resolve()
     stop = stop_on_signals()
     try:
-        check_free("--port", arguments.port)
-        with LocalHdfs(arguments.folder.resolve(), arguments.port or None) as hdfs:
-            print(f"HDFS at {hdfs.url}, data in {arguments.folder.resolve()}; Ctrl-C stops", flush=True)
+        check_free("--port", options.port)
+        with LocalHdfs(folder, options.port or None) as hdfs:
+            print(f"HDFS at {hdfs.url}, data in {folder}; Ctrl-C stops", flush=True)
             stop.wait()
     except (ServerError, FileNotFoundError) as error:
         print(f"local_hdfs: {error}", file=sys.stderr)

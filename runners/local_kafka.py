@@ -3,13 +3,13 @@ runners.local_kafka`."""
 
 from __future__ import annotations
 
-import argparse
 import signal
 import subprocess
 import sys
 import time
 import uuid
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from confluent_kafka import KafkaException
@@ -24,8 +24,10 @@ from confluent_kafka.admin import (
 
 from pipeline.config.models_file import load
 from pipeline.config.topics import input_topics, output_topics
+from pipeline.options import option
 from pipeline.process.child_process import Server, ServerError, check_free, find_java, free_port
 from pipeline.process.signals import stop_on_signals
+from runners.command_line import parse
 
 JARS = Path(__file__).parent / "kafka" / "target" / "jars"
 _MODELS = Path(__file__).parent.parent / "pipeline" / "models.yaml"
@@ -52,13 +54,17 @@ _PATIENCE_S = 60
 
 class LocalKafka(Server):
     """A broker with its data below `folder`; one partition a topic, as Wikimedia's edit streams have.
-    `beside`: another of the same cluster, which is up already and controls it."""
+
+    `more_listeners`: addresses by listener; `more_settings`: lines of server.properties; `port`: of the plain
+    listener; `beside`: another broker of the same cluster, which is up already and controls it.
+    """
 
     def __init__(
         self,
         folder: Path,
         more_listeners: Mapping[str, str] | None = None,
         more_settings: str = "",
+        *,
         port: int | None = None,
         beside: LocalKafka | None = None,
     ) -> None:
@@ -66,26 +72,26 @@ class LocalKafka(Server):
             raise FileNotFoundError(f"no Kafka jars in {JARS}; build them: make build")
         folder.mkdir(parents=True, exist_ok=True)
         port = port or free_port()
-        self._properties = folder / "server.properties"
-        listeners = ",".join(
-            f"{name}://{address}"
-            for name, address in {"PLAINTEXT": f"127.0.0.1:{port}", **(more_listeners or {})}.items()
-        )
+        self.folder = folder
         self.cluster_id: str = beside.cluster_id if beside else uuid.uuid4().hex[:22]
         self._controller_port: int = beside._controller_port if beside else free_port()
-        settings = _PROPERTIES.format(
-            roles="broker" if beside else "broker,controller",
-            node=2 if beside else 1,
-            controller_listener="" if beside else f",CONTROLLER://127.0.0.1:{self._controller_port}",
-            listeners=listeners,
-            controller_port=self._controller_port,
-            folder=folder,
+        self._properties = folder / "server.properties"
+        listeners = {"PLAINTEXT": f"127.0.0.1:{port}", **(more_listeners or {})}
+        self._properties.write_text(
+            self._settings(listeners, is_controller=beside is None) + more_settings, encoding="utf-8"
         )
-        settings += more_settings
-        self._properties.write_text(settings, encoding="utf-8")
-        self.folder = folder
         command = [find_java(), "-Xmx512m", "-cp", f"{JARS}/*", "kafka.Kafka", str(self._properties)]
         super().__init__("the Kafka broker", command, port, folder / "broker.log")
+
+    def _settings(self, listeners: Mapping[str, str], *, is_controller: bool) -> str:
+        return _PROPERTIES.format(
+            roles="broker,controller" if is_controller else "broker",
+            node=1 if is_controller else 2,
+            controller_listener=f",CONTROLLER://127.0.0.1:{self._controller_port}" if is_controller else "",
+            listeners=",".join(f"{name}://{address}" for name, address in listeners.items()),
+            controller_port=self._controller_port,
+            folder=self.folder,
+        )
 
     def start(self) -> None:
         if not (self.folder / "data" / "meta.properties").is_file():  # else it starts again with what it has
@@ -124,18 +130,18 @@ class LocalKafka(Server):
         self._process.send_signal(number)
 
     def create_topics(self, *names: str) -> None:
-        admin = AdminClient({"bootstrap.servers": self.address, "log_level": 0})
-        for created in admin.create_topics(
-            [NewTopic(name, 1, 1) for name in names], operation_timeout=_PATIENCE_S
-        ).values():
+        """Creates topics and returns when they are there. Raises KafkaException, for one that is there
+        already too."""
+        admin, topics = self._admin(), [NewTopic(name, 1, 1) for name in names]
+        for created in admin.create_topics(topics, operation_timeout=_PATIENCE_S).values():
             created.result(_PATIENCE_S)
 
     def configure_topic(self, name: str, setting: str, value: str) -> None:
-        """Returns when the broker goes by it. Raises TimeoutError."""
+        """Changes a setting and returns when the broker goes by it. Raises TimeoutError after a minute."""
         change = ConfigEntry(setting, value, incremental_operation=AlterConfigOpType.SET)
         resource = ConfigResource(ResourceType.TOPIC, name, incremental_configs=[change])
         asked, end = ConfigResource(ResourceType.TOPIC, name), time.monotonic() + _PATIENCE_S
-        admin = AdminClient({"bootstrap.servers": self.address, "log_level": 0})
+        admin = self._admin()
         found: object = None
         while found != value:
             if time.monotonic() > end:
@@ -149,36 +155,37 @@ class LocalKafka(Server):
         time.sleep(0.1)  # it is told before it is done
 
     def topics(self) -> set[str]:
-        return set(
-            AdminClient({"bootstrap.servers": self.address, "log_level": 0})
-            .list_topics(timeout=_PATIENCE_S)
-            .topics
-        )
+        return set(self._admin().list_topics(timeout=_PATIENCE_S).topics)
+
+    def _admin(self) -> AdminClient:
+        """Returns a client that lasts as long as it is kept: what it was asked for ends with it."""
+        return AdminClient({"bootstrap.servers": self.address, "log_level": 0})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    folder: Path = option(
+        "--folder", type=Path, default=Path("kafka"), metavar="DIR", help="its data and log (default: kafka)"
+    )
+    port: int = option("--port", type=int, default=9092, help="0: any free one (default: 9092)")
+    models: Path = option(
+        "--models", type=Path, default=_MODELS, metavar="FILE", help="models file (default: the shipped one)"
+    )
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m runners.local_kafka",
-        description="A Kafka broker on this machine, with the topics of a models file.",
+    options = parse(
+        Options, "local_kafka", "A Kafka broker on this machine, with the topics of a models file."
     )
-    parser.add_argument(
-        "--folder", type=Path, default=Path("kafka"), metavar="DIR", help="its data and log (default: kafka)"
-    )
-    parser.add_argument("--port", type=int, default=9092, help="0: any free one (default: 9092)")
-    parser.add_argument(
-        "--models", type=Path, default=_MODELS, metavar="FILE", help="models file (default: the shipped one)"
-    )
-    arguments = parser.parse_args()
-    stop, configuration = stop_on_signals(), load(arguments.models)
-    inputs = input_topics(configuration, None)
+    stop, configuration = stop_on_signals(), load(options.models)
+    inputs, folder = input_topics(configuration, None), options.folder.resolve()
     try:
-        check_free("--port", arguments.port)
-        with LocalKafka(arguments.folder.resolve(), port=arguments.port) as broker:
+        check_free("--port", options.port)
+        with LocalKafka(folder, port=options.port) as broker:
             if missing := {*inputs, *output_topics(configuration, inputs)} - broker.topics():
                 broker.create_topics(*sorted(missing))
             print(
-                f"Kafka at {broker.address}, topics of {arguments.models}, data in "
-                f"{arguments.folder.resolve()}; Ctrl-C stops",
+                f"Kafka at {broker.address}, topics of {options.models}, data in {folder}; Ctrl-C stops",
                 flush=True,
             )
             stop.wait()

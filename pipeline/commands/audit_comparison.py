@@ -17,7 +17,7 @@ from transforms.datasets.event_files import InputFile
 from transforms.datasets.manifests import FoundPartition, find_partition, partitions_in
 from transforms.datasets.units import failures_in, score_of, scores_in
 from transforms.events.parsing import NotAnEventError
-from transforms.events.score_events import read_prediction
+from transforms.events.predictions import read_prediction
 from transforms.events.source_events import wiki_of
 from transforms.models.model import Configuration, Model
 

@@ -98,7 +98,7 @@ def killed(arguments: argparse.Namespace, parallelism: int, slots: int, workers:
         port, held_port, real_port = free_port(), free_port(), free_port()
         listeners = {"HELD": f"127.0.0.1:{real_port}"}
         broker = stack.enter_context(
-            LocalKafka(folder / "kafka", listeners, held_settings(port, held_port), port)
+            LocalKafka(folder / "kafka", listeners, held_settings(port, held_port), port=port)
         )
         inputs = input_topics(configuration, None)
         broker.create_topics(*inputs, *output_topics(configuration, inputs))
