@@ -24,7 +24,7 @@ from pipeline.usage_error import UsageError
 from runners.demo_comparison import Comparison, calls_by_score
 from runners.demo_scores import PATIENCE_S, StreamedScores, comparable
 from runners.local_kafka import LocalKafka
-from runners.played_edits import CAPTURE, Key, PlayedEdits
+from runners.played_edits import CAPTURE, Excerpt, Key, PlayedEdits
 from runners.programs import ROOT, Program, SimulatedLiftWingProgram
 from transforms.datasets.event_files import find_files, read_file
 from transforms.models.model import Configuration
@@ -104,7 +104,9 @@ class _Demo:
         return self._compare(streamed, self._regenerate())
 
     def _stream(self) -> StreamedScores:
-        edits = PlayedEdits(self._configuration, self._kafka.address, _EVENTS_PER_SECOND, self._seconds)
+        edits = PlayedEdits(
+            self._configuration, self._kafka.address, Excerpt(_EVENTS_PER_SECOND, self._seconds)
+        )
         streamed = StreamedScores(
             self._kafka.address, self._score_topics(), self._configuration.failure_stream, edits
         )

@@ -3,21 +3,23 @@ runners.played_edits` plays it alone."""
 
 from __future__ import annotations
 
-import argparse
 import gzip
 import threading
 import time
 import zlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from confluent_kafka import Producer
 
 from pipeline.config.models_file import load
+from pipeline.options import option
+from runners.command_line import parse
 from transforms.models.model import Configuration
 from transforms.models.selection import Selection
 
@@ -43,19 +45,30 @@ def _text(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+class Excerpt(NamedTuple):
+    """Which events of the capture are played, and how fast."""
+
+    per_second: float
+    seconds: float
+    skip: int = 0  # events at its beginning
+
+    def lines(self) -> list[bytes]:
+        """Returns the events as JSON."""
+        end = self.skip + round(self.per_second * self.seconds)
+        with gzip.open(CAPTURE, "rb") as capture:
+            return [line.rstrip() for line in islice(capture, self.skip, end)]
+
+
 class PlayedEdits:
-    """Plays events of the capture, without the first `skip`, into the revision-create topics, at a steady
-    rate, in a thread of its own.
+    """Plays an excerpt of the capture into the revision-create topics of a broker, at a steady rate, in a
+    thread of its own.
 
     `lines`: the events; those that have been sent are as they were sent.
     """
 
-    def __init__(
-        self, configuration: Configuration, kafka: str, per_second: float, seconds: float, skip: int = 0
-    ) -> None:
-        with gzip.open(CAPTURE, "rb") as capture:
-            self.lines = [line.rstrip() for line in islice(capture, skip, skip + round(per_second * seconds))]
-        self._interval = 1 / per_second
+    def __init__(self, configuration: Configuration, kafka: str, excerpt: Excerpt) -> None:
+        self.lines = excerpt.lines()
+        self._interval = 1 / excerpt.per_second
         self._selection = Selection(configuration.models)
         self._datacenters = configuration.datacenters
         self._producer = Producer({"bootstrap.servers": kafka, "linger.ms": 5, "log_level": 0})
@@ -98,31 +111,34 @@ class PlayedEdits:
         return self._datacenters[zlib.crc32(event["database"].encode()) % len(self._datacenters)]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m runners.played_edits",
-        description="Plays real edits of January 2023 into Kafka, as if they were made now.",
-    )
-    parser.add_argument(
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    kafka: str = option(
         "--kafka", required=True, metavar="HOST:PORT", help="a broker with the revision-create topics"
     )
-    parser.add_argument(
+    rate: float = option(
         "--rate",
         type=float,
         default=20,
         metavar="N",
         help="events a second (default: 20, about what all wikis of Wikimedia make together)",
     )
-    parser.add_argument("--seconds", type=float, default=30, metavar="N", help="how long (default: 30)")
-    parser.add_argument(
+    seconds: float = option("--seconds", type=float, default=30, metavar="N", help="how long (default: 30)")
+    skip: int = option(
         "--skip",
         type=int,
         default=0,
         metavar="N",
         help="leave out so many of the capture's events, which were played before (default: 0)",
     )
-    arguments = parser.parse_args()
-    edits = PlayedEdits(load(_MODELS), arguments.kafka, arguments.rate, arguments.seconds, arguments.skip)
+
+
+def main() -> None:
+    options = parse(
+        Options, "played_edits", "Plays real edits of January 2023 into Kafka, as if they were made now."
+    )
+    excerpt = Excerpt(options.rate, options.seconds, options.skip)
+    edits = PlayedEdits(load(_MODELS), options.kafka, excerpt)
     edits.start()
     edits.done.wait()
     print(f"{edits.events} edits are in Kafka; they ask for {sum(edits.by_model.values())} scores")

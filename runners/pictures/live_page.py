@@ -18,7 +18,7 @@ from pipeline.config.models_file import load
 from pipeline.config.topics import input_topics, output_topics
 from runners.local_kafka import LocalKafka
 from runners.pictures.browser import browser
-from runners.played_edits import PlayedEdits
+from runners.played_edits import Excerpt, PlayedEdits
 from runners.programs import ROOT, Program, SimulatedLiftWingProgram
 
 _EVENTS_PER_SECOND, _SECONDS = 20, 400
@@ -49,7 +49,7 @@ def main() -> None:
         watch = stack.enter_context(Program("pipeline", "watch", *where, "--flink", flink, "--port", "0"))
         page = stack.enter_context(browser(stack.enter_context(sync_playwright()))).new_page(viewport=_WIDE)
         page.goto(watch.wait_for(r" at (http\S+);")[1])
-        PlayedEdits(configuration, kafka.address, _EVENTS_PER_SECOND, _SECONDS).start()
+        PlayedEdits(configuration, kafka.address, Excerpt(_EVENTS_PER_SECOND, _SECONDS)).start()
         _take_pictures(page, lift_wing, folder)
 
 
