@@ -9,7 +9,7 @@ predictions.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from aiohttp import web
@@ -38,7 +38,7 @@ Question = dict[str, Any]
 
 
 def questions(model: str, inputs: dict[str, Any]) -> list[Question]:
-    """What is asked in one call."""
+    """Returns what is asked in one call. Raises InvalidInputError."""
     found = inputs.get("instances", [inputs])
     if not isinstance(found, list) or not found or not all(isinstance(question, dict) for question in found):
         raise InvalidInputError("Expected a list of instances.")
@@ -60,7 +60,8 @@ def questions(model: str, inputs: dict[str, Any]) -> list[Question]:
 
 
 def revision_of(question: Question) -> int:
-    """The revision that is asked for; of a page that is known by its title alone, a number of its own."""
+    """Returns the revision that is asked for; for a page that is known by its title alone, a number of its
+    own."""
     for name in ("rev_id", "revision_id"):
         if name in question:
             return int(question[name])
@@ -70,7 +71,7 @@ def revision_of(question: Question) -> int:
 
 
 def answer(model: str, asked: Sequence[Question], failing: set[int]) -> web.Response:
-    """The answer to a call of which some revisions cannot be scored."""
+    """Returns the answer to a call; `failing`: revisions of it that cannot be scored."""
     if all(revision_of(question) in failing for question in asked):
         return json({"detail": "; ".join(_refused(question) for question in asked)}, 422)
     if model == "revertrisk-language-agnostic":
@@ -93,50 +94,67 @@ def _refused(question: Question) -> str:
 
 
 def _single(model: str, question: Question) -> Any:
+    answer_of = _ANSWERS.get(model)
+    return answer_of(question) if answer_of else _risk(model, question)
+
+
+def _outlink_topics(question: Question) -> Any:
     rev_id = revision_of(question)
-    if model == "outlink-topic-model":
-        results = [
-            {"topic": topic, "score": round(1 / (rank + 1 + rev_id % 2), 6)}
-            for rank, topic in enumerate(TOPICS[:3])
-        ]
-        place = question.get("lang") or str(question["wiki_id"]).removesuffix("wiki").replace("_", "-")
-        return {
-            "prediction": {
-                "article": f"https://{place}.wikipedia.org/wiki?curid={question['page_id']}",
-                "results": results,
-            }
-        }
-    if model == "revise-tone-task-generator":
-        found = [
-            {"paragraph_index": index, "section_name": "LEAD", "text": "…", "score": 0.9 - 0.1 * index}
-            for index in range(rev_id % 3)
-        ]
-        event = question["event"]
-        return {
-            "page_id": event["page"]["page_id"],
-            "wiki_id": event["wiki_id"],
-            "revision_id": rev_id,
-            "lang": "en",
-            "predictions": found,
-        }
-    if model == "article-country":
-        results = [{"country": country, "score": 0.5, "source": {}} for country in COUNTRIES[: rev_id % 3]]
-        return {
-            "model_name": model,
-            "model_version": VERSIONS[model],
-            "prediction": {"article": question["title"], "results": results},
-        }
-    if model == "articlequality_v2":
-        label = QUALITIES[rev_id % len(QUALITIES)]
-        probabilities = {quality: 0.5 if quality == label else 0.1 for quality in QUALITIES}
-        told = {"label": label, "score": 0.5, "prediction_probabilities": probabilities, "features": {}}
-        return {"predictions": [told], "model_name": model, "model_version": VERSIONS[model]}
-    return _risk(model, question)
+    results = [
+        {"topic": topic, "score": round(1 / (rank + 1 + rev_id % 2), 6)}
+        for rank, topic in enumerate(TOPICS[:3])
+    ]
+    place = question.get("lang") or str(question["wiki_id"]).removesuffix("wiki").replace("_", "-")
+    article = f"https://{place}.wikipedia.org/wiki?curid={question['page_id']}"
+    return {"prediction": {"article": article, "results": results}}
+
+
+def _tones(question: Question) -> Any:
+    rev_id, event = revision_of(question), question["event"]
+    found = [
+        {"paragraph_index": index, "section_name": "LEAD", "text": "…", "score": 0.9 - 0.1 * index}
+        for index in range(rev_id % 3)
+    ]
+    return {
+        "page_id": event["page"]["page_id"],
+        "wiki_id": event["wiki_id"],
+        "revision_id": rev_id,
+        "lang": "en",
+        "predictions": found,
+    }
+
+
+def _countries(question: Question) -> Any:
+    found = COUNTRIES[: revision_of(question) % 3]
+    results = [{"country": country, "score": 0.5, "source": {}} for country in found]
+    return {
+        **_named("article-country"),
+        "prediction": {"article": question["title"], "results": results},
+    }
+
+
+def _article_quality(question: Question) -> Any:
+    label = QUALITIES[revision_of(question) % len(QUALITIES)]
+    probabilities = {quality: 0.5 if quality == label else 0.1 for quality in QUALITIES}
+    told = {"label": label, "score": 0.5, "prediction_probabilities": probabilities, "features": {}}
+    return {"predictions": [told], **_named("articlequality_v2")}
+
+
+_ANSWERS: Mapping[str, Callable[[Question], Any]] = {  # of those that do not answer as revertrisk does
+    "outlink-topic-model": _outlink_topics,
+    "revise-tone-task-generator": _tones,
+    "article-country": _countries,
+    "articlequality_v2": _article_quality,
+}
+
+
+def _named(model: str) -> dict[str, Any]:
+    return {"model_name": model, "model_version": VERSIONS[model]}
 
 
 def _risk(model: str, question: Question) -> dict[str, Any]:
     rev_id = revision_of(question)
     said = truth_of(model, rev_id)
-    told = {"model_name": model, "model_version": VERSIONS[model], "revision_id": rev_id}
+    told = {**_named(model), "revision_id": rev_id}
     told["output"] = {"prediction": said["prediction"], "probabilities": said["probability"]}
     return told if model == "revertrisk-wikidata" else {**told, "wiki_db": f"{question['lang']}wiki"}

@@ -22,7 +22,8 @@ class InvalidInputError(ValueError):
 
 
 def misdirected(request: web.BaseRequest, service: Service) -> web.Response | None:
-    """The answer to a request that is for no model of this service."""
+    """Returns the answer to a request that is for no model of this service; None for one that is for its
+    model."""
     path = request.raw_path
     if path != service.path and (path := unquote(path)) != service.path:
         prefix, suffix = "/v1/models/", ":predict"
@@ -33,6 +34,7 @@ def misdirected(request: web.BaseRequest, service: Service) -> web.Response | No
 
 
 def inputs_of(body: bytes) -> dict[str, Any]:
+    """Returns the JSON object in a request. Raises InvalidInputError."""
     try:
         inputs = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -43,7 +45,8 @@ def inputs_of(body: bytes) -> dict[str, Any]:
 
 
 def rev_id_of(inputs: dict[str, Any]) -> int:
-    """The revision to score, as `get_rev_id` finds it: that of the event if there is one."""
+    """Returns the revision to score, as `get_rev_id` finds it: that of the event if there is one. Raises
+    InvalidInputError."""
     try:
         if "event" not in inputs:
             rev_id = inputs["rev_id"]
@@ -74,27 +77,14 @@ def good_body(service: Service, rev_id: int, extended: bool) -> bytes:
     scored: dict[str, Any] = {"score": score(wiki, model, rev_id)}
     if extended:
         scored["features"] = features(wiki, model, rev_id)
-    return orjson.dumps(
-        {
-            wiki: {
-                "models": {model: {"version": version(wiki, model)}},
-                "scores": {str(rev_id): {model: scored}},
-            }
-        }
-    )
+    return orjson.dumps({wiki: {"models": _models(service), "scores": {str(rev_id): {model: scored}}}})
 
 
 def faulty(fault: Rule, service: Service, rev_id: int, extended: bool) -> web.Response:
+    """Returns the answer that a fault makes of a call."""
     match fault.mode:
         case "status":
-            body = usual_body(fault.status, service.name, rev_id) if fault.body is None else fault.body
-            response = (
-                web.Response(text=body, status=fault.status)
-                if isinstance(body, str)
-                else json(body, fault.status)
-            )
-            response.headers.update(fault.headers)
-            return response
+            return _with_status(fault, service, rev_id)
         case "mediawiki":
             return json(wiki_away(service.model, rev_id), 500)
         case "garbage":
@@ -104,18 +94,24 @@ def faulty(fault: Rule, service: Service, rev_id: int, extended: bool) -> web.Re
         case "redirect":
             return web.Response(status=302, headers={"Location": fault.location})
         case "empty":
-            return json(
-                {
-                    service.wiki: {
-                        "models": {service.model: {"version": version(service.wiki, service.model)}},
-                        "scores": {},
-                    }
-                }
-            )
+            return json({service.wiki: {"models": _models(service), "scores": {}}})
         case "other_revision":
             return good(service, rev_id + 1, extended)
         case _:
             return good(service, rev_id, extended)  # slow or hung, but well; dropped, it reaches nobody
+
+
+def _with_status(fault: Rule, service: Service, rev_id: int) -> web.Response:
+    body = usual_body(fault.status, service.name, rev_id) if fault.body is None else fault.body
+    response = (
+        web.Response(text=body, status=fault.status) if isinstance(body, str) else json(body, fault.status)
+    )
+    response.headers.update(fault.headers)
+    return response
+
+
+def _models(service: Service) -> dict[str, Any]:
+    return {service.model: {"version": version(service.wiki, service.model)}}
 
 
 def json(body: Any, status: int = 200) -> web.Response:

@@ -77,6 +77,7 @@ class SimulatedLiftWing:
 
     def __init__(
         self,
+        *,
         latency: str | float = 0,
         scale: float = 1.0,
         port: int = 0,
