@@ -4,20 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from html import escape
-from pathlib import Path
 from typing import NamedTuple
 
-import apache_beam as beam
-from apache_beam.pipeline import AppliedPTransform, PipelineVisitor
+from runners.pictures.graph_steps import Step, steps
 
-from pipeline.config.models_file import load
-from pipeline.graph import score_revisions
-from transforms.async_io.stateful import StatefulAsync
-from transforms.combine_scores import CombineInState
-from transforms.connectors.collected import Collected
-from transforms.events.combined_events import SCHEMAS
-
-_MODELS = Path(__file__).parents[2] / "pipeline" / "models.yaml"
 _ENDS = {
     "ReadEvents": ("events of Kafka topics,", "or of files"),
     "WritePerModel": ("a topic or dataset", "for each model"),
@@ -41,89 +31,75 @@ text { fill: #202122; } .name { font-weight: 600; }
 """
 
 
-class Step(NamedTuple):
-    """A step of the graph: what it is made of, its inputs as (step, output), and its outputs."""
+class _Layout(NamedTuple):
+    """Where each step stands."""
 
-    name: str
-    parts: list[str]
-    inputs: list[tuple[str, str]]
-
-
-def steps() -> list[Step]:
-    """Those of the stream with combined scores, as Beam has them once the graph is built."""
-    configuration = load(_MODELS)
-    pipeline = beam.Pipeline()
-    combine = CombineInState(configuration.models, SCHEMAS["3.0.0"], 60.0)
-    score_revisions(pipeline, configuration, beam.Create([]), Collected(""), StatefulAsync(), combine=combine)
-    top = _Top()
-    pipeline.visit(top)
-    made_by = {
-        output: (node.full_label, str(name)) for node in top.found for name, output in node.outputs.items()
-    }
-    return [
-        Step(
-            node.full_label,
-            [part.full_label.rpartition("/")[2] for part in node.parts],
-            [made_by[each] for each in node.inputs if each in made_by],
-        )
-        for node in top.found
-    ]
-
-
-class _Top(PipelineVisitor):
-    def __init__(self) -> None:
-        self.found: list[AppliedPTransform] = []
-
-    def enter_composite_transform(self, node: AppliedPTransform) -> None:
-        if node.parent is not None and node.parent.parent is None:
-            self.found.append(node)
+    row: list[str]  # the five steps, from the left
+    x_of: dict[str, float]
+    below: float  # y of what is optional, and of where failures go
 
 
 def svg() -> str:
-    """The five steps in a row, what beside them is optional and where failures go below."""
+    """Returns the picture: the five steps in a row, what beside them is optional and where failures go
+    below."""
     found = {step.name: step for step in steps()}
     row = list(_row(found))
     combined = [step for name, step in found.items() if "Combine" in name]
-    x_of = {name: _LEFT + index * (_WIDTH + _GAP) for index, name in enumerate(row)}
-    x_of |= {step.name: x_of[row[3 + index]] for index, step in enumerate(combined)}
-    width, below = x_of[row[-1]] + _WIDTH + _LEFT, _TOP + _HEIGHT + 74
     failing = [
         step
         for name, step in found.items()
         if name.startswith("Write") and any(output == _FAILURES for _, output in step.inputs)
     ]
+    x_of: dict[str, float] = {name: _LEFT + index * (_WIDTH + _GAP) for index, name in enumerate(row)}
+    x_of |= {step.name: x_of[row[3 + index]] for index, step in enumerate(combined)}
+    layout = _Layout(row, x_of, _TOP + _HEIGHT + 74)
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {below + _HEIGHT + 12}" role="img" '
-        f'aria-label="{" > ".join(row)}">',
-        f"<style>{_STYLE}</style>",
+        *_head(layout),
+        *_steps(layout, found),
+        *_combined(layout, combined),
+        *_failure_sink(
+            [x_of[origin] for step in failing for origin, _ in step.inputs],
+            layout.below,
+            [step.name for step in failing],
+        ),
     ]
-    parts.append(
+    return "\n".join([*parts, "</svg>"]) + "\n"
+
+
+def _head(layout: _Layout) -> Iterator[str]:
+    width, height = layout.x_of[layout.row[-1]] + _WIDTH + _LEFT, layout.below + _HEIGHT + 12
+    yield (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" '
+        f'aria-label="{" > ".join(layout.row)}">'
+    )
+    yield f"<style>{_STYLE}</style>"
+    yield (
         '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" '
         'orient="auto">'
     )
-    parts.append('<path d="M0 0L8 4L0 8Z" fill="#7a8699"/></marker></defs>')
+    yield '<path d="M0 0L8 4L0 8Z" fill="#7a8699"/></marker></defs>'
+
+
+def _steps(layout: _Layout, found: dict[str, Step]) -> Iterator[str]:
+    """Yields the boxes of the row, and the arrows between them."""
+    row, x_of = layout.row, layout.x_of
     for name in row:
-        parts += _box(x_of[name], _TOP, found[name], "box")
-        parts += [
-            _text(x_of[name] + _WIDTH / 2, 24 + _LINE * index, line, "soft middle")
-            for index, line in enumerate(_ENDS.get(name, ()))
-        ]
+        yield from _box(x_of[name], _TOP, found[name], "box")
+        for index, line in enumerate(_ENDS.get(name, ())):
+            yield _text(x_of[name] + _WIDTH / 2, 24 + _LINE * index, line, "soft middle")
     for name, after in zip(row, row[1:], strict=False):
-        parts.append(_arrow(f"M{x_of[name] + _WIDTH} {_TOP + 40}H{x_of[after] - 2}"))
-        parts.append(
-            _text(x_of[name] + _WIDTH + _GAP / 2, _TOP + 33, dict(found[after].inputs)[name], "soft middle")
-        )
+        yield _arrow(f"M{x_of[name] + _WIDTH} {_TOP + 40}H{x_of[after] - 2}")
+        yield _text(x_of[name] + _WIDTH + _GAP / 2, _TOP + 33, dict(found[after].inputs)[name], "soft middle")
+
+
+def _combined(layout: _Layout, combined: list[Step]) -> Iterator[str]:
+    """Yields the step that a stream has with --combined."""
+    row, x_of, below = layout
     for step in combined:
-        parts += _box(x_of[step.name], below, step, "box side")
-    parts.append(_arrow(f"M{x_of[row[3]] + _WIDTH / 2} {_TOP + _HEIGHT}V{below - 2}", "side"))
-    parts.append(_arrow(f"M{x_of[row[3]] + _WIDTH} {below + 40}H{x_of[row[4]] - 2}", "side"))
-    parts.append(_text(x_of[row[3]] + _WIDTH / 2 + 8, below - 22, "stream --combined", "soft"))
-    parts += _failure_sink(
-        [x_of[origin] for step in failing for origin, _ in step.inputs],
-        below,
-        [step.name for step in failing],
-    )
-    return "\n".join([*parts, "</svg>"]) + "\n"
+        yield from _box(x_of[step.name], below, step, "box side")
+    yield _arrow(f"M{x_of[row[3]] + _WIDTH / 2} {_TOP + _HEIGHT}V{below - 2}", "side")
+    yield _arrow(f"M{x_of[row[3]] + _WIDTH} {below + 40}H{x_of[row[4]] - 2}", "side")
+    yield _text(x_of[row[3]] + _WIDTH / 2 + 8, below - 22, "stream --combined", "soft")
 
 
 def _row(found: dict[str, Step]) -> Iterator[str]:
