@@ -13,20 +13,18 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import requests
 from rich.console import Console
 from rich.live import Live
-from rich.table import Table
 
 from pipeline.config.models_file import load
 from pipeline.options import option
 from pipeline.usage_error import UsageError
 from runners.demo_comparison import Comparison, calls_by_score
-from runners.demo_scores import PATIENCE_S, StreamedScores, comparable
+from runners.demo_scores import PATIENCE_S, StreamedScores, regenerated
+from runners.demo_table import progress
 from runners.local_kafka import LocalKafka
 from runners.played_edits import CAPTURE, Excerpt, Key, PlayedEdits
 from runners.programs import ROOT, Program, SimulatedLiftWingProgram
-from transforms.datasets.event_files import find_files, read_file
 from transforms.models.model import Configuration
 
 _EVENTS_PER_SECOND = 20  # about what all wikis of Wikimedia make together
@@ -48,7 +46,7 @@ class Options:
 
 
 def run(options: Options) -> int:
-    """Shows both modes and compares them. Gives 0 when every score is there once by both ways, and all are
+    """Shows both modes and compares them. Returns 0 when every score is there once by both ways, and all are
     equal."""
     output = options.output.resolve()
     _make_room(output)
@@ -123,31 +121,35 @@ class _Demo:
                 f"watch it at {self._page(page, *where, '--flink', flink)} as long as this runs: python -m "
                 "pipeline watch"
             )
-            edits.send_first()  # it waits until Flink is up, which is no time of the pipeline's
-            streamed.wait(len(edits.sent))
-            streamed.forget_times()
-            self._say(
-                f"playing {len(edits.lines)} real edits of January 2023 as if they were made now, "
-                f"{_EVENTS_PER_SECOND} a second"
-            )
-            edits.start()
-            self._show(program, edits, streamed)
+            self._play(program, streamed)
             program.stop()
         streamed.close()
         with gzip.open(self._output / "events.jsonl.gz", "wb") as file:
             file.writelines(line + b"\n" for line in edits.lines)
         return streamed
 
+    def _play(self, program: Program, streamed: StreamedScores) -> None:
+        edits = streamed.edits
+        edits.send_first()  # it waits until Flink is up, which is no time of the pipeline's
+        streamed.wait(len(edits.sent))
+        streamed.forget_times()
+        self._say(
+            f"playing {len(edits.lines)} real edits of January 2023 as if they were made now, "
+            f"{_EVENTS_PER_SECOND} a second"
+        )
+        edits.start()
+        self._show(program, streamed)
+
     @staticmethod
     def _page(stack: ExitStack, *options: str) -> str:
-        """The address of the live page, which lasts as long as the stack."""
+        """Returns the address of the live page, which lasts as long as the stack."""
         return stack.enter_context(Program("pipeline", "watch", *options, "--port", "0")).wait_for(
             r" at (http\S+);"
         )[1]
 
-    def _show(self, program: Program, edits: PlayedEdits, streamed: StreamedScores) -> None:
-        """The table, until each edit has its scores, or the stream ends or takes too long."""
-        deadline = time.monotonic() + self._seconds + PATIENCE_S
+    def _show(self, program: Program, streamed: StreamedScores) -> None:
+        """Shows a table until each edit has its scores, or the stream ends or takes too long."""
+        edits, deadline = streamed.edits, time.monotonic() + self._seconds + PATIENCE_S
         with Live(console=self._console, auto_refresh=False) as live:
             while (
                 program.process.poll() is None
@@ -156,59 +158,15 @@ class _Demo:
             ):
                 streamed.poll()
                 if self._console.is_terminal:
-                    live.update(self._table(edits, streamed), refresh=True)
-            live.update(self._table(edits, streamed), refresh=True)
-
-    def _table(self, edits: PlayedEdits, streamed: StreamedScores) -> Table:
-        calls = requests.get(f"{self._lift_wing}/stats", timeout=5).json()["calls"]
-        table = Table(
-            caption=f"{edits.events} edits; p50 and p99: seconds from an edit in Kafka to its score in Kafka",
-            caption_justify="left",
-        )
-        for name in ("model", "events in", "calls in flight", "scores out", "failures", "p50 s", "p99 s"):
-            table.add_column(name, justify="left" if name == "model" else "right", no_wrap=True)
-        for model, wanted in edits.by_model.items():
-            if wanted:
-                seconds = sorted(streamed.seconds[model])
-                p50, p99 = (f"{_quantile(seconds, share):.2f}" if seconds else "" for share in (0.5, 0.99))
-                in_flight = calls.get(model, {}).get("in_flight", 0)
-                table.add_row(
-                    model,
-                    str(wanted),
-                    str(in_flight),
-                    str(streamed.scores[model]),
-                    str(streamed.failures[model]),
-                    p50,
-                    p99,
-                )
-        return table
+                    live.update(progress(streamed, self._lift_wing), refresh=True)
+            live.update(progress(streamed, self._lift_wing), refresh=True)
 
     def _regenerate(self) -> Mapping[Key, bytes]:
         self._say("\nscoring the same edits from a file: python -m pipeline regenerate")
-        scores = self._output / "scores"
-        options = [
-            "--input",
-            str(self._output / "events.jsonl.gz"),
-            "--output",
-            str(scores),
-            "--lift-wing",
-            self._lift_wing,
-        ]
-        with Program("pipeline", "regenerate", *options) as program:
-            code = program.process.wait()
-            program.wait_for("")
-        print("".join(program.lines), end="")
-        if code:
-            raise RuntimeError(f"regenerate ended with {code}")
-        return {
-            key: body
-            for file in find_files(str(scores), "").files
-            for raw in read_file(file)
-            for key, body in comparable(dict(raw.data))  # type: ignore[arg-type]
-        }
+        return regenerated(self._output / "events.jsonl.gz", self._output / "scores", self._lift_wing)
 
     def _compare(self, streamed: StreamedScores, regenerated: Mapping[Key, bytes]) -> int:
-        """Prints what both ways gave, and whether it is the same."""
+        """Prints what both ways gave and whether it is the same. Returns an exit code."""
         comparison = Comparison(
             frozenset(streamed.edits.sent), streamed.bodies, regenerated, calls_by_score(self._lift_wing)
         )
@@ -264,7 +222,3 @@ class _Demo:
 
     def _say(self, text: str) -> None:
         self._console.print(text, style="bold", highlight=False, soft_wrap=True)
-
-
-def _quantile(ordered: list[float], share: float) -> float:
-    return ordered[min(len(ordered) - 1, round(share * (len(ordered) - 1)))]

@@ -1,16 +1,20 @@
-"""The scores that the demo's stream writes, as they come: how long each took, and what of it is compared."""
+"""The scores of the demo by both ways, as they are compared: those of the stream as they come, with how long
+each took, and those of a file."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import orjson
 from confluent_kafka import Consumer
 
 from runners.played_edits import Key, PlayedEdits
+from runners.programs import Program
+from transforms.datasets.event_files import find_files, read_file
 
 PATIENCE_S = 60
 
@@ -42,7 +46,7 @@ class StreamedScores:
         return self.scores.total() + self.failures.total()
 
     def wait(self, count: int) -> None:
-        """Returns when so many have come. Raises TimeoutError when they do not."""
+        """Returns when so many have come. Raises TimeoutError when they do not within a minute."""
         deadline = time.monotonic() + PATIENCE_S
         while self.count < count:
             if time.monotonic() > deadline:
@@ -77,8 +81,26 @@ class StreamedScores:
             self.seconds[key[0]].append(now - self.edits.sent[key])
 
 
+def regenerated(events: Path, output: Path, lift_wing: str) -> dict[Key, bytes]:
+    """Scores a file of events by `regenerate`, and prints what that says. Returns the scores. Raises
+    RuntimeError when it fails."""
+    options = ["--input", str(events), "--output", str(output), "--lift-wing", lift_wing]
+    with Program("pipeline", "regenerate", *options) as program:
+        code = program.process.wait()
+        program.wait_for("")
+    print("".join(program.lines), end="")
+    if code:
+        raise RuntimeError(f"regenerate ended with {code}")
+    return {
+        key: body
+        for file in find_files(str(output), "").files
+        for raw in read_file(file)
+        for key, body in comparable(dict(raw.data))  # type: ignore[arg-type]
+    }
+
+
 def comparable(event: dict[str, Any]) -> Iterator[tuple[Key, bytes]]:
-    """The score of an event, and all of the event but when it was written."""
+    """Yields the score of an event, and all of the event but when it was written."""
     body = {**event, "meta": {name: value for name, value in event["meta"].items() if name != "dt"}}
     for model in event["scores"]:
         yield (model, event["database"], event["rev_id"]), orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
