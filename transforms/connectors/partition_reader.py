@@ -32,7 +32,7 @@ _LOGGER = logging.getLogger(__name__)
 
 class PartitionReader:
     """Reads from `place` on, which moves with what was taken. `lost` counts messages that Kafka had removed
-    before they were read."""
+    before they were read. `settings`: of a client of librdkafka; `group`: its consumer group."""
 
     def __init__(self, settings: Mapping[str, str], group: str, partition: Partition, place: Place) -> None:
         self.place, self.lost = place, 0
@@ -43,22 +43,22 @@ class PartitionReader:
         self._next_look, self._beyond_since, self._said = 0.0, 0.0, ""
         self._go_to(place.offset)
 
-    def has_messages(self) -> bool:
-        """Whether there is something to take now."""
+    def fetch(self) -> bool:
+        """Fetches what Kafka has now, without waiting; returns whether there is something to take."""
         if self._out_of_range and time.monotonic() >= self._next_look:
             self._next_look = time.monotonic() + _LOOK_AGAIN_S
-            self._find_place()
+            self._reposition()
         if not self._here:
             for message in self._consumer.consume(_TAKEN_AT_ONCE, 0):
                 if error := message.error():
-                    self._meet(error)
+                    self._on_error(error)
                 else:
                     self._here.append(message)
         return bool(self._here)
 
     def take(self) -> list[Message]:
-        """The messages that are here, some at once."""
-        if not self.has_messages():
+        """Returns up to 100 messages that are here, and moves the place past them."""
+        if not self.fetch():
             return []
         taken, self._here, self._said = self._here, [], ""
         self.place = replace(
@@ -74,34 +74,34 @@ class PartitionReader:
             [TopicPartition(*self._partition, OFFSET_BEGINNING if offset is None else offset)]
         )
 
-    def _meet(self, error: KafkaError) -> None:
+    def _on_error(self, error: KafkaError) -> None:
         if error.code() == KafkaError._AUTO_OFFSET_RESET:
             self._out_of_range = True
         elif error.str() != self._said:  # librdkafka tries again by itself
             self._said = error.str()
             _LOGGER.warning("%s cannot be read: %s; trying on", self._partition, error.str())
 
-    def _find_place(self) -> None:
+    def _reposition(self) -> None:
         """Goes on at the oldest message when Kafka has removed the next one; when the log ends before it, at
         the first that is younger than the last read."""
         try:
             low, high = self._consumer.get_watermark_offsets(
                 TopicPartition(*self._partition), timeout=_TIMEOUT_S
             )
-            offset = self._offset_in(low, high)
+            offset = self._next_offset(low, high)
         except KafkaException as error:
-            self._meet(error.args[0])
+            self._on_error(error.args[0])
             return
         if offset is None:
             return
         self._out_of_range, self._beyond_since, self._here = False, 0.0, []
-        self._tell(low, high, offset)
+        self._report_jump(low, high, offset)
         self.place = replace(self.place, offset=offset)
         self._go_to(offset)
 
-    def _offset_in(self, low: int, high: int) -> int | None:
-        """Where to go on in a log of those bounds; None while the topic may be another one, which is not for
-        a reader to tell."""
+    def _next_offset(self, low: int, high: int) -> int | None:
+        """Returns where to go on in a log of those bounds; None while the topic may be another one, which is
+        not for a reader to decide."""
         offset = self.place.offset
         if offset is None or offset < low:
             return low
@@ -115,7 +115,7 @@ class PartitionReader:
         )
         return int(found.offset) if found.offset >= 0 else high
 
-    def _tell(self, low: int, high: int, offset: int) -> None:
+    def _report_jump(self, low: int, high: int, offset: int) -> None:
         before = self.place.offset
         if before is not None and before < low:
             self.lost += low - before
@@ -138,7 +138,7 @@ class PartitionReader:
 
 
 def wait_for_any(readers: Collection[PartitionReader], seconds: float) -> None:
-    """Returns when one of them has messages, after so many seconds at the latest."""
+    """Returns when one of the readers has messages, after so many seconds at the latest."""
     deadline = time.monotonic() + seconds
-    while not any([reader.has_messages() for reader in readers]) and time.monotonic() < deadline:
+    while not any([reader.fetch() for reader in readers]) and time.monotonic() < deadline:
         time.sleep(_PEEK_S)
