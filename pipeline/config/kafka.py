@@ -15,7 +15,7 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
 from pipeline.usage_error import UsageError
-from transforms.connectors.kafka_places import KafkaLooks
+from transforms.connectors.kafka_places import KafkaPlaces
 from transforms.connectors.kafka_security import PropertiesError, client_settings
 
 _PATIENCE_S, _TRY_S = 5.0, 0.5
@@ -80,9 +80,9 @@ class Kafka:
         """Returns the id of the cluster, and the ids of the topics that are there, by name. Raises
         UsageError."""
         with self._looking("say which topics it has"):
-            looks = KafkaLooks(self.client, "revision-scores")
-            return looks.cluster_id(), {
-                partition.topic: place.topic_id for partition, place in looks.oldest(topics).items()
+            kafka = KafkaPlaces(self.client, "revision-scores")
+            return kafka.cluster_id(), {
+                partition.topic: place.topic_id for partition, place in kafka.oldest(topics).items()
             }
 
     def begin(self, group: str, topics: Sequence[str], start: str | int) -> None:
@@ -92,11 +92,11 @@ class Kafka:
         `start`: earliest, latest, or milliseconds since the epoch. Raises UsageError.
         """
         with self._looking(f"take places for --group {group}"):
-            looks = KafkaLooks(self.client, group)
+            kafka = KafkaPlaces(self.client, group)
             deadline = time.monotonic() + _COORDINATOR_S
             while True:
                 try:
-                    looks.commit(looks.first(looks.oldest(topics), start))
+                    kafka.commit(kafka.starting(kafka.oldest(topics), start))
                     return
                 except KafkaException as error:
                     if error.args[0].code() not in _STARTING or time.monotonic() > deadline:

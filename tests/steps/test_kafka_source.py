@@ -104,7 +104,7 @@ def test_a_topic_made_anew_is_another(kafka: LocalKafka) -> None:
     topic = Topic(kafka)
     before = topic.place(3)
     topic.delete()
-    assert topic.looks().oldest([topic.name]) == {}
+    assert topic.places().oldest([topic.name]) == {}
     kafka.create_topics(topic.name)
     assert before.is_in_another_topic(topic.place())
     assert not before.is_in_another_topic(replace(before, offset=5))
@@ -120,26 +120,26 @@ def test_a_group_begins_where_it_stopped_and_reads_what_is_new_to_it_from_the_ol
     topic = Topic(kafka, partitions=2)
     topic.send(range(4))
     topic.send(range(3), number=1)
-    looks, second = topic.looks("stopped"), Partition(topic.name, 1)
-    oldest = looks.oldest([topic.name, "eqiad.none"])
-    looks.commit({topic.first: topic.place(2)})
-    assert offsets(looks.first(oldest, "latest")) == {topic.first: 2, second: None}
-    assert offsets(looks.first(oldest, "earliest")) == {topic.first: 2, second: None}
+    places, second = topic.places("stopped"), Partition(topic.name, 1)
+    oldest = places.oldest([topic.name, "eqiad.none"])
+    places.commit({topic.first: topic.place(2)})
+    assert offsets(places.starting(oldest, "latest")) == {topic.first: 2, second: None}
+    assert offsets(places.starting(oldest, "earliest")) == {topic.first: 2, second: None}
 
 
 def test_a_group_without_a_place_begins_where_it_is_told(kafka: LocalKafka) -> None:
     topic = Topic(kafka, partitions=2)
     topic.send([1, 2], timestamp_ms=HOUR_MS)
     topic.send([3, 4], timestamp_ms=3 * HOUR_MS)
-    looks, second = topic.looks("new"), Partition(topic.name, 1)
-    oldest = looks.oldest([topic.name])
+    places, second = topic.places("new"), Partition(topic.name, 1)
+    oldest = places.oldest([topic.name])
     for start, offset, of_empty in [
         ("earliest", None, None),
         ("latest", 4, 0),
         (2 * HOUR_MS, 2, 0),
         (4 * HOUR_MS, 4, 0),
     ]:
-        assert offsets(looks.first(oldest, start)) == {topic.first: offset, second: of_empty}
+        assert offsets(places.starting(oldest, start)) == {topic.first: offset, second: of_empty}
 
 
 def offsets(places: dict[Partition, Place]) -> dict[Partition, int | None]:

@@ -13,7 +13,7 @@ from confluent_kafka import Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions
 
 from runners.local_kafka import LocalKafka
-from transforms.connectors.kafka_places import KafkaLooks, Partition, Place
+from transforms.connectors.kafka_places import KafkaPlaces, Partition, Place
 from transforms.connectors.kafka_sink import WriteToKafka
 from transforms.connectors.offset_ranges import messages, offset_ranges
 from transforms.connectors.partition_reader import PartitionReader
@@ -83,11 +83,11 @@ class Topic:
             assert time.monotonic() < deadline
         self._kafka.create_topics(self.name)
 
-    def looks(self, group: str = "readers") -> KafkaLooks:
-        return KafkaLooks(self.settings, group)
+    def places(self, group: str = "readers") -> KafkaPlaces:
+        return KafkaPlaces(self.settings, group)
 
     def place(self, offset: int | None = None, time_ms: int = 0) -> Place:
-        there = self.looks().oldest([self.name])[self.first]
+        there = self.places().oldest([self.name])[self.first]
         return Place(there.cluster_id, there.topic_id, offset, time_ms)
 
     def reader(self, place: Place) -> PartitionReader:

@@ -1,5 +1,4 @@
-"""Where the reading of a Kafka partition goes on, as Flink's state keeps it, and where it begins when no
-state says so."""
+"""Where reading a Kafka partition goes on, as Flink's state keeps it, and where it begins without state."""
 
 from __future__ import annotations
 
@@ -27,6 +26,7 @@ class Partition(NamedTuple):
 
     @classmethod
     def of(cls, text: str) -> Partition:
+        """Returns the partition that `str` names."""
         topic, _, number = text.rpartition("/")
         return cls(topic, int(number))
 
@@ -41,10 +41,12 @@ class Place:
     time_ms: int = 0  # timestamp of the message before it; 0: none was read yet
 
     def encode(self) -> bytes:
+        """Returns the place as Flink's state keeps it: JSON with a version."""
         return orjson.dumps([_VERSION, self.cluster_id, self.topic_id, self.offset, self.time_ms])
 
     @classmethod
     def decode(cls, encoded: bytes) -> Place:
+        """Returns what `encode` wrote. Raises ValueError for what another version wrote."""
         version, *fields = orjson.loads(encoded)
         if version != _VERSION:
             raise ValueError(
@@ -55,18 +57,19 @@ class Place:
 
     @property
     def name(self) -> str:
-        """Differs from that of every other place of the partition."""
+        """A text that differs from that of every other place of the partition."""
         return f"{self.topic_id}@{'oldest' if self.offset is None else self.offset}"
 
     def is_in_another_topic(self, there: Place) -> bool:
-        """Whether the topic of that name that is there now is not the one that was read."""
+        """Returns whether the topic that has this name now is not the one that was read."""
         return self.cluster_id != there.cluster_id or (
             self.topic_id != there.topic_id and _UNKNOWN_ID not in (self.topic_id, there.topic_id)
         )
 
 
-class KafkaLooks:
-    """What a Kafka has of some topics. Each look takes some seconds at most, and raises KafkaException."""
+class KafkaPlaces:
+    """Finds the places of topics in a Kafka, for a consumer group. Each call takes some seconds at most, and
+    raises KafkaException."""
 
     def __init__(self, settings: Mapping[str, str], group: str) -> None:
         self._admin = AdminClient({**settings, "log_level": 0})
@@ -78,7 +81,7 @@ class KafkaLooks:
         return str(self._admin.describe_cluster(request_timeout=_TIMEOUT_S).result().cluster_id)
 
     def oldest(self, topics: Sequence[str]) -> dict[Partition, Place]:
-        """The oldest place of each partition of those of the topics that are there."""
+        """Returns the oldest place of each partition; of the topics that are there."""
         cluster_id = self.cluster_id()
         described = self._admin.describe_topics(TopicCollection(list(topics)), request_timeout=_TIMEOUT_S)
         places: dict[Partition, Place] = {}
@@ -95,10 +98,10 @@ class KafkaLooks:
                 }
         return places
 
-    def first(self, oldest: Mapping[Partition, Place], start: str | int) -> dict[Partition, Place]:
-        """Where a run without a snapshot begins: where its group stopped; for a group without any place, at
-        `start`. A partition that the group has no place in while it has others is new, and read from its
-        oldest message."""
+    def starting(self, oldest: Mapping[Partition, Place], start: str | int) -> dict[Partition, Place]:
+        """Returns where a run without a snapshot begins: where its group stopped; for a group without any
+        place, at `start`: earliest, latest or milliseconds since the epoch. A partition in which the group
+        has no place while it has others is new, and read from its oldest message."""
         committed = self._committed(list(oldest))
         offsets = committed or self._started(list(oldest), start)
         return {

@@ -24,16 +24,16 @@ from apache_beam.pvalue import TaggedOutput
 from apache_beam.transforms.timeutil import TimeDomain
 from apache_beam.transforms.userstate import BagStateSpec, TimerSpec, on_timer
 from apache_beam.utils.timestamp import Timestamp
-from confluent_kafka import KafkaException, Message
+from confluent_kafka import Message
 
 from transforms.connectors.kafka_commits import CommitFn
-from transforms.connectors.kafka_places import KafkaLooks, Partition, Place
+from transforms.connectors.kafka_discovery import INTERVAL_S, DiscoverFn
+from transforms.connectors.kafka_places import Partition, Place
 from transforms.connectors.kafka_security import client_settings
 from transforms.connectors.partition_reader import PartitionReader, wait_for_any
 from transforms.elements import SourceRecord
 from transforms.metrics.bundle_metrics import BundleMetrics
 
-_LOOK_S = 5.0
 # for a message: each time that a timer fires costs Flink some milliseconds, and a barrier waits as long at
 # most
 _WAIT_S = 0.5
@@ -59,7 +59,7 @@ class KafkaTopics(beam.PTransform):
 
     def expand(self, pbegin: beam.pvalue.PBegin) -> beam.PCollection[SourceRecord]:
         beats = pbegin | "Beat" >> FlinkStreamingImpulseSource().set_interval_ms(
-            int(_LOOK_S * 1000)
+            int(INTERVAL_S * 1000)
         ).set_message_count(0)
         seeds = beats | "Seed" >> beam.Map(lambda _: ("topics", b"")).with_output_types(tuple[str, bytes])
         partitions = seeds | "Discover" >> beam.ParDo(DiscoverFn(self)).with_output_types(tuple[str, bytes])
@@ -74,77 +74,20 @@ class KafkaTopics(beam.PTransform):
         return read.messages
 
     def settings(self) -> Mapping[str, str]:
-        """Raises what client_settings raises."""
+        """Returns the settings of a client of librdkafka. Raises what `client_settings` raises."""
         return client_settings(self.brokers, self.properties)
 
 
 def raw_of_message(message: Message) -> SourceRecord:
-    """A message as a SourceRecord; one without a value is an empty one."""
+    """Returns a message as a SourceRecord; one without a value is an empty one."""
     return SourceRecord(message.value() or b"", message.topic().partition(".")[0])
-
-
-class DiscoverFn(beam.DoFn):
-    """Tells each partition of the topics where a reader that has no place begins."""
-
-    BEGUN = BagStateSpec("begun", coders.BytesCoder())
-
-    def __init__(self, source: KafkaTopics) -> None:
-        self._source = source
-
-    def setup(self) -> None:
-        self._looks: KafkaLooks | None = None
-        self._looked, self._said = 0.0, ""
-
-    def process(
-        self, _: tuple[str, bytes], begun: Any = beam.DoFn.StateParam(BEGUN)
-    ) -> Iterator[tuple[str, bytes]]:
-        if time.monotonic() - self._looked < _LOOK_S / 2:  # another subtask's beat
-            return
-        try:
-            self._looks = self._looks or KafkaLooks(self._source.settings(), self._source.group)
-            places = self._places(self._looks, begun)
-        except KafkaException as error:
-            self._say_once(
-                f"Kafka does not say which partitions there are: {error.args[0].str()}; looking again in "
-                f"{_LOOK_S:g} s"
-            )
-            return
-        self._looked = time.monotonic()
-        absent = sorted(set(self._source.topics) - {partition.topic for partition in places})
-        self._say_once(f"no topic {', '.join(absent)} is there to be read" if absent else "")
-        for partition, place in places.items():
-            yield str(partition), place.encode()
-
-    def _places(self, looks: KafkaLooks, begun: Any) -> Mapping[Partition, Place]:
-        places = looks.oldest(self._source.topics)
-        if not places:
-            return {}
-        (cluster_id,) = {place.cluster_id for place in places.values()}
-        known = [orjson.loads(each)["cluster_id"] for each in begun.read()]
-        if known == [cluster_id]:
-            return places
-        if known and not self._source.adopt:
-            raise RuntimeError(
-                f"the state is of Kafka {known[0]}, and at {self._source.brokers} is Kafka {cluster_id}; "
-                "name the one it is of, or another --state"
-            )
-        places = looks.first(places, self._source.start)
-        looks.commit(places)
-        begun.clear()
-        begun.add(orjson.dumps({"cluster_id": cluster_id}))
-        return places
-
-    def _say_once(self, text: str) -> None:
-        if text and text != self._said:
-            _LOGGER.warning("%s", text)
-        self._said = text
 
 
 class ReadFn(beam.DoFn):
     """Reads partitions, each under its own key.
 
-    The state has the place. The timer's tag names it, so that a reader that stands there need not ask the
-    state, and an older timer is known as such. Nothing is read before `Discover` told which topic is there:
+    The state holds the place. The timer's tag names it, so that a reader that stands there need not read the
+    state, and an older timer is recognised. Nothing is read before `Discover` has said which topic is there:
     after a restart the place may be one in a topic that is gone.
     """
 
@@ -179,7 +122,7 @@ class ReadFn(beam.DoFn):
     ) -> Iterator[TaggedOutput]:
         key, there = element[0], Place.decode(element[1])
         before = _read(place)
-        now = self._placed(key, before, there)
+        now = self._reconcile(key, before, there)
         self._told[self._name(key)] = there.topic_id
         if now != before:
             _write(place, now)
@@ -187,8 +130,9 @@ class ReadFn(beam.DoFn):
         if now.offset is not None:
             yield TaggedOutput("places", orjson.dumps([*Partition.of(key), now.offset]))
 
-    def _placed(self, key: str, before: Place | None, there: Place) -> Place:
-        """The place of a partition, now that it is known which one is there."""
+    def _reconcile(self, key: str, before: Place | None, there: Place) -> Place:
+        """Returns where to read a partition whose topic is now the one of `there`; counts a topic that was
+        made anew."""
         if before is None:
             return there
         if before.is_in_another_topic(there):
@@ -209,7 +153,7 @@ class ReadFn(beam.DoFn):
         place: Any = beam.DoFn.StateParam(PLACE),
         poll: Any = beam.DoFn.TimerParam(POLL),
     ) -> Iterator[SourceRecord]:
-        reader = self._reader(key, tag, place)
+        reader = self._reader_at(key, tag, place)
         if reader is None:
             return
         # what the bundle has read so far goes on when the bundle ends
@@ -225,9 +169,9 @@ class ReadFn(beam.DoFn):
         poll.set(Timestamp.of(time.time()), dynamic_timer_tag=reader.place.name)
         yield from map(raw_of_message, messages)
 
-    def _reader(self, key: str, tag: str, place: Any) -> PartitionReader | None:
-        """The reader that stands at the place that the timer names; None when the timer is an older one, or
-        its topic is not the one that is there, or not read any more."""
+    def _reader_at(self, key: str, tag: str, place: Any) -> PartitionReader | None:
+        """Returns the reader that stands at the place that the timer names, a new one where there is none;
+        None when the timer is an older one, or its topic is not the one that is there, or no longer read."""
         there, reader = self._told.get(self._name(key)), self._readers.get(key)
         if reader is not None and reader.place.name == tag and reader.place.topic_id == there:
             return reader
@@ -239,7 +183,8 @@ class ReadFn(beam.DoFn):
             or partition.topic not in self._source.topics
         ):
             return None
-        self._close(key)
+        if reader is not None:
+            self._readers.pop(key).close()
         _LOGGER.info("%s is read from %s", key, tag)
         reader = self._readers[key] = PartitionReader(
             self._source.settings(), self._source.group, partition, stored
@@ -248,10 +193,6 @@ class ReadFn(beam.DoFn):
 
     def _name(self, key: str) -> str:
         return f"{self._source.group} {key}"
-
-    def _close(self, key: str) -> None:
-        if reader := self._readers.pop(key, None):
-            reader.close()
 
 
 def _read(place: Any) -> Place | None:
