@@ -27,7 +27,8 @@ from pipeline.process.directory_lock import alone_in
 from pipeline.process.signals import stop_on_signals
 from pipeline.times import time_of
 from pipeline.usage_error import UsageError
-from transforms.connectors.eventstreams import LARGEST_EVENT, EventStreams, Position, RefusedError
+from transforms.connectors.eventstreams import LARGEST_EVENT, EventStreams, RefusedError
+from transforms.connectors.eventstreams_position import Position
 from transforms.elements import SourceRecord
 from transforms.events.source_events import STREAMS
 from transforms.http.server_sent_events import ServerSentEvent

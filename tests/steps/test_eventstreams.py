@@ -10,7 +10,8 @@ import pytest
 
 from tests.support.event_streams import EventStreamsServer
 from tests.support.public_edits import both, event
-from transforms.connectors.eventstreams import EventStreams, Position, RefusedError
+from transforms.connectors.eventstreams import EventStreams, RefusedError
+from transforms.connectors.eventstreams_position import Position
 from transforms.http.server_sent_events import ServerSentEvent, server_sent_events
 
 # Server-sent events

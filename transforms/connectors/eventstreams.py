@@ -1,33 +1,27 @@
 """Events from EventStreams (wikimedia/mediawiki-services-eventstreams): Kafka's topics by server-sent events,
-over a connection that breaks off every quarter of an hour.
-
-An event's id names the place in each topic behind it, by a time that is one millisecond late (KafkaSSE): who
-resumes by it loses events. So places are taken from the events themselves, which carry topic, partition and
-offset in `meta`; where they do not, from some time before.
-"""
+over a connection that breaks off every quarter of an hour."""
 
 from __future__ import annotations
 
 import re
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import Any, TypeGuard
+from typing import Any
 
 import orjson
 import requests
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
+from transforms.connectors.eventstreams_position import Position
 from transforms.events.printable import in_one_line
 from transforms.events.source_events import id_of
 from transforms.http.server_sent_events import MESSAGE, ServerSentEvent, server_sent_events
 from transforms.http.user_agent import user_agent
 
-_OVERLAP_S = 2.0  # what is read again where there is no offset
 _REMEMBERED = 100_000  # ids, so that what is read again is given once
 LARGEST_EVENT = 1_000_000  # bytes
 _CONNECT_S = 10.0
@@ -40,7 +34,7 @@ _PASSING = (408, 425, 429)  # of the 4xx; the others tell what is wrong with the
 
 
 class RefusedError(RuntimeError):
-    """The server will not give this stream: the text says why."""
+    """The server will not give these streams; the message says why."""
 
 
 class _TroubleError(RuntimeError):
@@ -49,65 +43,6 @@ class _TroubleError(RuntimeError):
     def __init__(self, message: str, wait_s: float = 0.0) -> None:
         super().__init__(message)
         self.wait_s = wait_s
-
-
-@dataclass
-class Position:
-    """How far a reader has come, as JSON can hold it."""
-
-    offsets: dict[str, int] = field(default_factory=dict)  # the next, by "topic partition"
-    places: list[dict[str, Any]] = field(default_factory=list)  # of the last id
-    newest: str | None = None  # `meta.dt` of the last event
-    since: str | None = None  # where to begin before there is any
-
-    def note(self, event: ServerSentEvent, raw: Mapping[str, Any]) -> None:
-        with suppress(orjson.JSONDecodeError):
-            places = orjson.loads(event.id) if event.id else []
-            if isinstance(places, list) and places and all(map(_is_place, places)):
-                self.places = places
-        meta = raw.get("meta")
-        if isinstance(meta, Mapping):
-            if _is_count(offset := meta.get("offset")):
-                self.offsets[f"{meta.get('topic')} {meta.get('partition')}"] = offset + 1
-            self.newest = str(meta.get("dt") or self.newest)
-
-    def resume(self, *, by_time: bool = False) -> tuple[dict[str, str], dict[str, str]]:
-        """Header and query of a request that goes on from here; `by_time` has it name no places."""
-        if self.places and self.offsets and not by_time:
-            return {"Last-Event-ID": orjson.dumps([self._place(place) for place in self.places]).decode()}, {}
-        if (newest := _time(self.newest)) is not None:
-            return {}, {
-                "since": (newest - timedelta(seconds=_OVERLAP_S))
-                .isoformat(timespec="milliseconds")
-                .replace("+00:00", "Z")
-            }
-        return {}, {"since": self.since} if self.since else {}
-
-    def _place(self, place: Mapping[str, Any]) -> dict[str, Any]:
-        named = {"topic": place["topic"], "partition": place.get("partition", 0)}
-        offset = self.offsets.get(f"{named['topic']} {named['partition']}", place.get("offset", -1))
-        if offset >= 0:
-            return {**named, "offset": offset}
-        # nothing came of this topic yet; what comes meanwhile is not to be lost
-        newest = _time(self.newest) or datetime.now(timezone.utc)
-        late = place.get("timestamp", newest.timestamp() * 1000)
-        return {**named, "timestamp": int(min(late, newest.timestamp() * 1000) - _OVERLAP_S * 1000)}
-
-
-def _is_place(place: Any) -> bool:
-    if (
-        not isinstance(place, dict)
-        or not isinstance(place.get("topic"), str)
-        or not _is_count(place.get("partition", 0))
-    ):
-        return False
-    return (_is_count(place.get("offset", 0)) or place["offset"] == -1) and _is_count(
-        place.get("timestamp", 0)
-    )
-
-
-def _is_count(value: Any) -> TypeGuard[int]:
-    return type(value) is int and 0 <= value < 2**63
 
 
 def _pieces(answer: requests.Response) -> Iterator[bytes]:
@@ -122,21 +57,13 @@ def _beginning(answer: requests.Response) -> str:
 
 
 def _seconds_asked(retry_after: str) -> float:
-    """What a Retry-After asks for, a number of seconds or a date, up to five minutes; 0 for anything else."""
+    """Returns the seconds that a Retry-After asks for, by a number or a date, up to five minutes; 0 for
+    anything else."""
     if retry_after.isascii() and retry_after.isdecimal():
         return min(float(retry_after[:9]), _LONGEST_ASKED_S)
     with suppress(ValueError, TypeError, IndexError):
         return min(max(0.0, parsedate_to_datetime(retry_after).timestamp() - time.time()), _LONGEST_ASKED_S)
     return 0.0
-
-
-def _time(dt: str | None) -> datetime | None:
-    """A time of which one can go on: none of the future, and none before there were computers."""
-    with suppress(ValueError, TypeError, OverflowError):
-        found = datetime.fromisoformat((dt or "").replace("Z", "+00:00"))
-        found = (found if found.tzinfo else found.replace(tzinfo=timezone.utc)).astimezone(timezone.utc)
-        return min(found, datetime.now(timezone.utc)) if found.year >= 1970 else None
-    return None
 
 
 @dataclass
@@ -161,8 +88,8 @@ class EventStreams:
         self._said, self._said_at = "", 0.0
 
     def events(self) -> Iterator[ServerSentEvent]:
-        """Raises RefusedError when the server will not give the streams to a reader that never had them.
-        Later nothing ends it."""
+        """Yields events for ever, each once by its `meta.id`. Raises RefusedError when the server will not
+        give the streams to a reader that never had them; later nothing ends it."""
         pause = _FIRST_PAUSE_S
         while True:
             wait_s, gave, trouble = 0.0, False, "the connection ended"
@@ -210,7 +137,7 @@ class EventStreams:
                     yield event
 
     def _refusal(self, address: str, answer: requests.Response) -> Exception:
-        """What to raise for a status other than 200."""
+        """Returns what to raise for a status other than 200."""
         status = answer.status_code
         said = f"{address}: {status}: {in_one_line(_beginning(answer), _LONGEST_TROUBLE)}"
         if 400 <= status < 500 and status not in _PASSING and not self._was_given:
