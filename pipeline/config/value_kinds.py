@@ -15,7 +15,7 @@ from transforms.events.source_events import REVISION_CREATE
 from transforms.events.source_events import STREAMS as SOURCES
 from transforms.lift_wing.credentials import read_token
 from transforms.models.adapters import KINDS
-from transforms.models.rules import EVENT_KINDS
+from transforms.models.event_kinds import EVENT_KINDS
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _STREAM = re.compile(r"[A-Za-z0-9._-]+")  # what Kafka allows in the name of a topic

@@ -23,7 +23,7 @@ class Endpoint:
     wiki: str  # database name: enwiki; or ANY_WIKI
     model: str
     namespace: str  # Kubernetes namespace of the service: revscoring-editquality-damaging
-    on: str  # ORES' event kind, a key of rules.EVENT_KINDS
+    on: str  # ORES' event kind, a key of event_kinds.EVENT_KINDS
     concurrency: int  # calls at once, per worker process, at most; 0: its requests wait until that changes
     enabled: bool = True
     url: str | None = None  # None: Lift Wing's

@@ -1,5 +1,4 @@
-"""Which events a model wants: ORES' event kinds, and the match rules of ChangeProp
-(wikimedia/mediawiki-services-change-propagation).
+"""Which events a model wants, by match rules of ChangeProp (wikimedia/mediawiki-services-change-propagation).
 
 A rule means here what it means there, so that rules of production move over unchanged.
 """
@@ -12,12 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from transforms.models.javascript import JavaScriptError, SlowRegexError, is_regex, literal, regex_test
+from transforms.models.javascript_values import UNDEFINED, is_identical, is_truthy, property_of
 
 Rule = Callable[[Mapping[str, Any]], bool]
 _Test = Callable[[Any], bool]
 
 _LONGEST_SHOWN = 200  # characters
-_MISSING = object()  # JavaScript's undefined, which is not null
 
 
 class RuleError(ValueError):
@@ -28,52 +27,19 @@ class RuleError(ValueError):
         self.problems = tuple(problems)
 
 
-def _any_event(event: Mapping[str, Any]) -> bool:
-    return True
-
-
-def _is_in_main(event: Mapping[str, Any]) -> bool:
-    return _same(event.get("page_namespace"), 0)
-
-
-def _is_by_bot(event: Mapping[str, Any]) -> bool:
-    """ORES asks for the group, not for `user_is_bot`; who is not known is no bot."""
-    performer = event.get("performer")
-    groups = performer.get("user_groups") if isinstance(performer, dict) else None
-    return isinstance(groups, list) and "bot" in groups
-
-
-def _is_creation(event: Mapping[str, Any]) -> bool:
-    """EventBus leaves the parent out where there is none; older events, and tables, have 0 or null."""
-    parent = event.get("rev_parent_id")
-    return parent is None or _same(parent, 0)
-
-
-EVENT_KINDS: Mapping[str, Rule] = {
-    "edit": _any_event,
-    "main_edit": _is_in_main,
-    "bot_edit": _is_by_bot,
-    "nonbot_edit": lambda event: not _is_by_bot(event),
-    "page_creation": _is_creation,
-    "main_creation": lambda event: _is_creation(event) and _is_in_main(event),
-    "bot_page_creation": lambda event: _is_creation(event) and _is_by_bot(event),
-    "nonbot_page_creation": lambda event: _is_creation(event) and not _is_by_bot(event),
-}
-
-
 def fields_of(match: Mapping[str, Any], match_not: Sequence[Mapping[str, Any]] = ()) -> frozenset[str]:
-    """The fields of an event that a rule looks at."""
+    """Returns the fields of an event that a rule looks at."""
     return frozenset(field for rule in (match, *match_not) for field in rule)
 
 
 def compile_rule(match: Mapping[str, Any], match_not: Sequence[Mapping[str, Any]] = ()) -> Rule:
-    """The test whether an event matches `match` and none of `match_not`; an empty `match` matches every
-    event.
+    """Returns the test whether an event matches `match` and none of `match_not`; an empty `match` matches
+    every event. Raises RuleError.
 
     What comes back cannot be pickled (its regexes cannot): compile where the events are.
     """
     problems: list[str] = []
-    wanted = _mapping_test(match, "match", problems) if match else _any_event
+    wanted = _mapping_test(match, "match", problems) if match else (lambda event: True)
     unwanted = [
         _mapping_test(alternative, f"match_not[{index}]", problems)
         for index, alternative in enumerate(match_not)
@@ -98,8 +64,8 @@ class _ThrownError(Exception):
 def mismatch(
     match: Mapping[str, Any], match_not: Sequence[Mapping[str, Any]], event: Mapping[str, Any]
 ) -> str | None:
-    """By which field a rule that can be compiled refuses an event, what it wants there and what it finds;
-    None when it matches."""
+    """Returns by which field a rule that can be compiled refuses an event, what it wants there and what it
+    finds; None when it matches."""
     try:
         if match and (found := _mismatch(match, event, "match")):
             return found
@@ -114,21 +80,21 @@ def mismatch(
 def _mismatch(wanted: Any, value: Any, path: str) -> str | None:
     if _test(wanted, path, [])(value):
         return None
-    if isinstance(wanted, Mapping) and _is_truthy(value):
+    if isinstance(wanted, Mapping) and is_truthy(value):
         return next(
             found
             for key, below in wanted.items()
-            if (found := _mismatch(below, _field(value, key), f"{path}.{key}"))
+            if (found := _mismatch(below, property_of(value, key), f"{path}.{key}"))
         )
     return (
         f"{path}: wanted {json.dumps(wanted)}, found "
-        f"{'nothing' if value is _MISSING else json.dumps(value, default=str)[:_LONGEST_SHOWN]}"
+        f"{'nothing' if value is UNDEFINED else json.dumps(value, default=str)[:_LONGEST_SHOWN]}"
     )
 
 
 def _test(wanted: Any, path: str, problems: list[str], in_list: bool = False) -> _Test:
-    """The test of one value of a rule; what ChangeProp refuses, and what no event can be compared with, is
-    noted in `problems`."""
+    """Returns the test of one value of a rule; notes in `problems` what ChangeProp refuses, and what no event
+    can be compared with."""
     if isinstance(wanted, Mapping):
         return _mapping_test(wanted, path, problems, in_list)
     if isinstance(wanted, list):
@@ -141,7 +107,7 @@ def _test(wanted: Any, path: str, problems: list[str], in_list: bool = False) ->
             f"{path}: expected text, a number, true, false, a list or a mapping, got {given}; quote it, or "
             "write 'undefined' for a missing field"
         )
-    return lambda value: _same(value, wanted)
+    return lambda value: is_identical(value, wanted)
 
 
 def _mapping_test(wanted: Mapping[str, Any], path: str, problems: list[str], in_list: bool = False) -> _Test:
@@ -162,12 +128,12 @@ def _mapping_test(wanted: Mapping[str, Any], path: str, problems: list[str], in_
     def of_item(value: Any) -> bool:
         if value is None:
             raise _ThrownError
-        return all(test(_field(value, key)) for key, test in tests)
+        return all(test(property_of(value, key)) for key, test in tests)
 
     return (
         of_item
         if in_list
-        else lambda value: _is_truthy(value) and all(test(_field(value, key)) for key, test in tests)
+        else lambda value: is_truthy(value) and all(test(property_of(value, key)) for key, test in tests)
     )
 
 
@@ -183,17 +149,17 @@ def _list_test(wanted: list[Any], path: str, problems: list[str]) -> _Test:
     never counts as found."""
     tests = [_test(item, f"{path}[{index}]", problems, in_list=True) for index, item in enumerate(wanted)]
     return lambda value: (
-        isinstance(value, list) and all(_is_truthy(next(filter(test, value), _MISSING)) for test in tests)
+        isinstance(value, list) and all(is_truthy(next(filter(test, value), UNDEFINED)) for test in tests)
     )
 
 
 def _text_test(text: str, path: str, problems: list[str]) -> _Test:
     if text == "undefined":
-        return lambda value: value is _MISSING
+        return lambda value: value is UNDEFINED
     try:
         if not is_regex(text):
             wanted = literal(text)
-            return lambda value: _same(value, wanted)
+            return lambda value: is_identical(value, wanted)
         test = regex_test(text)
     except SlowRegexError as error:
         problems.append(
@@ -206,31 +172,3 @@ def _text_test(text: str, path: str, problems: list[str]) -> _Test:
     else:
         return lambda value: isinstance(value, str) and test(value)
     return lambda value: False
-
-
-def _field(value: Any, key: str) -> Any:
-    """A property, of texts and lists too."""
-    if isinstance(value, dict):
-        return value.get(key, _MISSING)
-    if isinstance(value, list | str):
-        if key == "length":
-            return (
-                len(value)
-                if isinstance(value, list)
-                else len(value.encode("utf-16-le", "surrogatepass")) // 2
-            )
-        if key.isdecimal() and int(key) < len(value):
-            return value[int(key)]
-    return _MISSING
-
-
-def _is_truthy(value: Any) -> bool:
-    """JavaScript's truth: an empty list or mapping is true, 0, "", null and undefined are false."""
-    return value is not _MISSING and (isinstance(value, dict | list) or bool(value))
-
-
-def _same(value: Any, wanted: Any) -> bool:
-    """JavaScript's `===`: true is not 1, 1 is 1.0."""
-    if isinstance(value, bool) or isinstance(wanted, bool):
-        return value is wanted
-    return bool(value == wanted)

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 from transforms.events.source_events import source_of, wiki_of
 from transforms.models.adapters import KINDS
+from transforms.models.event_kinds import EVENT_KINDS
 from transforms.models.model import ANY_WIKI, Endpoint, Model
-from transforms.models.rules import EVENT_KINDS, compile_rule, mismatch
+from transforms.models.rules import compile_rule, mismatch
 from transforms.models.wikis import Wikis, shipped_wikis
 
 Rule = Callable[[Mapping[str, Any]], bool]
@@ -29,7 +30,7 @@ class Selection:
         self._of_any = self._by_wiki.pop(ANY_WIKI, [])
 
     def endpoints(self, raw: Mapping[str, Any]) -> list[Endpoint]:
-        """The endpoints whose rule this event meets; none for a wiki without models."""
+        """Returns the endpoints whose rule this event meets; none for a wiki without models."""
         wiki, source = wiki_of(raw), source_of(raw)
         return [
             each.endpoint
@@ -38,7 +39,8 @@ class Selection:
         ]
 
     def explain_mismatches(self, raw: Mapping[str, Any]) -> dict[str, str]:
-        """Of each model that serves the event's wiki and does not want it, by what."""
+        """Returns for each model that serves the event's wiki and does not want it the condition that it
+        fails, by the model's name."""
         wiki, source, mismatches = wiki_of(raw), source_of(raw), {}
         for each in self._candidates(wiki):
             model = self._models[each.endpoint.model]
@@ -53,8 +55,8 @@ class Selection:
         return mismatches
 
     def of_unknown_wiki(self, raw: Mapping[str, Any]) -> bool:
-        """Whether a model for all Wikipedias would be asked of this event, if the table of wikis had its
-        wiki."""
+        """Returns whether a model for all Wikipedias would be asked of this event, if the table of wikis had
+        its wiki."""
         if not self._of_any:
             return False
         wiki, source = wiki_of(raw), source_of(raw)
