@@ -11,7 +11,7 @@ import orjson
 
 from pipeline.usage_error import UsageError
 from transforms.connectors.console_sink import show
-from transforms.connectors.eventstreams import Position
+from transforms.connectors.eventstreams_position import Position
 from transforms.datasets.units import now
 from transforms.elements import OutputEvent
 

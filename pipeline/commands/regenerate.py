@@ -25,7 +25,6 @@ from pipeline.options import check_reached, directory, flag, option
 from transforms.datasets.dataset_writer import DatasetWriter
 from transforms.datasets.event_files import EventFiles
 from transforms.datasets.places import Place, address_of
-from transforms.fuse import FuseBlownError
 from transforms.models.model import Configuration
 
 

@@ -9,7 +9,7 @@ import signal
 import sys
 
 from pipeline.flink.causes import last_words
-from transforms.unforeseen import FuseBlownError
+from transforms.fuse import FuseBlownError
 
 
 def raise_on_signals() -> list[int]:

@@ -33,8 +33,9 @@ from transforms.elements import (
 from transforms.events.combined_events import SCHEMAS, combined_score
 from transforms.events.error_events import failed
 from transforms.events.parsing import event_in, why_dropped
-from transforms.models.adapters import KINDS, UnsupportedRequestError, request_body
+from transforms.models.adapters import KINDS, request_body
 from transforms.models.model import Configuration
+from transforms.models.model_inputs import UnsupportedRequestError
 from transforms.models.wikis import shipped_wikis
 from transforms.outcome_codec import decode_outcome
 from transforms.read_events import _CheckEventFn

@@ -28,8 +28,9 @@ from transforms.lift_wing.responses import (
     Unavailable,
     read_answer,
 )
-from transforms.models.adapters import UnsupportedRequestError, request_body
+from transforms.models.adapters import request_body
 from transforms.models.model import Endpoint, LiftWingSettings
+from transforms.models.model_inputs import UnsupportedRequestError
 
 
 class ClientError(RuntimeError):
