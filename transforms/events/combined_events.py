@@ -33,12 +33,9 @@ class Part(NamedTuple):
 
 
 def combined_score(parts: Sequence[Part], schema: str, now: str) -> dict[str, Any]:
-    """One event of the parts of a revision; of two of one model the score, or the later one. `now` is its
-    `meta.dt`.
-
-    Raises InvalidEventError when there is no score and the source event is not one of which an event can be
-    made.
-    """
+    """Returns one event of the parts of a revision; of two of one model the score, or the later one.
+    `schema`: one of SCHEMAS; `now`: its `meta.dt`. Raises InvalidEventError when there is no score and no
+    event can be made of the source event."""
     by_model = {part.model: part for part in sorted(parts, key=lambda part: part.is_score)}
     base = next((part.event for part in by_model.values() if part.is_score), parts[0].event)
     event = common_fields(base, schema, STREAM, now)

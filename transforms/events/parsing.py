@@ -1,4 +1,4 @@
-"""Events out of texts and rows, and what of them is none."""
+"""Events in texts and rows, and which of them are none."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ _LARGEST_INTEGER = 2**53 - 1  # of every integer in these schemas
 
 
 class NotAnEventError(ValueError):
-    """The text or mapping is no event that can be scored; the message says what was found and what was
+    """A text or mapping that is no event that can be scored; the message says what was found and what was
     expected."""
 
 
 def parse(text: bytes | str) -> Mapping[str, Any]:
-    """The JSON object in `text`, and of a row of a table the event. Raises NotAnEventError."""
+    """Returns the JSON object in a text; of a row of a table, the event. Raises NotAnEventError."""
     try:
         raw = loads(text)
     except orjson.JSONDecodeError as error:
@@ -52,7 +52,7 @@ def parse(text: bytes | str) -> Mapping[str, Any]:
 
 
 def _event_of_row(row: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The event of a row of a table that was written as JSON. Raises NotAnEventError."""
+    """Returns the event of a row of a table that was written as JSON. Raises NotAnEventError."""
     event = schemas.event_of_record(row)
     if isinstance(event, schemas.BadRow):
         raise NotAnEventError(event.reason)
@@ -60,7 +60,8 @@ def _event_of_row(row: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _is_deeper(value: Any, levels: int) -> bool:
-    """Level by level, as a recursion of 200 would need most of Python's stack."""
+    """Returns whether a value has more levels of lists and objects than that. Goes level by level, as a
+    recursion of 200 would need most of Python's stack."""
     level = [value]
     for _ in range(levels):
         level = [
@@ -76,7 +77,7 @@ def _is_deeper(value: Any, levels: int) -> bool:
 
 def check(raw: Mapping[str, Any]) -> None:
     """Raises NotAnEventError unless `raw` says what a score needs: its schema, its wiki, its revision. The
-    rest is the output schema's to check."""
+    rest is checked against the schema of the score."""
     of_page_change = _source(raw) == PAGE_CHANGE
     wiki = raw.get("wiki_id" if of_page_change else "database")
     if not isinstance(wiki, str) or not wiki:
@@ -108,13 +109,13 @@ def _shown(value: object) -> str:
 
 
 def is_canary(raw: Mapping[str, Any]) -> bool:
-    """Whether the event is one of those that only show that the stream is alive."""
+    """Returns whether the event is one of those that only show that the stream is alive."""
     meta = raw.get("meta")
     return isinstance(meta, dict) and meta.get("domain") == "canary"
 
 
 def why_dropped(raw: Mapping[str, Any]) -> str | None:
-    """Why an event is no edit to be scored and no failure either; None when it is one."""
+    """Returns why an event is no edit to be scored and no failure either; None when it is an edit."""
     if is_canary(raw):
         return CANARY
     # lib/base_executor.js of ChangeProp reads `meta.stream` of each message before any rule, and drops what
@@ -125,17 +126,18 @@ def why_dropped(raw: Mapping[str, Any]) -> str | None:
 
 
 def event_in(element: SourceRecord) -> Mapping[str, Any]:
-    """The event that a source found, canary events included. Raises NotAnEventError."""
+    """Returns the event that a source found, canary events included. Raises NotAnEventError."""
     if element.problem:
         raise NotAnEventError(element.problem)
-    raw = _parsed(element.data, element.origin) if isinstance(element.data, bytes) else element.data
+    raw = _event_in_bytes(element.data, element.origin) if isinstance(element.data, bytes) else element.data
     if not is_canary(raw):
         check(raw)
     return raw
 
 
-def _parsed(data: bytes, origin: str) -> Mapping[str, Any]:
-    """`origin`: the file that it was found in, for the message."""
+def _event_in_bytes(data: bytes, origin: str) -> Mapping[str, Any]:
+    """Returns the event in bytes. `origin`: the file that they are of, for the message; empty for a message
+    of Kafka. Raises NotAnEventError."""
     try:
         if len(data) > _LARGEST_EVENT:
             raise NotAnEventError(f"expected an event of at most {_LARGEST_EVENT} bytes, got {len(data)}")

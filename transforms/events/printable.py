@@ -1,4 +1,4 @@
-"""Text of others made safe to show: an answer, a page title or a broker's error may hold what steers a
+"""Text of others made safe to show: an answer, a page title or a broker's error may hold what controls a
 terminal."""
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ _UNSAFE_IN_LINES = re.compile(_UNSAFE.pattern.replace("\x00-\x1f", "\x00-\x08\x0
 
 
 def in_one_line(text: str, longest: int, *, keep_spaces: bool = False) -> str:
-    """The text with each run of white space as one space and what is unsafe as \\uXXXX, of at most `longest`
-    characters."""
+    """Returns a text of at most `longest` characters, with each run of white space as one space unless
+    `keep_spaces`, and what is unsafe as \\uXXXX."""
     begun = text[: 4 * longest]
     if keep_spaces:
         return _UNSAFE.sub(_escaped, begun)[:longest]
@@ -24,7 +24,7 @@ def in_one_line(text: str, longest: int, *, keep_spaces: bool = False) -> str:
 
 
 def in_lines(text: str) -> str:
-    """The text with what is unsafe as \\uXXXX, but for tabs and line feeds. JSON stays JSON."""
+    """Returns a text with what is unsafe as \\uXXXX, but for tabs and line feeds. JSON stays JSON."""
     return _UNSAFE_IN_LINES.sub(_escaped, text)
 
 

@@ -76,7 +76,7 @@ def as_lines(headers: Mapping[str, str]) -> list[str]:
 
 
 def _in_a_header(text: str) -> str:
-    """The text, percent-encoded where it has to be."""
+    """Returns the text, percent-encoded where it has to be."""
     return (
         text
         if text.isascii() and text.isprintable() and " " not in text
