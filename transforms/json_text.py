@@ -1,4 +1,4 @@
-"""JSON of anybody: read as JavaScript reads it, and written whatever the value holds."""
+"""JSON of others: read as JavaScript reads it, and written whatever the value holds."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _SMALLEST_INTEGER, _LARGEST_INTEGER = -(2**63), 2**64 - 1  # that orjson reads a
 
 
 def loads(text: bytes | str) -> Any:
-    """The value of a JSON text. Bytes that are no UTF-8 and halves of surrogate pairs become U+FFFD, as
-    `Buffer.toString` and `JSON.parse` of Node.js let them pass. Raises orjson.JSONDecodeError."""
+    """Returns the value of a JSON text. Bytes that are no UTF-8 and halves of surrogate pairs become U+FFFD,
+    as `Buffer.toString` and `JSON.parse` of Node.js let them pass. Raises orjson.JSONDecodeError."""
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
@@ -33,7 +33,7 @@ def loads(text: bytes | str) -> Any:
 
 
 def well_formed(text: str) -> str:
-    """The text with U+FFFD for each half of a surrogate pair, which UTF-8 has no form for."""
+    """Returns the text with U+FFFD for each half of a surrogate pair, which UTF-8 has no form for."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -42,8 +42,8 @@ def well_formed(text: str) -> str:
 
 
 def json_text(value: Mapping[str, Any]) -> str:
-    """The mapping as JSON; what JSON has no form for (a date of a Parquet file, a key of bytes) as text.
-    Never raises for what a source can find."""
+    """Returns the mapping as JSON; what JSON has no form for (a date of a Parquet file, a key of bytes) as
+    text. Never raises for what a source can find."""
     try:
         return orjson.dumps(value, default=str).decode()
     # a lone surrogate, an integer of more than 64 bits, a key that is no text, too many levels
@@ -52,7 +52,7 @@ def json_text(value: Mapping[str, Any]) -> str:
 
 
 def _plain(value: Any, levels: int) -> Any:
-    """The value in what every reader of JSON takes."""
+    """Returns the value in types that every reader of JSON takes."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int):

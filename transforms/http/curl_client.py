@@ -41,8 +41,8 @@ class HttpAnswer(NamedTuple):
 
     status: int  # 0: none came
     body: bytes
-    seconds: float
-    retry_after_s: float
+    seconds: float  # that the call took
+    retry_after_s: float  # of the header Retry-After; 0: there was none
     error: str = ""  # why this is not the whole answer
     timed_out: bool = False
     too_large: bool = False
@@ -70,11 +70,13 @@ class HttpCalls:
         self._open: dict[pycurl.Curl, Callable[[HttpAnswer], None]] = {}
 
     def post(self, url: str, headers: list[str], body: bytes, done: Callable[[HttpAnswer], None]) -> None:
+        """Sends a POST, and passes its answer to `done`. `headers`: lines."""
         handle = self._idle.pop() if self._idle else self._new_handle()
         handle.setopt(pycurl.POSTFIELDS, body)
         self._call(handle, url, headers, done)
 
     def get(self, url: str, headers: list[str], done: Callable[[HttpAnswer], None]) -> None:
+        """Sends a GET, and passes its answer to `done`."""
         handle = self._idle.pop() if self._idle else self._new_handle()
         handle.setopt(pycurl.HTTPGET, 1)
         self._call(handle, url, headers, done)
@@ -88,6 +90,7 @@ class HttpCalls:
         self._multi.add_handle(handle)
 
     def close(self) -> None:
+        """Drops the calls in flight, whose answers nobody hears, and closes the connections."""
         if self._timer:
             self._timer.cancel()
         for handle in self._open:
@@ -184,8 +187,8 @@ class HttpCalls:
 
 
 def host_ca_file() -> str:
-    """The certificates this host trusts: where SSL_CERT_FILE or OpenSSL says, where Debian and Red Hat keep
-    them, else certifi's."""
+    """Returns the file of certificates that this host trusts: where SSL_CERT_FILE or OpenSSL says, where
+    Debian and Red Hat keep it, else certifi's."""
     places = [
         ssl.get_default_verify_paths().cafile,
         "/etc/ssl/certs/ca-certificates.crt",

@@ -10,8 +10,8 @@ _HOME = "https://gitlab.wikimedia.org/repos/machine-learning/revision-scores"
 
 
 def user_agent(contact: str | None = None) -> str:
-    """The User-Agent of all our calls. Wikimedia refuses agents that name no contact: the project's home, and
-    whoever runs it if that is given."""
+    """Returns the User-Agent of all our calls. Wikimedia refuses agents that name no contact: the project's
+    home, and `contact` of whoever runs it."""
     return (
         f"revision-scores/{version('revision-scores')} ({_HOME}{f'; {contact}' if contact else ''}) "
         f"libcurl/{pycurl.version_info()[1]}"

@@ -22,6 +22,7 @@ class RollingQuantiles:
         self._due = 0.0
 
     def add(self, model: str, value: int) -> None:
+        """Adds a value of now."""
         self._values.setdefault(model, deque(maxlen=_KEPT)).append((self._monotonic(), value))
 
     def publish(self) -> None:

@@ -57,11 +57,12 @@ class JavaScriptError(ValueError):
 
 
 def is_regex(text: str) -> bool:
+    """Returns whether ChangeProp takes a text for a regular expression."""
     return _REGEX.fullmatch(text) is not None
 
 
 def literal(text: str) -> str:
-    """What a text between single quotes means. Raises JavaScriptError."""
+    """Returns what a text between single quotes means. Raises JavaScriptError."""
     if found := re.search(r"['\n\r]", text.replace("\\\n", "")):
         raise JavaScriptError(
             f"ChangeProp refuses {found[0]!r} in a text; write a regular expression with a dot in its place"
@@ -84,8 +85,9 @@ def _unescaped(escape: re.Match[str]) -> str:
 
 
 def regex_test(text: str) -> Test:
-    """The test of `/pattern/flags`: `g` says nothing, and `y` that the match begins where the text does, as
-    each test starts anew. Raises JavaScriptError."""
+    """Returns the test of a text against `/pattern/flags`: `g` says nothing, and `y` that the match begins
+    where the text does, as each test starts anew. Raises JavaScriptError, SlowRegexError for a pattern that
+    backtracks for ever."""
     pattern, _, flags = text[1:].rpartition("/")
     if len(set(flags)) < len(flags):
         raise JavaScriptError(f"flags given twice: {flags}")
@@ -111,8 +113,8 @@ class SlowRegexError(JavaScriptError):
 
 
 def _plain(pattern: str, of_points: bool) -> str:
-    """The pattern as it is compiled there: named groups are plain ones, and without the flag u what they and
-    code points are written by means nothing."""
+    """Returns the pattern as it is compiled there: named groups are plain ones, and without the flag u what
+    they and code points are written by means nothing."""
     if "/" in _outside_of_classes(pattern):
         raise JavaScriptError(r"ChangeProp ends it at the first /; write \/ for one")
     if re.search(r"\(\?[a-z-]+:", pattern):
@@ -135,12 +137,12 @@ def _without_u(escape: re.Match[str]) -> str:
 
 
 def _outside_of_classes(pattern: str) -> str:
-    """The pattern without what is escaped, and without what stands in brackets."""
+    """Returns the pattern without what is escaped, and without what stands in brackets."""
     return re.sub(r"\\.|\[(?:\\.|[^\]\\])*\]?", "", pattern, flags=re.DOTALL)
 
 
 def _units_of(flags: str) -> Callable[[str], str]:
-    """What writes a text as JavaScript's regular expressions see it without the flag u: by halves of
+    """Returns what writes a text as JavaScript's regular expressions see it without the flag u: by halves of
     surrogate pairs."""
     table = {**_HALVES, **(_UNFOLDED if "i" in flags else {})}
 

@@ -32,20 +32,22 @@ class Endpoint:
 
     @cached_property
     def name(self) -> str:
+        """What KServe calls the model."""
         return self.model if self.wiki == ANY_WIKI else f"{self.wiki}-{self.model}"
 
     @cached_property
     def readiness_path(self) -> str:
-        """Where KServe tells whether the model is loaded."""
+        """The path where KServe says whether the model is loaded."""
         return f"/v1/models/{self.name}"
 
     @cached_property
     def path(self) -> str:
+        """The path that is asked for scores."""
         return f"{self.readiness_path}:predict"
 
     @cached_property
     def host(self) -> str:
-        """Lift Wing's gateway finds the service by the Host header."""
+        """The Host header, by which Lift Wing's gateway finds the service."""
         return f"{self.service or self.name}.{self.namespace}.wikimedia.org"
 
 
@@ -67,7 +69,7 @@ class Model:
 
     @property
     def schema(self) -> str:
-        """Of its events."""
+        """The `$schema` of its events."""
         return self.older_schema or KINDS[self.kind].schema
 
     @cached_property
@@ -81,11 +83,11 @@ class Model:
         return [endpoint for endpoint in self.endpoints.values() if endpoint.enabled]
 
     def endpoint(self, wiki: str) -> Endpoint | None:
-        """Where a wiki's revisions are scored."""
+        """Returns where a wiki's revisions are scored; None for a wiki that it does not serve."""
         return self.endpoints.get(wiki) or self.endpoints.get(ANY_WIKI)
 
     def with_endpoints(self, changed: Callable[[Endpoint], Endpoint]) -> Model:
-        """The model with each endpoint changed."""
+        """Returns the model with each endpoint changed."""
         return replace(self, endpoints={wiki: changed(endpoint) for wiki, endpoint in self.endpoints.items()})
 
 

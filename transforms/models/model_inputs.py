@@ -40,17 +40,18 @@ def _page(request: ScoreRequest, name: str, kind: type) -> Any:
 
 
 def ask_revision(request: ScoreRequest, wikis: Wikis) -> Question:
+    """Asks by the revision alone."""
     return {"rev_id": request.rev_id}
 
 
 def ask_revision_and_language(request: ScoreRequest, wikis: Wikis) -> Question:
-    """src/models/revert_risk_model/model_server/base_model.py takes language codes alone, and makes addresses
-    of them (python/config.yaml)."""
+    """Asks by language code: src/models/revert_risk_model/model_server/base_model.py takes no others, and
+    makes addresses of them (python/config.yaml)."""
     return {"rev_id": request.rev_id, "lang": _of_wikipedia(request, wikis.language_of(request.wiki))}
 
 
 def ask_title(request: ScoreRequest, wikis: Wikis) -> Question:
-    """src/models/article_country/model_server/utils.py asks https://{lang}.wikipedia.org."""
+    """Asks by title: src/models/article_country/model_server/utils.py asks https://{lang}.wikipedia.org."""
     return {
         "lang": _of_wikipedia(request, wikis.subdomain_of(request.wiki)),
         "title": _page(request, "page_title", str),
@@ -58,8 +59,8 @@ def ask_title(request: ScoreRequest, wikis: Wikis) -> Question:
 
 
 def ask_page(request: ScoreRequest, wikis: Wikis) -> Question:
-    """src/models/outlink_topic_model/model_server/model.py finds the address by the `wiki_id`, in a table of
-    its own."""
+    """Asks by page: src/models/outlink_topic_model/model_server/model.py finds the address by the `wiki_id`,
+    in a table of its own."""
     return {
         "wiki_id": request.wiki,
         "page_id": _page(request, "page_id", int),
@@ -69,12 +70,14 @@ def ask_page(request: ScoreRequest, wikis: Wikis) -> Question:
 
 
 def ask_with_event(request: ScoreRequest, wikis: Wikis) -> Question:
-    """Its server also keeps what it finds, and tells the search index, but of an event alone."""
+    """Asks by the whole event: the server also stores what it finds, and tells the search index, but only
+    then."""
     return {"event": request.event.raw}
 
 
 def ask_as_instance(request: ScoreRequest, wikis: Wikis) -> Question:
-    """src/models/articlequality/model_server/utils.py asks https://{lang}.wikipedia.org."""
+    """Asks for one instance: src/models/articlequality/model_server/utils.py asks
+    https://{lang}.wikipedia.org."""
     return {
         "instances": [
             {"rev_id": request.rev_id, "lang": _of_wikipedia(request, wikis.subdomain_of(request.wiki))}

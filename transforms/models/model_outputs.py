@@ -46,7 +46,7 @@ def _revert_risk(told: Any) -> Score:
 
 
 def read_revert_risks(answer: Any, requests: Sequence[ScoreRequest]) -> Results:
-    """Of a call with several: the scores, and for the others what is said of them."""
+    """Reads the scores of a call with several requests, and for those without one what is said of them."""
     scores = {told["revision_id"]: _revert_risk(told) for told in answer["predictions"]}
     errors = {
         int(match[1]): error
@@ -68,14 +68,14 @@ def read_outlink_topics(answer: Any, requests: Sequence[ScoreRequest]) -> Result
 
 
 def read_countries(answer: Any, requests: Sequence[ScoreRequest]) -> Results:
-    """An article without a country has an event that says so."""
+    """Reads the countries of an article; one without any has an event that says so."""
     probability = {told["country"]: told["score"] for told in answer["prediction"]["results"]}
     return [Score(answer["model_version"], list(probability), probability)]
 
 
 def read_tones(answer: Any, requests: Sequence[ScoreRequest]) -> Results:
-    """Whether a paragraph of the page is in a tone that should be revised: the tag of the search index, with
-    the highest of their scores."""
+    """Reads whether a paragraph of the page is in a tone that should be revised: the tag of the search index,
+    with the highest of their scores."""
     _check_revision(answer, requests)
     scores = [told["score"] for told in answer["predictions"]]
     return [Score(_VERSION_UNKNOWN, ["exists"] if scores else [], {"exists": max(scores)} if scores else {})]

@@ -22,7 +22,7 @@ _END = "\0\n"
 
 
 def catastrophic_input(regex: Any, pattern: str) -> str | None:
-    """The beginning of a text on which it takes too long; None when none was found."""
+    """Returns the beginning of a text on which a pattern takes too long; None when none was found."""
     words = list(dict.fromkeys(re.findall(r"[A-Za-z0-9_ ]+", re.sub(r"\\.", " ", pattern))))[:_MOST_WORDS]
     letters = sorted({letter for word in words for letter in word} | {"a", "0", " ", "."})
     for prefix, unit in product(["", *words], [*letters, *(word for word in words if len(word) > 1)]):
@@ -38,7 +38,7 @@ def _texts(prefix: str, unit: str) -> Iterator[str]:
 
 
 def _takes_s(regex: Any, text: str) -> float:
-    """Of this thread's own time: others may have the processor meanwhile."""
+    """Returns the seconds of this thread's own time: others may have the processor meanwhile."""
     began = thread_time()
     regex.find(text)
     return thread_time() - began

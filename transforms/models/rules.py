@@ -111,7 +111,8 @@ def _test(wanted: Any, path: str, problems: list[str], in_list: bool = False) ->
 
 
 def _mapping_test(wanted: Mapping[str, Any], path: str, problems: list[str], in_list: bool = False) -> _Test:
-    """All fields must be so. Of an item of a list ChangeProp does not ask first whether it is anything."""
+    """Returns the test that all fields pass theirs. Of an item of a list (`in_list`) ChangeProp does not ask
+    first whether it is anything."""
     if not wanted:
         problems.append(
             f"{path}: expected at least one field, got an empty mapping; name a field or leave "
@@ -138,15 +139,15 @@ def _mapping_test(wanted: Mapping[str, Any], path: str, problems: list[str], in_
 
 
 def _is_name(key: str) -> bool:
-    """Whether JavaScript takes it for the name of a property without quotes."""
+    """Returns whether JavaScript takes it for the name of a property without quotes."""
     return key != "constructor" and (
         key.replace("$", "_").isidentifier() or re.fullmatch("0|[1-9][0-9]*", key) is not None
     )
 
 
 def _list_test(wanted: list[Any], path: str, problems: list[str]) -> _Test:
-    """Each item must be found. ChangeProp asks whether the first that fits is true, so that 0, false or ""
-    never counts as found."""
+    """Returns the test that each item is found. ChangeProp asks whether the first that fits is true, so that
+    0, false or "" never counts as found."""
     tests = [_test(item, f"{path}[{index}]", problems, in_list=True) for index, item in enumerate(wanted)]
     return lambda value: (
         isinstance(value, list) and all(is_truthy(next(filter(test, value), UNDEFINED)) for test in tests)

@@ -52,7 +52,7 @@ def _check(schema: str) -> Check:
 
 
 def _taken_over(schema: str) -> tuple[dict[str, Any], list[str]]:
-    """The schemas of the fields that a score takes over, and which of these it needs."""
+    """Returns the schemas of the fields that a score takes over, and which of these it needs."""
     properties = schemas.load(schema)["properties"]
     taken, of_meta = fields_taken_over(schema)
     checked = {name: _or_null(field) for name, field in properties.items() if name in taken}
@@ -66,8 +66,8 @@ def _taken_over(schema: str) -> tuple[dict[str, Any], list[str]]:
 
 
 def _or_null(field: Mapping[str, Any]) -> dict[str, Any]:
-    """The field as it may be in a source event: with null for no value, and with fields that are not taken
-    over."""
+    """Returns the field as it may be in a source event: with null for no value, and with fields that are not
+    taken over."""
     allowed = {
         key: value
         for key, value in field.items()

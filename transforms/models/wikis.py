@@ -65,13 +65,13 @@ class Wikis:
         return frozenset(self._rows)
 
     def language_of(self, wiki: str) -> str | None:
-        """The language code of a Wikipedia, which its name does not always tell: zh_yuewiki is yue. None for
-        a wiki that is none: by its language it would be taken for the Wikipedia of that language."""
+        """Returns the language code of a Wikipedia, which its name does not always tell: zh_yuewiki is yue.
+        None for other wikis, which would be taken for the Wikipedia of their language."""
         return "test" if wiki == _TEST_WIKIPEDIA else row.language if (row := self._wikipedia(wiki)) else None
 
     def subdomain_of(self, wiki: str) -> str | None:
-        """What stands before .wikipedia.org in the address of a Wikipedia, which is not always its language:
-        zh_yuewiki is at zh-yue. None for others."""
+        """Returns what stands before .wikipedia.org in the address of a Wikipedia, which is not always its
+        language: zh_yuewiki is at zh-yue. None for other wikis."""
         return (
             "test"
             if wiki == _TEST_WIKIPEDIA
@@ -90,7 +90,7 @@ class WikisError(ValueError):
 
 
 def read_wikis(file: Path) -> Wikis:
-    """The table in a file with tabs between the columns. Raises WikisError."""
+    """Returns the table in a file with tabs between the columns. Raises WikisError."""
     try:
         with file.open(encoding="utf-8", newline="") as lines:
             table = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
@@ -127,7 +127,7 @@ def _rows(file: Path, table: Iterable[Mapping[str, object]]) -> Iterator[Wiki]:
 
 
 def wiki_in(row: Mapping[str, object]) -> Wiki | None:
-    """The wiki of a row, by the names of its columns; None when one of them has no such value."""
+    """Returns the wiki of a row, by the names of its columns; None when one of them has no such value."""
     database, domain, language, group, status = (str(row.get(column) or "") for column in COLUMNS)
     known = (
         _DATABASE.fullmatch(database)
@@ -141,5 +141,5 @@ def wiki_in(row: Mapping[str, object]) -> Wiki | None:
 
 @cache
 def shipped_wikis() -> Wikis:
-    """The table that comes with the program."""
+    """Returns the table that comes with the program."""
     return read_wikis(Path(__file__).with_name("wikis.tsv"))
