@@ -1,4 +1,4 @@
-"""The combined event in a stream: what comes of the requests of a revision waits in Flink's state until all
+"""The combined event in a stream: what became of the requests of a revision waits in Flink's state until all
 of it is there, or for a time at most."""
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class CombineInState(beam.PTransform):
 
 
 class _KeyFn(beam.DoFn):
-    """To each outcome its revision, and which models are expected to say something of it."""
+    """Gives each outcome its revision as a key, and the models that are expected to say something of it."""
 
     def __init__(self, models: Mapping[str, Model]) -> None:
         self._models = {
@@ -80,7 +80,8 @@ class _KeyFn(beam.DoFn):
         self._metrics.start_bundle()
 
     def process(self, outcome: OutputEvent | Failure) -> list[tuple[str, bytes]]:
-        """What meets an unforeseen exception is missing in its combined event; it went to its own stream."""
+        """Returns none for what meets an unforeseen exception: it is missing in its combined event, and went
+        to its own stream."""
         return self._fused.outputs(outcome)
 
     def _keyed(self, outcome: OutputEvent | Failure) -> Iterator[tuple[str, bytes]]:
@@ -161,8 +162,8 @@ class _CombineFn(beam.DoFn):
         done.clear()
 
     def _whole(self, outcomes: list[Outcome], parts: Any, done: Any, forget: Any) -> Iterator[OutputEvent]:
-        """None of a revision of which all failed and no event can be made; its failures are in the failure
-        stream."""
+        """Yields the event of a revision, and remembers that it is done; none of a revision of which all
+        failed and no event can be made, whose failures are in the failure stream."""
         parts.clear()
         done.add(b"")
         forget.set(Timestamp.of(time.time() + _REMEMBERED_S))

@@ -1,5 +1,5 @@
-"""What travels between the steps: typed, and never changed; frozen but for what there is one of for each
-event, as that takes three times as long to make."""
+"""What travels between the steps. No element is ever changed; those that there is one of for each event are
+not frozen, as a frozen one takes three times as long to make."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from transforms.json_text import json_text as json_text
 
 @dataclass(slots=True)
 class SourceRecord:
-    """What a source found: the bytes of a message or line, a row, or a piece it could not read and why."""
+    """What a source found: the bytes of a message or line, a row, or a piece that it could not read."""
 
     data: bytes | Mapping[str, Any]
     datacenter: str
-    partition: str | None = None
-    problem: str = ""
+    partition: str | None = None  # Hive partition of the source below its table
+    problem: str = ""  # why it cannot be read
     only: str | None = None  # the one model to ask, where the others have their score; None: all
     final: bool = False  # a problem that no other try can mend
     origin: str = ""  # the file, to name it where the data are not JSON
 
     def text(self) -> str:
+        """Returns the data as text, for the failure that they may become."""
         return self.data.decode("utf-8", "replace") if isinstance(self.data, bytes) else json_text(self.data)
 
 

@@ -1,4 +1,4 @@
-"""A sink that hands the events of a pipeline to whoever runs it, in the same process."""
+"""A sink that hands the events of a pipeline to the caller that runs it, in the same process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LISTS: dict[str, list[OutputEvent]] = {}  # a step is pickled and cannot hold o
 
 
 class Collected(beam.PTransform):
-    """Appends each event to the list of that `key`, for who runs the graph in this process.
+    """Appends each event to the list of that `key`, for the caller that runs the graph in this process.
 
     In: OutputEvent.
     Out: nothing.
@@ -41,7 +41,7 @@ class _CollectFn(beam.DoFn):
 
 @contextmanager
 def collecting() -> Iterator[tuple[Collected, list[OutputEvent]]]:
-    """Gives a sink, and the list that it fills while the context is open."""
+    """Yields a sink, and the list that it fills while the context is open."""
     key = str(uuid.uuid4())
     _LISTS[key] = []
     try:

@@ -1,4 +1,4 @@
-"""What people see of scores as they come: a line for each, and the events in a file of JSON lines for each
+"""Prints scores as they come, a line for each, and appends their events to a file of JSON lines for each
 stream."""
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def show(event: OutputEvent, folder: Path | None) -> None:
 
 
 def _line(event: OutputEvent) -> str:
-    """Such as: 12:20:01 enwiki War_on_terror damaging: false (true 0.012)
+    """Returns a line such as: 12:20:01 enwiki War_on_terror damaging: false (true 0.012)
     https://en.wikipedia.org/w/index.php?diff=1040920135"""
     if event.request is None:
         return f"failed: {event.body['error_type']}: {event.body['message']}"
@@ -46,6 +46,6 @@ def _line(event: OutputEvent) -> str:
 
 
 def _short(title: str) -> str:
-    """A title is anybody's text."""
+    """Returns a title, which is anybody's text, as it can be shown."""
     shown = in_one_line(title, 4 * _LONGEST_TITLE)
     return shown if len(shown) <= _LONGEST_TITLE else f"{shown[: _LONGEST_TITLE - 1]}…"

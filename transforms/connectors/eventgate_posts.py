@@ -1,5 +1,5 @@
-"""Events to EventGate: the events of one stream in a POST, so that a stream that EventGate cannot write holds
-up no other and has no other written twice."""
+"""Events to EventGate: a POST holds the events of one stream, so that a stream that EventGate cannot write
+delays no other, and has no other written twice."""
 
 from __future__ import annotations
 
@@ -25,8 +25,10 @@ _LOGGER = logging.getLogger(__name__)
 
 
 class EventGatePosts:
-    """A Transport to EventGate at `urls`, of /v1/events by datacenter or for ALL. May be used from several
-    threads."""
+    """A Transport to EventGate. May be used from several threads.
+
+    `urls`: of /v1/events by datacenter, or for ALL; `timeout_s`: of a POST.
+    """
 
     def __init__(self, urls: Mapping[str, str], timeout_s: float, environment: Environment = REAL) -> None:
         self.environment = environment
@@ -38,7 +40,8 @@ class EventGatePosts:
         return EventGateOutbox(self, self._urls.get(stream.partition(".")[0]) or self._urls[ALL])
 
     def answers(self) -> bool:
-        """Whether one of them answers a POST of no events, with whatever EventGate has to say about that."""
+        """Returns whether one of them answers a POST of no events, with whatever EventGate has to say about
+        that. Waits half a second at most."""
         somebody = self.environment.new_event()
 
         def hear(answer: HttpAnswer) -> None:
@@ -50,12 +53,14 @@ class EventGatePosts:
         return somebody.wait(_ANSWER_S)
 
     def post(self, url: str, headers: list[str], body: bytes, done: Callable[[HttpAnswer], None]) -> None:
+        """Sends a POST, and passes its answer to `done` on the connection's thread."""
         self._connection.run_soon(partial(self._connection.post, url, _HEADERS + headers, body, done))
 
     def largest_body(self, url: str) -> int:
+        """Returns how many bytes a body may have at most."""
         return self._largest.get(url, _LARGEST_BODY)
 
-    def is_too_large(self, url: str, size: int) -> None:
+    def note_too_large(self, url: str, size: int) -> None:
         """Notes that a body was refused for its size."""
         self._largest[url] = min(self.largest_body(url), size // 2)
 
@@ -64,7 +69,7 @@ class EventGatePosts:
 
 
 class EventGateOutbox:
-    """An Outbox of one stream. What EventGate says is heard on another thread."""
+    """An Outbox of one stream. Answers of EventGate arrive on another thread."""
 
     def __init__(self, posts: EventGatePosts, url: str) -> None:
         self.deliveries: list[Delivery] = []
@@ -94,7 +99,8 @@ class EventGateOutbox:
             self._heard.wait(left)
 
     def send_again(self, *, alone: bool = False) -> None:
-        """EventGate tells of each event by itself: `alone` makes no difference."""
+        """Sends what was refused once more. EventGate answers for each event by itself: `alone` makes no
+        difference."""
         if alone:
             return
         for delivery in self.deliveries:
@@ -108,7 +114,7 @@ class EventGateOutbox:
             delivery.decide(self._clock(), Refusal("no answer"))
 
     def _bodies(self, deliveries: Sequence[Delivery]) -> Iterator[list[Delivery]]:
-        """What goes out in one POST each."""
+        """Yields what goes out in one POST each; refuses what is too large for any."""
         together: list[Delivery] = []
         size, largest = 0, self._posts.largest_body(self._url)
         for delivery in deliveries:
@@ -133,13 +139,14 @@ class EventGateOutbox:
         self._posts.post(self._url, trace, body, partial(self._answered, together, len(body)))
 
     def _answered(self, together: list[Delivery], size: int, answer: HttpAnswer) -> None:
-        """On the connection's thread. Halves what was refused as a whole, to find whose fault it is."""
+        """Decides the deliveries of a POST, on the connection's thread. Halves what was refused as a whole,
+        to find whose fault it is."""
         by_id: dict[str, list[Delivery]] = {}
         for delivery in together:
             by_id.setdefault(delivery.event.body["meta"]["id"], []).append(delivery)
         found = verdict(answer.status, answer.body, by_id.keys(), answer.error)
         if answer.status == 413:
-            self._posts.is_too_large(self._url, size)
+            self._posts.note_too_large(self._url, size)
         if found.is_of_request and len(together) > 1:
             self._post(together[: len(together) // 2])
             self._post(together[len(together) // 2 :])

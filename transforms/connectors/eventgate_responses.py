@@ -35,7 +35,7 @@ class Verdict:
 
 
 def verdict(status: int, body: bytes, ids: Collection[str], error: str = "") -> Verdict:
-    """What an answer says of the events with these ids; `error` is why it is not whole."""
+    """Returns what became of the events with these ids by an answer; `error`: why the answer is not whole."""
     if error:
         return Verdict(failed=dict.fromkeys(ids, f"no answer: {error}"))
     told, is_json = _told(body)
@@ -63,7 +63,7 @@ def _sorted(invalid: Mapping[str, str], failed: Mapping[str, str], *, is_of_requ
 
 
 def _told(body: bytes) -> tuple[Mapping[str, Any], bool]:
-    """What the body says, and whether it can be of EventGate: empty, or JSON."""
+    """Returns what the body says, and whether it can be of EventGate: empty, or JSON."""
     if not body.strip():
         return {}, True
     with suppress(orjson.JSONDecodeError):

@@ -1,4 +1,4 @@
-"""Places of a source, written to its consumer group when a checkpoint has them."""
+"""Writes places of a source to its consumer group when a checkpoint has them."""
 
 from __future__ import annotations
 

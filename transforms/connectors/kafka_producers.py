@@ -1,5 +1,5 @@
-"""Events to Kafka: a producer of its own for each topic, so that one that does not answer, or breaks a
-producer, holds up no other."""
+"""Events to Kafka: a producer for each topic, so that one that does not answer, or breaks a producer, delays
+no other."""
 
 from __future__ import annotations
 
@@ -65,7 +65,8 @@ class KafkaProducers:
         return KafkaOutbox(stream, self)
 
     def answers(self) -> bool:
-        """Asks with a new client, that holds none for reachable which no longer is."""
+        """Returns whether a broker answers. Asks with a new client, which takes none for reachable that no
+        longer is."""
         try:
             self._new_producer(
                 {**self._settings, "enable.sparse.connections": False, "log_level": 0}, logger=_LOGGER
@@ -75,7 +76,7 @@ class KafkaProducers:
         return True
 
     def of_topic(self, topic: str, *, alone: bool = False) -> Any:
-        """The producer of a topic; `alone`: one that puts no two events in a batch."""
+        """Returns the producer of a topic; `alone`: one that puts no two events in a batch."""
         with self._lock:
             producer = self._producers.get((topic, alone))
             if producer is not None:
@@ -94,7 +95,7 @@ class KafkaProducers:
         return producer
 
     def _made(self, own: Mapping[str, Any] | None = None) -> tuple[Any, float]:
-        """A new producer, which connects by itself, and when it was made."""
+        """Returns a new producer, which connects by itself, and when it was made."""
         producer = self._new_producer({**_SAFE, **self._settings, **(own or {})}, logger=_LOGGER)
         return producer, self.environment.monotonic()
 
@@ -198,7 +199,7 @@ class KafkaOutbox:
 
 
 def _serve(producer: Any, seconds: float) -> None:
-    """Sends what is queued and has the decisions that are there told."""
+    """Sends what is queued, and has the decisions that are there reported."""
     # confluent-kafka raises a fatal error amid the reports of the messages it costs; each of them is told
     with suppress(KafkaException, SystemError):
         producer.flush(seconds)

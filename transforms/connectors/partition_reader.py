@@ -82,7 +82,7 @@ class PartitionReader:
             _LOGGER.warning("%s cannot be read: %s; trying on", self._partition, error.str())
 
     def _reposition(self) -> None:
-        """Goes on at the oldest message when Kafka has removed the next one; when the log ends before it, at
+        """Moves to the oldest message when Kafka has removed the next one; when the log ends before it, to
         the first that is younger than the last read."""
         try:
             low, high = self._consumer.get_watermark_offsets(
