@@ -33,7 +33,7 @@ def _as_json_types(column: pa.Array) -> pa.Array:
 
 @lru_cache(maxsize=1000)
 def _in_utc(kind: pa.DataType) -> pa.DataType:
-    """The type with each time as a timestamp in UTC, which one without a zone is in Hive."""
+    """Returns the type with each time as a timestamp in UTC, which one without a zone is in Hive."""
     if pa.types.is_timestamp(kind):
         return pa.timestamp(kind.unit, "UTC")
     return (
@@ -47,7 +47,7 @@ def _in_utc(kind: pa.DataType) -> pa.DataType:
 
 @lru_cache(maxsize=1000)
 def _of_text(kind: pa.DataType) -> pa.DataType:
-    """The type with text for times, which Python may not have, and for bytes."""
+    """Returns the type with text for times, which Python may not have, and for bytes."""
     if pa.types.is_temporal(kind) and not pa.types.is_duration(kind) and not pa.types.is_interval(kind):
         return pa.string()
     if (
@@ -61,7 +61,7 @@ def _of_text(kind: pa.DataType) -> pa.DataType:
 
 
 def _rebuilt(kind: pa.DataType, change: Callable[[pa.DataType], pa.DataType]) -> pa.DataType:
-    """The nested type with its parts changed."""
+    """Returns the nested type with its parts changed."""
     if pa.types.is_struct(kind):
         return pa.struct(
             [kind.field(place).with_type(change(kind.field(place).type)) for place in range(kind.num_fields)]
@@ -76,8 +76,8 @@ def _rebuilt(kind: pa.DataType, change: Callable[[pa.DataType], pa.DataType]) ->
 
 
 def _of_arrow(column: pa.Array, name: str, of_time: bool = False) -> list[Any]:
-    """The values of a column as JSON has them. Some five times as fast as `to_pylist`, which makes a scalar
-    of each value, of each field of a struct too."""
+    """Returns the values of a column in types of JSON. Some five times as fast as `to_pylist`, which makes a
+    scalar of each value, of each field of a struct too."""
     kind = column.type
     if pa.types.is_struct(kind):
         return _structs(column)
@@ -106,7 +106,7 @@ def _texts(column: pa.Array) -> list[str | None]:
 
 
 def _structs(column: pa.StructArray) -> list[Any]:
-    """A struct of nulls is no value."""
+    """Returns structs as mappings; one of nulls is no value."""
     names = [column.type.field(place).name for place in range(column.type.num_fields)]
     fields = [_of_arrow(field, name) for field, name in zip(column.flatten(), names, strict=True)]
     return [
@@ -116,7 +116,7 @@ def _structs(column: pa.StructArray) -> list[Any]:
 
 
 def _nested(column: pa.Array, name: str) -> list[Any]:
-    """Lists, or of maps the objects; null in them is no value."""
+    """Returns lists, or maps as mappings; null in them is no value."""
     offsets = column.offsets.to_pylist()
     first, length = offsets[0], offsets[-1] - offsets[0]
     of_map = pa.types.is_map(column.type)

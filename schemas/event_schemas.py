@@ -28,8 +28,8 @@ class InvalidEventError(ValueError):
 
 @cache
 def load(uri: str) -> Mapping[str, Any]:
-    """The schema that `uri` names, such as /mediawiki/revision/score/3.0.0. Raises KeyError when there is
-    none."""
+    """Returns the schema that `uri` names, such as /mediawiki/revision/score/3.0.0. Raises KeyError when
+    there is none."""
     file = _FOLDER / f"{uri.lstrip('/')}.yaml"
     if not file.is_file():
         raise KeyError(f"no schema {uri} in {_FOLDER}")
@@ -39,8 +39,8 @@ def load(uri: str) -> Mapping[str, Any]:
 
 @cache
 def validator(uri: str) -> Callable[[Mapping[str, Any]], None]:
-    """A compiled check of events against the schema `uri`; it raises InvalidEventError with the field and the
-    rule it breaks."""
+    """Returns a compiled check of events against the schema `uri`; it raises InvalidEventError with the field
+    and the rule it breaks."""
     # The draft is named with https in these files, which fastjsonschema does not know; without it it takes
     # draft 7, which they are.
     schema = {key: value for key, value in load(uri).items() if key not in ("$schema", "$id", "examples")}

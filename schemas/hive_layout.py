@@ -65,14 +65,15 @@ def mark_in(below: str) -> str | None:
 
 @lru_cache
 def partition_at(datacenter: str, dt: str) -> str:
-    """The partition of an event that was made at `dt`, an ISO 8601 time. Raises ValueError when it is
-    none."""
+    """Returns the partition of an event that was made at `dt`, an ISO 8601 time. Raises ValueError when it is
+    no time, and OverflowError for one beyond the calendar in UTC."""
     time = datetime.fromisoformat(re.sub(r"[Zz]$", "+00:00", re.sub(r"\.\d+", "", dt)))
     time = time.astimezone(timezone.utc) if time.tzinfo else time
     return partition(datacenter, time.year, time.month, time.day, time.hour)
 
 
 def partition(datacenter: str, *numbers: int) -> str:
+    """Returns a partition as its path below a table; `numbers`: year, month, day and hour."""
     return "/".join(
         [
             f"datacenter={datacenter}",
@@ -82,9 +83,10 @@ def partition(datacenter: str, *numbers: int) -> str:
 
 
 def hour_of(partition: str) -> datetime:
-    """When the events of a partition begin, in UTC."""
+    """Returns when the events of a partition begin, in UTC."""
     return datetime(*(int(part.partition("=")[2]) for part in partition.split("/")[1:]), tzinfo=timezone.utc)  # type: ignore[arg-type,misc]
 
 
 def datacenter_of(partition: str) -> str:
+    """Returns the datacenter of a partition."""
     return partition.split("/", 1)[0].partition("=")[2]

@@ -20,19 +20,20 @@ _AVRO_SCALARS = {pa.string(): "string", pa.int64(): "long", pa.float64(): "doubl
 
 @cache
 def table_name(stream: str) -> str:
-    """mediawiki.revision-score-damaging is the table mediawiki_revision_score_damaging."""
+    """Returns the name of a stream's table: of mediawiki.revision-score-damaging
+    mediawiki_revision_score_damaging."""
     return column_name(stream).lower()
 
 
 @cache
 def column_name(field: str) -> str:
-    """`$schema` is the column _schema."""
+    """Returns the name of a field's column: of `$schema` _schema."""
     return re.sub(r"[^A-Za-z0-9_]", "_", field)
 
 
 @cache
 def arrow_schema(uri: str) -> pa.Schema:
-    """The columns of a table whose events have the schema `uri`."""
+    """Returns the columns of a table whose events have the schema `uri`."""
     return pa.schema(
         [(column_name(name), _arrow_type(field)) for name, field in load(uri)["properties"].items()]
     )
@@ -51,7 +52,7 @@ def _arrow_type(field: Mapping[str, Any]) -> pa.DataType:
 
 @cache
 def avro_schema(uri: str) -> dict[str, Any]:
-    """The same columns as an Avro record; every field may be null, as in Hive."""
+    """Returns the same columns as an Avro record; every field may be null, as in Hive."""
     return _avro_record(table_name(uri.strip("/").rsplit("/", 1)[0]), list(arrow_schema(uri)))
 
 
@@ -81,7 +82,7 @@ def _avro_type(name: str, kind: pa.DataType) -> Any:
 
 
 def hive_type(kind: pa.DataType) -> str:
-    """The type as Hive and Spark write it."""
+    """Returns a type as Hive and Spark write it."""
     if pa.types.is_list(kind):
         return f"array<{hive_type(kind.value_type)}>"
     if pa.types.is_map(kind):
@@ -93,5 +94,6 @@ def hive_type(kind: pa.DataType) -> str:
 
 
 def table_row(event: Mapping[str, Any]) -> dict[str, Any]:
-    """The event under the names of its columns. Only the top level has names that differ (`$schema`)."""
+    """Returns an event under the names of its columns. Only the top level has names that differ
+    (`$schema`)."""
     return {column_name(name): value for name, value in event.items()}

@@ -44,7 +44,7 @@ def usual_test(schema: Mapping[str, Any]) -> Callable[[Any], bool]:
 
 
 def _of_usual_formats(schema: Any) -> Any:
-    """The schema with a pattern for each format; nothing passes a format without one."""
+    """Returns the schema with a pattern for each format; nothing passes a format without one."""
     if isinstance(schema, list):
         return [_of_usual_formats(item) for item in schema]
     if not isinstance(schema, Mapping):
