@@ -45,12 +45,12 @@ class LocalHdfs(Server):
             time.sleep(0.05)
 
     def administer(self, *arguments: str) -> None:
-        """As `hdfs dfsadmin` with these options. Raises subprocess.CalledProcessError."""
+        """Runs `hdfs dfsadmin` with these arguments. Raises subprocess.CalledProcessError."""
         program = ["org.apache.hadoop.hdfs.tools.DFSAdmin", "-fs", self.url, *arguments]
         subprocess.run([find_java(), "-cp", f"{JARS}/*", *program], check=True, capture_output=True)
 
     def kill(self) -> None:
-        """As a power cut would."""
+        """Kills it, as a power cut would."""
         assert self._process
         self._process.send_signal(signal.SIGKILL)
         self._process.wait()

@@ -114,13 +114,14 @@ class LocalKafka(Server):
             subprocess.run(tool, stdout=log, stderr=subprocess.STDOUT, check=True)
 
     def freeze(self) -> None:
+        """Stops the process without ending it: its connections stay, and nobody answers."""
         self._signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
         self._signal(signal.SIGCONT)
 
     def kill(self) -> None:
-        """As a power cut would; `start` starts it again with what it has."""
+        """Kills it, as a power cut would; `start` starts it again with what it has."""
         self._signal(signal.SIGKILL)
         assert self._process
         self._process.wait()
@@ -155,6 +156,7 @@ class LocalKafka(Server):
         time.sleep(0.1)  # it is told before it is done
 
     def topics(self) -> set[str]:
+        """Returns the names of the topics that are there."""
         return set(self._admin().list_topics(timeout=_PATIENCE_S).topics)
 
     def _admin(self) -> AdminClient:

@@ -30,8 +30,8 @@ Key = tuple[str, str, int]  # model, wiki, rev_id
 
 
 def made_at(now: float, event: dict[str, Any]) -> dict[str, Any]:
-    """The event with its times moved, as if it had been produced `now`, in seconds since the epoch: else all
-    alerts on late scores would be right."""
+    """Returns the event with its times moved, as if it had been produced `now`, in seconds since the epoch:
+    else all alerts on late scores would be right."""
     moved = now - _seconds(event["meta"]["dt"])
     times = {name: _text(_seconds(event[name]) + moved) for name in ("dt", "rev_timestamp")}
     return {**event, **times, "meta": {**event["meta"], "dt": _text(now)}}
@@ -107,7 +107,8 @@ class PlayedEdits:
         self.events += 1
 
     def _datacenter(self, event: Mapping[str, Any]) -> str:
-        """The capture does not say where an edit was made: each wiki gets a datacenter, always the same."""
+        """Returns the datacenter of an edit. The capture does not say where it was made: each wiki gets one,
+        always the same."""
         return self._datacenters[zlib.crc32(event["database"].encode()) % len(self._datacenters)]
 
 

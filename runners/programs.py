@@ -49,8 +49,8 @@ class Program:
         self.stop()
 
     def wait_for(self, pattern: str) -> re.Match[str]:
-        """The first line that matches. Raises RuntimeError, with what it said, when the program ends or takes
-        too long before that."""
+        """Returns the match of the first line that matches. Raises RuntimeError, with what the program said,
+        when it ends first or takes more than two minutes."""
         found: list[re.Match[str]] = []
 
         def is_said() -> bool:
@@ -67,7 +67,7 @@ class Program:
         return found[0]
 
     def stop(self, number: int = signal.SIGTERM) -> int:
-        """Ends the program, if it still runs; gives its exit code."""
+        """Ends the program, if it still runs; returns its exit code."""
         if self.process.poll() is None:
             self.process.send_signal(number)
         try:
@@ -116,7 +116,7 @@ class LocalFlinkProgram(Program):
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """A command of this project, run to its end."""
+    """Runs a command of this project to its end."""
     return subprocess.run(
         [sys.executable, "-m", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
     )

@@ -46,12 +46,12 @@ class SecureKafka(LocalKafka):
         super().__init__(folder, {name: f"127.0.0.1:{port}" for name, port in ports.items()}, settings)
 
     def by_password(self, password: str | None = None, authority: str = "ca.pem") -> str:
-        """The client properties for `with_password`, with what is wrong in them if it is given."""
+        """Returns the client properties for `with_password`; what is given is wrong in them."""
         login = f'sasl.jaas.config={_LOGIN} username="{USER}" password="{password or self.password}";\n'
         return f"security.protocol=SASL_SSL\nsasl.mechanism=PLAIN\n{login}{self._trusting(authority)}"
 
     def by_certificate(self, *more: str) -> str:
-        """The client properties for `with_certificate`, but for the certificate."""
+        """Returns the client properties for `with_certificate`, but for the certificate."""
         return "\n".join(("security.protocol=SSL", self._trusting("ca.pem"), *more))
 
     def _trusting(self, authority: str) -> str:
@@ -86,7 +86,7 @@ class _Authority:
         self.pem = self.certificate.public_bytes(serialization.Encoding.PEM)
 
     def sign(self, name: str) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
-        """A key and its certificate, good for this machine."""
+        """Returns a key and its certificate, good for this machine."""
         key = ec.generate_private_key(ec.SECP256R1())
         this_machine = x509.SubjectAlternativeName(
             [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("localhost")]

@@ -10,4 +10,5 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 
 def in_global_window(value: Any) -> WindowedValue:
+    """Returns an element without a time, for outputs of `finish_bundle`."""
     return WindowedValue(value, MIN_TIMESTAMP, [GlobalWindow()])

@@ -22,7 +22,7 @@ _OPTIONS = [
 
 @contextmanager
 def browser(playwright: Playwright) -> Iterator[Browser]:
-    """A headless one. Raises FileNotFoundError when none is installed."""
+    """Yields a headless browser. Raises FileNotFoundError when none is installed."""
     found = next(filter(None, map(shutil.which, _NAMES)), None)
     if not found:
         raise FileNotFoundError("chromium is not on the PATH; install it: make browser")

@@ -103,7 +103,7 @@ def _combined(layout: _Layout, combined: list[Step]) -> Iterator[str]:
 
 
 def _row(found: dict[str, Step]) -> Iterator[str]:
-    """From the step without input along what is no failure to the one without output."""
+    """Yields names from the step without input along what is no failure to the one without output."""
     name = next(step.name for step in found.values() if not step.inputs)
     while name:
         yield name
@@ -130,7 +130,7 @@ def _box(x: float, y: float, step: Step, kind: str) -> list[str]:
 
 
 def _failure_sink(from_x: list[float], y: float, names: list[str]) -> list[str]:
-    """Failures have one stream, whichever step gives up."""
+    """Returns the box of the failure stream, which is one whichever step gives up, and the arrows to it."""
     x, width = from_x[0], from_x[2] + _WIDTH - from_x[0]
     arrows = [_arrow(f"M{each + 40} {_TOP + _HEIGHT}V{y - 2}", "fails") for each in from_x[:3]]
     last = from_x[3] + 40

@@ -36,14 +36,16 @@ class Service:
         self.readiness_path = f"/v1/models/{self.name}"
         self.path = f"{self.readiness_path}:predict"
 
-    def attempt(self, rev_id: int) -> int:
-        """Which call of this revision this is, the first being 1; always 1 without records."""
+    def count_attempt(self, rev_id: int) -> int:
+        """Counts a call of this revision; returns which one it is, the first being 1; always 1 without
+        records."""
         if not self.keeps_records:
             return 1
         self.revisions[rev_id] = self.revisions.get(rev_id, 0) + 1
         return self.revisions[rev_id]
 
-    def answered_after(self, rev_id: int, seconds: float) -> None:
+    def note_held(self, rev_id: int, seconds: float) -> None:
+        """Notes how long the answer to a call of this revision was held."""
         if self.keeps_records:
             self.seconds[rev_id] = round(seconds, 4)
 
@@ -56,7 +58,7 @@ class Service:
 
 
 def services(keep_records: bool) -> dict[str, Service]:
-    """Every service by its host."""
+    """Returns every service by its host."""
     known = [
         Service(wiki, model, entry["namespace"], None, keep_records)
         for model, entry in ENDPOINTS.items()
@@ -70,7 +72,8 @@ def services(keep_records: bool) -> dict[str, Service]:
 
 
 def stats(known: Iterable[Service]) -> dict[str, Any]:
-    """Calls by model. A call that is neither in flight nor answered was dropped, or its client went away."""
+    """Returns the calls by model. A call that is neither in flight nor answered was dropped, or its client
+    went away."""
     by_model: dict[str, list[Service]] = defaultdict(list)
     for service in known:
         if service.total:
@@ -93,7 +96,7 @@ def _sum(of_model: list[Service]) -> dict[str, Any]:
 
 
 def by_revision(known: Iterable[Service], what: str) -> dict[str, dict[str, Any]]:
-    """`revisions` or `seconds` of all services: {model: {"wiki:rev_id": value}}."""
+    """Returns `revisions` or `seconds` of all services: {model: {"wiki:rev_id": value}}."""
     told: dict[str, dict[str, Any]] = defaultdict(dict)
     for service in known:
         for rev_id, value in getattr(service, what).items():
@@ -102,7 +105,7 @@ def by_revision(known: Iterable[Service], what: str) -> dict[str, dict[str, Any]
 
 
 def page(told: dict[str, Any]) -> str:
-    """The stats for a person."""
+    """Returns the stats for a person, as HTML."""
     rows = "".join(
         f"<tr><td>{escape(model)}<td>{calls['total']}<td>{calls['in_flight']}<td>"
         + ", ".join(f"{status}: {count}" for status, count in calls["answered"].items())

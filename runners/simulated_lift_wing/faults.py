@@ -90,7 +90,7 @@ class Rule:
             raise ValueError("location: expected the address that `redirect` leads to, got nothing")
 
     def is_of_service(self, wiki: str, model: str) -> bool:
-        """Whether the service itself is in this state, whatever it is asked."""
+        """Returns whether the service itself is in this state, whatever it is asked."""
         of_one = (
             self.rev_id is not None
             or self.times is not None
@@ -99,8 +99,8 @@ class Rule:
         )
         return not of_one and self.mode in _OF_SERVICE
 
-    def takes(self, wiki: str, model: str, rev_id: int) -> bool:
-        """Whether this call is for this rule; counts it if so."""
+    def claim(self, wiki: str, model: str, rev_id: int) -> bool:
+        """Counts a call where the rule is for some only; returns whether the rule is for it."""
         if (
             self.model not in (None, model)
             or self.wiki not in (None, wiki)
@@ -131,7 +131,7 @@ _KEYS: dict[str, type | tuple[type, ...]] = {
 
 
 def rule(wanted: Any) -> Rule:
-    """Reads the body of POST /control; null is the same as leaving the key out."""
+    """Reads the body of POST /control; null is the same as leaving the key out. Raises ValueError."""
     if not isinstance(wanted, dict) or "mode" not in wanted:
         raise ValueError("expected a JSON object with a mode")
     given = {key: value for key, value in wanted.items() if value is not None}
@@ -144,12 +144,13 @@ def rule(wanted: Any) -> Rule:
 
 
 def wiki_away(model: str, rev_id: int) -> Any:
-    """What the server of this model says, with status 500, when it gets nothing from the wiki's API."""
+    """Returns what the server of this model says, with status 500, when it gets nothing from the wiki's
+    API."""
     return {"error": _WIKI_AWAY.get(model, MEDIAWIKI_FAILED).format(rev_id=rev_id, host="en.wikipedia.org")}
 
 
 def usual_body(status: int, name: str, rev_id: int) -> Any:
-    """What Lift Wing says with this status: text from its proxies, JSON from its model servers."""
+    """Returns what Lift Wing says with this status: text from its proxies, JSON from its model servers."""
     bodies: dict[int, Any] = {
         400: {"error": UNKNOWN_REVISION.format(rev_id=rev_id)},
         404: {"error": f"Model with name {name} does not exist."},

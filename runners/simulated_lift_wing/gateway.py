@@ -31,6 +31,7 @@ class Gateway:
         self.other_port: OtherPort | None = None
 
     async def control(self, wanted: Any) -> None:
+        """Sets a fault. Raises ValueError."""
         new = rule(wanted)
         if new.mode != "refuse":
             self.rules.insert(0, new)
@@ -40,6 +41,7 @@ class Gateway:
             await self.other_port.shut()
 
     async def clear(self) -> None:
+        """Takes back all faults."""
         self.rules = []
         self.cleared.set()
         self.cleared = asyncio.Event()
@@ -61,6 +63,7 @@ class Gateway:
             service.forget()
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Returns the answer to a request: of a service, or to whoever runs the simulation."""
         host = request.headers.get("Host", "")
         public = self.by_path.get(request.raw_path)
         service = public or self.services.get(host) or self.services.get(host.partition(":")[0])
@@ -106,13 +109,13 @@ class Gateway:
         if service.wiki == call_log.ALL_WIKIS:
             return await self._predict_pages(service, page_models.questions(service.model, inputs), started)
         rev_id = responses.rev_id_of(inputs)
-        attempt = service.attempt(rev_id)
-        fault = next((rule for rule in self.rules if rule.takes(service.wiki, service.model, rev_id)), None)
+        attempt = service.count_attempt(rev_id)
+        fault = next((rule for rule in self.rules if rule.claim(service.wiki, service.model, rev_id)), None)
         await self._hold(service, rev_id, attempt, fault)
         if fault is not None and fault.mode == "drop" and request.transport:
             request.transport.close()
         else:
-            service.answered_after(rev_id, perf_counter() - started)
+            service.note_held(rev_id, perf_counter() - started)
         extended = bool(inputs.get("extended_output"))
         if fault is None:
             return responses.good(service, rev_id, extended)
@@ -125,18 +128,18 @@ class Gateway:
     ) -> web.StreamResponse:
         """A fault of status 422 is of its revision alone, any other of the whole call."""
         revisions = [page_models.revision_of(question) for question in asked]
-        attempts = [service.attempt(rev_id) for rev_id in revisions]
+        attempts = [service.count_attempt(rev_id) for rev_id in revisions]
         faults = {
             rev_id: rule
             for rev_id in revisions
             for rule in self.rules
-            if rule.takes(service.wiki, service.model, rev_id)
+            if rule.claim(service.wiki, service.model, rev_id)
         }
         failing = {rev_id for rev_id, rule in faults.items() if rule.mode == "status" and rule.status == 422}
         of_call = next((rule for rev_id, rule in faults.items() if rev_id not in failing), None)
         await self._hold(service, revisions[0], attempts[0], of_call)
         for rev_id in revisions:
-            service.answered_after(rev_id, perf_counter() - started)
+            service.note_held(rev_id, perf_counter() - started)
         if of_call is not None and of_call.mode in ("status", "mediawiki", "html", "garbage", "redirect"):
             return responses.faulty(of_call, service, revisions[0], False)
         return page_models.answer(service.model, asked, failing)

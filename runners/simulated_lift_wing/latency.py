@@ -27,7 +27,7 @@ _LIKE_NEWER_ONES = "articletopic"
 
 
 def latency(text: str, scale: float = 1.0) -> Latency:
-    """Reads `staging`, `lognormal:P50:P99` or a number of seconds."""
+    """Reads `staging`, `lognormal:P50:P99` or a number of seconds. Raises ValueError."""
     kind, *numbers = text.split(":")
     if kind == "staging" and not numbers:
         return _staging(scale)
@@ -42,7 +42,7 @@ def latency(text: str, scale: float = 1.0) -> Latency:
 
 
 def curves() -> dict[str, Curve]:
-    """The measured percentiles of each model."""
+    """Returns the measured percentiles of each model."""
     with (DATA / "lift_wing_latencies.csv").open(encoding="utf-8", newline="") as file:
         measured = {
             row.pop("model"): [
@@ -54,7 +54,7 @@ def curves() -> dict[str, Curve]:
 
 
 def seconds_at(curve: Curve, share: float) -> float:
-    """The inverse of the distribution, straight between two percentiles."""
+    """Returns the seconds within which that share of the calls ends, straight between two percentiles."""
     at = min(bisect_right(curve, (share, math.inf)), len(curve) - 1)
     (low, fast), (high, slow) = curve[at - 1], curve[at]
     return fast + (slow - fast) * (share - low) / (high - low)
@@ -82,6 +82,6 @@ def _lognormal(p50: float, p99: float, scale: float) -> Latency:
 
 
 def _share(wiki: str, model: str, rev_id: int, attempt: int) -> float:
-    """Uniform between 0 and 1, both excluded."""
+    """Returns a number between 0 and 1, both excluded, uniformly distributed."""
     digest = blake2b(f"{wiki} {model} {rev_id} {attempt}".encode(), digest_size=6).digest()
     return (int.from_bytes(digest, "big") + 0.5) / 2**48

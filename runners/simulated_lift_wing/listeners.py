@@ -41,7 +41,7 @@ class OtherPort:
         self._open: AsyncExitStack | None = None
 
     async def open(self) -> str:
-        """Its URL."""
+        """Opens the port, where it is shut; returns its URL."""
         port = self._holder.getsockname()[1]
         if self._open is None:
             self._open = AsyncExitStack()

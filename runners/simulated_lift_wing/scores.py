@@ -55,12 +55,12 @@ _FEATURES = (
 
 
 def version(wiki: str, model: str) -> str:
-    """The version that the answers of this model name; not the version of its binary."""
+    """Returns the version that the answers of this model name; not the version of its binary."""
     return _VERSIONS.get(wiki, {}).get(model, "0.5.0")
 
 
 def score(wiki: str, model: str, rev_id: int) -> Score:
-    """What Lift Wing would put under "score"."""
+    """Returns what Lift Wing would put under "score"."""
     digest = _digest(wiki, model, rev_id)
     if model in _TOPIC_MODELS:
         return _topics(digest)
@@ -70,13 +70,13 @@ def score(wiki: str, model: str, rev_id: int) -> Score:
 
 
 def truth_of(model: str, rev_id: int) -> Score:
-    """The verdict of a model that serves all wikis."""
+    """Returns the verdict of a model that serves all wikis."""
     return _truth(_digest("*", model, rev_id), mostly=False)
 
 
 def features(wiki: str, model: str, rev_id: int) -> dict[str, float]:
-    """What `extended_output` adds beside the score; a few of the some hundred features that a real model
-    names."""
+    """Returns what `extended_output` adds beside the score; a few of the some hundred features that a real
+    model names."""
     return dict(zip(_FEATURES, map(float, _digest(wiki, model, rev_id)), strict=False))
 
 

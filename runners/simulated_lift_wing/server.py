@@ -112,11 +112,11 @@ class SimulatedLiftWing:
         asyncio.run_coroutine_threadsafe(self._gateway.clear(), self._loop).result()
 
     def calls(self) -> dict[tuple[str, str, int], int]:
-        """How often each (model, wiki, rev_id) was asked for."""
+        """Returns how often each (model, wiki, rev_id) was asked for."""
         return self._ask(self._gateway.calls)
 
     def stats(self) -> dict[str, Any]:
-        """What GET /stats says."""
+        """Returns what GET /stats says."""
         return self._ask(self._gateway.stats)
 
     def forget(self) -> None:
@@ -124,7 +124,7 @@ class SimulatedLiftWing:
         self._ask(self._gateway.forget)
 
     def _ask(self, question: Callable[[], T]) -> T:
-        """The loop's thread alone touches the state."""
+        """Asks on the loop's thread, which alone touches the state."""
 
         async def answer() -> T:
             return question()
