@@ -52,11 +52,8 @@ class KafkaProducers:
         new_producer: NewProducer | None = None,
         environment: Environment = REAL,
     ) -> None:
-        self._settings, self._new_producer, self.environment = (
-            settings,
-            new_producer or confluent_kafka.Producer,
-            environment,
-        )
+        self._settings, self.environment = settings, environment
+        self._new_producer = new_producer or confluent_kafka.Producer
         self._lock = threading.Lock()
         self._producers: dict[tuple[str, bool], Any] = {}
         self._ready = deque(self._made() for _ in range(_READY))  # with when each was made, oldest first
@@ -186,10 +183,8 @@ class KafkaOutbox:
         end = self._clock() + seconds
         while undecided := [delivery for delivery in deliveries if delivery.decided_at is None]:
             left = end - self._clock()
-            producer, pause = (
-                self._producers.of_topic(self._topic, alone=undecided[0].alone),
-                max(0.0, min(left, _LOOK_S)),
-            )
+            pause = max(0.0, min(left, _LOOK_S))
+            producer = self._producers.of_topic(self._topic, alone=undecided[0].alone)
             if len(producer):
                 _serve(producer, pause)
             else:  # the one that has them was dropped: another outbox tells of them

@@ -137,11 +137,8 @@ class ReadFn(beam.DoFn):
             return there
         if before.is_in_another_topic(there):
             self._anew.inc()
-            _LOGGER.warning(
-                "%s was made anew; reading it from %s",
-                key,
-                "its oldest message" if there.offset is None else there.offset,
-            )
+            begins = "its oldest message" if there.offset is None else there.offset
+            _LOGGER.warning("%s was made anew; reading it from %s", key, begins)
             return there
         return before if before.topic_id == there.topic_id else replace(before, topic_id=there.topic_id)
 
@@ -176,12 +173,8 @@ class ReadFn(beam.DoFn):
         if reader is not None and reader.place.name == tag and reader.place.topic_id == there:
             return reader
         partition, stored = Partition.of(key), _read(place)
-        if (
-            stored is None
-            or stored.name != tag
-            or stored.topic_id != there
-            or partition.topic not in self._source.topics
-        ):
+        is_read = partition.topic in self._source.topics
+        if stored is None or stored.name != tag or stored.topic_id != there or not is_read:
             return None
         if reader is not None:
             self._readers.pop(key).close()
