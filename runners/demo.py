@@ -3,7 +3,6 @@ then the same edits once more from a file, and that both ways gave the same scor
 
 from __future__ import annotations
 
-import gzip
 import shutil
 import signal
 import sys
@@ -16,6 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.live import Live
 
+from pipeline.config.kafka import input_topics, output_topics
 from pipeline.config.models_file import load
 from pipeline.options import option
 from pipeline.usage_error import UsageError
@@ -24,7 +24,7 @@ from runners.demo_scores import PATIENCE_S, StreamedScores, regenerated
 from runners.demo_table import progress
 from runners.local_kafka import LocalKafka
 from runners.played_edits import CAPTURE, Excerpt, Key, PlayedEdits
-from runners.programs import ROOT, Program, SimulatedLiftWingProgram
+from runners.programs import ROOT, SHIPPED_MODELS, Program, SimulatedLiftWingProgram
 from transforms.models.model import Configuration
 
 _EVENTS_PER_SECOND = 20  # about what all wikis of Wikimedia make together
@@ -50,7 +50,7 @@ def run(options: Options) -> int:
     equal."""
     output = options.output.resolve()
     _make_room(output)
-    configuration = load(ROOT / "pipeline" / "models.yaml")
+    configuration = load(SHIPPED_MODELS)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupted)
     try:
@@ -95,7 +95,9 @@ class _Demo:
             configuration, lift_wing=replace(configuration.lift_wing, url=self._lift_wing)
         )
         self._kafka = stack.enter_context(LocalKafka(output / "kafka"))
-        self._kafka.create_topics(*self._topics("mediawiki.revision-create"), *self._score_topics())
+        inputs = input_topics(configuration, None)
+        self._outputs = output_topics(configuration, inputs)
+        self._kafka.create_topics(*inputs, *self._outputs)
 
     def run(self) -> int:
         streamed = self._stream()
@@ -106,7 +108,7 @@ class _Demo:
             self._configuration, self._kafka.address, Excerpt(_EVENTS_PER_SECOND, self._seconds)
         )
         streamed = StreamedScores(
-            self._kafka.address, self._score_topics(), self._configuration.failure_stream, edits
+            self._kafka.address, self._outputs, self._configuration.failure_stream, edits
         )
         self._say("starting Flink with the pipeline in it: python -m pipeline stream")
         where = ["--kafka", self._kafka.address, "--lift-wing", self._lift_wing]
@@ -124,8 +126,7 @@ class _Demo:
             self._play(program, streamed)
             program.stop()
         streamed.close()
-        with gzip.open(self._output / "events.jsonl.gz", "wb") as file:
-            file.writelines(line + b"\n" for line in edits.lines)
+        edits.save(self._output / "events.jsonl.gz")
         return streamed
 
     def _play(self, program: Program, streamed: StreamedScores) -> None:
@@ -209,16 +210,6 @@ class _Demo:
         print(f"  {python} -m pipeline explain {output}/events.jsonl.gz | head -n 3")
         print(f"  {python} -m pipeline models wikidatawiki")
         print(f'  {python} -c "import duckdb; duckdb.sql(\\"{query}\\").show()"')
-
-    def _topics(self, stream: str) -> list[str]:
-        return [f"{datacenter}.{stream}" for datacenter in self._configuration.datacenters]
-
-    def _score_topics(self) -> list[str]:
-        streams = [
-            *(model.stream for model in self._configuration.models.values()),
-            self._configuration.failure_stream,
-        ]
-        return [topic for stream in streams for topic in self._topics(stream)]
 
     def _say(self, text: str) -> None:
         self._console.print(text, style="bold", highlight=False, soft_wrap=True)

@@ -28,9 +28,9 @@ from pipeline.options import option
 from pipeline.process.child_process import Server, ServerError, check_free, find_java, free_port
 from pipeline.process.signals import stop_on_signals
 from runners.command_line import parse
+from runners.programs import SHIPPED_MODELS
 
 JARS = Path(__file__).parent / "kafka" / "target" / "jars"
-_MODELS = Path(__file__).parent.parent / "pipeline" / "models.yaml"
 
 _PROPERTIES = """\
 process.roles={roles}
@@ -99,19 +99,10 @@ class LocalKafka(Server):
         super().start()
 
     def _format(self) -> None:
-        tool = [
-            find_java(),
-            "-cp",
-            f"{JARS}/*",
-            "kafka.tools.StorageTool",
-            "format",
-            "-t",
-            self.cluster_id,
-            "-c",
-            str(self._properties),
-        ]
+        tool = ["kafka.tools.StorageTool", "format", "-t", self.cluster_id, "-c", str(self._properties)]
+        command = [find_java(), "-cp", f"{JARS}/*", *tool]
         with (self.folder / "format.log").open("wb") as log:
-            subprocess.run(tool, stdout=log, stderr=subprocess.STDOUT, check=True)
+            subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, check=True)
 
     def freeze(self) -> None:
         """Stops the process without ending it: its connections stay, and nobody answers."""
@@ -171,7 +162,11 @@ class Options:
     )
     port: int = option("--port", type=int, default=9092, help="0: any free one (default: 9092)")
     models: Path = option(
-        "--models", type=Path, default=_MODELS, metavar="FILE", help="models file (default: the shipped one)"
+        "--models",
+        type=Path,
+        default=SHIPPED_MODELS,
+        metavar="FILE",
+        help="models file (default: the shipped one)",
     )
 
 

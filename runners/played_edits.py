@@ -20,11 +20,11 @@ from confluent_kafka import Producer
 from pipeline.config.models_file import load
 from pipeline.options import option
 from runners.command_line import parse
+from runners.programs import SHIPPED_MODELS
 from transforms.models.model import Configuration
 from transforms.models.selection import Selection
 
 CAPTURE = Path(__file__).parent / "data" / "edits_2023-01.jsonl.gz"
-_MODELS = Path(__file__).parent.parent / "pipeline" / "models.yaml"
 
 Key = tuple[str, str, int]  # model, wiki, rev_id
 
@@ -83,6 +83,11 @@ class PlayedEdits:
         while not self.sent:
             self._send()
 
+    def save(self, file: Path) -> None:
+        """Writes the events as JSON lines, compressed."""
+        with gzip.open(file, "wb") as lines:
+            lines.writelines(line + b"\n" for line in self.lines)
+
     def start(self) -> None:
         """Plays the rest, while the caller goes on."""
         self._thread.start()
@@ -139,7 +144,7 @@ def main() -> None:
         Options, "played_edits", "Plays real edits of January 2023 into Kafka, as if they were made now."
     )
     excerpt = Excerpt(options.rate, options.seconds, options.skip)
-    edits = PlayedEdits(load(_MODELS), options.kafka, excerpt)
+    edits = PlayedEdits(load(SHIPPED_MODELS), options.kafka, excerpt)
     edits.start()
     edits.done.wait()
     print(f"{edits.events} edits are in Kafka; they ask for {sum(edits.by_model.values())} scores")

@@ -16,6 +16,7 @@ from typing_extensions import Self
 from pipeline.process.child_process import die_with_parent
 
 ROOT = Path(__file__).parent.parent
+SHIPPED_MODELS = ROOT / "pipeline" / "models.yaml"
 _PATIENCE_S = 120
 
 

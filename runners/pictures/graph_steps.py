@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import NamedTuple
 
 import apache_beam as beam
@@ -10,12 +9,11 @@ from apache_beam.pipeline import AppliedPTransform, PipelineVisitor
 
 from pipeline.config.models_file import load
 from pipeline.graph import score_revisions
+from runners.programs import SHIPPED_MODELS
 from transforms.async_io.stateful import StatefulAsync
 from transforms.combine_scores import CombineInState
 from transforms.connectors.collected import Collected
 from transforms.events.combined_events import SCHEMAS
-
-_MODELS = Path(__file__).parents[2] / "pipeline" / "models.yaml"
 
 
 class Step(NamedTuple):
@@ -28,7 +26,7 @@ class Step(NamedTuple):
 
 def steps() -> list[Step]:
     """Returns those of the stream with combined scores, as Beam has them once the graph is built."""
-    configuration = load(_MODELS)
+    configuration = load(SHIPPED_MODELS)
     pipeline = beam.Pipeline()
     combine = CombineInState(configuration.models, SCHEMAS["3.0.0"], 60.0)
     score_revisions(pipeline, configuration, beam.Create([]), Collected(""), StatefulAsync(), combine=combine)

@@ -19,7 +19,7 @@ from pipeline.config.topics import input_topics, output_topics
 from runners.local_kafka import LocalKafka
 from runners.pictures.browser import browser
 from runners.played_edits import Excerpt, PlayedEdits
-from runners.programs import ROOT, Program, SimulatedLiftWingProgram
+from runners.programs import SHIPPED_MODELS, Program, SimulatedLiftWingProgram
 
 _EVENTS_PER_SECOND, _SECONDS = 20, 400
 _HUNG = "damaging"
@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     folder: Path = parser.parse_args().folder
     folder.mkdir(parents=True, exist_ok=True)
-    configuration = load(ROOT / "pipeline" / "models.yaml")
+    configuration = load(SHIPPED_MODELS)
     inputs = input_topics(configuration, None)
     with ExitStack() as stack:
         state = Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
