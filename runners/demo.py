@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.live import Live
 
-from pipeline.config.kafka import input_topics, output_topics
+from pipeline.config.topics import input_topics, output_topics
 from pipeline.config.models_file import load
 from pipeline.options import option
 from pipeline.usage_error import UsageError
