@@ -19,7 +19,7 @@ from pipeline.console import operator_log
 from pipeline.console.driver_log import log_to
 from pipeline.console.operator_log import say
 from pipeline.flink import state_folder, state_identity
-from pipeline.flink.deployments import EmbeddedFlink, FlinkCluster, JobLostError, write_job
+from pipeline.flink.deployments import EmbeddedFlink, FlinkCluster, JobLostError, JobSpec, write_job
 from pipeline.flink.rest import FlinkRest
 from pipeline.flink.snapshots import Snapshots
 from pipeline.flink.state_identity import Identity
@@ -55,6 +55,10 @@ def run(options: Options, beam_options: list[str]) -> int:
         return _supervise(job, beam_options)
 
 
+def _spec(job: StreamJob, beam_options: Sequence[str]) -> JobSpec:
+    return JobSpec(job.options.group, job.build, beam_options)
+
+
 def _supervise(job: StreamJob, beam_options: Sequence[str]) -> int:
     """Runs the job on Flink, and observes it, until it is told to stop; returns the exit code."""
     options, state = job.options, job.options.state_folder
@@ -69,7 +73,7 @@ def _supervise(job: StreamJob, beam_options: Sequence[str]) -> int:
     ready = f"reading {', '.join(job.read)} of {options.kafka}, asking {asked}; {where}"
     say(f"{'handing the job to' if options.flink else 'starting'} {where}")
     _observer(job).start(stop)
-    return supervise(partial(flink.running, options.group, job.build, beam_options), stop, snapshots, ready)
+    return supervise(partial(flink.running, _spec(job, beam_options)), stop, snapshots, ready)
 
 
 def _observer(job: StreamJob) -> Observer:
@@ -101,9 +105,7 @@ def _ask_sink(job: StreamJob) -> Iterator[Finding]:
 def _write_job(job: StreamJob, job_jar: Path, beam_options: Sequence[str]) -> int:
     options = job.options
     try:
-        write_job(
-            job_jar.resolve(), options.state_folder, options.workers, options.group, job.build, beam_options
-        )
+        write_job(job_jar.resolve(), options.state_folder, options.workers, _spec(job, beam_options))
     except (ServerError, FileNotFoundError, JobLostError) as error:
         raise UsageError(str(error)) from error
     print(f"wrote {job_jar}")

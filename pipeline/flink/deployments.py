@@ -41,6 +41,24 @@ class BadSnapshotError(JobLostError):
         self.snapshot, self.why = snapshot, why
 
 
+@dataclass(frozen=True)
+class JobSpec:
+    """A job as it is handed to Flink: its name, what builds its graph, and Beam's options of the command
+    line."""
+
+    name: str
+    build: Build
+    options: Sequence[str]
+
+    def submit(self, server: JobServer, workers: str, *more_options: str) -> PipelineResult:
+        """Hands the job to a job server. `workers`: HOST:PORT of the pool of Python workers, as TaskManagers
+        see it. Raises UsageError for an option that nobody knows, and what Beam's client raises."""
+        of_flink = flink_settings.beam_options(server.address, workers, self.name)
+        options = [*of_flink, *more_options, *self.options]
+        beam_options.check(options, also_known=beam_options.of_job_server(server.address))
+        return self.build(PipelineOptions(options)).run()
+
+
 class Run(NamedTuple):
     """A job that Flink has taken, the servers of ours that it cannot do without, and the snapshot that it
     goes on from."""
@@ -61,8 +79,8 @@ class EmbeddedFlink:
     snapshots: Snapshots
 
     @contextmanager
-    def running(self, name: str, build: Build, options: Sequence[str]) -> Iterator[Run]:
-        """The job, gone on from the newest snapshot. Raises JobLostError, and what starting servers
+    def running(self, spec: JobSpec) -> Iterator[Run]:
+        """Runs the job from the newest snapshot on. Raises JobLostError, and what starting servers
         raises."""
         snapshots = self.snapshots
         rest = FlinkRest(f"127.0.0.1:{free_port(self.port)}")
@@ -78,8 +96,7 @@ class EmbeddedFlink:
             settings["execution.savepoint.ignore-unclaimed-state"] = "true"
         server, workers = JobServer(self.state, settings), WorkerPool(self.state)
         with started(server, workers):
-            of_flink = flink_settings.beam_options(server.address, workers.address, name)
-            job = _submit(name, build, [*of_flink, *options], server, rest, newest)
+            job = _Submission(spec, server, rest, newest).submit(workers.address)
             flink_address.note(self.state, rest.address)
             yield Run(job, [server, workers], newest)
 
@@ -99,69 +116,73 @@ class FlinkCluster:
     snapshots: Snapshots
 
     @contextmanager
-    def running(self, name: str, build: Build, options: Sequence[str]) -> Iterator[Run]:
-        """The job, gone on from the newest snapshot; one of that name that is there already is stopped first.
+    def running(self, spec: JobSpec) -> Iterator[Run]:
+        """Runs the job from the newest snapshot on, and first stops one of that name that is there already.
         Raises JobLostError, UnreachableError, and what starting servers raises."""
         snapshots, rest = self.snapshots, FlinkRest(self.address)
-        for left in rest.jobs(name):
+        for left in rest.jobs(spec.name):
             left.end(snapshots.savepoints, _PATIENCE_S)
         server = JobServer(self.state, flink_settings.of_job(snapshots), self.address)
         with started(server):
-            of_flink = flink_settings.beam_options(server.address, self.workers, name)
+            from_newest = []
             if newest := snapshots.newest():
-                of_flink.append(f"--savepoint_path={newest.as_uri()}")
+                from_newest.append(f"--savepoint_path={newest.as_uri()}")
                 # of steps that are gone; tests/unit/test_snapshot_contents.py holds those that stay
-                of_flink.append("--allow_non_restored_state")
-            job = _submit(name, build, [*of_flink, *options], server, rest, newest)
+                from_newest.append("--allow_non_restored_state")
+            job = _Submission(spec, server, rest, newest).submit(self.workers, *from_newest)
         flink_address.note(self.state, self.address)
         yield Run(job, [], newest)
 
 
-def write_job(file: Path, state: Path, workers: str, name: str, build: Build, options: Sequence[str]) -> None:
+def write_job(file: Path, state: Path, workers: str, spec: JobSpec) -> None:
     """Writes the job as a jar for a cluster that runs nothing else, with
     org.apache.beam.runners.flink.FlinkPipelineRunner as its main class. Raises JobLostError, and what
     starting servers raises."""
     server = JobServer(state, {}, master="[auto]")
     with started(server):
-        of_flink = [
-            *flink_settings.beam_options(server.address, workers, name),
-            f"--output_executable_path={file}",
-        ]
-        beam_options.check([*of_flink, *options], also_known=beam_options.of_job_server(server.address))
-        result = build(PipelineOptions([*of_flink, *options])).run()
+        result = spec.submit(server, workers, f"--output_executable_path={file}")
         if result.wait_until_finish() != PipelineState.DONE:
             raise JobLostError(
                 f"the Flink job server did not write the jar; why is at the end of {server.log}"
             )
 
 
-def _submit(
-    name: str, build: Build, options: Sequence[str], server: JobServer, rest: FlinkRest, snapshot: Path | None
-) -> FlinkJob:
-    try:
-        beam_options.check(options, also_known=beam_options.of_job_server(server.address))
-        result = build(PipelineOptions(list(options))).run()
-    except (grpc.RpcError, RuntimeError) as error:
-        raise JobLostError(
-            f"the Flink job server did not take the job: {_in_short(error)}; why is at the end of "
-            f"{server.log}"
-        ) from error
-    deadline = time.monotonic() + _PATIENCE_S
-    while time.monotonic() < deadline:
-        end_if_told_to_stop()
-        if not server.is_running:
-            raise JobLostError(f"{server.name} died")
-        if PipelineState.is_terminal(result.state):
-            why = _last_words(result)
-            raise (
-                BadSnapshotError(snapshot, why)
-                if snapshot
-                else JobLostError(f"Flink did not take the job: {why}")
-            )
-        if jobs := _jobs(rest, name):
-            return jobs[0]
-        time.sleep(_PAUSE_S)
-    raise JobLostError(f"Flink did not take the job within {_PATIENCE_S} s")
+class _Submission(NamedTuple):
+    """A job on its way through a job server to a JobManager, to go on from a snapshot where there is one."""
+
+    spec: JobSpec
+    server: JobServer
+    rest: FlinkRest
+    snapshot: Path | None
+
+    def submit(self, workers: str, *more_options: str) -> FlinkJob:
+        """Returns the job once the JobManager has it. Raises JobLostError."""
+        try:
+            result = self.spec.submit(self.server, workers, *more_options)
+        except (grpc.RpcError, RuntimeError) as error:
+            raise JobLostError(
+                f"the Flink job server did not take the job: {_in_short(error)}; why is at the end of "
+                f"{self.server.log}"
+            ) from error
+        return self._wait_until_taken(result)
+
+    def _wait_until_taken(self, result: PipelineResult) -> FlinkJob:
+        deadline = time.monotonic() + _PATIENCE_S
+        while time.monotonic() < deadline:
+            end_if_told_to_stop()
+            if not self.server.is_running:
+                raise JobLostError(f"{self.server.name} died")
+            if PipelineState.is_terminal(result.state):
+                raise self._refusal(_last_words(result))
+            if jobs := _jobs(self.rest, self.spec.name):
+                return jobs[0]
+            time.sleep(_PAUSE_S)
+        raise JobLostError(f"Flink did not take the job within {_PATIENCE_S} s")
+
+    def _refusal(self, why: str) -> JobLostError:
+        if self.snapshot:
+            return BadSnapshotError(self.snapshot, why)
+        return JobLostError(f"Flink did not take the job: {why}")
 
 
 def _jobs(rest: FlinkRest, name: str) -> Sequence[FlinkJob]:

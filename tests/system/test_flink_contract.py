@@ -19,7 +19,7 @@ from apache_beam.io.flink.flink_streaming_impulse_source import FlinkStreamingIm
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.transforms.userstate import BagStateSpec
 
-from pipeline.flink.deployments import EmbeddedFlink
+from pipeline.flink.deployments import EmbeddedFlink, JobSpec
 from pipeline.flink.snapshots import Snapshots
 from pipeline.process.child_process import free_port
 from tests.simulator.clock import EPOCH, Clock, Thread
@@ -173,9 +173,8 @@ def on_flink(folder: Path) -> list[Line]:
         return p
 
     seen: set[str] = set()
-    with EmbeddedFlink(state, free_port(), None, Snapshots(state)).running(
-        "probe", build, ["--checkpointing_interval=500", f"--parallelism={SUBTASKS}"]
-    ):
+    spec = JobSpec("probe", build, ["--checkpointing_interval=500", f"--parallelism={SUBTASKS}"])
+    with EmbeddedFlink(state, free_port(), None, Snapshots(state)).running(spec):
         deadline = time.monotonic() + PATIENCE_S
         while not is_over(log := world.read()):
             assert time.monotonic() < deadline, log[-20:]
