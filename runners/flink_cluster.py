@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.flink import settings as flink_settings
-from pipeline.flink.job_server import OfTheJar, WorkerPool
+from pipeline.flink.job_server import JavaProgram, JavaServer, WorkerPool
 from pipeline.options import option
 from pipeline.process.child_process import Server, free_port
 
@@ -134,11 +134,11 @@ def _job_manager(folder: Path, port: int, settings: Mapping[str, str]) -> Server
         flink_settings.write(folder / "job-manager", settings),
     ]
     # it has little to do, and a thread that compiles it well takes more CPU than that
-    quickly = ["-XX:TieredStopAtLevel=1"]
-    return OfTheJar("the JobManager", 512, main, port, folder / "job-manager.log", quickly)
+    program = JavaProgram(main, heap_mb=512, jvm_options=["-XX:TieredStopAtLevel=1"])
+    return JavaServer("the JobManager", program, port, folder / "job-manager.log")
 
 
-class _TaskManager(OfTheJar):
+class _TaskManager(JavaServer):
     """Listens on another port with each start: a JobManager that still tries to reach one that died may never
     let a successor at its address in."""
 
@@ -152,13 +152,8 @@ class _TaskManager(OfTheJar):
         main = [f"{_RUNTIME}.taskexecutor.TaskManagerRunner", "--configDir", str(self._folder)]
         for setting, size in sizes.items():
             main += ["-D", f"{setting}={size}"]
-        super().__init__(
-            f"TaskManager {number}",
-            _TASK_HEAP_MB + _FRAMEWORK_HEAP_MB,
-            main,
-            0,
-            folder / f"task-manager-{number}.log",
-        )
+        program = JavaProgram(main, _TASK_HEAP_MB + _FRAMEWORK_HEAP_MB)
+        super().__init__(f"TaskManager {number}", program, 0, folder / f"task-manager-{number}.log")
 
     def start(self) -> None:
         port = _another_port(self._taken)

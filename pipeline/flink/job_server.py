@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from pipeline.flink import settings as flink_settings
 from pipeline.process.child_process import Server, find_java, free_port
@@ -53,36 +54,27 @@ def flink_version() -> str:
         ) from error
 
 
-class OfTheJar(Server):
-    """A main class of the fat jar, with `memory_mb` of heap and more `jvm_options`. What Flink keeps on disk
-    while it runs goes to a folder beside its log."""
+class JavaProgram(NamedTuple):
+    """A main class of the fat jar with its arguments, and the JVM that runs it."""
 
-    def __init__(
-        self,
-        name: str,
-        memory_mb: int,
-        main: Sequence[str],
-        port: int,
-        log: Path,
-        jvm_options: Sequence[str] = (),
-    ) -> None:
+    main: Sequence[str]
+    heap_mb: int
+    jvm_options: Sequence[str] = ()
+
+    def command(self, temporary: Path) -> list[str]:
+        """What Flink keeps on disk while it runs goes to the folder `temporary`. Raises ServerError without a
+        fitting Java, FileNotFoundError without the jar."""
         jar = find_jar()
+        jvm = [find_java(), f"-Xmx{self.heap_mb}m", f"-Djava.io.tmpdir={temporary}"]
+        return [*jvm, *_JVM_OPTIONS, *self.jvm_options, "-cp", str(jar), *self.main]
+
+
+class JavaServer(Server):
+    """A program of the fat jar that listens at `port`."""
+
+    def __init__(self, name: str, program: JavaProgram, port: int, log: Path) -> None:
         self._temporary = log.with_suffix(".tmp")
-        super().__init__(
-            name,
-            [
-                find_java(),
-                f"-Xmx{memory_mb}m",
-                f"-Djava.io.tmpdir={self._temporary}",
-                *_JVM_OPTIONS,
-                *jvm_options,
-                "-cp",
-                str(jar),
-                *main,
-            ],
-            port,
-            log,
-        )
+        super().__init__(name, program.command(self._temporary), port, log)
 
     def start(self) -> None:
         shutil.rmtree(self._temporary, ignore_errors=True)  # Flink leaves what it had there when it is killed
@@ -90,7 +82,7 @@ class OfTheJar(Server):
         super().start()
 
 
-class JobServer(OfTheJar):
+class JobServer(JavaServer):
     """Takes a job and runs it with the settings in `folder`/flink, on a Flink inside its own process or,
     given `master`, on a cluster. Logs to `folder`."""
 
@@ -109,7 +101,8 @@ class JobServer(OfTheJar):
             f"--flink-conf-dir={files}",
             f"--artifacts-dir={folder / 'artifacts'}",
         ]
-        super().__init__("the Flink job server", 1024, main + where, port, folder / "flink.log")
+        program = JavaProgram(main + where, heap_mb=1024)
+        super().__init__("the Flink job server", program, port, folder / "flink.log")
 
 
 class WorkerPool(Server):
@@ -120,9 +113,9 @@ class WorkerPool(Server):
         port = port or free_port()
         python = Path(sys.executable)
         command = [str(python), "-m", "pipeline.flink.worker_pool", f"--port={port}"]
+        super().__init__("the Python worker pool", command, port, folder / "worker.log")
         # The pool starts "python", whichever comes first, and the worker must find this package.
-        environment = {
+        self.environment = {
             "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}",
             "PYTHONPATH": os.pathsep.join([str(JAR.parents[3]), *sys.path]),
         }
-        super().__init__("the Python worker pool", command, port, folder / "worker.log", environment)

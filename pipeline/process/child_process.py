@@ -91,26 +91,23 @@ def _claim(port: int) -> bool:
 
 
 class Server:
-    """A command that listens on a port of this machine; its output goes to the end of `log`."""
+    """A command that listens on a port of this machine; its output goes to the end of `log`.
 
-    def __init__(
-        self,
-        name: str,
-        command: Sequence[str],
-        port: int,
-        log: Path,
-        environment: Mapping[str, str] | None = None,
-    ) -> None:
+    `environment`: variables that it has beside those of this process.
+    """
+
+    def __init__(self, name: str, command: Sequence[str], port: int, log: Path) -> None:
         self.name, self.log = name, log
         self.address = f"127.0.0.1:{port}"
-        self._command, self._environment = command, environment
+        self.environment: Mapping[str, str] = {}
+        self._command = command
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
                 self._command,
-                env={**os.environ, **(self._environment or {})},
+                env={**os.environ, **self.environment},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
