@@ -27,61 +27,82 @@ def supervise(
     """Starts the job again and again until it is told to stop, and then ends it with a savepoint. Says
     `ready` when the job runs for the first time.
 
-    Gives 0; 1 when Flink does not take the job the first time, or somebody else ends it. Raises UsageError
+    Returns 0; 1 when Flink does not take the job the first time, or somebody else ends it. Raises UsageError
     when a server does not start the first time.
     """
-    ran, pause = False, _SHORTEST_PAUSE_S
+    has_run, pause = False, _Pause()
     while True:
         began = time.monotonic()
         try:
             with start() as run:
-                if not ran:
+                if not has_run:
                     say(ready)
-                ran = True
+                has_run = True
                 return _watched(run, stop, snapshots)
-        except (ServerError, OSError, UnreachableError) as error:
-            if not ran:
-                raise UsageError(str(error)) from error
-            trouble: Exception = error
         except BadSnapshotError as error:
-            snapshots.fail(error.snapshot, error.why)
-            if snapshots.newest():
-                warn(f"{error}; going on from the one before it")
+            if _fall_back(error, snapshots):
                 continue
-            warn(f"{error}; none is left to go on from, and all are where they were")
-            if not ran:
-                return 1
-            snapshots.forget_failures()
+            trouble: Exception = error
+        except (ServerError, OSError, UnreachableError, JobLostError) as error:
             trouble = error
-        except JobLostError as error:
-            if not ran:
-                warn(str(error))
-                return 1
-            trouble = error
-        if time.monotonic() - began > _RAN_WELL_S:
-            pause = _SHORTEST_PAUSE_S
-        warn(f"{trouble}; starting again from the last checkpoint in {pause:.0f} s")
-        if stop.wait(pause):
+        if not has_run:
+            return _give_up(trouble)
+        seconds = pause.after(time.monotonic() - began)
+        warn(f"{trouble}; starting again from the last checkpoint in {seconds:.0f} s")
+        if stop.wait(seconds):
             return 0
-        pause = min(_LONGEST_PAUSE_S, pause * 2)
+
+
+def _fall_back(error: BadSnapshotError, snapshots: Snapshots) -> bool:
+    """Passes over a snapshot that cannot be restored. Returns whether there is one before it; where there is
+    none, all are tried again at the next start."""
+    snapshots.fail(error.snapshot, error.why)
+    if snapshots.newest():
+        warn(f"{error}; going on from the one before it")
+        return True
+    warn(f"{error}; none is left to go on from, and all are where they were")
+    snapshots.forget_failures()
+    return False
+
+
+def _give_up(trouble: Exception) -> int:
+    """Ends a command whose job has never run. Raises UsageError when a server did not start."""
+    if not isinstance(trouble, JobLostError):
+        raise UsageError(str(trouble)) from trouble
+    if not isinstance(trouble, BadSnapshotError):  # which was told already
+        warn(str(trouble))
+    return 1
+
+
+class _Pause:
+    """How long to wait before a job is started again: longer after each failure of a series."""
+
+    def __init__(self) -> None:
+        self._next_s = _SHORTEST_PAUSE_S
+
+    def after(self, ran_s: float) -> float:
+        """Returns the seconds to wait after a run of that length, and counts it."""
+        seconds = _SHORTEST_PAUSE_S if ran_s > _RAN_WELL_S else self._next_s
+        self._next_s = min(_LONGEST_PAUSE_S, seconds * 2)
+        return seconds
 
 
 def _watched(run: Run, stop: threading.Event, snapshots: Snapshots) -> int:
     """Watches until it is told to stop. Raises JobLostError."""
-    watch = Watch(run, snapshots)
+    monitor = JobMonitor(run, snapshots)
     while not stop.wait(1):
         for server in run.needs:
             if not server.is_running:
                 raise JobLostError(f"{server.name} died")
-        if watch.sees_the_end():
+        if monitor.check_ended():
             return 1
-        watch.settle()
+        monitor.settle()
     say("stopping with a savepoint")
     say(f"stopped {run.job.end(snapshots.savepoints, _STOPPING_S)}")
     return 0
 
 
-class Watch:
+class JobMonitor:
     """Looks after a job, and says each trouble once."""
 
     def __init__(self, run: Run, snapshots: Snapshots) -> None:
@@ -90,8 +111,9 @@ class Watch:
         self._answered = time.monotonic()
         self._said = ""
 
-    def sees_the_end(self) -> bool:
-        """Whether somebody has ended the job at Flink. Raises JobLostError when it is gone otherwise."""
+    def check_ended(self) -> bool:
+        """Returns whether somebody has ended the job at Flink. Raises JobLostError when it is gone
+        otherwise."""
         try:
             state = self._run.job.state()
             why = self._run.job.why() if state in ("RESTARTING", "FAILED") else ""

@@ -16,7 +16,7 @@ import pytest
 from pipeline.flink.deployments import BadSnapshotError, JobLostError, Run
 from pipeline.flink.rest import FlinkJob, FlinkRest, UnreachableError
 from pipeline.flink.snapshots import Snapshots
-from pipeline.flink.supervisor import Watch, supervise
+from pipeline.flink.supervisor import JobMonitor, supervise
 from pipeline.health.flink_facts import FlinkLook
 from pipeline.process.child_process import ServerError
 from pipeline.usage_error import UsageError
@@ -253,9 +253,9 @@ def test_whatever_answers_in_a_job_managers_place_ends_nothing(
     ):
         with suppress(UnreachableError):
             look()
-    watch = Watch(Run(job, [], tmp_path), Snapshots(tmp_path))
-    watch.settle()
-    assert watch.sees_the_end() is False
+    monitor = JobMonitor(Run(job, [], tmp_path), Snapshots(tmp_path))
+    monitor.settle()
+    assert monitor.check_ended() is False
     assert FlinkLook(rest, "x").facts().metrics == {}
     assert job.end(tmp_path / "savepoints", 0.1).startswith("without a savepoint (")
 
@@ -265,12 +265,12 @@ def test_snapshots_of_earlier_runs_go_when_this_one_has_a_checkpoint(
 ) -> None:
     manager, snapshots = job_manager("RUNNING"), Snapshots(tmp_path)
     earlier = snapshot(snapshots.savepoints / "savepoint-1", 4)
-    watch = Watch(Run(FlinkJob(manager.rest, "7"), [], earlier), snapshots)
-    watch.settle()
+    monitor = JobMonitor(Run(FlinkJob(manager.rest, "7"), [], earlier), snapshots)
+    monitor.settle()
     assert snapshots.newest() == earlier
     manager.checkpoints = 1
     own = snapshot(snapshots.checkpoints / "7" / "chk-5", 5)
-    watch.settle()
+    monitor.settle()
     assert snapshots.newest() == own
     assert list(snapshots.savepoints.iterdir()) == []
 
