@@ -19,10 +19,11 @@ from pipeline.console import operator_log
 from pipeline.console.driver_log import log_to
 from pipeline.console.operator_log import say
 from pipeline.flink import state_folder, state_identity
-from pipeline.flink.deployments import EmbeddedFlink, FlinkCluster, JobLostError, JobSpec, write_job
+from pipeline.flink.deployments import EmbeddedFlink, FlinkCluster
 from pipeline.flink.rest import FlinkRest
 from pipeline.flink.snapshots import Snapshots
 from pipeline.flink.state_identity import Identity
+from pipeline.flink.submission import JobLostError, JobSpec, write_job
 from pipeline.flink.supervisor import supervise
 from pipeline.health.diagnosis import Diagnosis
 from pipeline.health.kafka_facts import KafkaLook

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from pipeline.console.operator_log import say, warn
-from pipeline.flink.deployments import BadSnapshotError, JobLostError, Run
+from pipeline.flink.deployments import Run
 from pipeline.flink.rest import UnreachableError
 from pipeline.flink.snapshots import Snapshots
+from pipeline.flink.submission import BadSnapshotError, JobLostError
 from pipeline.process.child_process import ServerError
 from pipeline.usage_error import UsageError
 

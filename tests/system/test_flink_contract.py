@@ -19,8 +19,9 @@ from apache_beam.io.flink.flink_streaming_impulse_source import FlinkStreamingIm
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.transforms.userstate import BagStateSpec
 
-from pipeline.flink.deployments import EmbeddedFlink, JobSpec
+from pipeline.flink.deployments import EmbeddedFlink
 from pipeline.flink.snapshots import Snapshots
+from pipeline.flink.submission import JobSpec
 from pipeline.process.child_process import free_port
 from tests.simulator.clock import EPOCH, Clock, Thread
 from tests.simulator.flink import InputLog, Job, Layout

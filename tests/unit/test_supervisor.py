@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from pipeline.flink.deployments import BadSnapshotError, JobLostError, Run
+from pipeline.flink.deployments import Run
 from pipeline.flink.rest import FlinkJob, FlinkRest, UnreachableError
 from pipeline.flink.snapshots import Snapshots
+from pipeline.flink.submission import BadSnapshotError, JobLostError
 from pipeline.flink.supervisor import JobMonitor, supervise
 from pipeline.health.flink_facts import FlinkLook
 from pipeline.process.child_process import ServerError
