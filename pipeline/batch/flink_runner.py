@@ -16,6 +16,7 @@ from pathlib import Path
 from pipeline.batch.runner import Runner
 from pipeline.config import beam_options
 from pipeline.flink import settings as flink_settings
+from pipeline.flink.job import jobs_called
 from pipeline.flink.job_server import JobServer, WorkerPool
 from pipeline.flink.rest import FlinkRest, UnreachableError
 from pipeline.process.child_process import Server, free_port, started
@@ -92,7 +93,7 @@ def _alone(master: str | None, job_name: str) -> Iterator[None]:
 def _cancel(master: str, job_name: str) -> None:
     """Ends a job that goes on without the command that submitted it."""
     try:
-        for job in FlinkRest(master).jobs(job_name):
+        for job in jobs_called(FlinkRest(master), job_name):
             job.cancel(_CANCELLED_WITHIN_S)
     except UnreachableError as error:
         print(f"{error}: whether it goes on with {job_name} is not known; cancel it there", file=sys.stderr)

@@ -54,7 +54,7 @@ def slots(rest: FlinkRest, group: str, options: Sequence[str]) -> Finding:
     has what the next one needs."""
     needed = parallelism(options)
     try:
-        free, running = rest.free_slots(), rest.jobs(group)
+        free, running = rest.free_slots(), rest.job_ids(group)
     except UnreachableError as error:
         return unseen("slots", str(error))
     if running:

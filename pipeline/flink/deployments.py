@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 from pipeline.flink import flink_address
 from pipeline.flink import settings as flink_settings
+from pipeline.flink.job import FlinkJob, jobs_called
 from pipeline.flink.job_server import JobServer, WorkerPool
-from pipeline.flink.rest import FlinkJob, FlinkRest
+from pipeline.flink.rest import FlinkRest
 from pipeline.flink.snapshots import Snapshots
 from pipeline.flink.submission import JobSpec, Submission
 from pipeline.process.child_process import Server, free_port, started
@@ -80,7 +81,7 @@ class FlinkCluster:
         """Runs the job from the newest snapshot on, and first stops one of that name that is there already.
         Raises JobLostError, UnreachableError, and what starting servers raises."""
         snapshots, rest = self.snapshots, FlinkRest(self.address)
-        for left in rest.jobs(spec.name):
+        for left in jobs_called(rest, spec.name):
             left.end(snapshots.savepoints, _PATIENCE_S)
         server = JobServer(self.state, flink_settings.of_job(snapshots), self.address)
         with started(server):

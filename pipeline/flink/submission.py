@@ -15,8 +15,9 @@ from apache_beam.runners.runner import PipelineResult, PipelineState
 
 from pipeline.config import beam_options
 from pipeline.flink import settings as flink_settings
+from pipeline.flink.job import FlinkJob, jobs_called
 from pipeline.flink.job_server import JobServer
-from pipeline.flink.rest import FlinkJob, FlinkRest, UnreachableError
+from pipeline.flink.rest import FlinkRest, UnreachableError
 from pipeline.process.child_process import started
 from pipeline.process.signals import end_if_told_to_stop
 
@@ -109,7 +110,7 @@ def write_job(file: Path, state: Path, workers: str, spec: JobSpec) -> None:
 
 def _jobs(rest: FlinkRest, name: str) -> Sequence[FlinkJob]:
     try:
-        return rest.jobs(name)
+        return jobs_called(rest, name)
     except UnreachableError:  # an embedded one is not up at once
         return ()
 

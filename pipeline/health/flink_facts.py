@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from pipeline.flink.causes import last_words
-from pipeline.flink.rest import FlinkJob, FlinkRest, UnreachableError
+from pipeline.flink.rest import FlinkRest, UnreachableError
 
 _STEPS = (
     "ReadEvents",
@@ -66,20 +66,20 @@ class FlinkLook:
     def facts(self) -> FlinkFacts:
         """What is so now; never raises."""
         try:
-            jobs = self.rest.jobs(self._name)
-            if not jobs:
+            job_ids = self.rest.job_ids(self._name)
+            if not job_ids:
                 return FlinkFacts(f"Flink at {self.rest.address} runs no job called {self._name}")
-            return self._of(jobs[0])
+            return self._of(job_ids[0])
         except UnreachableError as error:
             return FlinkFacts(str(error))
         except _NOT_AS_EXPECTED:
             return FlinkFacts(f"what answers at {self.rest.address} does not answer as a JobManager")
 
-    def _of(self, job: FlinkJob) -> FlinkFacts:
-        told = self._get(f"/jobs/{job.job_id}")
-        checkpoints = self._get(f"/jobs/{job.job_id}/checkpoints")
+    def _of(self, job_id: str) -> FlinkFacts:
+        told = self._get(f"/jobs/{job_id}")
+        checkpoints = self._get(f"/jobs/{job_id}/checkpoints")
         failures = (
-            self._get(f"/jobs/{job.job_id}/exceptions?maxExceptions=3")
+            self._get(f"/jobs/{job_id}/exceptions?maxExceptions=3")
             .get("exceptionHistory", {})
             .get("entries", [])
         )
@@ -91,7 +91,7 @@ class FlinkLook:
             if each.get("latest_ack_timestamp")
         ]
         return FlinkFacts(
-            job_id=job.job_id,
+            job_id=job_id,
             state=_state_of(told),
             why=last_words(failures[0]["stacktrace"]) if failures else "",
             failed_at=failures[0]["timestamp"] / 1000 if failures else 0.0,
@@ -100,22 +100,22 @@ class FlinkLook:
             task_managers=int(self._get("/overview")["taskmanagers"]),
             last_checkpoint=max(made, default=None),
             failed_checkpoints=int((checkpoints.get("counts") or {}).get("failed", 0)),
-            metrics=self._metrics(job, [vertex["id"] for vertex in told["vertices"]]),
+            metrics=self._metrics(job_id, [vertex["id"] for vertex in told["vertices"]]),
         )
 
-    def _metrics(self, job: FlinkJob, vertices: list[str]) -> Mapping[str, Metric]:
+    def _metrics(self, job_id: str, vertices: list[str]) -> Mapping[str, Metric]:
         """Operators that are chained in one vertex share what Beam counts, so of the same name the most is
         all of it; vertices add up."""
-        if time.monotonic() >= self._names_due or job.job_id != self._names_of:
-            self._names = {vertex: names for vertex in vertices if (names := self._known(job, vertex))}
+        if time.monotonic() >= self._names_due or job_id != self._names_of:
+            self._names = {vertex: names for vertex in vertices if (names := self._known(job_id, vertex))}
             self._names_of, self._names_due = (
-                job.job_id,
+                job_id,
                 time.monotonic() + (_NAMES_S if self._names else 0.0),
             )
         found: dict[str, Metric] = {}
         for vertex, names in self._names.items():
             of_vertex: dict[str, Metric] = {}
-            for told in self._values(job, vertex, list(names)):
+            for told in self._values(job_id, vertex, list(names)):
                 name, metric = names[told["id"]], Metric(float(told["sum"]), float(told["max"]))
                 of_vertex[name] = max(metric, of_vertex.get(name, metric))
             for name, metric in of_vertex.items():
@@ -123,28 +123,28 @@ class FlinkLook:
                 found[name] = Metric(before.total + metric.total, max(before.most, metric.most))
         return found
 
-    def _known(self, job: FlinkJob, vertex: str) -> dict[str, str]:
-        ids = [str(metric["id"]) for metric in self._list(_path(job, vertex))]
+    def _known(self, job_id: str, vertex: str) -> dict[str, str]:
+        ids = [str(metric["id"]) for metric in self._list(_path(job_id, vertex))]
         return {
             each: name
             for each in ids
             if (name := each.rpartition(".")[2]).startswith(tuple(f"{step}_" for step in _STEPS))
         }
 
-    def _values(self, job: FlinkJob, vertex: str, names: list[str]) -> Iterator[Any]:
+    def _values(self, job_id: str, vertex: str, names: list[str]) -> Iterator[Any]:
         while names:
             some = [quote(names.pop())]
             while names and sum(map(len, some)) + 3 * len(some) + len(quote(names[-1])) < _LONGEST_QUERY:
                 some.append(quote(names.pop()))
-            yield from self._list(f"{_path(job, vertex)}?agg=sum,max&get={'%2C'.join(some)}")
+            yield from self._list(f"{_path(job_id, vertex)}?agg=sum,max&get={'%2C'.join(some)}")
 
     def _list(self, path: str) -> list[Any]:
         """Of a job that is just over there is none, but an object of errors."""
-        found = self.rest.ask("GET", path).json()
+        found = self.rest.request("GET", path).json()
         return found if isinstance(found, list) else []
 
     def _get(self, path: str) -> dict[str, Any]:
-        found = self.rest.ask("GET", path).json()
+        found = self.rest.request("GET", path).json()
         return found if isinstance(found, dict) else {}
 
 
@@ -156,5 +156,5 @@ def _state_of(told: Mapping[str, Any]) -> str:
     return "INITIALIZING" if state == "RUNNING" and not running else state
 
 
-def _path(job: FlinkJob, vertex: str) -> str:
-    return f"/jobs/{job.job_id}/vertices/{vertex}/subtasks/metrics"
+def _path(job_id: str, vertex: str) -> str:
+    return f"/jobs/{job_id}/vertices/{vertex}/subtasks/metrics"

@@ -19,7 +19,8 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 import requests
 
-from pipeline.flink.rest import FlinkJob, FlinkRest
+from pipeline.flink.job import FlinkJob, jobs_called
+from pipeline.flink.rest import FlinkRest
 from tests.benchmarks import gate_to_kafka, stream_faults
 from tests.benchmarks.gate_to_kafka import GateToKafka
 from tests.benchmarks.measuring import cells_of, table
@@ -92,9 +93,8 @@ def isolation(arguments: argparse.Namespace, fault: str) -> list[str | float]:
         program = stack.enter_context(
             set_up.streaming(write_nine_models(set_up.folder / "models.yaml", set_up.lift_wing.url))
         )
-        job = FlinkRest(
-            set_up.cluster[1] if set_up.cluster else program.wait_for(r"Flink at (\S+),")[1]
-        ).jobs(_GROUP)[0]
+        flink = set_up.cluster[1] if set_up.cluster else program.wait_for(r"Flink at (\S+),")[1]
+        job = jobs_called(FlinkRest(flink), _GROUP)[0]
         return compare(set_up, arguments, wrong, job)
 
 
@@ -158,9 +158,9 @@ def savepoint_s(job: FlinkJob, set_up: Stage) -> str:
     """How long a savepoint takes that the job goes on after; why there is none."""
     began = time.monotonic()
     wanted = {"cancel-job": False, "target-directory": (set_up.folder / "savepoint").as_uri()}
-    trigger = job.rest.ask("POST", f"/jobs/{job.job_id}/savepoints", wanted).json()["request-id"]
+    trigger = job.rest.request("POST", f"/jobs/{job.job_id}/savepoints", wanted).json()["request-id"]
     while time.monotonic() - began < 60:
-        answer = job.rest.ask("GET", f"/jobs/{job.job_id}/savepoints/{trigger}").json()
+        answer = job.rest.request("GET", f"/jobs/{job.job_id}/savepoints/{trigger}").json()
         if answer["status"]["id"] == "COMPLETED":
             return "failed" if "failure-cause" in answer["operation"] else f"{time.monotonic() - began:.1f}"
         time.sleep(0.2)
@@ -168,7 +168,7 @@ def savepoint_s(job: FlinkJob, set_up: Stage) -> str:
 
 
 def restarts(job: FlinkJob) -> str:
-    metrics = job.rest.ask("GET", f"/jobs/{job.job_id}/metrics?get=numRestarts")
+    metrics = job.rest.request("GET", f"/jobs/{job.job_id}/metrics?get=numRestarts")
     return (
         str(metrics.json()[0]["value"])
         if metrics.status_code == requests.codes.ok and metrics.json()

@@ -26,6 +26,7 @@ import requests
 from confluent_kafka.admin import AdminClient
 from playwright.sync_api import Page, ViewportSize, sync_playwright
 
+from pipeline.flink.job import jobs_called
 from pipeline.flink.rest import FlinkRest
 from pipeline.process.child_process import Server, free_port
 from runners.pictures.browser import browser
@@ -117,8 +118,8 @@ def _fill_disk(scene: Scene) -> None:
 
 
 def _cancel(scene: Scene) -> None:
-    (job,) = FlinkRest(scene.flink).jobs(_GROUP)
-    job.rest.ask("PATCH", f"/jobs/{job.job_id}?mode=cancel")
+    (job,) = jobs_called(FlinkRest(scene.flink), _GROUP)
+    job.rest.request("PATCH", f"/jobs/{job.job_id}?mode=cancel")
 
 
 def _take_small_bodies(scene: Scene) -> None:

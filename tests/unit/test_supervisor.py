@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from pipeline.flink.deployments import Run
-from pipeline.flink.rest import FlinkJob, FlinkRest, UnreachableError
+from pipeline.flink.job import FlinkJob
+from pipeline.flink.rest import FlinkRest, UnreachableError
 from pipeline.flink.snapshots import Snapshots
 from pipeline.flink.submission import BadSnapshotError, JobLostError
 from pipeline.flink.supervisor import JobMonitor, supervise
@@ -247,7 +248,7 @@ def test_whatever_answers_in_a_job_managers_place_ends_nothing(
         job.why,
         job.failed_restores,
         job.completed_checkpoints,
-        lambda: rest.jobs("x"),
+        lambda: rest.job_ids("x"),
         rest.version,
         rest.task_managers,
         rest.free_slots,
