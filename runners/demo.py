@@ -15,8 +15,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.live import Live
 
-from pipeline.config.topics import input_topics, output_topics
 from pipeline.config.models_file import load
+from pipeline.config.topics import input_topics, output_topics
 from pipeline.options import option
 from pipeline.usage_error import UsageError
 from runners.demo_comparison import Comparison, calls_by_score

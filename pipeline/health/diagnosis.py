@@ -4,47 +4,48 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from pipeline.health.conditions import ILL, STOPPED, Condition, Facts
-from pipeline.health.flink_conditions import flink_conditions
+from pipeline.health.facts import Facts
+from pipeline.health.flink_problems import flink_problems
 from pipeline.health.history import History
-from pipeline.health.model_conditions import ModelConditions
-from pipeline.health.sink_conditions import sink_conditions
+from pipeline.health.model_problems import ModelProblems
+from pipeline.health.problems import ILL, STOPPED, Problem
+from pipeline.health.sink_problems import sink_problems
 from transforms.delivery.waiting_counts import gauge_name
 
 _FAR_BEHIND, _CAUGHT_UP = 1_000, 500
 
 
 class Diagnosis:
-    """Finds the conditions of a stream with these models, which writes to these topics, out of its facts over
+    """Finds the problems of a stream with these models, which writes to these topics, out of its facts over
     a minute."""
 
     def __init__(self, models: Collection[str], topics: Collection[str] = ()) -> None:
         self.models = sorted(models)
         self._topics = {gauge_name("", topic): topic for topic in topics}
         self._history = History()
-        self._of_models = ModelConditions(self.models, self._history)
+        self._of_models = ModelProblems(self.models, self._history)
         self._is_behind = False
 
-    def of(self, facts: Facts) -> list[Condition]:
+    def of(self, facts: Facts) -> list[Problem]:
         """The gravest first."""
         if self._history.add(facts):
             self._of_models.forget_answers()
-        found = [*self._of_kafka(facts), *flink_conditions(facts, self._history), *_of_room(facts)]
+        found = [*self._of_kafka(facts), *flink_problems(facts, self._history), *_of_room(facts)]
         if facts.kafka and facts.kafka.trouble:
             self._of_models.forget_answers()
         else:
             found += [
                 *self._of_models.of(facts),
-                *sink_conditions(facts, self._history, self._topics),
+                *sink_problems(facts, self._history, self._topics),
             ]
-        return sorted(found, key=lambda condition: condition.severity != STOPPED)
+        return sorted(found, key=lambda problem: problem.severity != STOPPED)
 
-    def _of_kafka(self, facts: Facts) -> Iterator[Condition]:
+    def _of_kafka(self, facts: Facts) -> Iterator[Problem]:
         kafka = facts.kafka
         if kafka is None:
             return
         if kafka.trouble:
-            yield Condition(
+            yield Problem(
                 ("kafka",),
                 STOPPED,
                 f"Kafka is away: {kafka.trouble}; the stream waits for it",
@@ -52,7 +53,7 @@ class Diagnosis:
             )
             return
         for topic in kafka.missing:
-            yield Condition(
+            yield Problem(
                 ("topic", topic),
                 ILL,
                 f"the broker has no topic {topic}; what goes there waits",
@@ -66,7 +67,7 @@ class Diagnosis:
         if self._is_behind:
             worst = max(kafka.lag, key=lambda place: kafka.lag[place])
             where = f"{kafka.lag[worst]:,} of them in {worst.topic}/{worst.number}"
-            yield Condition(
+            yield Problem(
                 ("lag",),
                 ILL,
                 f"the stream is {behind:,} events behind and does not catch up, {where}",
@@ -74,10 +75,10 @@ class Diagnosis:
             )
 
 
-def _of_room(facts: Facts) -> Iterator[Condition]:
+def _of_room(facts: Facts) -> Iterator[Problem]:
     if facts.room and facts.room.is_nearly_full:
         full = "full" if facts.room.is_too_small else "nearly full"
-        yield Condition(
+        yield Problem(
             ("room", full),
             STOPPED if facts.room.is_too_small else ILL,
             f"the disk of --state is {full}: {facts.room}",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from pipeline.health.conditions import Facts
+from pipeline.health.facts import Facts
 from pipeline.health.flink_facts import FlinkFacts
 
 _MINUTE_S, _HALF_A_MINUTE_S = 60.0, 30.0

@@ -12,15 +12,15 @@ from pipeline.checks.findings import WRONG, Finding
 from pipeline.console import operator_log
 from pipeline.flink import flink_address
 from pipeline.flink.rest import FlinkRest
-from pipeline.health.changes import Changes
-from pipeline.health.conditions import Facts, counts
 from pipeline.health.diagnosis import Diagnosis
+from pipeline.health.facts import Facts, counts
 from pipeline.health.flink_facts import FlinkLook
 from pipeline.health.kafka_facts import KafkaLook
+from pipeline.health.notifier import Notifier
 from pipeline.process.disk import room_of
 
 _LOOK_S, _REPORT_S = 5.0, 60.0
-_OF_SINK = ("stream", "refused", "written")  # conditions whose words only the sink knows
+_OF_SINK = ("stream", "refused", "written")  # problems whose words only the sink knows
 
 
 class Observer:
@@ -43,7 +43,7 @@ class Observer:
         self._state, self._group, self._kafka, self._ask_sink = state, group, kafka, ask_sink
         self._next_asking = 0.0
         self._look: FlinkLook | None = None
-        self._diagnosis, self._changes = diagnosis, Changes(operator_log.warn)
+        self._diagnosis, self._notifier = diagnosis, Notifier(operator_log.warn)
         self._began = time.time()
         self._has_run = False
         self._next_report = 0.0
@@ -70,9 +70,9 @@ class Observer:
             self._has_run, self._next_report = True, facts.at + _REPORT_S
         if not self._has_run or stop.is_set():
             return
-        conditions = self._diagnosis.of(facts)
-        self._changes.note(conditions, facts.at)
-        if facts.at >= self._next_asking and any(condition.key[0] in _OF_SINK for condition in conditions):
+        problems = self._diagnosis.of(facts)
+        self._notifier.update(problems, facts.at)
+        if facts.at >= self._next_asking and any(problem.key[0] in _OF_SINK for problem in problems):
             self._next_asking = facts.at + _REPORT_S
             for finding in self._ask_sink():
                 if finding.state == WRONG:

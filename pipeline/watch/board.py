@@ -8,7 +8,8 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pipeline.health.conditions import Condition, duration
+from pipeline.health.problems import Problem
+from pipeline.times import duration
 from pipeline.watch.headline import STOPPED_STATE, all_silent, headline
 from pipeline.watch.links import Links
 from pipeline.watch.looks import Gauges, Looks
@@ -56,12 +57,12 @@ class BoardMaker:
         }
 
     def board(self, now: float) -> Board:
-        gauges, conditions = (self._looks.by_model, self._looks.conditions) if self._looks else ({}, ())
+        gauges, problems = (self._looks.by_model, self._looks.problems) if self._looks else ({}, ())
         verdicts = {
-            name: self._verdict(name, gauges.get(name, {}), conditions, now) for name in self._tally.models
+            name: self._verdict(name, gauges.get(name, {}), problems, now) for name in self._tally.models
         }
-        of_page = [*self._of_topics(conditions, now), *all_silent(verdicts, self._silent_s(now))]
-        told = headline(conditions, of_page, verdicts)
+        of_page = [*self._of_topics(problems, now), *all_silent(verdicts, self._silent_s(now))]
+        told = headline(problems, of_page, verdicts)
         if told.state == STOPPED_STATE:
             verdicts = {name: self._waits(name, verdict, now) for name, verdict in verdicts.items()}
         models = [self._model(name, verdicts[name], gauges.get(name, {}), now) for name in self._tally.models]
@@ -95,7 +96,7 @@ class BoardMaker:
                     gauges["call_ms_p50"] / 1000, gauges.get("call_ms_p99", 0) / 1000, now
                 )
 
-    def _verdict(self, name: str, gauges: Gauges, conditions: Sequence[Condition], now: float) -> Verdict:
+    def _verdict(self, name: str, gauges: Gauges, problems: Sequence[Problem], now: float) -> Verdict:
         """By what is known of the cause, else by what the topics tell."""
         model, settings = self._tally.models[name], self._configuration.lift_wing
         found = verdict(
@@ -106,7 +107,7 @@ class BoardMaker:
             gauges,
             now,
         )
-        known = of_cause(name, self._configuration.models[name].stream, conditions)
+        known = of_cause(name, self._configuration.models[name].stream, problems)
         if known is None or name in self.parked:
             return found
         return Verdict(known.state, f"{known.text}. {in_short(model, now)}.")
@@ -167,7 +168,7 @@ class BoardMaker:
             for wiki, edits in tally.edits.total.most_common(_BUSIEST)
         ]
 
-    def _of_topics(self, conditions: Sequence[Condition], now: float) -> Iterator[str]:
+    def _of_topics(self, problems: Sequence[Problem], now: float) -> Iterator[str]:
         """What the page itself sees of the whole."""
         messages, tally = self._messages, self._tally
         if messages.away_since:
@@ -175,7 +176,7 @@ class BoardMaker:
                 f"{messages.trouble} since {_clock(messages.away_since)}: figures are as of then, and "
                 "the stream waits for it too"
             )
-        elif self._looks and self._looks.trouble and not conditions:
+        elif self._looks and self._looks.trouble and not problems:
             yield self._looks.trouble
         elif messages.has_history and (tally.last_event is None or now - tally.last_event > _QUIET_S):
             yield (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipeline.health.conditions import Facts
+from pipeline.health.facts import Facts
 
 _HELP = {
     "kafka_up": "1 when a broker answers",

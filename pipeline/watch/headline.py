@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from pipeline.health.conditions import STOPPED, Condition, duration
+from pipeline.health.problems import STOPPED, Problem
+from pipeline.times import duration
 from pipeline.watch.verdicts import Verdict
 
 WELL, ILL, STOPPED_STATE = "well", "ill", "stopped"
@@ -24,14 +25,14 @@ class Headline:
 
 
 def headline(
-    conditions: Sequence[Condition], of_page: Sequence[str], verdicts: Mapping[str, Verdict]
+    problems: Sequence[Problem], of_page: Sequence[str], verdicts: Mapping[str, Verdict]
 ) -> Headline:
     """`of_page`: what the page itself has found wrong with the whole, by the topics."""
-    said = [condition.text for condition in conditions if not condition.of or len(condition.of) > 1]
-    stopped = any(condition.severity == STOPPED for condition in conditions) or bool(of_page and not said)
+    said = [problem.text for problem in problems if not problem.of or len(problem.of) > 1]
+    stopped = any(problem.severity == STOPPED for problem in problems) or bool(of_page and not said)
     parts = [*said, *(() if said else of_page)]
     if not stopped:
-        parts += _of_models(conditions, verdicts)
+        parts += _of_models(problems, verdicts)
     if parts:
         return Headline(
             STOPPED_STATE if stopped else ILL,
@@ -52,10 +53,8 @@ def all_silent(verdicts: Mapping[str, Verdict], seconds: float | None) -> Iterat
         yield f"no score of any model came{since}: no stream runs, or what it needs is away"
 
 
-def _of_models(conditions: Sequence[Condition], verdicts: Mapping[str, Verdict]) -> Iterator[str]:
-    known = {
-        name: condition.text for condition in conditions if len(condition.of) == 1 for name in condition.of
-    }
+def _of_models(problems: Sequence[Problem], verdicts: Mapping[str, Verdict]) -> Iterator[str]:
+    known = {name: problem.text for problem in problems if len(problem.of) == 1 for name in problem.of}
     yield from known.values()
     yield from (
         f"{name} {_WORDS[verdict.state]}"

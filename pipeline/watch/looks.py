@@ -9,10 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from pipeline.flink.rest import FlinkRest
-from pipeline.health.conditions import Condition, Facts
 from pipeline.health.diagnosis import Diagnosis
+from pipeline.health.facts import Facts
 from pipeline.health.flink_facts import FlinkFacts, FlinkLook
 from pipeline.health.kafka_facts import KafkaLook
+from pipeline.health.problems import Problem
 from pipeline.process.disk import room_of
 
 _SUMS = ("in_flight", "queued", "waiting", "limit", "broken")  # over all workers
@@ -38,7 +39,7 @@ class Looks:
         self._address, self._job, self._kafka, self._state = address, job, kafka, state
         self._look: FlinkLook | None = None
         self.facts = Facts(time.time())
-        self.conditions: Sequence[Condition] = ()
+        self.problems: Sequence[Problem] = ()
         self.by_model: Mapping[str, Gauges] = {}
         self.follow(diagnosis)
         threading.Thread(target=self._keep_looking, name="looks", daemon=True).start()
@@ -65,7 +66,7 @@ class Looks:
             flink = self._look.facts() if self._look else None
             room = room_of(self._state) if self._state and self._state.is_dir() else None
             facts = Facts(time.time(), flink, self._kafka.facts() if self._kafka else None, room)
-            self.facts, self.conditions = facts, self._diagnosis.of(facts)
+            self.facts, self.problems = facts, self._diagnosis.of(facts)
             self.by_model = {
                 model: gauges
                 for model in self._diagnosis.models

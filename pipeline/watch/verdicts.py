@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.health.conditions import Condition, duration
+from pipeline.health.problems import Problem
+from pipeline.times import duration
 from pipeline.watch.looks import Gauges
 from pipeline.watch.of_model import OfModel
 from pipeline.watch.recent import SLICE_S, quantiles_of
@@ -59,14 +60,14 @@ def verdict(
     return _by_time(model, timeout_s, now)
 
 
-def of_cause(model: str, stream: str, conditions: Sequence[Condition]) -> Verdict | None:
+def of_cause(model: str, stream: str, problems: Sequence[Problem]) -> Verdict | None:
     """What is known to be wrong with a model alone, or else with its stream; the text has no full stop."""
-    for condition in conditions:
-        if condition.of == {model}:
-            return Verdict(condition.key[2], _capitalized(condition.text.partition(": ")[2]))
-    for condition in conditions:
-        if condition.key[0] == "stream" and condition.key[1].partition(".")[2] == stream:
-            return Verdict("refused", _capitalized(condition.text))
+    for problem in problems:
+        if problem.of == {model}:
+            return Verdict(problem.key[2], _capitalized(problem.text.partition(": ")[2]))
+    for problem in problems:
+        if problem.key[0] == "stream" and problem.key[1].partition(".")[2] == stream:
+            return Verdict("refused", _capitalized(problem.text))
     return None
 
 

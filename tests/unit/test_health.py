@@ -14,11 +14,12 @@ import pytest
 from pipeline.console import operator_log
 from pipeline.flink import flink_address
 from pipeline.flink.causes import last_words
-from pipeline.health.changes import Changes
-from pipeline.health.conditions import Condition, Facts, counts
 from pipeline.health.diagnosis import Diagnosis
+from pipeline.health.facts import Facts, counts
 from pipeline.health.flink_facts import FlinkFacts, Metric
 from pipeline.health.kafka_facts import KafkaFacts, Partition
+from pipeline.health.notifier import Notifier
+from pipeline.health.problems import Problem
 from pipeline.process.disk import Room
 
 NOW = 1_700_000_000.0
@@ -35,7 +36,7 @@ def with_metrics(**metrics: float) -> FlinkFacts:
 def said(*looks: Facts, models: tuple[str, ...] = MODELS, topics: tuple[str, ...] = ()) -> list[str]:
     """Of the last of several looks."""
     diagnosis = Diagnosis(models, topics)
-    return [condition.text for condition in [diagnosis.of(facts) for facts in looks][-1]]
+    return [problem.text for problem in [diagnosis.of(facts) for facts in looks][-1]]
 
 
 def of_flink(**metrics: float) -> Facts:
@@ -218,7 +219,7 @@ def test_a_model_that_hangs_is_silent_long_before_its_calls_time_out() -> None:
 def test_a_silent_model_is_not_well_again_when_its_calls_time_out() -> None:
     """Its breaker opens, and the cause is known, some seconds later."""
     told: list[str] = []
-    diagnosis, changes = Diagnosis(MODELS), Changes(told.append)
+    diagnosis, notifier = Diagnosis(MODELS), Notifier(told.append)
     out = {"ScoreWithLiftWing_in_flight_damaging": 12}
     ended = {**out, "ScoreWithLiftWing_calls_damaging": 12}
     opened = {**ended, "ScoreWithLiftWing_retries_damaging_timeout": 12}
@@ -226,7 +227,7 @@ def test_a_silent_model_is_not_well_again_when_its_calls_time_out() -> None:
     well = {**broken, "ScoreWithLiftWing_broken_damaging": 0}
     looks = [out] * 9 + [ended] * 5 + [opened] * 5 + [broken] * 9 + [well] * 4
     for number, metrics in enumerate(looks):
-        changes.note(diagnosis.of(Facts(NOW + 3 * number, with_metrics(**metrics))), NOW + 3 * number)
+        notifier.update(diagnosis.of(Facts(NOW + 3 * number, with_metrics(**metrics))), NOW + 3 * number)
     assert told == [
         "damaging is silent: no answer for 15 s, 12 calls are out",
         "damaging is broken: an endpoint times out, and gets a probe now and then; 0 requests wait, "
@@ -241,10 +242,7 @@ def test_a_stream_that_falls_behind_is_told_until_it_catches_up() -> None:
     for number, behind in enumerate([0, 900, 1500, 2000, 2500, 2400, 2300, 1500, 300]):
         lag = {Partition("a", 0): behind - 50, Partition("b", 1): 50}
         found.append(
-            [
-                condition.text
-                for condition in diagnosis.of(Facts(NOW + 15 * number, WELL, KafkaFacts(lag=lag)))
-            ]
+            [problem.text for problem in diagnosis.of(Facts(NOW + 15 * number, WELL, KafkaFacts(lag=lag)))]
         )
     text = "the stream is {} events behind and does not catch up, {} of them in a/0"
     wanted = [
@@ -328,17 +326,17 @@ def test_a_broken_model_is_told_with_its_cause_or_a_little_later_without() -> No
 
 def test_what_becomes_something_else_of_the_same_is_not_over() -> None:
     told: list[str] = []
-    changes = Changes(told.append)
-    silent = Condition(
+    notifier = Notifier(told.append)
+    silent = Problem(
         ("model", "a", "silent", "timeout"), "ill", "a is silent", "a is well again", frozenset("a")
     )
-    broken = Condition(
+    broken = Problem(
         ("model", "a", "broken", "timeout"), "ill", "a is broken", "a is well again", frozenset("a")
     )
-    changes.note([silent], NOW)
+    notifier.update([silent], NOW)
     for at in (3, 6, 9, 12):
-        changes.note([broken], NOW + at)
-    changes.note([], NOW + 20)
+        notifier.update([broken], NOW + at)
+    notifier.update([], NOW + 20)
     assert told == ["a is silent", "a is broken", "a is well again, after 9 s"]
 
 
@@ -350,11 +348,11 @@ def test_another_job_counts_from_nothing() -> None:
 
 def test_each_condition_is_told_once_and_once_when_it_is_over() -> None:
     told: list[str] = []
-    changes = Changes(told.append)
+    notifier = Notifier(told.append)
 
     def note(at: float, *texts: str) -> None:
-        changes.note(
-            [Condition(("kafka",), "stopped", text, "Kafka answers again") for text in texts], NOW + at
+        notifier.update(
+            [Problem(("kafka",), "stopped", text, "Kafka answers again") for text in texts], NOW + at
         )
 
     note(0, "Kafka is away: 1")

@@ -12,7 +12,7 @@ import orjson
 import pytest
 import yaml
 
-from pipeline.health.conditions import Facts
+from pipeline.health.facts import Facts
 from pipeline.health.flink_facts import FlinkFacts
 from pipeline.health.kafka_facts import KafkaFacts, Partition
 from pipeline.process.disk import Room

@@ -14,7 +14,7 @@ import pytest
 import requests
 
 from pipeline.config.kafka import Kafka
-from pipeline.health.conditions import Facts
+from pipeline.health.facts import Facts
 from pipeline.health.flink_facts import FlinkFacts
 from pipeline.process.child_process import free_port
 from pipeline.watch import readiness

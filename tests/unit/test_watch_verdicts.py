@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from pipeline.health.conditions import ILL, STOPPED, Condition, duration
+from pipeline.health.problems import ILL, STOPPED, Problem
+from pipeline.times import duration
 from pipeline.watch.headline import Headline, all_silent, headline
 from pipeline.watch.of_model import OfModel
 from pipeline.watch.verdicts import Verdict, of_cause, verdict
@@ -140,19 +141,19 @@ def test_durations_read_well(seconds: float, text: str) -> None:
 
 
 OK, SILENT = Verdict("ok", "Half of the scores come."), Verdict("silent", "No answer for 15 s.")
-JOB = Condition(
+JOB = Problem(
     ("flink",), STOPPED, "no JobManager answers at a:1; nothing is scored until then", "Flink runs the job"
 )
-BAD = Condition(
+BAD = Problem(
     ("model", "damaging", "broken", "503"),
     ILL,
     "damaging is broken: an endpoint answers 503",
     "well",
     frozenset(["damaging"]),
 )
-LAG = Condition(("lag",), ILL, "the stream is 2,000 events behind", "it catches up")
+LAG = Problem(("lag",), ILL, "the stream is 2,000 events behind", "it catches up")
 
-REFUSED = Condition(
+REFUSED = Problem(
     ("stream", "codfw.mediawiki.revision-score-damaging"),
     ILL,
     "the output stream x is not taken: 3 events wait",
@@ -172,7 +173,7 @@ def test_a_model_is_as_the_cause_says_or_as_its_stream_is_taken() -> None:
 
 
 @pytest.mark.parametrize(
-    ("conditions", "of_page", "verdicts", "wanted"),
+    ("problems", "of_page", "verdicts", "wanted"),
     [
         ([], [], {"a": OK, "b": OK}, Headline("well", "All is well: 2 models.")),
         ([], [], {"a": OK, "b": Verdict("parked", "")}, Headline("well", "All is well: 2 models, b parked.")),
@@ -201,9 +202,9 @@ def test_a_model_is_as_the_cause_says_or_as_its_stream_is_taken() -> None:
     ],
 )
 def test_the_headline_is_the_cause(
-    conditions: list[Condition], of_page: list[str], verdicts: Mapping[str, Verdict], wanted: Headline
+    problems: list[Problem], of_page: list[str], verdicts: Mapping[str, Verdict], wanted: Headline
 ) -> None:
-    assert headline(conditions, of_page, verdicts) == wanted
+    assert headline(problems, of_page, verdicts) == wanted
 
 
 def test_many_silent_models_are_one_sentence_about_the_stream() -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from pipeline.health.conditions import ILL, STOPPED, Condition, Facts, duration
+from pipeline.health.facts import Facts
 from pipeline.health.flink_facts import FlinkFacts
 from pipeline.health.history import History
+from pipeline.health.problems import ILL, STOPPED, Problem
+from pipeline.times import duration
 
 _SILENT_S, _SILENT_CALLS = 12.0, 3
 _CAUSE_S = 9.0  # what an endpoint answers may be known a little later than that it is broken
@@ -21,8 +23,8 @@ _CAUSES = {
 }
 
 
-class ModelConditions:
-    """Finds the conditions of models out of a stream's facts, which are in its history already."""
+class ModelProblems:
+    """Finds the problems of models out of a stream's facts, which are in its history already."""
 
     def __init__(self, models: Sequence[str], history: History) -> None:
         self._models, self._history = models, history
@@ -35,8 +37,8 @@ class ModelConditions:
         """What waits for something else is no fault of a model."""
         self._answered.clear()
 
-    def of(self, facts: Facts) -> Iterator[Condition]:
-        """What several models have in common is one condition, until none has it any more."""
+    def of(self, facts: Facts) -> Iterator[Problem]:
+        """What several models have in common is one problem, until none has it any more."""
         if facts.flink is None or facts.flink.state != "RUNNING":
             self._answered.clear()  # none comes back to a job that does not run
             return
@@ -55,7 +57,7 @@ class ModelConditions:
                 self._together.add((kind, cause))
             if (kind, cause) not in self._together:
                 for name in names:
-                    yield Condition(
+                    yield Problem(
                         ("model", name, kind, cause),
                         ILL,
                         f"{name} {ill[name][2]}",
@@ -75,7 +77,7 @@ class ModelConditions:
                 if count > 1
                 else f"{names[0]} {ill[names[0]][2]}"
             )
-            yield Condition(
+            yield Problem(
                 ("models", kind, cause),
                 STOPPED if everything else ILL,
                 text,

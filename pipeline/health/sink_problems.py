@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from pipeline.health.conditions import ILL, STOPPED, Condition, Facts
+from pipeline.health.facts import Facts
 from pipeline.health.history import History
+from pipeline.health.problems import ILL, STOPPED, Problem
 
 
-def sink_conditions(facts: Facts, history: History, topics: Mapping[str, str]) -> Iterator[Condition]:
+def sink_problems(facts: Facts, history: History, topics: Mapping[str, str]) -> Iterator[Problem]:
     """Those of a stream, whose facts are in its history already. `topics`: by how a gauge ends, what it is
     of."""
     flink = facts.flink
@@ -22,7 +23,7 @@ def sink_conditions(facts: Facts, history: History, topics: Mapping[str, str]) -
             stream = _topic_of(name, "waiting_deliveries", topics)
             events = "1 event waits" if metric.total == 1 else f"{round(metric.total):,} events wait"
             text = f"the output stream {stream} is not taken: {events} for it, none is lost"
-            yield Condition(("stream", stream), ILL, text, f"the output stream {stream} is taken again")
+            yield Problem(("stream", stream), ILL, text, f"the output stream {stream} is taken again")
     if refused := history.grown("WritePerModel_failures"):
         where = [
             _topic_of(name, "refused", topics)
@@ -33,13 +34,13 @@ def sink_conditions(facts: Facts, history: History, topics: Mapping[str, str]) -
             f"{refused:,} scores of the last minute were refused by "
             f"{_some(where) or 'their topics'}, for good, and became failures"
         )
-        yield Condition(("refused",), ILL, text, "no more scores are refused where they go")
+        yield Problem(("refused",), ILL, text, "no more scores are refused where they go")
     scored, written = (
         sum(history.grown(name) for name in flink.metrics if name.startswith(kind))
         for kind in ("BuildRevisionScore_scores_", "WritePerModel_events_")
     )
     if scored and not written and history.spans_half_a_minute():
-        yield Condition(
+        yield Problem(
             ("written",),
             STOPPED,
             f"no score is written: {scored:,} wait for Kafka or EventGate",

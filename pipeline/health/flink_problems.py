@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipeline.health.conditions import ILL, STOPPED, Condition, Facts, duration
+from pipeline.health.facts import Facts
 from pipeline.health.flink_facts import FlinkFacts
 from pipeline.health.history import History
+from pipeline.health.problems import ILL, STOPPED, Problem
+from pipeline.times import duration
 
 _NO_CHECKPOINT_S = 120.0
 _LOOP, _LOOP_S = 3, 600.0
@@ -15,13 +17,13 @@ _RESTARTED_S = 15.0  # that a restart is told of, which may be over before anybo
 _GRACE_S = 60.0  # of a job that has just been started, for its processes
 
 
-def flink_conditions(facts: Facts, history: History) -> Iterator[Condition]:
+def flink_problems(facts: Facts, history: History) -> Iterator[Problem]:
     """Yields what is wrong by Flink's word; what has grown over a minute is in the history already."""
     flink = facts.flink
     if flink is None:
         return
     if flink.trouble:
-        yield Condition(
+        yield Problem(
             ("flink",), STOPPED, f"{flink.trouble}; nothing is scored until then", "Flink runs the job"
         )
         return
@@ -31,9 +33,9 @@ def flink_conditions(facts: Facts, history: History) -> Iterator[Condition]:
     yield from _of_events(flink, history)
 
 
-def _of_state(flink: FlinkFacts, at: float) -> Iterator[Condition]:
+def _of_state(flink: FlinkFacts, at: float) -> Iterator[Problem]:
     if flink.task_managers == 0:
-        yield Condition(
+        yield Problem(
             ("task managers",),
             STOPPED,
             "Flink has no TaskManager, and waits for one; nothing is scored until then",
@@ -42,7 +44,7 @@ def _of_state(flink: FlinkFacts, at: float) -> Iterator[Condition]:
     elif flink.state in ("RESTARTING", "FAILING", "FAILED") or (
         flink.state in _STARTED and 0 <= at - flink.failed_at < _RESTARTED_S
     ):
-        yield Condition(
+        yield Problem(
             ("restart", flink.why),
             STOPPED,
             f"Flink starts the job again: {flink.why or 'it does not say why'}",
@@ -56,24 +58,24 @@ def _of_state(flink: FlinkFacts, at: float) -> Iterator[Condition]:
             f"the job has been starting for {duration(since)}: its processes are not up yet, or "
             "restore its state"
         )
-        yield Condition(("starting",), STOPPED, text, "the job runs")
+        yield Problem(("starting",), STOPPED, text, "the job runs")
     elif flink.state not in _STARTED:
-        yield Condition(("state", flink.state), STOPPED, f"the job is {flink.state}", "the job runs again")
+        yield Problem(("state", flink.state), STOPPED, f"the job is {flink.state}", "the job runs again")
 
 
-def _of_restarts(flink: FlinkFacts, at: float) -> Iterator[Condition]:
+def _of_restarts(flink: FlinkFacts, at: float) -> Iterator[Problem]:
     if flink.task_managers and flink.restarts >= _LOOP and at - flink.failed_at < _LOOP_S:
         text = (
             f"the job restarts again and again, {flink.restarts} times or more in ten minutes, last "
             f"because: {flink.why}"
         )
-        yield Condition(("loop",), STOPPED, text, "the job has not restarted for ten minutes")
+        yield Problem(("loop",), STOPPED, text, "the job has not restarted for ten minutes")
 
 
-def _of_checkpoints(flink: FlinkFacts, at: float) -> Iterator[Condition]:
+def _of_checkpoints(flink: FlinkFacts, at: float) -> Iterator[Problem]:
     since = max(flink.last_checkpoint or 0.0, flink.started_at)
     if flink.task_managers and at - since > _NO_CHECKPOINT_S:
-        yield Condition(
+        yield Problem(
             ("checkpoint",),
             ILL,
             f"no checkpoint was completed for {duration(at - since)}",
@@ -81,9 +83,9 @@ def _of_checkpoints(flink: FlinkFacts, at: float) -> Iterator[Condition]:
         )
 
 
-def _of_events(flink: FlinkFacts, history: History) -> Iterator[Condition]:
+def _of_events(flink: FlinkFacts, history: History) -> Iterator[Problem]:
     if lost := history.grown("ReadEvents_lost_expired"):
-        yield Condition(
+        yield Problem(
             ("lost",),
             ILL,
             f"{lost:,} events are lost, as Kafka had removed them before they were read",
@@ -95,4 +97,4 @@ def _of_events(flink: FlinkFacts, history: History) -> Iterator[Condition]:
             "1 event ended as a failure" if unforeseen == 1 else f"{unforeseen:,} events ended as failures"
         )
         text = f"{ended} by an exception that nobody foresaw; the log of the TaskManager has its traceback"
-        yield Condition(("unforeseen",), ILL, text, "no more exceptions that nobody foresaw")
+        yield Problem(("unforeseen",), ILL, text, "no more exceptions that nobody foresaw")
