@@ -26,7 +26,7 @@ def counts(facts: FlinkFacts, models: Collection[str]) -> Mapping[str, int]:
     """Of the job since it was last started: events that came (canary events are none), scores that were
     built, failures of any step."""
     failures = {step: facts.count(f"{step}_failures") for step in _STEPS_THAT_FAIL}
-    of_models = sum(facts.count(f"ScoreWithLiftWing_failures_{model}") for model in models)
+    of_models = sum(facts.of_model("failures", model) for model in models)
     return {
         "events": facts.count("ReadEvents_events") + failures["ReadEvents"],
         "scores": sum(facts.count(f"BuildRevisionScore_scores_{model}") for model in models),

@@ -51,8 +51,12 @@ class FlinkFacts:
     metrics: Mapping[str, Metric] = field(default_factory=dict)  # by step and name, such as ReadEvents_events
 
     def count(self, name: str) -> int:
-        """Of a counter, since the job was last started."""
+        """Returns what a counter has counted since the job was last started, or a gauge's sum of now."""
         return round(self.metrics[name].total) if name in self.metrics else 0
+
+    def of_model(self, kind: str, model: str) -> int:
+        """Returns a count of ScoreWithLiftWing's for a model, such as in_flight."""
+        return self.count(f"ScoreWithLiftWing_{kind}_{model}")
 
 
 class FlinkLook:
@@ -78,18 +82,8 @@ class FlinkLook:
     def _of(self, job_id: str) -> FlinkFacts:
         told = self._get(f"/jobs/{job_id}")
         checkpoints = self._get(f"/jobs/{job_id}/checkpoints")
-        failures = (
-            self._get(f"/jobs/{job_id}/exceptions?maxExceptions=3")
-            .get("exceptionHistory", {})
-            .get("entries", [])
-        )
-        completed = (checkpoints.get("latest") or {}).get("completed") or {}
-        savepoint = (checkpoints.get("latest") or {}).get("savepoint") or {}
-        made = [
-            each["latest_ack_timestamp"] / 1000
-            for each in (completed, savepoint)
-            if each.get("latest_ack_timestamp")
-        ]
+        exceptions = self._get(f"/jobs/{job_id}/exceptions?maxExceptions=3")
+        failures = exceptions.get("exceptionHistory", {}).get("entries", [])
         return FlinkFacts(
             job_id=job_id,
             state=_state_of(told),
@@ -98,7 +92,7 @@ class FlinkLook:
             started_at=told["start-time"] / 1000,
             restarts=len(failures),
             task_managers=int(self._get("/overview")["taskmanagers"]),
-            last_checkpoint=max(made, default=None),
+            last_checkpoint=_last_made(checkpoints.get("latest") or {}),
             failed_checkpoints=int((checkpoints.get("counts") or {}).get("failed", 0)),
             metrics=self._metrics(job_id, [vertex["id"] for vertex in told["vertices"]]),
         )
@@ -146,6 +140,12 @@ class FlinkLook:
     def _get(self, path: str) -> dict[str, Any]:
         found = self.rest.request("GET", path).json()
         return found if isinstance(found, dict) else {}
+
+
+def _last_made(latest: Mapping[str, Any]) -> float | None:
+    """Returns when the last checkpoint or savepoint was complete; None where there is none."""
+    times = [(latest.get(kind) or {}).get("latest_ack_timestamp") for kind in ("completed", "savepoint")]
+    return max((time_ms / 1000 for time_ms in times if time_ms), default=None)
 
 
 def _state_of(told: Mapping[str, Any]) -> str:
