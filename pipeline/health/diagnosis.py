@@ -7,12 +7,11 @@ from collections.abc import Collection, Iterator
 from pipeline.health.facts import Facts
 from pipeline.health.flink_problems import flink_problems
 from pipeline.health.history import History
+from pipeline.health.kafka_problems import KafkaProblems
 from pipeline.health.model_problems import ModelProblems
 from pipeline.health.problems import ILL, STOPPED, Problem
 from pipeline.health.sink_problems import sink_problems
 from transforms.delivery.waiting_counts import gauge_name
-
-_FAR_BEHIND, _CAUGHT_UP = 1_000, 500
 
 
 class Diagnosis:
@@ -23,14 +22,14 @@ class Diagnosis:
         self.models = sorted(models)
         self._topics = {gauge_name("", topic): topic for topic in topics}
         self._history = History()
+        self._of_kafka = KafkaProblems(self._history)
         self._of_models = ModelProblems(self.models, self._history)
-        self._is_behind = False
 
     def of(self, facts: Facts) -> list[Problem]:
-        """The gravest first."""
+        """Returns what is wrong now, the gravest first."""
         if self._history.add(facts):
             self._of_models.forget_answers()
-        found = [*self._of_kafka(facts), *flink_problems(facts, self._history), *_of_room(facts)]
+        found = [*self._of_kafka.of(facts), *flink_problems(facts, self._history), *_of_room(facts)]
         if facts.kafka and facts.kafka.trouble:
             self._of_models.forget_answers()
         else:
@@ -39,40 +38,6 @@ class Diagnosis:
                 *sink_problems(facts, self._history, self._topics),
             ]
         return sorted(found, key=lambda problem: problem.severity != STOPPED)
-
-    def _of_kafka(self, facts: Facts) -> Iterator[Problem]:
-        kafka = facts.kafka
-        if kafka is None:
-            return
-        if kafka.trouble:
-            yield Problem(
-                ("kafka",),
-                STOPPED,
-                f"Kafka is away: {kafka.trouble}; the stream waits for it",
-                "Kafka answers again",
-            )
-            return
-        for topic in kafka.missing:
-            yield Problem(
-                ("topic", topic),
-                ILL,
-                f"the broker has no topic {topic}; what goes there waits",
-                f"the broker has the topic {topic} again",
-            )
-        behind, before = kafka.behind, self._history.behind_before()
-        if self._is_behind:
-            self._is_behind = behind >= _CAUGHT_UP and (before is None or behind >= 0.9 * before)
-        else:
-            self._is_behind = behind >= _FAR_BEHIND and before is not None and behind >= before
-        if self._is_behind:
-            worst = max(kafka.lag, key=lambda place: kafka.lag[place])
-            where = f"{kafka.lag[worst]:,} of them in {worst.topic}/{worst.number}"
-            yield Problem(
-                ("lag",),
-                ILL,
-                f"the stream is {behind:,} events behind and does not catch up, {where}",
-                "the stream catches up",
-            )
 
 
 def _of_room(facts: Facts) -> Iterator[Problem]:

@@ -12,13 +12,15 @@ from pipeline.times import duration
 
 _NO_CHECKPOINT_S = 120.0
 _LOOP, _LOOP_S = 3, 600.0
-_STARTED = ("RUNNING", "INITIALIZING", "CREATED")
+_STARTING = ("INITIALIZING", "CREATED")
+_STARTED = ("RUNNING", *_STARTING)
+_RESTARTING = ("RESTARTING", "FAILING", "FAILED")
 _RESTARTED_S = 15.0  # that a restart is told of, which may be over before anybody looks
 _GRACE_S = 60.0  # of a job that has just been started, for its processes
 
 
 def flink_problems(facts: Facts, history: History) -> Iterator[Problem]:
-    """Yields what is wrong by Flink's word; what has grown over a minute is in the history already."""
+    """Yields what is wrong with the job, by a stream's facts, which are in its history already."""
     flink = facts.flink
     if flink is None:
         return
@@ -34,28 +36,17 @@ def flink_problems(facts: Facts, history: History) -> Iterator[Problem]:
 
 
 def _of_state(flink: FlinkFacts, at: float) -> Iterator[Problem]:
+    has_restarted = flink.state in _STARTED and 0 <= at - flink.failed_at < _RESTARTED_S
+    starting_s = at - max(flink.started_at, flink.failed_at)
     if flink.task_managers == 0:
-        yield Problem(
-            ("task managers",),
-            STOPPED,
-            "Flink has no TaskManager, and waits for one; nothing is scored until then",
-            "Flink has a TaskManager again",
-        )
-    elif flink.state in ("RESTARTING", "FAILING", "FAILED") or (
-        flink.state in _STARTED and 0 <= at - flink.failed_at < _RESTARTED_S
-    ):
-        yield Problem(
-            ("restart", flink.why),
-            STOPPED,
-            f"Flink starts the job again: {flink.why or 'it does not say why'}",
-            "the job runs again",
-        )
-    elif (
-        flink.state in ("INITIALIZING", "CREATED") and at - max(flink.started_at, flink.failed_at) > _GRACE_S
-    ):
-        since = at - max(flink.started_at, flink.failed_at)
+        text = "Flink has no TaskManager, and waits for one; nothing is scored until then"
+        yield Problem(("task managers",), STOPPED, text, "Flink has a TaskManager again")
+    elif flink.state in _RESTARTING or has_restarted:
+        text = f"Flink starts the job again: {flink.why or 'it does not say why'}"
+        yield Problem(("restart", flink.why), STOPPED, text, "the job runs again")
+    elif flink.state in _STARTING and starting_s > _GRACE_S:
         text = (
-            f"the job has been starting for {duration(since)}: its processes are not up yet, or "
+            f"the job has been starting for {duration(starting_s)}: its processes are not up yet, or "
             "restore its state"
         )
         yield Problem(("starting",), STOPPED, text, "the job runs")
