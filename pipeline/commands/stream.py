@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,7 @@ from pipeline.config.overrides import load_with
 from pipeline.console import operator_log
 from pipeline.console.driver_log import log_to
 from pipeline.console.operator_log import say
-from pipeline.flink import state_folder, state_identity
+from pipeline.flink import flink_address, state_folder, state_identity
 from pipeline.flink.deployments import EmbeddedFlink, FlinkCluster
 from pipeline.flink.rest import FlinkRest
 from pipeline.flink.snapshots import Snapshots
@@ -26,9 +27,12 @@ from pipeline.flink.state_identity import Identity
 from pipeline.flink.submission import JobLostError, JobSpec, write_job
 from pipeline.flink.supervisor import supervise
 from pipeline.health.diagnosis import Diagnosis
-from pipeline.health.kafka_facts import KafkaLook
+from pipeline.health.flink_monitor import FlinkMonitor
+from pipeline.health.kafka_monitor import KafkaMonitor
 from pipeline.health.observer import Observer
+from pipeline.health.stream_monitor import StreamMonitor
 from pipeline.process.child_process import ServerError, free_port
+from pipeline.process.disk import room_of
 from pipeline.process.signals import stop_on_signals
 from pipeline.usage_error import UsageError
 
@@ -79,9 +83,13 @@ def _supervise(job: StreamJob, beam_options: Sequence[str]) -> int:
 
 def _observer(job: StreamJob) -> Observer:
     options = job.options
-    look = KafkaLook(job.kafka, options.group, job.read, [] if job.gates else job.written)
-    diagnosis = Diagnosis(job.configuration.models, job.written)
-    return Observer(options.state_folder, options.group, diagnosis, look, partial(_ask_sink, job))
+    began = time.time()  # an address that was noted before is of a run before
+    monitor = StreamMonitor(
+        FlinkMonitor(lambda: flink_address.noted(options.state_folder, began), options.group),
+        KafkaMonitor(job.kafka, options.group, job.read, [] if job.gates else job.written),
+        partial(room_of, options.state_folder),
+    )
+    return Observer(monitor, Diagnosis(job.configuration.models, job.written), partial(_ask_sink, job))
 
 
 def _take(state: Path, now: Identity, kafka: Kafka, options: Options) -> None:

@@ -16,16 +16,19 @@ from pipeline.console import operator_log
 from pipeline.flink import flink_address
 from pipeline.flink.state_folder import folder_of
 from pipeline.health.diagnosis import Diagnosis
-from pipeline.health.kafka_facts import KafkaLook
+from pipeline.health.flink_monitor import FlinkMonitor
+from pipeline.health.kafka_monitor import KafkaMonitor
+from pipeline.health.stream_monitor import StreamMonitor
 from pipeline.options import option
+from pipeline.process.disk import room_of
 from pipeline.process.signals import stop_on_signals
 from pipeline.usage_error import UsageError
 from pipeline.watch import readiness
 from pipeline.watch.board import BoardMaker
 from pipeline.watch.exposition import exposition
+from pipeline.watch.health_poller import HealthPoller
 from pipeline.watch.hosts import Hosts
 from pipeline.watch.links import Links
-from pipeline.watch.looks import Looks
 from pipeline.watch.messages import Messages
 from pipeline.watch.models_file import ModelsFile
 from pipeline.watch.recent import slice_of
@@ -119,19 +122,19 @@ class _Watching:
         topics = input_topics(configuration, options.input_topics)
         self.tally = Tally(configuration, topics if options.input_topics else None)
         self.messages = Messages(kafka, self.tally.topics)
-        self.looks = Looks(
-            _address(options),
-            options.group,
-            self._diagnosis,
-            KafkaLook(kafka, options.group, topics, ()),
-            folder_of(options.state, options.group),
+        state = folder_of(options.state, options.group)
+        monitor = StreamMonitor(
+            FlinkMonitor(_address(options), options.group),
+            KafkaMonitor(kafka, options.group, topics, ()),
+            lambda: room_of(state) if state.is_dir() else None,  # a disk that this machine has
         )
+        self.health = HealthPoller(monitor, self._diagnosis)
         links = Links(options.lift_wing, options.runbook, options.grafana)
-        self.maker = BoardMaker(configuration, self.tally, self.messages, self.looks, links)
+        self.maker = BoardMaker(configuration, self.tally, self.messages, self.health, links)
         self.probes: dict[str, Probe] = {
             "/healthz": lambda: readiness.healthz(self._board, time.time()),
-            "/readyz": lambda: readiness.readyz(self._board, self.looks, time.time()),
-            "/metrics": lambda: (200, exposition(self.looks.facts, options.group, time.time())),
+            "/readyz": lambda: readiness.readyz(self._board, self.health, time.time()),
+            "/metrics": lambda: (200, exposition(self.health.facts, options.group, time.time())),
         }
         self._models_file = ModelsFile(options.models, options.overrides)
         self._board: dict[str, Any] = {}
@@ -154,7 +157,7 @@ class _Watching:
         if changed := self._models_file.changed():
             self.tally.follow(changed)
             self.messages.follow(self.tally.topics)
-            self.looks.follow(self._diagnosis)
+            self.health.follow(self._diagnosis)
             self.maker.follow(changed)
         self.maker.trouble = self._models_file.trouble
         self.tally.forget(now, self.maker.parked)

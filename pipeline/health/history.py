@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from pipeline.health.facts import Facts
-from pipeline.health.flink_facts import FlinkFacts
+from pipeline.health.facts import Facts, FlinkFacts
 
 _MINUTE_S, _HALF_A_MINUTE_S = 60.0, 30.0
 _NOT_TAKEN_S = 10.0  # a stream that is slow for a moment is no trouble

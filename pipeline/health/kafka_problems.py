@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipeline.health.facts import Facts
+from pipeline.health.facts import Facts, KafkaFacts
 from pipeline.health.history import History
-from pipeline.health.kafka_facts import KafkaFacts
 from pipeline.health.problems import ILL, STOPPED, Problem
 
 _FAR_BEHIND, _CAUGHT_UP = 1_000, 500  # events

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from pipeline.health.flink_facts import FlinkFacts
+from pipeline.health.facts import FlinkFacts
 from pipeline.health.history import History
 from pipeline.times import duration
 

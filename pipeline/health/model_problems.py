@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from pipeline.health.facts import Facts
-from pipeline.health.flink_facts import FlinkFacts
+from pipeline.health.facts import Facts, FlinkFacts
 from pipeline.health.history import History
 from pipeline.health.model_faults import ModelFault, ModelFaults, in_plural
 from pipeline.health.problems import ILL, STOPPED, Problem

@@ -4,47 +4,33 @@ has done."""
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterable
-from pathlib import Path
 
 from pipeline.checks.findings import WRONG, Finding
 from pipeline.console import operator_log
-from pipeline.flink import flink_address
-from pipeline.flink.rest import FlinkRest
 from pipeline.health.diagnosis import Diagnosis
 from pipeline.health.facts import Facts, counts
-from pipeline.health.flink_facts import FlinkLook
-from pipeline.health.kafka_facts import KafkaLook
 from pipeline.health.notifier import Notifier
-from pipeline.process.disk import room_of
+from pipeline.health.stream_monitor import StreamMonitor
 
 _LOOK_S, _REPORT_S = 5.0, 60.0
 _OF_SINK = ("stream", "refused", "written")  # problems whose words only the sink knows
 
 
 class Observer:
-    """Looks at the job called `group` whose state is in `state`, from when it first runs until `stop` is set,
-    in a thread of its own.
+    """Looks at a stream from when its job first runs until `stop` is set, in a thread of its own.
 
     Nothing that happens to it ends the stream.
     """
 
     def __init__(
-        self,
-        state: Path,
-        group: str,
-        diagnosis: Diagnosis,
-        kafka: KafkaLook,
-        ask_sink: Callable[[], Iterable[Finding]],
+        self, monitor: StreamMonitor, diagnosis: Diagnosis, ask_sink: Callable[[], Iterable[Finding]]
     ) -> None:
         """`ask_sink` looks at what is wrong with where scores go; it is asked when they are not taken, once a
         minute at most."""
-        self._state, self._group, self._kafka, self._ask_sink = state, group, kafka, ask_sink
+        self._monitor, self._diagnosis, self._ask_sink = monitor, diagnosis, ask_sink
+        self._notifier = Notifier(operator_log.warn)
         self._next_asking = 0.0
-        self._look: FlinkLook | None = None
-        self._diagnosis, self._notifier = diagnosis, Notifier(operator_log.warn)
-        self._began = time.time()
         self._has_run = False
         self._next_report = 0.0
 
@@ -54,16 +40,9 @@ class Observer:
     def _keep_looking(self, stop: threading.Event) -> None:
         while not stop.wait(_LOOK_S):
             try:
-                self._tell(self._facts(), stop)
+                self._tell(self._monitor.facts(with_kafka=self._has_run), stop)
             except Exception as error:  # whatever it is, the stream is more important than what is said of it
                 operator_log.warn(f"how the stream is cannot be told: {type(error).__name__}: {error}")
-
-    def _facts(self) -> Facts:
-        address = flink_address.noted(self._state, self._began)  # what is noted before is of a run before
-        if address and (self._look is None or self._look.rest.address != address):
-            self._look = FlinkLook(FlinkRest(address), self._group)
-        flink = self._look.facts() if self._look else None
-        return Facts(time.time(), flink, self._kafka.facts() if self._has_run else None, room_of(self._state))
 
     def _tell(self, facts: Facts, stop: threading.Event) -> None:
         if facts.flink and not facts.flink.trouble and not self._has_run:

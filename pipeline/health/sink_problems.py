@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from pipeline.health.facts import Facts
-from pipeline.health.flink_facts import FlinkFacts
+from pipeline.health.facts import Facts, FlinkFacts
 from pipeline.health.history import History
 from pipeline.health.problems import ILL, STOPPED, Problem
 

@@ -11,8 +11,8 @@ from typing import Any
 from pipeline.health.problems import Problem
 from pipeline.times import duration
 from pipeline.watch.headline import STOPPED_STATE, all_silent, headline
+from pipeline.watch.health_poller import Gauges, HealthPoller
 from pipeline.watch.links import Links
-from pipeline.watch.looks import Gauges, Looks
 from pipeline.watch.messages import Messages
 from pipeline.watch.of_model import OfModel
 from pipeline.watch.recent import SLICE_S, RecentCounts, quantiles_of
@@ -39,10 +39,10 @@ class BoardMaker:
         configuration: Configuration,
         tally: Tally,
         messages: Messages,
-        looks: Looks | None,
+        health: HealthPoller | None,
         links: Links,
     ) -> None:
-        self._tally, self._messages, self._looks, self._links = tally, messages, looks, links
+        self._tally, self._messages, self._health, self._links = tally, messages, health, links
         self.trouble = ""  # of the models file
         self.follow(configuration)
 
@@ -57,7 +57,7 @@ class BoardMaker:
         }
 
     def board(self, now: float) -> Board:
-        gauges, problems = (self._looks.by_model, self._looks.problems) if self._looks else ({}, ())
+        gauges, problems = (self._health.by_model, self._health.problems) if self._health else ({}, ())
         verdicts = {
             name: self._verdict(name, gauges.get(name, {}), problems, now) for name in self._tally.models
         }
@@ -69,9 +69,9 @@ class BoardMaker:
         return {
             "at": now,
             "kafka": self._messages.address,
-            "flink": self._looks.address or None if self._looks else None,
+            "flink": self._health.address or None if self._health else None,
             "lift_wing": self._links.lift_wing,
-            "links": self._links.shown(self._looks.address if self._looks else ""),
+            "links": self._links.shown(self._health.address if self._health else ""),
             "headline": dataclasses.asdict(told),
             "notes": list(self._notes(now)),
             "behind": self._behind(),
@@ -90,7 +90,7 @@ class BoardMaker:
 
     def note_calls(self, now: float) -> None:
         """Keeps what Flink tells of Lift Wing's answers for the lines."""
-        for name, gauges in (self._looks.by_model if self._looks else {}).items():
+        for name, gauges in (self._health.by_model if self._health else {}).items():
             if gauges.get("call_ms_p50") and name in self._tally.models:
                 self._tally.models[name].note_calls(
                     gauges["call_ms_p50"] / 1000, gauges.get("call_ms_p99", 0) / 1000, now
@@ -125,7 +125,7 @@ class BoardMaker:
         return now - max(last) if last else None
 
     def _behind(self) -> int | None:
-        kafka = self._looks.facts.kafka if self._looks else None
+        kafka = self._health.facts.kafka if self._health else None
         return kafka.behind if kafka and kafka.lag else None
 
     def _model(self, name: str, found: Verdict, gauges: Gauges, now: float) -> Board:
@@ -176,8 +176,8 @@ class BoardMaker:
                 f"{messages.trouble} since {_clock(messages.away_since)}: figures are as of then, and "
                 "the stream waits for it too"
             )
-        elif self._looks and self._looks.trouble and not problems:
-            yield self._looks.trouble
+        elif self._health and self._health.trouble and not problems:
+            yield self._health.trouble
         elif messages.has_history and (tally.last_event is None or now - tally.last_event > _QUIET_S):
             yield (
                 f"no event came for {duration(now - tally.last_event)}"

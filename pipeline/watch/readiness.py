@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.watch.headline import STOPPED_STATE
-from pipeline.watch.looks import Looks
+from pipeline.watch.health_poller import HealthPoller
 
 _STALE_S = 15.0
 _OLD_CHECKPOINT_S = 120.0
@@ -22,11 +22,11 @@ def healthz(board: Mapping[str, Any], now: float) -> Answer:
     return (200 if age < _STALE_S else 503), {"looked_s_ago": round(age, 1)}
 
 
-def readyz(board: Mapping[str, Any], looks: Looks | None, now: float) -> Answer:
+def readyz(board: Mapping[str, Any], health: HealthPoller | None, now: float) -> Answer:
     """200 when the job runs, its last checkpoint is young and it is not far behind; else 503 with why."""
-    if healthz(board, now)[0] != 200 or looks is None:
+    if healthz(board, now)[0] != 200 or health is None:
         return 503, {"why": ["nothing has been looked at"]}
-    flink, behind = looks.facts.flink, board["behind"]
+    flink, behind = health.facts.flink, board["behind"]
     checkpoint_s = round(now - flink.last_checkpoint, 1) if flink and flink.last_checkpoint else None
     why = [board["headline"]["text"]] if board["headline"]["state"] == STOPPED_STATE else []
     if flink is None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pipeline.health.problems import Problem
 from pipeline.times import duration
-from pipeline.watch.looks import Gauges
+from pipeline.watch.health_poller import Gauges
 from pipeline.watch.of_model import OfModel
 from pipeline.watch.recent import SLICE_S, quantiles_of
 

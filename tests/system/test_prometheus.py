@@ -16,8 +16,10 @@ import requests
 
 from pipeline.config.models_file import load
 from pipeline.health.diagnosis import Diagnosis
+from pipeline.health.flink_monitor import FlinkMonitor
+from pipeline.health.stream_monitor import StreamMonitor
 from pipeline.process.child_process import free_port
-from pipeline.watch.looks import Looks
+from pipeline.watch.health_poller import HealthPoller
 from runners.local_kafka import LocalKafka
 from runners.simulated_lift_wing.server import SimulatedLiftWing
 from tests.support.events import ROOT, edit
@@ -130,7 +132,10 @@ def test_prometheus_finds_the_metrics_of_the_documents_and_of_the_dashboard_and_
             }
             wait_for_counts(port, before)
             address = program.wait_for(r"^reading .*; Flink at (\S+),")[1]
-            gauges = Looks(lambda: address, "revision-scores", Diagnosis(["damaging", "goodfaith"]))
+            gauges = HealthPoller(
+                StreamMonitor(FlinkMonitor(lambda: address, "revision-scores")),
+                Diagnosis(["damaging", "goodfaith"]),
+            )
 
             def shown(model: str, gauge: str) -> float:
                 return gauges.by_model.get(model, {}).get(gauge, -1)

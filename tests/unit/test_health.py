@@ -15,9 +15,7 @@ from pipeline.console import operator_log
 from pipeline.flink import flink_address
 from pipeline.flink.causes import last_words
 from pipeline.health.diagnosis import Diagnosis
-from pipeline.health.facts import Facts, counts
-from pipeline.health.flink_facts import FlinkFacts, Metric
-from pipeline.health.kafka_facts import KafkaFacts, Partition
+from pipeline.health.facts import Facts, FlinkFacts, KafkaFacts, Metric, Partition, counts
 from pipeline.health.notifier import Notifier
 from pipeline.health.problems import Problem
 from pipeline.process.disk import Room

@@ -12,9 +12,7 @@ import orjson
 import pytest
 import yaml
 
-from pipeline.health.facts import Facts
-from pipeline.health.flink_facts import FlinkFacts
-from pipeline.health.kafka_facts import KafkaFacts, Partition
+from pipeline.health.facts import Facts, FlinkFacts, KafkaFacts, Partition
 from pipeline.process.disk import Room
 from pipeline.watch.exposition import exposition
 from tests.support.events import ROOT

@@ -19,7 +19,7 @@ from pipeline.flink.rest import FlinkRest, UnreachableError
 from pipeline.flink.snapshots import Snapshots
 from pipeline.flink.submission import BadSnapshotError, JobLostError
 from pipeline.flink.supervisor import JobMonitor, supervise
-from pipeline.health.flink_facts import FlinkLook
+from pipeline.health.flink_monitor import FlinkMonitor
 from pipeline.process.child_process import ServerError
 from pipeline.usage_error import UsageError
 from tests.support.snapshots import snapshot
@@ -258,7 +258,9 @@ def test_whatever_answers_in_a_job_managers_place_ends_nothing(
     monitor = JobMonitor(Run(job, [], tmp_path), Snapshots(tmp_path))
     monitor.settle()
     assert monitor.check_ended() is False
-    assert FlinkLook(rest, "x").facts().metrics == {}
+    facts = FlinkMonitor(lambda: rest.address, "x").facts()
+    assert facts
+    assert facts.metrics == {}
     assert job.end(tmp_path / "savepoints", 0.1).startswith("without a savepoint (")
 
 

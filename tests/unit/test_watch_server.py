@@ -14,14 +14,13 @@ import pytest
 import requests
 
 from pipeline.config.kafka import Kafka
-from pipeline.health.facts import Facts
-from pipeline.health.flink_facts import FlinkFacts
+from pipeline.health.facts import Facts, FlinkFacts
 from pipeline.process.child_process import free_port
 from pipeline.watch import readiness
 from pipeline.watch.board import BoardMaker
+from pipeline.watch.health_poller import HealthPoller
 from pipeline.watch.hosts import Hosts
 from pipeline.watch.links import Links
-from pipeline.watch.looks import Looks
 from pipeline.watch.messages import Messages
 from pipeline.watch.server import Events, PageServer
 from pipeline.watch.tally import Tally
@@ -81,7 +80,7 @@ BOARD = {"at": NOW - 1, "behind": 12, "headline": {"state": "ill", "text": "Dama
 def test_a_pager_can_ask_whether_the_stream_does_its_work(
     board: dict[str, Any], flink: FlinkFacts | None, status: int, why: list[str]
 ) -> None:
-    found, body = readiness.readyz(board, cast(Looks, Seen(flink)), NOW)
+    found, body = readiness.readyz(board, cast(HealthPoller, Seen(flink)), NOW)
     assert (found, body["why"]) == (status, why)
     assert readiness.healthz(board, NOW)[0] == (200 if board else 503)
 

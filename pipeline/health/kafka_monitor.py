@@ -1,40 +1,20 @@
-"""What Kafka tells of a stream: whether it answers, which topics it lacks, and how far the stream is
+"""Asks Kafka about a stream: whether it answers, which topics it lacks, and how far the stream is
 behind."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from pipeline.config.kafka import Kafka
+from pipeline.health.facts import KafkaFacts, Partition
 
 _TRY_S = 3.0
 
 
-class Partition(NamedTuple):
-    topic: str
-    number: int
-
-
-@dataclass(frozen=True)
-class KafkaFacts:
-    """`trouble` says why nothing else is known."""
-
-    trouble: str = ""
-    missing: Sequence[str] = ()  # topics that the broker has not
-    # messages that the group has not read as of its last checkpoint
-    lag: Mapping[Partition, int] = field(default_factory=dict)
-
-    @property
-    def behind(self) -> int:
-        return sum(self.lag.values())
-
-
-class KafkaLook:
+class KafkaMonitor:
     """Looks at the topics that a group reads and the stream writes, again and again; joins no group."""
 
     def __init__(self, kafka: Kafka, group: str, read: Sequence[str], written: Sequence[str]) -> None:
@@ -44,7 +24,7 @@ class KafkaLook:
         self._consumer = Consumer({**settings, "group.id": group, "enable.auto.commit": False})
 
     def facts(self) -> KafkaFacts:
-        """What is so now, within seconds; never raises."""
+        """Returns what is so now, within seconds; never raises."""
         try:
             found = self._admin.list_topics(timeout=_TRY_S).topics
             missing = [

@@ -1,16 +1,16 @@
-"""What a JobManager tells of a stream: the state of its job, TaskManagers, checkpoints, and what the steps
+"""Asks a JobManager about a stream: the state of its job, TaskManagers, checkpoints, and what the steps
 count."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 from urllib.parse import quote
 
 from pipeline.flink.causes import last_words
 from pipeline.flink.rest import FlinkRest, UnreachableError
+from pipeline.health.facts import FlinkFacts, Metric
 
 _STEPS = (
     "ReadEvents",
@@ -27,57 +27,42 @@ _LONGEST_QUERY = 3_000  # characters; the JobManager takes no line of more than 
 _NOT_AS_EXPECTED = (ValueError, TypeError, KeyError, IndexError, AttributeError)
 
 
-class Metric(NamedTuple):
-    """Over all subtasks."""
+class FlinkMonitor:
+    """Looks at the job of that name, again and again, at the JobManager wherever that is now."""
 
-    total: float
-    most: float
+    def __init__(self, address: Callable[[], str], job_name: str) -> None:
+        """`address` returns HOST:PORT of the JobManager, nothing where nobody knows it."""
+        self._find_address, self._job_name = address, job_name
+        self._job_manager: _JobManager | None = None
 
+    @property
+    def address(self) -> str:
+        """HOST:PORT of the JobManager that is looked at; nothing where there is none."""
+        return self._job_manager.address if self._job_manager else ""
 
-@dataclass(frozen=True)
-class FlinkFacts:
-    """`trouble` says why nothing else is known. Times are seconds since the epoch."""
-
-    trouble: str = ""
-    job_id: str = ""
-    state: str = ""
-    why: str = ""  # the last failure of the job, in a line
-    failed_at: float = 0.0
-    started_at: float = 0.0
-    restarts: int = 0  # that Flink remembers
-    task_managers: int = 0
-    last_checkpoint: float | None = None
-    failed_checkpoints: int = 0
-    metrics: Mapping[str, Metric] = field(default_factory=dict)  # by step and name, such as ReadEvents_events
-
-    def count(self, name: str) -> int:
-        """Returns what a counter has counted since the job was last started, or a gauge's sum of now."""
-        return round(self.metrics[name].total) if name in self.metrics else 0
-
-    def of_model(self, kind: str, model: str) -> int:
-        """Returns a count of ScoreWithLiftWing's for a model, such as in_flight."""
-        return self.count(f"ScoreWithLiftWing_{kind}_{model}")
+    def facts(self) -> FlinkFacts | None:
+        """Returns what is so now, None where nobody knows of a JobManager; never raises."""
+        if (address := self._find_address()) and address != self.address:
+            self._job_manager = _JobManager(address, self._job_name)
+        return self._job_manager.facts() if self._job_manager else None
 
 
-class FlinkLook:
-    """Looks at the job of that name at a JobManager, again and again."""
-
-    def __init__(self, rest: FlinkRest, name: str) -> None:
-        self.rest, self._name = rest, name
-        self._names: dict[str, dict[str, str]] = {}  # by vertex, our name by Flink's
-        self._names_of, self._names_due = "", 0.0
+class _JobManager:
+    def __init__(self, address: str, job_name: str) -> None:
+        self.address, self._job_name = address, job_name
+        self._rest = FlinkRest(address)
+        self._metrics = _JobMetrics(self._rest)
 
     def facts(self) -> FlinkFacts:
-        """What is so now; never raises."""
         try:
-            job_ids = self.rest.job_ids(self._name)
+            job_ids = self._rest.job_ids(self._job_name)
             if not job_ids:
-                return FlinkFacts(f"Flink at {self.rest.address} runs no job called {self._name}")
+                return FlinkFacts(f"Flink at {self.address} runs no job called {self._job_name}")
             return self._of(job_ids[0])
         except UnreachableError as error:
             return FlinkFacts(str(error))
         except _NOT_AS_EXPECTED:
-            return FlinkFacts(f"what answers at {self.rest.address} does not answer as a JobManager")
+            return FlinkFacts(f"what answers at {self.address} does not answer as a JobManager")
 
     def _of(self, job_id: str) -> FlinkFacts:
         told = self._get(f"/jobs/{job_id}")
@@ -94,12 +79,25 @@ class FlinkLook:
             task_managers=int(self._get("/overview")["taskmanagers"]),
             last_checkpoint=_last_made(checkpoints.get("latest") or {}),
             failed_checkpoints=int((checkpoints.get("counts") or {}).get("failed", 0)),
-            metrics=self._metrics(job_id, [vertex["id"] for vertex in told["vertices"]]),
+            metrics=self._metrics.read(job_id, [vertex["id"] for vertex in told["vertices"]]),
         )
 
-    def _metrics(self, job_id: str, vertices: list[str]) -> Mapping[str, Metric]:
-        """Operators that are chained in one vertex share what Beam counts, so of the same name the most is
-        all of it; vertices add up."""
+    def _get(self, path: str) -> dict[str, Any]:
+        found = self._rest.request("GET", path).json()
+        return found if isinstance(found, dict) else {}
+
+
+class _JobMetrics:
+    """The metrics of our steps, whose names are asked for every ten seconds."""
+
+    def __init__(self, rest: FlinkRest) -> None:
+        self._rest = rest
+        self._names: dict[str, dict[str, str]] = {}  # by vertex, our name by Flink's
+        self._names_of, self._names_due = "", 0.0
+
+    def read(self, job_id: str, vertices: list[str]) -> Mapping[str, Metric]:
+        """Returns them by step and name. Operators that are chained in one vertex share what Beam counts, so
+        of the same name the most is all of it; vertices add up."""
         if time.monotonic() >= self._names_due or job_id != self._names_of:
             self._names = {vertex: names for vertex in vertices if (names := self._known(job_id, vertex))}
             self._names_of, self._names_due = (
@@ -134,12 +132,8 @@ class FlinkLook:
 
     def _list(self, path: str) -> list[Any]:
         """Of a job that is just over there is none, but an object of errors."""
-        found = self.rest.request("GET", path).json()
+        found = self._rest.request("GET", path).json()
         return found if isinstance(found, list) else []
-
-    def _get(self, path: str) -> dict[str, Any]:
-        found = self.rest.request("GET", path).json()
-        return found if isinstance(found, dict) else {}
 
 
 def _last_made(latest: Mapping[str, Any]) -> float | None:
