@@ -24,16 +24,16 @@ from pipeline.process.disk import room_of
 from pipeline.process.signals import stop_on_signals
 from pipeline.usage_error import UsageError
 from pipeline.watch import readiness
+from pipeline.watch.allowed_hosts import AllowedHosts
 from pipeline.watch.board import BoardMaker
 from pipeline.watch.exposition import exposition
 from pipeline.watch.health_poller import HealthPoller
-from pipeline.watch.hosts import Hosts
 from pipeline.watch.links import Links
-from pipeline.watch.messages import Messages
 from pipeline.watch.models_file import ModelsFile
-from pipeline.watch.recent import slice_of
+from pipeline.watch.rolling_window import slice_of
 from pipeline.watch.server import Events, PageServer, Probe
 from pipeline.watch.tally import Tally
+from pipeline.watch.topic_reader import TopicReader
 from transforms.models.model import Configuration
 
 _TAKE_S, _PUBLISH_S = 0.2, 1.0
@@ -100,14 +100,14 @@ def run(options: Options) -> int:
                 shown = slice_of(now)
                 events.publish("lines", watching.maker.lines(now))
     server.shutdown()
-    watching.messages.close()
+    watching.reader.close()
     return 0
 
 
 def _serve(options: Options, events: Events, probes: Mapping[str, Probe]) -> PageServer:
     try:
-        hosts = Hosts(f"{options.address},{options.host_names or ''}")
-        return PageServer(options.address, options.port, events, probes, hosts)
+        hosts = AllowedHosts(f"{options.address},{options.host_names or ''}")
+        return PageServer((options.address, options.port), events, probes, hosts)
     except OSError as error:
         raise UsageError(
             f"--port: {options.address}:{options.port} cannot be listened on: {error.strerror}; name "
@@ -121,7 +121,7 @@ class _Watching:
     def __init__(self, configuration: Configuration, options: Options, kafka: Kafka) -> None:
         topics = input_topics(configuration, options.input_topics)
         self.tally = Tally(configuration, topics if options.input_topics else None)
-        self.messages = Messages(kafka, self.tally.topics)
+        self.reader = TopicReader(kafka, self.tally.topics)
         state = folder_of(options.state, options.group)
         monitor = StreamMonitor(
             FlinkMonitor(_address(options), options.group),
@@ -130,7 +130,7 @@ class _Watching:
         )
         self.health = HealthPoller(monitor, self._diagnosis)
         links = Links(options.lift_wing, options.runbook, options.grafana)
-        self.maker = BoardMaker(configuration, self.tally, self.messages, self.health, links)
+        self.maker = BoardMaker(self.tally, self.reader, self.health, links)
         self.probes: dict[str, Probe] = {
             "/healthz": lambda: readiness.healthz(self._board, time.time()),
             "/readyz": lambda: readiness.readyz(self._board, self.health, time.time()),
@@ -146,9 +146,9 @@ class _Watching:
 
     def take(self) -> None:
         """Counts the messages that come within `_TAKE_S`."""
-        for message in self.messages.take(_TAKE_S):
+        for message in self.reader.read(_TAKE_S):
             self.tally.take(message.topic(), message.value(), message.timestamp()[1] / 1000, time.time())
-        if self.messages.has_history and not self._has_begun:
+        if self.reader.has_history and not self._has_begun:
             self._has_begun = True
             self.tally.begin()
 
@@ -156,11 +156,10 @@ class _Watching:
         """Follows a models file that has changed, and returns what the page shows."""
         if changed := self._models_file.changed():
             self.tally.follow(changed)
-            self.messages.follow(self.tally.topics)
+            self.reader.follow(self.tally.topics)
             self.health.follow(self._diagnosis)
-            self.maker.follow(changed)
         self.maker.trouble = self._models_file.trouble
-        self.tally.forget(now, self.maker.parked)
+        self.tally.forget(now)
         self.maker.note_calls(now)
         self._board = self.maker.board(now)
         return self._board

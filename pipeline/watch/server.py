@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from pipeline.watch.hosts import Hosts
+from pipeline.watch.allowed_hosts import AllowedHosts
 
 _PAGE = Path(__file__).parent / "page"
 _FILES = {
@@ -53,23 +53,22 @@ class Events:
 
 
 class PageServer(ThreadingHTTPServer):
-    """Serves at `address` until it is closed. Raises OSError when the port is taken."""
+    """Serves at an address, host and port, until it is closed. Raises OSError when the port is taken."""
 
     daemon_threads = True
     request_queue_size = 128  # readers that come at once; who finds no room tries again after a second
 
     def __init__(
         self,
-        address: str,
-        port: int,
+        address: tuple[str, int],
         events: Events,
         probes: Mapping[str, Probe] | None = None,
-        hosts: Hosts | None = None,
+        hosts: AllowedHosts | None = None,
     ) -> None:
         """`probes`: what is asked by path, beside the page. `hosts`: under which names."""
-        super().__init__((address, port), _Handler)
-        self.events, self.probes, self.hosts = events, probes or {}, hosts or Hosts()
-        self.url = f"http://{address}:{self.server_port}"
+        super().__init__(address, _Handler)
+        self.events, self.probes, self.hosts = events, probes or {}, hosts or AllowedHosts()
+        self.url = f"http://{address[0]}:{self.server_port}"
         threading.Thread(target=self.serve_forever, name="page", daemon=True).start()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -82,9 +81,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         named = self.headers.get_all("Host", [])
-        if not self.server.hosts.are_ours(named):
+        if not self.server.hosts.allow(named):
             self._head(421, "text/plain; charset=utf-8")
-            self.wfile.write(Hosts.REPAIR)
+            self.wfile.write(AllowedHosts.REPAIR)
             return
         path = self.path.partition("?")[0]
         if path == "/events":

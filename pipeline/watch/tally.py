@@ -11,8 +11,8 @@ from typing import Any
 import orjson
 
 from pipeline.config.topics import failure_topics, input_topics
-from pipeline.watch.of_model import Key, OfModel
-from pipeline.watch.recent import RecentCounts
+from pipeline.watch.model_stats import Key, ModelStats
+from pipeline.watch.rolling_window import RecentCounts
 from transforms.events.error_events import alike, origin_of
 from transforms.events.parsing import NotAnEventError, check, parse, why_dropped
 from transforms.events.predictions import format_prediction, read_prediction
@@ -39,11 +39,15 @@ class ShownScore:
 
 
 class Tally:
-    """`unreadable`: messages of the topics of scores and failures that are none, by topic."""
+    """Counts for the models of `configuration`, which follow() changes.
+
+    `parked`: models whose endpoints are all parked; `unreadable`: messages of the topics of scores and
+    failures that are none, by topic.
+    """
 
     def __init__(self, configuration: Configuration, topics: list[str] | None = None) -> None:
         self._named = topics
-        self.models: dict[str, OfModel] = {}
+        self.models: dict[str, ModelStats] = {}
         self.follow(configuration)
         self.edits, self.scores, self.failures = RecentCounts(), RecentCounts(), RecentCounts()  # by wiki
         self.without_model = RecentCounts()  # failures before any model was asked, by reason
@@ -54,6 +58,7 @@ class Tally:
 
     def follow(self, configuration: Configuration) -> None:
         """Counts for these models from now on; those that stay keep their figures."""
+        self.configuration = configuration
         inputs = self._named or input_topics(configuration, None)
         datacenters = list(dict.fromkeys(topic.partition(".")[0] for topic in inputs))
         self._selection = Selection(configuration.models, configuration.wikis)
@@ -66,8 +71,11 @@ class Tally:
             topic for topic in failure_topics(configuration, None) if topic.partition(".")[0] in datacenters
         }
         self.models = {
-            model.name: self.models.get(model.name) or OfModel(configuration.lift_wing.max_age_s)
+            model.name: self.models.get(model.name) or ModelStats(configuration.lift_wing.max_age_s)
             for model in active
+        }
+        self.parked = {
+            model.name for model in active if all(endpoint.concurrency == 0 for endpoint in model.active)
         }
 
     @property
@@ -95,10 +103,10 @@ class Tally:
         for model in self.models.values():
             model.begin()
 
-    def forget(self, now: float, parked: set[str]) -> None:
+    def forget(self, now: float) -> None:
         """What is older than ten minutes."""
         for name, model in self.models.items():
-            model.forget(now, name in parked)
+            model.forget(now, name in self.parked)
         for counts in (self.edits, self.scores, self.failures, self.without_model, self.events):
             counts.forget(now)
 

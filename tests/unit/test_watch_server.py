@@ -17,13 +17,13 @@ from pipeline.config.kafka import Kafka
 from pipeline.health.facts import Facts, FlinkFacts
 from pipeline.process.child_process import free_port
 from pipeline.watch import readiness
+from pipeline.watch.allowed_hosts import AllowedHosts
 from pipeline.watch.board import BoardMaker
 from pipeline.watch.health_poller import HealthPoller
-from pipeline.watch.hosts import Hosts
 from pipeline.watch.links import Links
-from pipeline.watch.messages import Messages
 from pipeline.watch.server import Events, PageServer
 from pipeline.watch.tally import Tally
+from pipeline.watch.topic_reader import TopicReader
 from runners.programs import run
 from tests.support.watched import NOW, models
 
@@ -31,12 +31,11 @@ from tests.support.watched import NOW, models
 
 
 def test_a_board_of_a_broker_that_never_was_says_so_and_shows_every_model(tmp_path: Path) -> None:
-    configuration = models(tmp_path, "damaging", "goodfaith", more=", concurrency: 0")
-    tally = Tally(configuration)
-    messages = Messages(Kafka("127.0.0.1:1"), tally.topics)
-    assert messages.take(0.01) == []
-    board = BoardMaker(configuration, tally, messages, None, Links()).board(NOW)
-    messages.close()
+    tally = Tally(models(tmp_path, "damaging", "goodfaith", more=", concurrency: 0"))
+    reader = TopicReader(Kafka("127.0.0.1:1"), tally.topics)
+    assert reader.read(0.01) == []
+    board = BoardMaker(tally, reader, None, Links()).board(NOW)
+    reader.close()
     assert board["headline"]["state"] == "stopped"
     assert board["headline"]["text"].startswith("No broker answers at 127.0.0.1:1 (")
     assert [(model["name"], model["state"], model["waiting"]) for model in board["models"]] == [
@@ -89,7 +88,7 @@ def test_a_pager_can_ask_whether_the_stream_does_its_work(
 
 
 def test_probes_are_answered_with_their_status() -> None:
-    server = PageServer("127.0.0.1", 0, Events(), {"/readyz": lambda: (503, {"why": ["x"]})})
+    server = PageServer(("127.0.0.1", 0), Events(), {"/readyz": lambda: (503, {"why": ["x"]})})
     answer = requests.get(f"{server.url}/readyz", timeout=5)
     server.shutdown()
     server.server_close()
@@ -117,7 +116,7 @@ def test_a_slow_reader_gets_the_newest_and_holds_up_nobody() -> None:
     ],
 )
 def test_the_page_is_served_without_a_link_to_anything_outside(path: str, kind: str) -> None:
-    server = PageServer("127.0.0.1", 0, Events())
+    server = PageServer(("127.0.0.1", 0), Events())
     answer = requests.get(server.url + path, timeout=5)
     missing = requests.get(server.url + "/../setup.py", timeout=5)
     server.shutdown()
@@ -146,7 +145,9 @@ def test_the_page_is_served_without_a_link_to_anything_outside(path: str, kind: 
 @pytest.mark.parametrize("path", ["/", "/events"])
 def test_a_strangers_name_does_not_lead_to_the_page(host: str, status: int, path: str) -> None:
     """DNS rebinding: a page of a stranger whose name is made to lead here."""
-    server = PageServer("127.0.0.1", 0, Events(), hosts=Hosts("watch.example.org, other.example.org"))
+    server = PageServer(
+        ("127.0.0.1", 0), Events(), hosts=AllowedHosts("watch.example.org, other.example.org")
+    )
     with requests.get(server.url + path, headers={"Host": host}, timeout=5, stream=True) as answer:
         assert answer.status_code == status
     server.shutdown()
@@ -154,7 +155,7 @@ def test_a_strangers_name_does_not_lead_to_the_page(host: str, status: int, path
 
 
 def test_wrong_uses_end_with_one_line(tmp_path: Path) -> None:
-    server = PageServer("127.0.0.1", free_port(), Events())
+    server = PageServer(("127.0.0.1", free_port()), Events())
     done = run("pipeline", "watch", "--kafka", "127.0.0.1:1", "--port", str(server.server_port))
     server.shutdown()
     server.server_close()
@@ -166,7 +167,7 @@ def test_wrong_uses_end_with_one_line(tmp_path: Path) -> None:
 
 
 def test_a_hundred_readers_come_at_once() -> None:
-    server = PageServer("127.0.0.1", 0, Events())
+    server = PageServer(("127.0.0.1", 0), Events())
     readers = [socket.socket() for _ in range(100)]
     for reader in readers:
         reader.setblocking(False)

@@ -7,8 +7,8 @@ from pathlib import Path
 import orjson
 import pytest
 
-from pipeline.watch.of_model import OfModel
-from pipeline.watch.recent import RecentCounts
+from pipeline.watch.model_stats import ModelStats
+from pipeline.watch.rolling_window import RecentCounts
 from pipeline.watch.tally import Tally
 from tests.support.events import edit
 from tests.support.watched import NOW, failure, models, score
@@ -20,7 +20,7 @@ def tally(tmp_path: Path) -> Tally:
 
 
 @pytest.fixture
-def damaging(tally: Tally) -> OfModel:
+def damaging(tally: Tally) -> ModelStats:
     return tally.models["damaging"]
 
 
@@ -31,7 +31,7 @@ SOURCE, OF_DAMAGING, FAILED = (
 )
 
 
-def test_an_edit_waits_until_its_score_or_failure_comes(tally: Tally, damaging: OfModel) -> None:
+def test_an_edit_waits_until_its_score_or_failure_comes(tally: Tally, damaging: ModelStats) -> None:
     for rev_id in (1, 2, 3):
         tally.take(SOURCE, orjson.dumps(edit(rev_id=rev_id)), NOW - 8 + rev_id, NOW)
     assert (damaging.waiting, damaging.waiting_since) == (3, NOW - 7)
@@ -50,14 +50,16 @@ def test_an_edit_waits_until_its_score_or_failure_comes(tally: Tally, damaging: 
     )
 
 
-def test_a_score_that_is_read_before_its_edit_is_counted_once(tally: Tally, damaging: OfModel) -> None:
+def test_a_score_that_is_read_before_its_edit_is_counted_once(tally: Tally, damaging: ModelStats) -> None:
     tally.take(OF_DAMAGING, score(edit(rev_id=1)), NOW - 1, NOW)
     tally.take(SOURCE, orjson.dumps(edit(rev_id=1)), NOW - 3, NOW)
     assert damaging.waiting == 0
     assert [(each.asked, each.scored, each.seconds) for each in damaging.last(1, NOW + 5)] == [(1, 1, [2.0])]
 
 
-def test_a_repeat_leaves_the_figures_as_they_are_but_for_what_came(tally: Tally, damaging: OfModel) -> None:
+def test_a_repeat_leaves_the_figures_as_they_are_but_for_what_came(
+    tally: Tally, damaging: ModelStats
+) -> None:
     tally.take(SOURCE, orjson.dumps(edit(rev_id=1)), NOW - 2, NOW)
     for _ in range(3):
         tally.take(OF_DAMAGING, score(edit(rev_id=1)), NOW - 1, NOW)
@@ -68,7 +70,7 @@ def test_a_repeat_leaves_the_figures_as_they_are_but_for_what_came(tally: Tally,
 @pytest.mark.parametrize(
     "garbage", [b"", b"not json", b"[]", b"{}", b'{"database": 7, "rev_id": "x"}', b"\xff\x00", None]
 )
-def test_garbage_changes_no_figure(tally: Tally, damaging: OfModel, garbage: bytes | None) -> None:
+def test_garbage_changes_no_figure(tally: Tally, damaging: ModelStats, garbage: bytes | None) -> None:
     for topic in (SOURCE, OF_DAMAGING, FAILED):
         tally.take(topic, garbage, NOW, NOW)
     assert (damaging.waiting, damaging.failures.total, tally.edits.total, list(tally.latest)) == (
@@ -88,7 +90,7 @@ def test_a_canary_and_a_failure_before_any_model_are_told_apart(tally: Tally) ->
 
 
 def test_what_was_asked_before_anything_was_heard_of_the_stream_is_not_waited_for(
-    tally: Tally, damaging: OfModel
+    tally: Tally, damaging: ModelStats
 ) -> None:
     for rev_id, at in ((1, NOW - 500), (2, NOW - 100), (3, NOW - 20)):
         tally.take(SOURCE, orjson.dumps(edit(rev_id=rev_id)), at, NOW)
@@ -97,16 +99,18 @@ def test_what_was_asked_before_anything_was_heard_of_the_stream_is_not_waited_fo
     assert (damaging.waiting, damaging.waiting_since) == (1, NOW - 20)
 
 
-def test_what_never_comes_is_given_up_unless_its_model_is_parked(tally: Tally, damaging: OfModel) -> None:
+def test_what_never_comes_is_given_up_unless_its_model_is_parked(tally: Tally, damaging: ModelStats) -> None:
     tally.take(SOURCE, orjson.dumps(edit(rev_id=1)), NOW, NOW)
-    tally.forget(NOW + 4000, {"damaging"})
+    tally.parked = {"damaging"}
+    tally.forget(NOW + 4000)
     assert damaging.waiting == 1
-    tally.forget(NOW + 4000, set())
+    tally.parked = set()
+    tally.forget(NOW + 4000)
     assert (damaging.waiting, damaging.given_up) == (0, 1)
 
 
 def test_what_claims_to_come_from_the_future_or_from_long_ago_has_no_line(
-    tally: Tally, damaging: OfModel
+    tally: Tally, damaging: ModelStats
 ) -> None:
     tally.take(SOURCE, orjson.dumps(edit(rev_id=1)), NOW + 1e9, NOW)
     tally.take(SOURCE, orjson.dumps(edit(rev_id=2)), 0.0, NOW)

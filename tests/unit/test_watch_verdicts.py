@@ -9,8 +9,8 @@ import pytest
 from pipeline.health.problems import ILL, STOPPED, Problem
 from pipeline.times import duration
 from pipeline.watch.headline import Headline, all_silent, headline
-from pipeline.watch.of_model import OfModel
-from pipeline.watch.verdicts import Verdict, of_cause, verdict
+from pipeline.watch.model_stats import ModelStats
+from pipeline.watch.verdicts import ModelFacts, Verdict, of_cause, verdict
 from tests.support.watched import NOW
 
 TIMEOUT_S = 30.0
@@ -19,10 +19,10 @@ TIMEOUT_S = 30.0
 # verdicts
 
 
-def of(*, asked: list[float], answered: Mapping[int, float], failed: tuple[int, ...] = ()) -> OfModel:
+def of(*, asked: list[float], answered: Mapping[int, float], failed: tuple[int, ...] = ()) -> ModelStats:
     """A model whose edits came so many seconds before NOW, and of which some were answered so many seconds
     before NOW."""
-    model = OfModel(3600)
+    model = ModelStats(3600)
     steps = [(before, "asked", index) for index, before in enumerate(asked)] + [
         (before, "answered", index) for index, before in answered.items()
     ]
@@ -113,13 +113,14 @@ PARKED = "Parked in the models file (concurrency: 0): "
     ],
 )
 def test_a_model_is_told_in_a_word_and_a_sentence(
-    model: OfModel, gauges: Mapping[str, float], is_parked: bool, wanted: Verdict
+    model: ModelStats, gauges: Mapping[str, float], is_parked: bool, wanted: Verdict
 ) -> None:
-    assert verdict(model, 1, is_parked, TIMEOUT_S, gauges, NOW) == wanted
+    assert verdict(ModelFacts(model, 1, is_parked, gauges), TIMEOUT_S, NOW) == wanted
 
 
 def test_of_many_endpoints_it_is_told_how_many_are_broken() -> None:
-    told = verdict(of(asked=[1.0], answered={}), 35, False, TIMEOUT_S, {"broken": 3}, NOW).text
+    facts = ModelFacts(of(asked=[1.0], answered={}), 35, is_parked=False, gauges={"broken": 3})
+    told = verdict(facts, TIMEOUT_S, NOW).text
     assert told.startswith(
         "3 of its 35 endpoints give no sign of life, and get a probe now and then. 1 edit waits"
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.watch.recent import RecentCounts, Slice, Slices
+from pipeline.watch.rolling_window import RecentCounts, Slice, Slices
 
 Key = tuple[str, int]  # wiki, rev_id
 
@@ -11,7 +11,7 @@ _LATE_S = 60  # after the time at which a request has to have ended
 _MOST_EARLY = 20_000  # answers that were read before their edits, as they are in other topics
 
 
-class OfModel:
+class ModelStats:
     """Times are seconds since the epoch, of Kafka's messages."""
 
     def __init__(self, max_age_s: float) -> None:

@@ -9,7 +9,7 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 
-class Hosts:
+class AllowedHosts:
     """Addresses, localhost, this machine's own name, and the `others` that lead here, as behind a proxy. An
     address cannot be made to lead elsewhere."""
 
@@ -24,7 +24,7 @@ class Hosts:
             name.strip().lower().rstrip(".") for name in [socket.gethostname(), *(others or "").split(",")]
         } - {""}
 
-    def are_ours(self, headers: Sequence[str]) -> bool:
+    def allow(self, headers: Sequence[str]) -> bool:
         """Whether a request with these Host headers may have the page. A browser sends one."""
         if len(headers) != 1 or set(headers[0]) & set("@/?#\\"):
             return False

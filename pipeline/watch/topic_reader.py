@@ -15,7 +15,7 @@ _MOST_HISTORY = 50_000  # messages of a partition
 _LOOK_S, _TRY_S = 2.0, 1.0
 
 
-class Messages:
+class TopicReader:
     """Read from ten minutes ago on.
 
     `trouble`: why no broker answers since `away_since`, seconds since the epoch; `missing`: topics that are
@@ -51,25 +51,25 @@ class Messages:
         self._unread.difference_update(left)
         self._next_look = 0.0
 
-    def take(self, seconds: float) -> list[Message]:
-        """What comes within so many seconds."""
+    def read(self, seconds: float) -> list[Message]:
+        """Returns the messages that come within so many seconds."""
         if time.monotonic() >= self._next_look:
             self._look()
             self._next_look = time.monotonic() + _LOOK_S
         if not self._assigned:
             time.sleep(seconds)  # there is nothing that could be awaited
             return []
-        taken = []
+        found = []
         for message in self._consumer.consume(1000, seconds):
             if message.error() is None:
-                taken.append(message)
+                found.append(message)
             elif message.error().code() == KafkaError._PARTITION_EOF:
                 self._unread.discard((message.topic(), message.partition()))
         self.has_history = self.has_history or not self._unread
-        return taken
+        return found
 
     def behind(self) -> int:
-        """As of the last fetch."""
+        """Returns how many messages are unread as of the last fetch."""
         left = 0
         for place in self._consumer.position([TopicPartition(*key) for key in self._assigned]):
             _low, high = self._consumer.get_watermark_offsets(place, cached=True)
