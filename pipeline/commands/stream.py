@@ -16,9 +16,9 @@ from pipeline.commands.stream_options import check_use, start_of
 from pipeline.config.eventgate import eventgates
 from pipeline.config.kafka import Kafka
 from pipeline.config.overrides import load_with
-from pipeline.console import operator_log
-from pipeline.console.driver_log import log_to
-from pipeline.console.operator_log import say
+from pipeline.console import command_log
+from pipeline.console.beam_log import log_to
+from pipeline.console.command_log import say
 from pipeline.flink import flink_address, state_folder, state_identity
 from pipeline.flink.deployments import EmbeddedFlink, FlinkCluster
 from pipeline.flink.rest import FlinkRest
@@ -41,7 +41,7 @@ def run(options: Options, beam_options: list[str]) -> int:
     """Streams until SIGTERM or Ctrl-C. Returns 1 when Flink does not take the job, or somebody ends it
     there."""
     configuration = load_with(options.models, options.overrides)
-    operator_log.configure("stream", options.log_format, options.log_level)
+    command_log.configure("stream", options.log_format, options.log_level)
     check_use(options, beam_options)
     if options.flink:
         FlinkRest(options.flink).check_answers()

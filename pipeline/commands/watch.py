@@ -12,7 +12,7 @@ from pipeline.config.kafka import Kafka
 from pipeline.config.overrides import load_with
 from pipeline.config.shared_options import GROUP, STATE, KafkaOptions, LogOptions, SomeWikisOptions
 from pipeline.config.topics import input_topics
-from pipeline.console import operator_log
+from pipeline.console import command_log
 from pipeline.flink import flink_address
 from pipeline.flink.state_folder import folder_of
 from pipeline.health.diagnosis import Diagnosis
@@ -84,12 +84,12 @@ class Options(LogOptions, KafkaOptions, SomeWikisOptions):
 def run(options: Options) -> int:
     """Serves the page until SIGTERM or Ctrl-C. Returns 0."""
     configuration = load_with(options.models, options.overrides)
-    operator_log.configure("watch", options.log_format, options.log_level)
+    command_log.configure("watch", options.log_format, options.log_level)
     kafka = Kafka(options.kafka, options.kafka_properties)
     stop, events = stop_on_signals(), Events()
     watching = _Watching(configuration, options, kafka)
     server = _serve(options, events, watching.probes)
-    operator_log.say(f"watching {kafka.address} at {server.url}; Ctrl-C stops")
+    command_log.say(f"watching {kafka.address} at {server.url}; Ctrl-C stops")
     due, shown = 0.0, 0
     while not stop.is_set():
         watching.take()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import schemas
 from pipeline.config.overrides import Overrides, names_in
-from pipeline.console.operator_log import LEVELS
+from pipeline.console.command_log import LEVELS
 from pipeline.options import check_reached, directory, option
 from pipeline.usage_error import UsageError
 from transforms.datasets.places import Place

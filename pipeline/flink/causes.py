@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from pipeline.console.operator_log import printable
+from pipeline.console.command_log import printable
 
 _PYTHON = "Traceback (most recent call last):"
 _DEAD_WORKER = (

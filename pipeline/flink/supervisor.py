@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
-from pipeline.console.operator_log import say, warn
+from pipeline.console.command_log import say, warn
 from pipeline.flink.deployments import Run
 from pipeline.flink.rest import UnreachableError
 from pipeline.flink.snapshots import Snapshots

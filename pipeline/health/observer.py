@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterable
 
 from pipeline.checks.findings import WRONG, Finding
-from pipeline.console import operator_log
+from pipeline.console import command_log
 from pipeline.health.diagnosis import Diagnosis
 from pipeline.health.facts import Facts, counts
 from pipeline.health.notifier import Notifier
@@ -29,7 +29,7 @@ class Observer:
         """`ask_sink` looks at what is wrong with where scores go; it is asked when they are not taken, once a
         minute at most."""
         self._monitor, self._diagnosis, self._ask_sink = monitor, diagnosis, ask_sink
-        self._notifier = Notifier(operator_log.warn)
+        self._notifier = Notifier(command_log.warn)
         self._next_asking = 0.0
         self._has_run = False
         self._next_report = 0.0
@@ -42,7 +42,7 @@ class Observer:
             try:
                 self._tell(self._monitor.facts(with_kafka=self._has_run), stop)
             except Exception as error:  # whatever it is, the stream is more important than what is said of it
-                operator_log.warn(f"how the stream is cannot be told: {type(error).__name__}: {error}")
+                command_log.warn(f"how the stream is cannot be told: {type(error).__name__}: {error}")
 
     def _tell(self, facts: Facts, stop: threading.Event) -> None:
         if facts.flink and not facts.flink.trouble and not self._has_run:
@@ -55,10 +55,10 @@ class Observer:
             self._next_asking = facts.at + _REPORT_S
             for finding in self._ask_sink():
                 if finding.state == WRONG:
-                    operator_log.warn(f"where scores go: {finding.text}")
+                    command_log.warn(f"where scores go: {finding.text}")
         if facts.at >= self._next_report and facts.flink and not facts.flink.trouble:
             self._next_report = facts.at + _REPORT_S
-            operator_log.say(
+            command_log.say(
                 ", ".join(
                     f"{count} {what}" for what, count in counts(facts.flink, self._diagnosis.models).items()
                 )

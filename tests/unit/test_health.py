@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.console import operator_log
+from pipeline.console import command_log
 from pipeline.flink import flink_address
 from pipeline.flink.causes import last_words
 from pipeline.health.diagnosis import Diagnosis
@@ -378,21 +378,21 @@ def test_the_counts_are_of_each_element_once() -> None:
 
 def test_lines_are_printable_and_not_told_twice_a_minute() -> None:
     clock = [0.0]
-    quiet = operator_log.NotTwiceAMinute(lambda: clock[0])
+    quiet = command_log.NotTwiceAMinute(lambda: clock[0])
     records = [logging.LogRecord("x", logging.WARNING, "", 1, text, None, None) for text in ("a", "a", "b")]
     assert [bool(quiet.filter(record)) for record in records] == [True, False, True]
     clock[0] = 61.0
     assert quiet.filter(records[0])
-    assert operator_log.printable("a\x1b[31m\n\n b\x00\u202ec") == "a [31m b  c"
+    assert command_log.printable("a\x1b[31m\n\n b\x00\u202ec") == "a [31m b  c"
 
 
 def test_json_lines_have_the_fields_of_ecs(capsys: pytest.CaptureFixture[str]) -> None:
-    operator_log.configure("stream", "json", "info")
+    command_log.configure("stream", "json", "info")
     try:
-        operator_log.warn("Kafka \x1b is away")
-        operator_log.say("1 events")
+        command_log.warn("Kafka \x1b is away")
+        command_log.say("1 events")
     finally:
-        operator_log.configure("stream", "text", "info")
+        command_log.configure("stream", "text", "info")
     out, err = (json.loads(text) for text in capsys.readouterr())
     assert (err["message"], err["log.level"], err["service"]["name"]) == (
         "Kafka   is away",

@@ -6,7 +6,7 @@ import logging
 import threading
 from pathlib import Path
 
-from pipeline.console.operator_log import formatter
+from pipeline.console.command_log import formatter
 
 _FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 # of Beam: how it reads our type hints, and that it passes over options which the job server takes
