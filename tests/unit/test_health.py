@@ -1,23 +1,17 @@
-"""What is said of a stream that is not well: by what Flink, Kafka and the disk tell of it, in which words,
-and how often."""
+"""What is said of a stream that is not well: by what Flink, Kafka and the disk tell of it, and in which
+words."""
 
 from __future__ import annotations
 
-import json
-import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from pipeline.console import command_log
-from pipeline.flink import flink_address
-from pipeline.flink.causes import last_words
 from pipeline.health.diagnosis import Diagnosis
 from pipeline.health.facts import Facts, FlinkFacts, KafkaFacts, Metric, Partition, counts
 from pipeline.health.notifier import Notifier
-from pipeline.health.problems import Problem
 from pipeline.process.disk import Room
 
 NOW = 1_700_000_000.0
@@ -39,54 +33,6 @@ def said(*looks: Facts, models: tuple[str, ...] = MODELS, topics: tuple[str, ...
 
 def of_flink(**metrics: float) -> Facts:
     return Facts(NOW, with_metrics(**metrics))
-
-
-IN_PYTHON = """\
-java.lang.RuntimeException: Failed to finish remote bundle
-\tat x
-Caused by: java.lang.RuntimeException: Error received from SDK harness for instruction 5: \
-Traceback (most recent call last):
-  File "apache_beam/runners/common.py", line 1, in x
-ValueError: inner
-
-During handling of the above exception, another exception occurred:
-
-Traceback (most recent call last):
-  File "a.py", line 3
-transforms.sink.Refused: EventGate refuses \x1b[31mx [while running 'x']
-
-\tat java.base/java.util
-"""
-
-
-@pytest.mark.parametrize(
-    ("trace", "cause"),
-    [
-        (
-            "java.lang.RuntimeException: x\n\tat y\nCaused by: java.io.IOException: no: room\n\tat z\n",
-            "no: room",
-        ),
-        ("java.lang.OutOfMemoryError", "java.lang.OutOfMemoryError"),
-        ("plain words: here", "plain words: here"),
-        ("", "?"),
-        (IN_PYTHON, "transforms.sink.Refused: EventGate refuses  [31mx"),
-        ("java.lang.RuntimeException: Traceback (most recent call last):", "?"),
-        (
-            "a.b.C: x\nCaused by: java.io.IOException: Multiplexer hanging up",
-            "a Python worker process died (Multiplexer hanging up)",
-        ),
-        (
-            "a.b.C: CANCELLED: call already cancelled. Use x",
-            "a Python worker process died (CANCELLED: call already cancelled. Use x)",
-        ),
-        (
-            "a.b.C: Could not acquire the minimum required resources.",
-            "no TaskManager has a free slot (Could not acquire the minimum required resources.)",
-        ),
-    ],
-)
-def test_of_a_trace_the_last_words_are_told(trace: str, cause: str) -> None:
-    assert last_words(trace) == cause
 
 
 BROKEN = {
@@ -322,44 +268,10 @@ def test_a_broken_model_is_told_with_its_cause_or_a_little_later_without() -> No
     ]
 
 
-def test_what_becomes_something_else_of_the_same_is_not_over() -> None:
-    told: list[str] = []
-    notifier = Notifier(told.append)
-    silent = Problem(
-        ("model", "a", "silent", "timeout"), "ill", "a is silent", "a is well again", frozenset("a")
-    )
-    broken = Problem(
-        ("model", "a", "broken", "timeout"), "ill", "a is broken", "a is well again", frozenset("a")
-    )
-    notifier.update([silent], NOW)
-    for at in (3, 6, 9, 12):
-        notifier.update([broken], NOW + at)
-    notifier.update([], NOW + 20)
-    assert told == ["a is silent", "a is broken", "a is well again, after 9 s"]
-
-
 def test_another_job_counts_from_nothing() -> None:
     first = Facts(NOW, with_metrics(ReadEvents_lost_expired=5))
     again = Facts(NOW + 3, replace(with_metrics(ReadEvents_lost_expired=9), job_id="8"))
     assert said(first, again) == []
-
-
-def test_each_condition_is_told_once_and_once_when_it_is_over() -> None:
-    told: list[str] = []
-    notifier = Notifier(told.append)
-
-    def note(at: float, *texts: str) -> None:
-        notifier.update(
-            [Problem(("kafka",), "stopped", text, "Kafka answers again") for text in texts], NOW + at
-        )
-
-    note(0, "Kafka is away: 1")
-    note(3, "Kafka is away: 2")
-    note(6)
-    note(9, "Kafka is away: 3")
-    note(70)
-    note(73)
-    assert told == ["Kafka is away: 1", "Kafka answers again, after 9 s"]
 
 
 def test_the_counts_are_of_each_element_once() -> None:
@@ -374,39 +286,3 @@ def test_the_counts_are_of_each_element_once() -> None:
         ScoreWithLiftWing_retries_damaging_503=50,
     )
     assert counts(facts, ["damaging"]) == {"events": 2000, "scores": 1900, "failures": 100}
-
-
-def test_lines_are_printable_and_not_told_twice_a_minute() -> None:
-    clock = [0.0]
-    quiet = command_log.NotTwiceAMinute(lambda: clock[0])
-    records = [logging.LogRecord("x", logging.WARNING, "", 1, text, None, None) for text in ("a", "a", "b")]
-    assert [bool(quiet.filter(record)) for record in records] == [True, False, True]
-    clock[0] = 61.0
-    assert quiet.filter(records[0])
-    assert command_log.printable("a\x1b[31m\n\n b\x00\u202ec") == "a [31m b  c"
-
-
-def test_json_lines_have_the_fields_of_ecs(capsys: pytest.CaptureFixture[str]) -> None:
-    command_log.configure("stream", "json", "info")
-    try:
-        command_log.warn("Kafka \x1b is away")
-        command_log.say("1 events")
-    finally:
-        command_log.configure("stream", "text", "info")
-    out, err = (json.loads(text) for text in capsys.readouterr())
-    assert (err["message"], err["log.level"], err["service"]["name"]) == (
-        "Kafka   is away",
-        "warning",
-        "revision-scores",
-    )
-    assert {"@timestamp", "ecs.version"} <= set(err)
-    assert out["message"] == "1 events"
-
-
-def test_the_address_of_flink_is_noted_and_a_strange_note_is_none(tmp_path: Path) -> None:
-    assert flink_address.noted(tmp_path) == ""
-    flink_address.note(tmp_path, "127.0.0.1:8081")
-    assert flink_address.noted(tmp_path) == "127.0.0.1:8081"
-    (tmp_path / "flink.address").write_bytes(b"\xff http://evil/")
-    assert flink_address.noted(tmp_path) == ""
-    flink_address.note(tmp_path / "nowhere", "a:1")
