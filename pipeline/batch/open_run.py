@@ -16,7 +16,7 @@ from pipeline.batch.made_of import program_of
 from pipeline.batch.plan import Planner
 from pipeline.batch.run import BatchRun
 from pipeline.console.columns import counted
-from pipeline.process.directory_lock import alone_with
+from pipeline.process.directory_lock import locked_dataset
 from transforms.datasets.dataset_writer import DatasetWriter
 from transforms.datasets.durable_files import replace_file
 from transforms.datasets.journal import drop_failures
@@ -56,7 +56,7 @@ def new_planner(
 def open_run(planner: Planner, *, resume: bool) -> Iterator[BatchRun]:
     """A run of its own, or the one that broke off there. Raises UsageError when another one works there."""
     writer = planner.writer
-    with alone_with(writer, "--output: "):
+    with locked_dataset(writer, "--output: "):
         if isinstance(writer.root, Path):
             _adopt(writer.root, writer.root / writer.working.name)
         writer.recover()

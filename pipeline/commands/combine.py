@@ -16,7 +16,7 @@ from pipeline.config.overrides import load_with
 from pipeline.config.shared_options import DatasetsOptions
 from pipeline.console.columns import counted
 from pipeline.options import option
-from pipeline.process.directory_lock import alone_with
+from pipeline.process.directory_lock import locked_dataset
 from transforms.datasets.dataset_writer import DatasetWriter
 from transforms.datasets.manifests import MadeOf, find_partition, inputs_below, partitions_in
 from transforms.datasets.part_files import format_of
@@ -51,7 +51,7 @@ def run(options: Options) -> int:
     )
     streams = {model.name: model.stream for model in models}
     writer = DatasetWriter(options.root.resolve(), "parquet", streams, configuration.failure_stream)
-    with alone_with(writer, ""):
+    with locked_dataset(writer, ""):
         writer.recover()
         waiting = _combine_all(writer, models, SCHEMAS[options.schema])
     return 1 if waiting else 0

@@ -13,7 +13,7 @@ from pipeline.config.overrides import load_with
 from pipeline.config.shared_options import SomeModelsOptions
 from pipeline.console.columns import counted
 from pipeline.options import check_reached, directory, option
-from pipeline.process.directory_lock import alone_with
+from pipeline.process.directory_lock import locked_dataset
 from pipeline.usage_error import UsageError
 from transforms.datasets.dataset_writer import DatasetWriter
 from transforms.datasets.journal import sorted_on_disk
@@ -54,7 +54,7 @@ def run(options: Options) -> int:
     if not models:
         raise UsageError(f"no dataset of a model lies in {options.root}; name the --output of regenerate")
     writer, wrong = DatasetWriter(root, part_bytes=_PART_BYTES), 0
-    with alone_with(writer, ""):
+    with locked_dataset(writer, ""):
         writer.recover()
         for model in models:
             wrong += not _compact(writer, model, options.by)

@@ -23,7 +23,7 @@ from pipeline.config.beam_options import check as check_beam_options
 from pipeline.config.overrides import load_with, with_lift_wing_url, with_rate_limit
 from pipeline.config.shared_options import ClientOptions
 from pipeline.options import local_directory, option
-from pipeline.process.directory_lock import alone_in
+from pipeline.process.directory_lock import locked
 from pipeline.process.signals import stop_on_signals
 from pipeline.times import time_of
 from pipeline.usage_error import UsageError
@@ -97,7 +97,7 @@ def run(options: Options, beam_options: list[str]) -> int:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"--output: {folder} cannot be made: {error.strerror}") from error
-    with alone_in(folder, f"--output: another run writes to {folder}; stop it, or name another directory"):
+    with locked(folder, f"--output: another run writes to {folder}; stop it, or name another directory"):
         _live(configuration, options, beam_options)
     return 0
 

@@ -10,7 +10,7 @@ import schemas
 from pipeline.config.overrides import load_with
 from pipeline.config.shared_options import SomeModelsOptions
 from pipeline.options import check_reached, directory, option
-from pipeline.process.directory_lock import alone_with
+from pipeline.process.directory_lock import locked_dataset
 from pipeline.usage_error import UsageError
 from transforms.datasets.dataset_writer import DatasetWriter
 from transforms.datasets.places import Place
@@ -42,7 +42,7 @@ def run(options: Options) -> int:
     if not any((writer.root / schemas.table_name(model.stream)).is_dir() for model in models):
         raise UsageError(f"no dataset of a model lies in {options.root}; name the --output of regenerate")
     publish = into(options.catalog, options.namespace)
-    with alone_with(writer, ""):
+    with locked_dataset(writer, ""):
         writer.recover()
         is_whole = publish(writer, configuration)
     return 0 if is_whole else 1

@@ -12,7 +12,7 @@ from pipeline.config.overrides import load_with
 from pipeline.config.shared_options import DatasetsOptions
 from pipeline.console.columns import counted
 from pipeline.options import check_reached, directory, option
-from pipeline.process.directory_lock import alone_with
+from pipeline.process.directory_lock import locked_dataset
 from pipeline.usage_error import UsageError
 from transforms.datasets.dataset_writer import DatasetWriter, rows_in
 from transforms.datasets.manifests import FoundPartition, MadeOf, find_partition, inputs_below, partitions_in
@@ -61,7 +61,7 @@ def run(options: Options) -> int:
     if not any((root / table).is_dir() for table, schemas_of_table in tables.items() if schemas_of_table):
         raise options.no_dataset()
     writer = DatasetWriter(output)
-    with alone_with(writer, "--output: "):
+    with locked_dataset(writer, "--output: "):
         writer.recover()
         wrong = 0
         for name, of_table in tables.items():

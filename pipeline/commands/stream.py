@@ -52,7 +52,7 @@ def run(options: Options, beam_options: list[str]) -> int:
     state = options.state_folder
     state_folder.make(state)
     job = StreamJob(configuration, options, kafka, topics, gates)
-    with state_folder.alone(state):
+    with state_folder.locked(state):
         log_to(state / "driver.log", options.log_format, options.log_level)
         _take(state, identity_of(options, kafka, topics), kafka, options)
         if options.job_jar:

@@ -6,7 +6,7 @@ import tempfile
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from pipeline.process.directory_lock import alone_in
+from pipeline.process import directory_lock
 from pipeline.process.disk import Room, room_at
 from pipeline.usage_error import UsageError
 
@@ -32,7 +32,7 @@ def check(state: Path) -> None:
         with tempfile.TemporaryFile(dir=there):
             pass
         if (state / "lock").exists():
-            with alone(state):
+            with locked(state):
                 pass
     except OSError as error:
         raise _cannot_be_made(state, error) from error
@@ -47,9 +47,9 @@ def check_room(state: Path) -> Room:
     return room
 
 
-def alone(state: Path) -> AbstractContextManager[None]:
+def locked(state: Path) -> AbstractContextManager[None]:
     """Two runs in one place would take each other's checkpoints for their own."""
-    return alone_in(
+    return directory_lock.locked(
         state, f"--state: another stream works in {state}; stop it, or name another --group or --state"
     )
 

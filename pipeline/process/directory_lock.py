@@ -14,7 +14,7 @@ from transforms.datasets.places import address_of, clear, files_under, os_reason
 
 
 @contextmanager
-def alone_in(folder: Path, otherwise: str) -> Iterator[None]:
+def locked(folder: Path, otherwise: str) -> Iterator[None]:
     """Raises UsageError with what is to be said `otherwise`, when another process is in the folder. A process
     that is killed is out of it."""
     with (folder / "lock").open("w") as lock:
@@ -26,7 +26,7 @@ def alone_in(folder: Path, otherwise: str) -> Iterator[None]:
 
 
 @contextmanager
-def alone_with(writer: DatasetWriter, option: str) -> Iterator[None]:
+def locked_dataset(writer: DatasetWriter, option: str) -> Iterator[None]:
     """Keeps others from writing to a dataset while the context is open. Raises UsageError when one does, or
     when nothing can be written there."""
     root, working = address_of(writer.root), writer.working
@@ -35,7 +35,7 @@ def alone_with(writer: DatasetWriter, option: str) -> Iterator[None]:
     except OSError as error:
         raise UsageError(f"{option}{root} cannot be written to: {os_reason(error)}") from error
     otherwise = f"{option}another run writes to {root}; wait for it, or stop it"
-    with alone_in(working, otherwise) if isinstance(working, Path) else leased(working, otherwise):
+    with locked(working, otherwise) if isinstance(working, Path) else leased(working, otherwise):
         yield
         if not any(files_under(working / "journals")):  # no run of regenerate has to go on there
             clear(working, but=LEASE)

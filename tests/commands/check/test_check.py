@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.checks.lift_wing import fault_of
 from pipeline.flink import state_identity
-from pipeline.flink.state_folder import alone
+from pipeline.flink.state_folder import locked
 from pipeline.flink.state_identity import Identity
 from pipeline.main import main
 from pipeline.process.child_process import free_port
@@ -223,7 +223,7 @@ def test_another_stream_in_the_same_place(
 ) -> None:
     state = tmp_path / "state" / "revision-scores"
     state.mkdir(parents=True)
-    with alone(state):
+    with locked(state):
         text = f"--state: another stream works in {state}; stop it, or name another --group or --state"
         check(capsys, well.expected(state=("wrong", text)), 1, "1 of 8 things is wrong")
     check(capsys, well, 0, WELL)
