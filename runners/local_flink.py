@@ -30,7 +30,7 @@ def keep_up(servers: list[Server], stop: threading.Event, is_up: Callable[[], bo
     while not stop.wait(_LOOK_S):
         for server in servers:
             if not server.is_running:
-                print(f"{server.name} died; starting another; {server.said_last}", flush=True)
+                print(f"{server.name} died; starting another; {server.last_output}", flush=True)
                 server.start()
         if not told and (told := is_up()):
             print(ready, flush=True)

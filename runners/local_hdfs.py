@@ -41,7 +41,7 @@ class LocalHdfs(Server):
             end_if_told_to_stop()
             if not self.is_running or time.monotonic() > deadline:
                 self.stop()
-                raise ServerError(f"{self.name} did not start; {self.said_last}")
+                raise ServerError(f"{self.name} did not start; {self.last_output}")
             time.sleep(0.05)
 
     def administer(self, *arguments: str) -> None:

@@ -8,7 +8,7 @@ import re
 import signal
 import sys
 
-from pipeline.flink.causes import last_words
+from pipeline.flink.causes import root_cause
 from transforms.fuse import FuseBlownError
 
 
@@ -59,5 +59,5 @@ def _why_ended(error: str, output: str) -> str | None:
     ):
         return f"stopped: {failed[1]}; what was answered stays"
     if job := re.search(r"failed in state \w+: (.*)", error, re.DOTALL):
-        return f"stopped: Flink's job failed ({last_words(job[1])}); what was answered stays"
+        return f"stopped: Flink's job failed ({root_cause(job[1])}); what was answered stays"
     return None

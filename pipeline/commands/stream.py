@@ -32,7 +32,7 @@ from pipeline.health.kafka_monitor import KafkaMonitor
 from pipeline.health.observer import Observer
 from pipeline.health.stream_monitor import StreamMonitor
 from pipeline.process.child_process import ServerError, free_port
-from pipeline.process.disk import room_of
+from pipeline.process.disk import room_if_known
 from pipeline.process.signals import stop_on_signals
 from pipeline.usage_error import UsageError
 
@@ -85,9 +85,9 @@ def _observer(job: StreamJob) -> Observer:
     options = job.options
     began = time.time()  # an address that was noted before is of a run before
     monitor = StreamMonitor(
-        FlinkMonitor(lambda: flink_address.noted(options.state_folder, began), options.group),
+        FlinkMonitor(lambda: flink_address.read(options.state_folder, began), options.group),
         KafkaMonitor(job.kafka, options.group, job.read, [] if job.gates else job.written),
-        partial(room_of, options.state_folder),
+        partial(room_if_known, options.state_folder),
     )
     return Observer(monitor, Diagnosis(job.configuration.models, job.written), partial(_ask_sink, job))
 

@@ -20,7 +20,7 @@ from pipeline.health.flink_monitor import FlinkMonitor
 from pipeline.health.kafka_monitor import KafkaMonitor
 from pipeline.health.stream_monitor import StreamMonitor
 from pipeline.options import option
-from pipeline.process.disk import room_of
+from pipeline.process.disk import room_if_known
 from pipeline.process.signals import stop_on_signals
 from pipeline.usage_error import UsageError
 from pipeline.watch import readiness
@@ -29,7 +29,7 @@ from pipeline.watch.board import BoardMaker
 from pipeline.watch.exposition import exposition
 from pipeline.watch.health_poller import HealthPoller
 from pipeline.watch.links import Links
-from pipeline.watch.models_file import ModelsFile
+from pipeline.watch.models_file_watcher import ModelsFileWatcher
 from pipeline.watch.rolling_window import slice_of
 from pipeline.watch.server import Events, PageServer, Probe
 from pipeline.watch.tally import Tally
@@ -126,7 +126,7 @@ class _Watching:
         monitor = StreamMonitor(
             FlinkMonitor(_address(options), options.group),
             KafkaMonitor(kafka, options.group, topics, ()),
-            lambda: room_of(state) if state.is_dir() else None,  # a disk that this machine has
+            lambda: room_if_known(state) if state.is_dir() else None,  # a disk that this machine has
         )
         self.health = HealthPoller(monitor, self._diagnosis)
         links = Links(options.lift_wing, options.runbook, options.grafana)
@@ -136,7 +136,7 @@ class _Watching:
             "/readyz": lambda: readiness.readyz(self._board, self.health, time.time()),
             "/metrics": lambda: (200, exposition(self.health.facts, options.group, time.time())),
         }
-        self._models_file = ModelsFile(options.models, options.overrides)
+        self._models_file = ModelsFileWatcher(options.models, options.overrides)
         self._board: dict[str, Any] = {}
         self._has_begun = False
 
@@ -147,14 +147,14 @@ class _Watching:
     def take(self) -> None:
         """Counts the messages that come within `_TAKE_S`."""
         for message in self.reader.read(_TAKE_S):
-            self.tally.take(message.topic(), message.value(), message.timestamp()[1] / 1000, time.time())
+            self.tally.add(message.topic(), message.value(), message.timestamp()[1] / 1000, time.time())
         if self.reader.has_history and not self._has_begun:
             self._has_begun = True
-            self.tally.begin()
+            self.tally.finish_history()
 
     def make_board(self, now: float) -> dict[str, Any]:
         """Follows a models file that has changed, and returns what the page shows."""
-        if changed := self._models_file.changed():
+        if changed := self._models_file.poll():
             self.tally.follow(changed)
             self.reader.follow(self.tally.topics)
             self.health.follow(self._diagnosis)
@@ -168,4 +168,4 @@ class _Watching:
 def _address(options: Options) -> Callable[[], str]:
     """Returns what tells where the JobManager is: as the command line says, else as a stream has noted it in
     its state."""
-    return lambda: options.flink or flink_address.noted(folder_of(options.state, options.group))
+    return lambda: options.flink or flink_address.read(folder_of(options.state, options.group))

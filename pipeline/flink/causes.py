@@ -1,4 +1,4 @@
-"""What a stack trace says, in its last words."""
+"""What a stack trace says, in one line."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ _OF_BEAM = re.compile(r" \[while running '.*$")
 _CLASS = re.compile(r"(?:[\w$]+\.)+[\w$]+$")
 
 
-def last_words(trace: str) -> str:
-    """What is known to be meant by a trace, else its last words."""
+def root_cause(trace: str) -> str:
+    """Returns the innermost error of a trace in one line, and before it what that is known to mean."""
     said = _last_words(trace)
     meant = next((meaning for pattern, meaning in _MEANINGS.items() if pattern.search(said)), "")
     return f"{meant} ({said})" if meant else said
 
 
 def _last_words(trace: str) -> str:
-    """The last line of the innermost error in a trace of Java, of Python, or of Python within Java; without
-    the names of Java's classes."""
+    """Returns the last line of the innermost error in a trace of Java, of Python, or of Python within Java,
+    without the names of Java's classes."""
     lines = [line for line in trace.splitlines() if line.strip()] or ["?"]
     causes = [index for index, line in enumerate(lines) if line.startswith("Caused by: ")]
     inner = lines[causes[-1] if causes else 0 :]

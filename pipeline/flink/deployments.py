@@ -58,7 +58,7 @@ class EmbeddedFlink:
         server, workers = JobServer(self.state, settings), WorkerPool(self.state)
         with started(server, workers):
             job = Submission(spec, server, rest, newest).submit(workers.address)
-            flink_address.note(self.state, rest.address)
+            flink_address.write(self.state, rest.address)
             yield Run(job, [server, workers], newest)
 
 
@@ -91,5 +91,5 @@ class FlinkCluster:
                 # of steps that are gone; tests/unit/test_snapshot_contents.py holds those that stay
                 from_newest.append("--allow_non_restored_state")
             job = Submission(spec, server, rest, newest).submit(self.workers, *from_newest)
-        flink_address.note(self.state, self.address)
+        flink_address.write(self.state, self.address)
         yield Run(job, [], newest)

@@ -10,16 +10,16 @@ from pathlib import Path
 _NOTE = "flink.address"
 
 
-def note(state: Path, address: str) -> None:
-    """Writes HOST:PORT of the JobManager; without a place for it, whoever looks for Flink has to be told."""
+def write(state: Path, address: str) -> None:
+    """Writes HOST:PORT of the JobManager. Where that cannot be written, --flink has to tell whoever looks."""
     with suppress(OSError):
         new = state / f"{_NOTE}.new"
         new.write_text(f"{address}\n", encoding="utf-8")
         new.rename(state / _NOTE)
 
 
-def noted(state: Path, since: float = 0.0) -> str:
-    """The address; nothing where none is noted, or none since then, in seconds since the epoch."""
+def read(state: Path, since: float = 0.0) -> str:
+    """Returns the address; nothing where none was written, or none since then, in seconds since the epoch."""
     try:
         if (state / _NOTE).stat().st_mtime < since:
             return ""

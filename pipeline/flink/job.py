@@ -8,7 +8,7 @@ from typing import Any
 
 import requests
 
-from pipeline.flink.causes import last_words
+from pipeline.flink.causes import root_cause
 from pipeline.flink.rest import OVER, FlinkRest, UnreachableError, errors_in, inner
 
 _PAUSE_S = 0.2
@@ -47,13 +47,13 @@ class FlinkJob:
         """Returns the innermost cause of its last failure, in one line. Raises UnreachableError."""
         failures = self._failures()
         trace = inner(failures[0], "stacktrace") if failures else None
-        return last_words(trace) if isinstance(trace, str) else "Flink does not say why"
+        return root_cause(trace) if isinstance(trace, str) else "Flink does not say why"
 
     def failed_restores(self) -> list[str]:
         """Returns why each of its last starts ended at its state, the newest first. Raises
         UnreachableError."""
         traces = [str(inner(failure, "stacktrace")) for failure in self._failures()]
-        return [last_words(trace) for trace in traces if _OF_RESTORE in trace]
+        return [root_cause(trace) for trace in traces if _OF_RESTORE in trace]
 
     def _failures(self) -> list[Any]:
         """Returns what ended it, the newest first, as Flink has it."""
@@ -106,7 +106,7 @@ class FlinkJob:
             answer = self.rest.json_of(self.rest.request("GET", f"{self._path}/savepoints/{request}"))
             if inner(answer, "status", "id") == "COMPLETED":
                 if failure := inner(answer, "operation", "failure-cause"):
-                    raise SavepointError(last_words(str(inner(failure, "stack-trace") or failure)))
+                    raise SavepointError(root_cause(str(inner(failure, "stack-trace") or failure)))
                 return
             if inner(answer, "errors"):  # of a JobManager that has started again
                 raise SavepointError(errors_in(answer))

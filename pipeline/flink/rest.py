@@ -6,7 +6,7 @@ from typing import Any
 
 import requests
 
-from pipeline.flink.causes import last_words
+from pipeline.flink.causes import root_cause
 from pipeline.usage_error import UsageError
 
 OVER = ("FINISHED", "CANCELED", "FAILED")  # states of a job that does not run again
@@ -106,4 +106,4 @@ def inner(told: Any, *fields: str) -> Any:
 def errors_in(told: Any) -> str:
     """Returns what an answer says of an error, in one line."""
     errors = inner(told, "errors")
-    return last_words("\n".join(map(str, errors)) if isinstance(errors, list) and errors else str(told)[:300])
+    return root_cause("\n".join(map(str, errors)) if isinstance(errors, list) and errors else str(told)[:300])

@@ -29,30 +29,32 @@ class Snapshots:
         self._failed: dict[Path, str] = {}
 
     def newest(self) -> Path | None:
-        """The newest one that has not failed yet; None when there is none."""
+        """Returns the newest one that has not failed yet; None when there is none."""
         left = [snapshot for snapshot in self._complete() if snapshot.folder not in self._failed]
         return max(left).folder if left else None
 
-    def are_there(self) -> bool:
-        """Whether there are any, restorable or not."""
+    def exist(self) -> bool:
+        """Returns whether there are any, restorable or not."""
         return any(True for _ in self._metadata())
 
-    def fail(self, folder: Path, why: str) -> None:
+    def mark_failed(self, folder: Path, why: str) -> None:
         """Passes over a snapshot that cannot be restored from now on, and leaves it where it is."""
         self._failed[folder] = why
 
     def failed(self) -> dict[Path, str]:
-        """The snapshots that could not be restored, and why, those included whose file says nothing."""
+        """Returns the snapshots that could not be restored, and why; also those whose file is none of
+        Flink's."""
         return self._failed | {
             file.parent: "it is no snapshot of Flink's" for file in self._metadata() if _number(file) is None
         }
 
     def forget_failures(self) -> None:
+        """Has newest() return the newest again, whatever failed."""
         self._failed.clear()
 
-    def keep_only(self, run: str) -> list[OSError]:
-        """Removes the snapshots of all runs but one, which has a checkpoint of its own now; gives what could
-        not be removed."""
+    def remove_all_but(self, run: str) -> list[OSError]:
+        """Removes the snapshots of all runs but one, which has a checkpoint of its own now. Returns why some
+        could not be removed."""
         problems: list[OSError] = []
         for folder in (self.checkpoints, self.savepoints):
             for other in folder.iterdir() if folder.is_dir() else ():

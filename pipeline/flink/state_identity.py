@@ -30,7 +30,7 @@ class Identity:
 
 def is_there(state: Path) -> bool:
     """Whether there is a state that belongs to somebody."""
-    return (state / _FILE).exists() or Snapshots(state).are_there()
+    return (state / _FILE).exists() or Snapshots(state).exist()
 
 
 def check(state: Path, now: Identity, adopt: bool) -> Identity | None:
@@ -38,7 +38,7 @@ def check(state: Path, now: Identity, adopt: bool) -> Identity | None:
     identity `now` can go on with it."""
     before = _read(state)
     if before is None:
-        if Snapshots(state).are_there():
+        if Snapshots(state).exist():
             raise UsageError(
                 f"--state: what is in {state} was left by a version without {_FILE}, with which this one "
                 f"cannot go on; {_ANEW}"

@@ -57,7 +57,7 @@ def supervise(
 def _fall_back(error: BadSnapshotError, snapshots: Snapshots) -> bool:
     """Passes over a snapshot that cannot be restored. Returns whether there is one before it; where there is
     none, all are tried again at the next start."""
-    snapshots.fail(error.snapshot, error.why)
+    snapshots.mark_failed(error.snapshot, error.why)
     if snapshots.newest():
         warn(f"{error}; going on from the one before it")
         return True
@@ -153,7 +153,7 @@ class JobMonitor:
         try:
             if self._run.job.completed_checkpoints():
                 self._settled = True
-                for problem in self._snapshots.keep_only(self._run.job.job_id):
+                for problem in self._snapshots.remove_all_but(self._run.job.job_id):
                     warn(
                         f"{problem.filename} cannot be removed: {problem.strerror}; it is not needed any more"
                     )

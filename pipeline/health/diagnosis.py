@@ -25,16 +25,16 @@ class Diagnosis:
         self._of_kafka = KafkaProblems(self._history)
         self._of_models = ModelProblems(self.models, self._history)
 
-    def of(self, facts: Facts) -> list[Problem]:
-        """Returns what is wrong now, the gravest first."""
+    def find(self, facts: Facts) -> list[Problem]:
+        """Returns what is wrong now, the gravest first; remembers the facts."""
         if self._history.add(facts):
             self._of_models.forget_answers()
-        found = [*self._of_kafka.of(facts), *flink_problems(facts, self._history), *_of_room(facts)]
+        found = [*self._of_kafka.find(facts), *flink_problems(facts, self._history), *_of_room(facts)]
         if facts.kafka and facts.kafka.trouble:
             self._of_models.forget_answers()
         else:
             found += [
-                *self._of_models.of(facts),
+                *self._of_models.find(facts),
                 *sink_problems(facts, self._history, self._topics),
             ]
         return sorted(found, key=lambda problem: problem.severity != STOPPED)

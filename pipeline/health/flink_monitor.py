@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
-from pipeline.flink.causes import last_words
+from pipeline.flink.causes import root_cause
 from pipeline.flink.rest import FlinkRest, UnreachableError
 from pipeline.health.facts import FlinkFacts, Metric
 
@@ -72,7 +72,7 @@ class _JobManager:
         return FlinkFacts(
             job_id=job_id,
             state=_state_of(told),
-            why=last_words(failures[0]["stacktrace"]) if failures else "",
+            why=root_cause(failures[0]["stacktrace"]) if failures else "",
             failed_at=failures[0]["timestamp"] / 1000 if failures else 0.0,
             started_at=told["start-time"] / 1000,
             restarts=len(failures),

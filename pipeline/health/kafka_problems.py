@@ -19,7 +19,7 @@ class KafkaProblems:
         self._history = history
         self._is_behind = False
 
-    def of(self, facts: Facts) -> Iterator[Problem]:
+    def find(self, facts: Facts) -> Iterator[Problem]:
         kafka = facts.kafka
         if kafka is None:
             return

@@ -24,7 +24,7 @@ class ModelProblems:
         """What waits for something else is no fault of a model."""
         self._faults.forget_answers()
 
-    def of(self, facts: Facts) -> Iterator[Problem]:
+    def find(self, facts: Facts) -> Iterator[Problem]:
         """Yields one problem for what many models have in common, until none has it any more."""
         if facts.flink is None or facts.flink.state != "RUNNING":
             self.forget_answers()  # none comes back to a job that does not run

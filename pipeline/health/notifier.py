@@ -11,14 +11,15 @@ _OVER_S = 6.0  # what is gone for so long is over, what is gone for a moment is 
 
 
 class Notifier:
-    """Tells by `tell`, once for each problem, however its figures change while it lasts."""
+    """Calls `tell` with a line when a problem begins, however its figures change, and with one when it is
+    over."""
 
     def __init__(self, tell: Callable[[str], None]) -> None:
         self._tell = tell
         self._lasting: dict[tuple[str, ...], tuple[float, float, Problem]] = {}  # since when, last seen
 
     def update(self, problems: Sequence[Problem], now: float) -> None:
-        """Those of now, seconds since the epoch."""
+        """Takes the problems of now, seconds since the epoch."""
         for problem in problems:
             since, _, _ = self._lasting.get(problem.key, (now, now, problem))
             if problem.key not in self._lasting:
@@ -33,6 +34,6 @@ class Notifier:
 
 def _is_of_the_same(one: Problem, other: Problem) -> bool:
     """Whether what is wrong has become something else that is wrong with the same: then it is not over."""
-    return bool(one.of & other.of) or (
-        not one.of and one.key[0] == other.key[0] and one.key[0] in ("restart", "state", "room")
+    return bool(one.models & other.models) or (
+        not one.models and one.key[0] == other.key[0] and one.key[0] in ("restart", "state", "room")
     )

@@ -49,7 +49,7 @@ class Observer:
             self._has_run, self._next_report = True, facts.at + _REPORT_S
         if not self._has_run or stop.is_set():
             return
-        problems = self._diagnosis.of(facts)
+        problems = self._diagnosis.find(facts)
         self._notifier.update(problems, facts.at)
         if facts.at >= self._next_asking and any(problem.key[0] in _OF_SINK for problem in problems):
             self._next_asking = facts.at + _REPORT_S

@@ -9,13 +9,13 @@ STOPPED, ILL = "stopped", "ill"  # nothing goes on; a part of it
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that is wrong, and the same for as long as its `key` is.
+    """Something that is wrong; two with the same `key` are the same problem, whatever their figures.
 
-    `of`: models it is about; none when it is about the whole stream.
+    `models`: those that it is about; none when it is about the whole stream.
     """
 
     key: tuple[str, ...]
-    severity: str
+    severity: str  # STOPPED or ILL
     text: str
-    over: str  # what is said when it is over
-    of: frozenset[str] = field(default_factory=frozenset)
+    over: str  # to be said when it is over
+    models: frozenset[str] = field(default_factory=frozenset)

@@ -132,10 +132,10 @@ class Server:
             except OSError:
                 time.sleep(0.05)
         self.stop()
-        raise ServerError(f"{self.name} did not start; {self.said_last}")
+        raise ServerError(f"{self.name} did not start; {self.last_output}")
 
     @property
-    def said_last(self) -> str:
+    def last_output(self) -> str:
         """The end of its log, and where the log is."""
         with self.log.open("rb") as log:
             log.seek(max(0, log.seek(0, os.SEEK_END) - _LONGEST_END))

@@ -15,8 +15,8 @@ from transforms.datasets.places import address_of, clear, files_under, os_reason
 
 @contextmanager
 def locked(folder: Path, otherwise: str) -> Iterator[None]:
-    """Raises UsageError with what is to be said `otherwise`, when another process is in the folder. A process
-    that is killed is out of it."""
+    """Holds the lock of a folder while the context is open. Raises UsageError with the message `otherwise`
+    when another process holds it; one that is killed holds it no more."""
     with (folder / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -28,7 +28,7 @@ def locked(folder: Path, otherwise: str) -> Iterator[None]:
 @contextmanager
 def locked_dataset(writer: DatasetWriter, option: str) -> Iterator[None]:
     """Keeps others from writing to a dataset while the context is open. Raises UsageError when one does, or
-    when nothing can be written there."""
+    when nothing can be written there; `option` begins its message, such as "--output: "."""
     root, working = address_of(writer.root), writer.working
     try:
         working.mkdir(parents=True, exist_ok=True)

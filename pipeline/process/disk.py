@@ -41,7 +41,7 @@ class Room:
 
 
 def room_at(folder: Path) -> Room:
-    """Of a folder, or of the nearest above it that is there. Raises OSError."""
+    """Returns the room at a folder, or at the nearest above it that exists. Raises OSError."""
     there = next(each for each in (folder, *folder.parents) if each.exists())
     found = os.statvfs(there)
     return Room(
@@ -53,8 +53,8 @@ def room_at(folder: Path) -> Room:
     )
 
 
-def room_of(folder: Path) -> Room | None:
-    """The same; None where the disk does not tell."""
+def room_if_known(folder: Path) -> Room | None:
+    """Returns the same; None where the disk does not tell."""
     try:
         return room_at(folder)
     except OSError:

@@ -16,7 +16,7 @@ from pipeline.watch.links import Links
 from pipeline.watch.model_card import RATE_SLICES, lines, main_reasons, model_card
 from pipeline.watch.tally import Tally
 from pipeline.watch.topic_reader import TopicReader
-from pipeline.watch.verdicts import ModelFacts, Verdict, in_short, of_cause, verdict
+from pipeline.watch.verdicts import ModelFacts, Verdict, verdict, verdict_by_problems, waiting_sentence
 
 _BUSIEST = 15
 _QUIET_S = 60.0  # without an event; what all wikis of Wikimedia together are never
@@ -85,17 +85,17 @@ class BoardMaker:
     def _verdict(self, name: str, facts: ModelFacts, problems: Sequence[Problem], now: float) -> Verdict:
         """By what is known of the cause, else by what the topics tell."""
         configuration = self._tally.configuration
-        known = of_cause(name, configuration.models[name].stream, problems)
+        known = verdict_by_problems(name, configuration.models[name].stream, problems)
         if known is None or facts.is_parked:
             return verdict(facts, configuration.lift_wing.timeout_s, now)
-        return Verdict(known.state, f"{known.text}. {in_short(facts.stats, now)}.")
+        return Verdict(known.state, f"{known.text}. {waiting_sentence(facts.stats, now)}.")
 
     def _waits(self, name: str, found: Verdict, now: float) -> Verdict:
         """Of a model that is silent as all are: what it is waiting for is said above."""
         if found.state != "silent":
             return found
         return Verdict(
-            "waiting", f"Waits as the whole stream does. {in_short(self._tally.models[name], now)}."
+            "waiting", f"Waits as the whole stream does. {waiting_sentence(self._tally.models[name], now)}."
         )
 
     def _silent_s(self, now: float) -> float | None:

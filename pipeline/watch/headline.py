@@ -28,7 +28,7 @@ def headline(
     problems: Sequence[Problem], of_page: Sequence[str], verdicts: Mapping[str, Verdict]
 ) -> Headline:
     """`of_page`: what the page itself has found wrong with the whole, by the topics."""
-    said = [problem.text for problem in problems if not problem.of or len(problem.of) > 1]
+    said = [problem.text for problem in problems if not problem.models or len(problem.models) > 1]
     stopped = any(problem.severity == STOPPED for problem in problems) or bool(of_page and not said)
     parts = [*said, *(() if said else of_page)]
     if not stopped:
@@ -54,7 +54,9 @@ def all_silent(verdicts: Mapping[str, Verdict], seconds: float | None) -> Iterat
 
 
 def _of_models(problems: Sequence[Problem], verdicts: Mapping[str, Verdict]) -> Iterator[str]:
-    known = {name: problem.text for problem in problems if len(problem.of) == 1 for name in problem.of}
+    known = {
+        name: problem.text for problem in problems if len(problem.models) == 1 for name in problem.models
+    }
     yield from known.values()
     yield from (
         f"{name} {_WORDS[verdict.state]}"

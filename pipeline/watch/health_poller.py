@@ -47,7 +47,7 @@ class HealthPoller:
     def _keep_looking(self) -> None:
         while True:
             facts = self._monitor.facts()
-            self.facts, self.problems = facts, self._diagnosis.of(facts)
+            self.facts, self.problems = facts, self._diagnosis.find(facts)
             self.by_model = {
                 model: gauges
                 for model in self._diagnosis.models

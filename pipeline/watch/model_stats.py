@@ -1,4 +1,4 @@
-"""What the topics tell of one model: how many edits asked for it, what came of them, and which still wait."""
+"""The figures of one model, of its topics: how many edits asked for it, their answers, and which wait."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class ModelStats:
     def waiting_since(self) -> float | None:
         return next(iter(self._waiting.values()), None)
 
-    def asked(self, key: Key, at: float, now: float) -> None:
-        """An edit came that asks for this model."""
+    def note_edit(self, key: Key, at: float, now: float) -> None:
+        """Counts an edit that asks for this model."""
         at = min(at, now)
         self._slices.at(at, now).asked += 1
         if (answered := self._early.pop(key, None)) is not None:
@@ -48,8 +48,9 @@ class ModelStats:
             self.since_answer += 1
             self.silent_since = at if self.silent_since is None else min(at, self.silent_since)
 
-    def answered(self, key: Key, at: float, now: float, failure: str | None = None) -> float | None:
-        """A score or a failure came; gives how long after its edit, if that was seen."""
+    def note_answer(self, key: Key, at: float, now: float, failure: str | None = None) -> float | None:
+        """Counts a score, or a failure with its reason. Returns seconds since its edit, None where that was
+        not seen."""
         at = min(at, now)
         of_time = self._slices.at(at, now)
         if failure is None:
@@ -71,15 +72,16 @@ class ModelStats:
             of_time.add_seconds(seconds)
         return seconds
 
-    def begin(self) -> None:
-        """All that was there before the page is read: of edits before the first answer nobody knows whether a
-        stream ran that heard them."""
+    def finish_history(self) -> None:
+        """Drops edits that came before the first answer, once all is read that was there before the page:
+        nobody knows whether a stream ran that heard them."""
         if self.first_answer is not None:
             for key in [key for key, at in self._waiting.items() if at < self.first_answer]:
                 del self._waiting[key]
 
     def forget(self, now: float, is_parked: bool) -> None:
-        """What is too long ago. A request that is not parked ends within `max_age_s`."""
+        """Drops what is older than ten minutes, and edits whose request has to have ended, as one that is not
+        parked does within `max_age_s`."""
         self._slices.forget(now)
         self.failures.forget(now)
         while (
@@ -91,7 +93,7 @@ class ModelStats:
             self.given_up += 1
 
     def note_calls(self, p50_s: float | None, p99_s: float | None, now: float) -> None:
-        """How long Lift Wing's last answers took, as Flink tells."""
+        """Counts how long Lift Wing's last answers took, as Flink tells."""
         of_time = self._slices.at(now, now)
         of_time.call_p50_s, of_time.call_p99_s = p50_s, p99_s
 

@@ -1,4 +1,4 @@
-"""What the topics of a stream tell of all models and wikis, out of each message as it comes."""
+"""Counts each message of a stream's topics, by model and by wiki."""
 
 from __future__ import annotations
 
@@ -82,8 +82,8 @@ class Tally:
     def topics(self) -> list[str]:
         return [*sorted(self._inputs), *self._scores, *sorted(self._failures)]
 
-    def take(self, topic: str, value: bytes | None, at: float, now: float) -> None:
-        """One message, with Kafka's time."""
+    def add(self, topic: str, value: bytes | None, at: float, now: float) -> None:
+        """Counts a message; `at` is its time in Kafka, in seconds since the epoch."""
         if topic not in self._inputs and topic not in self._failures and topic not in self._scores:
             return  # of a model that the models file no longer has
         if topic in self._inputs:
@@ -98,13 +98,13 @@ class Tally:
         except (NotAnEventError, LookupError, TypeError, AttributeError):
             self.unreadable[topic] += 1
 
-    def begin(self) -> None:
-        """All that was there before the page is taken."""
+    def finish_history(self) -> None:
+        """To be called when all is counted that was there before the page."""
         for model in self.models.values():
-            model.begin()
+            model.finish_history()
 
     def forget(self, now: float) -> None:
-        """What is older than ten minutes."""
+        """Drops what is older than ten minutes."""
         for name, model in self.models.items():
             model.forget(now, name in self.parked)
         for counts in (self.edits, self.scores, self.failures, self.without_model, self.events):
@@ -122,11 +122,11 @@ class Tally:
             return  # of which the stream makes a failure
         self.edits.add(wiki_of(raw), at, now)
         for endpoint in self._selection.endpoints(raw):
-            self.models[endpoint.model].asked(_key(raw), at, now)
+            self.models[endpoint.model].note_edit(_key(raw), at, now)
 
     def _take_score(self, name: str, event: Mapping[str, Any], at: float, now: float) -> None:
         key, shown = _key(event), _shown(event, name, at)
-        self.latest.append(replace(shown, seconds=self.models[name].answered(key, at, now)))
+        self.latest.append(replace(shown, seconds=self.models[name].note_answer(key, at, now)))
         self.scores.add(key[0], at, now)
 
     def _take_failure(self, event: Mapping[str, Any], at: float, now: float) -> None:
@@ -138,7 +138,7 @@ class Tally:
             key = _key(orjson.loads(event["raw_event"]))
         except (orjson.JSONDecodeError, TypeError):  # it was cut
             key = "", 0
-        self.models[name].answered(key, at, now, reason)
+        self.models[name].note_answer(key, at, now, reason)
         self.failures.add(key[0], at, now)
 
 

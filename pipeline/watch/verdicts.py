@@ -52,10 +52,11 @@ def verdict(facts: ModelFacts, timeout_s: float, now: float) -> Verdict:
     return _by_failures(stats, now) or _by_time(stats, timeout_s, now)
 
 
-def of_cause(model: str, stream: str, problems: Sequence[Problem]) -> Verdict | None:
-    """What is known to be wrong with a model alone, or else with its stream; the text has no full stop."""
+def verdict_by_problems(model: str, stream: str, problems: Sequence[Problem]) -> Verdict | None:
+    """Returns what is known to be wrong with a model alone, or else with its stream; the text has no full
+    stop."""
     for problem in problems:
-        if problem.of == {model}:
+        if problem.models == {model}:
             return Verdict(problem.key[2], _capitalized(problem.text.partition(": ")[2]))
     for problem in problems:
         if problem.key[0] == "stream" and problem.key[1].partition(".")[2] == stream:
@@ -123,8 +124,8 @@ def _by_time(stats: ModelStats, timeout_s: float, now: float) -> Verdict:
     )
 
 
-def in_short(stats: ModelStats, now: float) -> str:
-    """How many edits wait, as a sentence."""
+def waiting_sentence(stats: ModelStats, now: float) -> str:
+    """Returns how many edits wait, as a sentence without a full stop."""
     return _waiting(stats, now).capitalize()
 
 

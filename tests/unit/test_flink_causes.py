@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.flink import flink_address
-from pipeline.flink.causes import last_words
+from pipeline.flink.causes import root_cause
 
 IN_PYTHON = """\
 java.lang.RuntimeException: Failed to finish remote bundle
@@ -54,13 +54,13 @@ transforms.sink.Refused: EventGate refuses \x1b[31mx [while running 'x']
     ],
 )
 def test_of_a_trace_the_last_words_are_told(trace: str, cause: str) -> None:
-    assert last_words(trace) == cause
+    assert root_cause(trace) == cause
 
 
 def test_the_address_of_flink_is_noted_and_a_strange_note_is_none(tmp_path: Path) -> None:
-    assert flink_address.noted(tmp_path) == ""
-    flink_address.note(tmp_path, "127.0.0.1:8081")
-    assert flink_address.noted(tmp_path) == "127.0.0.1:8081"
+    assert flink_address.read(tmp_path) == ""
+    flink_address.write(tmp_path, "127.0.0.1:8081")
+    assert flink_address.read(tmp_path) == "127.0.0.1:8081"
     (tmp_path / "flink.address").write_bytes(b"\xff http://evil/")
-    assert flink_address.noted(tmp_path) == ""
-    flink_address.note(tmp_path / "nowhere", "a:1")
+    assert flink_address.read(tmp_path) == ""
+    flink_address.write(tmp_path / "nowhere", "a:1")

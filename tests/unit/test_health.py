@@ -28,7 +28,7 @@ def with_metrics(**metrics: float) -> FlinkFacts:
 def said(*looks: Facts, models: tuple[str, ...] = MODELS, topics: tuple[str, ...] = ()) -> list[str]:
     """Of the last of several looks."""
     diagnosis = Diagnosis(models, topics)
-    return [problem.text for problem in [diagnosis.of(facts) for facts in looks][-1]]
+    return [problem.text for problem in [diagnosis.find(facts) for facts in looks][-1]]
 
 
 def of_flink(**metrics: float) -> Facts:
@@ -171,7 +171,7 @@ def test_a_silent_model_is_not_well_again_when_its_calls_time_out() -> None:
     well = {**broken, "ScoreWithLiftWing_broken_damaging": 0}
     looks = [out] * 9 + [ended] * 5 + [opened] * 5 + [broken] * 9 + [well] * 4
     for number, metrics in enumerate(looks):
-        notifier.update(diagnosis.of(Facts(NOW + 3 * number, with_metrics(**metrics))), NOW + 3 * number)
+        notifier.update(diagnosis.find(Facts(NOW + 3 * number, with_metrics(**metrics))), NOW + 3 * number)
     assert told == [
         "damaging is silent: no answer for 15 s, 12 calls are out",
         "damaging is broken: an endpoint times out, and gets a probe now and then; 0 requests wait, "
@@ -186,7 +186,7 @@ def test_a_stream_that_falls_behind_is_told_until_it_catches_up() -> None:
     for number, behind in enumerate([0, 900, 1500, 2000, 2500, 2400, 2300, 1500, 300]):
         lag = {Partition("a", 0): behind - 50, Partition("b", 1): 50}
         found.append(
-            [problem.text for problem in diagnosis.of(Facts(NOW + 15 * number, WELL, KafkaFacts(lag=lag)))]
+            [problem.text for problem in diagnosis.find(Facts(NOW + 15 * number, WELL, KafkaFacts(lag=lag)))]
         )
     text = "the stream is {} events behind and does not catch up, {} of them in a/0"
     wanted = [

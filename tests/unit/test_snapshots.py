@@ -10,9 +10,9 @@ from tests.support.snapshots import snapshot
 
 def test_there_is_none_at_first(tmp_path: Path) -> None:
     snapshots = Snapshots(tmp_path)
-    assert snapshots.keep_only("run") == []
+    assert snapshots.remove_all_but("run") == []
     assert snapshots.newest() is None
-    assert not snapshots.are_there()
+    assert not snapshots.exist()
 
 
 def test_the_one_with_the_highest_number_counts_whichever_kind_it_is_and_whatever_the_clocks_said(
@@ -36,9 +36,9 @@ def test_what_is_no_snapshot_of_flinks_or_has_failed_is_passed_over_and_named(tm
     (other / "_metadata").write_bytes(b"x" * 100)
     snapshots = Snapshots(tmp_path)
     assert snapshots.newest() == good
-    snapshots.fail(good, "no file")
+    snapshots.mark_failed(good, "no file")
     assert snapshots.newest() is None
-    assert snapshots.are_there()
+    assert snapshots.exist()
     assert snapshots.failed() == {
         good: "no file",
         **dict.fromkeys((cut, empty, other), "it is no snapshot of Flink's"),
@@ -52,7 +52,7 @@ def test_of_other_runs_nothing_is_kept_and_of_this_one_all(tmp_path: Path) -> No
     snapshot(tmp_path / "savepoints" / "savepoint-1", 100)
     newest = snapshot(tmp_path / "checkpoints" / "new" / "chk-1", 1)
     shared = snapshot(tmp_path / "checkpoints" / "new" / "shared", 2, complete=False)
-    assert Snapshots(tmp_path).keep_only("new") == []
+    assert Snapshots(tmp_path).remove_all_but("new") == []
     assert Snapshots(tmp_path).newest() == newest
     assert shared.is_dir()
     assert sorted(path.name for path in tmp_path.glob("*/*")) == ["new"]

@@ -33,10 +33,10 @@ SOURCE, OF_DAMAGING, FAILED = (
 
 def test_an_edit_waits_until_its_score_or_failure_comes(tally: Tally, damaging: ModelStats) -> None:
     for rev_id in (1, 2, 3):
-        tally.take(SOURCE, orjson.dumps(edit(rev_id=rev_id)), NOW - 8 + rev_id, NOW)
+        tally.add(SOURCE, orjson.dumps(edit(rev_id=rev_id)), NOW - 8 + rev_id, NOW)
     assert (damaging.waiting, damaging.waiting_since) == (3, NOW - 7)
-    tally.take(OF_DAMAGING, score(edit(rev_id=1)), NOW - 4, NOW)
-    tally.take(FAILED, failure(edit(rev_id=2), "503: no healthy upstream"), NOW - 3, NOW)
+    tally.add(OF_DAMAGING, score(edit(rev_id=1)), NOW - 4, NOW)
+    tally.add(FAILED, failure(edit(rev_id=2), "503: no healthy upstream"), NOW - 3, NOW)
     assert (damaging.waiting, damaging.waiting_since) == (1, NOW - 5)
     assert damaging.failures.total == {"503: no healthy upstream": 1}
     assert [(each.asked, each.scored, each.failed, each.seconds) for each in damaging.last(2, NOW + 5)] == [
@@ -51,8 +51,8 @@ def test_an_edit_waits_until_its_score_or_failure_comes(tally: Tally, damaging: 
 
 
 def test_a_score_that_is_read_before_its_edit_is_counted_once(tally: Tally, damaging: ModelStats) -> None:
-    tally.take(OF_DAMAGING, score(edit(rev_id=1)), NOW - 1, NOW)
-    tally.take(SOURCE, orjson.dumps(edit(rev_id=1)), NOW - 3, NOW)
+    tally.add(OF_DAMAGING, score(edit(rev_id=1)), NOW - 1, NOW)
+    tally.add(SOURCE, orjson.dumps(edit(rev_id=1)), NOW - 3, NOW)
     assert damaging.waiting == 0
     assert [(each.asked, each.scored, each.seconds) for each in damaging.last(1, NOW + 5)] == [(1, 1, [2.0])]
 
@@ -60,9 +60,9 @@ def test_a_score_that_is_read_before_its_edit_is_counted_once(tally: Tally, dama
 def test_a_repeat_leaves_the_figures_as_they_are_but_for_what_came(
     tally: Tally, damaging: ModelStats
 ) -> None:
-    tally.take(SOURCE, orjson.dumps(edit(rev_id=1)), NOW - 2, NOW)
+    tally.add(SOURCE, orjson.dumps(edit(rev_id=1)), NOW - 2, NOW)
     for _ in range(3):
-        tally.take(OF_DAMAGING, score(edit(rev_id=1)), NOW - 1, NOW)
+        tally.add(OF_DAMAGING, score(edit(rev_id=1)), NOW - 1, NOW)
     assert damaging.waiting == 0
     assert [(each.scored, each.seconds) for each in damaging.last(1, NOW + 5)] == [(3, [1.0])]
 
@@ -72,7 +72,7 @@ def test_a_repeat_leaves_the_figures_as_they_are_but_for_what_came(
 )
 def test_garbage_changes_no_figure(tally: Tally, damaging: ModelStats, garbage: bytes | None) -> None:
     for topic in (SOURCE, OF_DAMAGING, FAILED):
-        tally.take(topic, garbage, NOW, NOW)
+        tally.add(topic, garbage, NOW, NOW)
     assert (damaging.waiting, damaging.failures.total, tally.edits.total, list(tally.latest)) == (
         0,
         {},
@@ -83,8 +83,8 @@ def test_garbage_changes_no_figure(tally: Tally, damaging: ModelStats, garbage: 
 
 
 def test_a_canary_and_a_failure_before_any_model_are_told_apart(tally: Tally) -> None:
-    tally.take(SOURCE, orjson.dumps(edit(meta={"domain": "canary"})), NOW, NOW)
-    tally.take(FAILED, failure({}, "no $schema", None, "ReadEvents"), NOW, NOW)
+    tally.add(SOURCE, orjson.dumps(edit(meta={"domain": "canary"})), NOW, NOW)
+    tally.add(FAILED, failure({}, "no $schema", None, "ReadEvents"), NOW, NOW)
     assert (tally.edits.total, tally.without_model.total) == ({}, {"no $schema": 1})
     assert tally.last_event == NOW
 
@@ -93,14 +93,14 @@ def test_what_was_asked_before_anything_was_heard_of_the_stream_is_not_waited_fo
     tally: Tally, damaging: ModelStats
 ) -> None:
     for rev_id, at in ((1, NOW - 500), (2, NOW - 100), (3, NOW - 20)):
-        tally.take(SOURCE, orjson.dumps(edit(rev_id=rev_id)), at, NOW)
-    tally.take(OF_DAMAGING, score(edit(rev_id=2)), NOW - 99, NOW)
-    tally.begin()
+        tally.add(SOURCE, orjson.dumps(edit(rev_id=rev_id)), at, NOW)
+    tally.add(OF_DAMAGING, score(edit(rev_id=2)), NOW - 99, NOW)
+    tally.finish_history()
     assert (damaging.waiting, damaging.waiting_since) == (1, NOW - 20)
 
 
 def test_what_never_comes_is_given_up_unless_its_model_is_parked(tally: Tally, damaging: ModelStats) -> None:
-    tally.take(SOURCE, orjson.dumps(edit(rev_id=1)), NOW, NOW)
+    tally.add(SOURCE, orjson.dumps(edit(rev_id=1)), NOW, NOW)
     tally.parked = {"damaging"}
     tally.forget(NOW + 4000)
     assert damaging.waiting == 1
@@ -112,8 +112,8 @@ def test_what_never_comes_is_given_up_unless_its_model_is_parked(tally: Tally, d
 def test_what_claims_to_come_from_the_future_or_from_long_ago_has_no_line(
     tally: Tally, damaging: ModelStats
 ) -> None:
-    tally.take(SOURCE, orjson.dumps(edit(rev_id=1)), NOW + 1e9, NOW)
-    tally.take(SOURCE, orjson.dumps(edit(rev_id=2)), 0.0, NOW)
+    tally.add(SOURCE, orjson.dumps(edit(rev_id=1)), NOW + 1e9, NOW)
+    tally.add(SOURCE, orjson.dumps(edit(rev_id=2)), 0.0, NOW)
     assert sum(each.asked for each in damaging.all(NOW + 5)) == 1
     assert damaging.waiting == 2
 
@@ -128,8 +128,8 @@ def test_counts_are_of_ten_minutes() -> None:
 
 
 def test_a_score_is_shown_with_its_words_and_its_diff(tally: Tally) -> None:
-    tally.take(OF_DAMAGING, score(edit(rev_id=7, page_title="<b>Ä_‮x")), NOW, NOW)
-    tally.take(
+    tally.add(OF_DAMAGING, score(edit(rev_id=7, page_title="<b>Ä_‮x")), NOW, NOW)
+    tally.add(
         OF_DAMAGING,
         score(edit(rev_id=8, meta={"domain": 'evil.example/"><script>', "dt": "2023-11-14T22:13:22Z"})),
         NOW,

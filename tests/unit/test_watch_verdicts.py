@@ -10,7 +10,7 @@ from pipeline.health.problems import ILL, STOPPED, Problem
 from pipeline.times import duration
 from pipeline.watch.headline import Headline, all_silent, headline
 from pipeline.watch.model_stats import ModelStats
-from pipeline.watch.verdicts import ModelFacts, Verdict, of_cause, verdict
+from pipeline.watch.verdicts import ModelFacts, Verdict, verdict, verdict_by_problems
 from tests.support.watched import NOW
 
 TIMEOUT_S = 30.0
@@ -28,9 +28,9 @@ def of(*, asked: list[float], answered: Mapping[int, float], failed: tuple[int, 
     ]
     for before, what, index in sorted(steps, key=lambda step: (-step[0], step[1] == "answered")):
         if what == "asked":
-            model.asked(("enwiki", index), NOW - before, NOW)
+            model.note_edit(("enwiki", index), NOW - before, NOW)
         else:
-            model.answered(
+            model.note_answer(
                 ("enwiki", index), NOW - before, NOW, "503: no upstream" if index in failed else None
             )
     return model
@@ -168,9 +168,11 @@ REFUSED = Problem(
 def test_a_model_is_as_the_cause_says_or_as_its_stream_is_taken() -> None:
     stream = "mediawiki.revision-score-damaging"
     not_taken = Verdict("refused", "The output stream x is not taken: 3 events wait")
-    assert of_cause("damaging", stream, [LAG, REFUSED]) == not_taken
-    assert of_cause("damaging", stream, [REFUSED, BAD]) == Verdict("broken", "An endpoint answers 503")
-    assert of_cause("goodfaith", "mediawiki.revision-score-goodfaith", [LAG, REFUSED, BAD]) is None
+    assert verdict_by_problems("damaging", stream, [LAG, REFUSED]) == not_taken
+    assert verdict_by_problems("damaging", stream, [REFUSED, BAD]) == Verdict(
+        "broken", "An endpoint answers 503"
+    )
+    assert verdict_by_problems("goodfaith", "mediawiki.revision-score-goodfaith", [LAG, REFUSED, BAD]) is None
 
 
 @pytest.mark.parametrize(

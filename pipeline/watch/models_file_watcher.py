@@ -12,7 +12,7 @@ from transforms.models.model import Configuration
 _LOOK_S = 2.0
 
 
-class ModelsFile:
+class ModelsFileWatcher:
     """`trouble`: why the file as it is now cannot be used, in a sentence."""
 
     def __init__(self, path: Path, overrides: Overrides) -> None:
@@ -21,8 +21,9 @@ class ModelsFile:
         self._next_look = time.monotonic() + _LOOK_S
         self.trouble = ""
 
-    def changed(self) -> Configuration | None:
-        """What the file says, when it is another than at the last look."""
+    def poll(self) -> Configuration | None:
+        """Returns what the file says when it has changed since the last look; looks every two seconds at
+        most."""
         if time.monotonic() < self._next_look:
             return None
         self._next_look = time.monotonic() + _LOOK_S
