@@ -8,7 +8,8 @@ from collections.abc import Collection, Sequence
 def print_columns(
     header: Sequence[str], rows: Sequence[Sequence[object]], right: Collection[str] = ()
 ) -> None:
-    """`right`: headers of columns that are aligned there, as numbers are."""
+    """Prints a table whose columns are as wide as what is in them. `right`: headers of columns that are
+    aligned there, as numbers are."""
     lines = [list(map(str, line)) for line in (header, *rows)]
     columns = [(max(len(line[place]) for line in lines), name in right) for place, name in enumerate(header)]
     for line in lines:
@@ -21,5 +22,5 @@ def print_columns(
 
 
 def counted(count: int, noun: str) -> str:
-    """Such as: 1 failure, 12,345 failures."""
+    """Returns a number with its noun, such as: 1 failure, 12,345 failures."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -1,8 +1,7 @@
-"""What a command tells whoever operates it, a line each: as text or as JSON with the fields of the Elastic
-Common Schema.
+"""The lines of a command to whoever operates it: as text, or as JSON with the fields of the Elastic Common
+Schema.
 
-The same trouble is not told twice a minute, and nothing of what others sent reaches a terminal as a control
-character.
+The same trouble is not told twice a minute, and control characters of what others sent reach no terminal.
 """
 
 from __future__ import annotations
@@ -21,17 +20,17 @@ _LONGEST = 1_000  # characters of a line
 
 
 def say(text: str) -> None:
-    """What happens as it should, on standard output."""
+    """Tells what happens as it should, on standard output."""
     _LOGGER.info("%s", text)
 
 
 def warn(text: str) -> None:
-    """Trouble, and the end of it, on standard error."""
+    """Tells trouble, or that it is over, on standard error."""
     _LOGGER.warning("%s", text)
 
 
 def configure(command: str, form: str, level: str) -> None:
-    """Lines are of `command` from now on, in the `form` text or json, and only those of at least that
+    """Has lines be of `command` from now on, in the `form` text or json, and only those of at least that
     level."""
     for handler in _LOGGER.handlers:
         handler.setFormatter(formatter(form, command))
@@ -39,7 +38,8 @@ def configure(command: str, form: str, level: str) -> None:
 
 
 def formatter(form: str, command: str = "") -> logging.Formatter:
-    """For text, the plain message on standard output, and the command before it where it is trouble."""
+    """Returns that of a form, text or json. Text is the message alone, and `command` before it where it is
+    trouble."""
     if form == "json":
         return ecs_logging.StdlibFormatter(
             exclude_fields=["log.original"],
@@ -49,7 +49,7 @@ def formatter(form: str, command: str = "") -> logging.Formatter:
 
 
 def printable(text: str) -> str:
-    """One line without control characters, however many it had."""
+    """Returns a text as one line of at most 1,000 characters, without control characters."""
     return "".join(letter if letter.isprintable() else " " for letter in " ".join(text.split()))[:_LONGEST]
 
 
@@ -73,7 +73,7 @@ class _Printable(logging.Filter):
 
 
 class NotTwiceAMinute(logging.Filter):
-    """Passes what was not told within the last minute."""
+    """Drops a warning that was told within the last minute."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
@@ -90,7 +90,7 @@ class NotTwiceAMinute(logging.Filter):
 
 
 class _ToStream(logging.StreamHandler[TextIO]):
-    """To standard output or error as they are when a line comes: lines of at least `least` and below
+    """Writes to standard output or error, as they are when a line comes, lines of at least `least` and below
     `most`."""
 
     def __init__(self, name: str, least: int, most: int) -> None:

@@ -1,5 +1,5 @@
-"""What a command prints, made safe to show: others' texts in it (answers, page titles, logs of a broker) may
-hold what steers a terminal."""
+"""Makes what a command prints safe to show: texts of others in it (answers, page titles, logs of a broker)
+may hold what steers a terminal."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class PlainText:
             self.write(line)
 
     def steering(self) -> TextIO:
-        """The stream below, for whoever steers the terminal himself."""
+        """Returns the stream below, for whoever steers the terminal himself."""
         return self._stream
 
     def __getattr__(self, name: str) -> Any:
@@ -32,7 +32,7 @@ class PlainText:
 
 
 def print_plain_text() -> None:
-    """From now on this process prints nothing that steers a terminal, neither by print() nor in logs or
+    """Has this process print nothing from now on that steers a terminal, neither by print() nor in logs or
     tracebacks."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
@@ -41,5 +41,5 @@ def print_plain_text() -> None:
 
 
 def steering(stream: TextIO) -> TextIO:
-    """The stream as it was before."""
+    """Returns the stream as it was before."""
     return stream.steering() if isinstance(stream, PlainText) else stream

@@ -93,8 +93,8 @@ class FlinkJob:
         self._wait_until_over(deadline)
 
     def _try_to_stop(self, folder: Path, deadline: float) -> None:
-        """Not by Flink's `/stop`: timers go on after its savepoint too, and it takes up to five seconds
-        more."""
+        """Asks once for a savepoint that ends the job, and waits for it. Raises SavepointError. Not by
+        Flink's `/stop`: timers go on after its savepoint too, and it takes up to five seconds more."""
         begun = self.rest.request(
             "POST", f"{self._path}/savepoints", {"cancel-job": True, "target-directory": folder.as_uri()}
         )

@@ -1,5 +1,5 @@
-"""The servers of stream mode: Beam's job server with Flink embedded in it or a cluster behind it, and the
-Python workers that Flink asks for."""
+"""The servers of stream mode: Beam's job server, with Flink embedded in it or a cluster behind it, and the
+pool of Python workers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _JVM_OPTIONS = [
 
 
 def find_jar() -> Path:
-    """The jar that `make build` leaves. Raises FileNotFoundError."""
+    """Returns the jar that `make build` leaves. Raises FileNotFoundError."""
     if not JAR.is_file():
         raise FileNotFoundError(f"no Flink job server in {JAR}; build it: make build")
     return JAR
@@ -40,8 +40,8 @@ def find_jar() -> Path:
 
 @cache
 def flink_version() -> str:
-    """Of the Flink in the jar, whose list of contents is long. Raises FileNotFoundError for one that is not
-    there or not whole."""
+    """Returns the version of the Flink in the jar; cached, as the jar's list of contents is long. Raises
+    FileNotFoundError for a jar that is missing or cut."""
     try:
         with zipfile.ZipFile(find_jar()) as jar:
             lines = jar.read(_VERSION_FILE).decode().splitlines()
@@ -62,15 +62,15 @@ class JavaProgram(NamedTuple):
     jvm_options: Sequence[str] = ()
 
     def command(self, temporary: Path) -> list[str]:
-        """What Flink keeps on disk while it runs goes to the folder `temporary`. Raises ServerError without a
-        fitting Java, FileNotFoundError without the jar."""
+        """Returns the command line. What Flink keeps on disk while it runs goes to the folder `temporary`.
+        Raises ServerError without a Java that fits, FileNotFoundError without the jar."""
         jar = find_jar()
         jvm = [find_java(), f"-Xmx{self.heap_mb}m", f"-Djava.io.tmpdir={temporary}"]
         return [*jvm, *_JVM_OPTIONS, *self.jvm_options, "-cp", str(jar), *self.main]
 
 
 class JavaServer(Server):
-    """A program of the fat jar that listens at `port`."""
+    """A program of the fat jar that listens at `port`. Its log has a folder for temporary files beside it."""
 
     def __init__(self, name: str, program: JavaProgram, port: int, log: Path) -> None:
         self._temporary = log.with_suffix(".tmp")

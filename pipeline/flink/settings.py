@@ -70,7 +70,7 @@ def beam_options_of_batch(job_server: str, workers: str) -> list[str]:
 
 
 def beam_options(job_server: str, workers: str, name: str) -> list[str]:
-    """The same for a job that streams."""
+    """Returns the same for a job that streams."""
     return [
         *beam_options_of_batch(job_server, workers),
         "--parallelism=1",

@@ -1,5 +1,4 @@
-"""Where a job goes on: the savepoints and checkpoints of its earlier runs, as Flink leaves them below a
-folder."""
+"""The savepoints and checkpoints of a job's earlier runs, as Flink leaves them below a folder."""
 
 from __future__ import annotations
 
@@ -16,6 +15,8 @@ _MAGIC = 0x4960672D
 
 class Snapshot(NamedTuple):
     # Flink's; a job that goes on from a snapshot counts on from its number, whatever the clocks say
+    """A savepoint or checkpoint that is complete."""
+
     number: int
     folder: Path
 
@@ -77,7 +78,7 @@ class Snapshots:
 
 
 def _number(file: Path) -> int | None:
-    """None where the file is no snapshot of Flink's."""
+    """Returns the number of a checkpoint; None where the file is no snapshot of Flink's."""
     try:
         with file.open("rb") as opened:
             magic, _, number = _HEADER.unpack(opened.read(_HEADER.size))

@@ -17,7 +17,7 @@ def folder_of(state: Path, group: str) -> Path:
 
 
 def make(state: Path) -> None:
-    """Raises UsageError."""
+    """Makes the folder. Raises UsageError when it cannot be made, or has too little room."""
     try:
         check_room(state)
         state.mkdir(parents=True, exist_ok=True)
@@ -48,7 +48,8 @@ def check_room(state: Path) -> Room:
 
 
 def locked(state: Path) -> AbstractContextManager[None]:
-    """Two runs in one place would take each other's checkpoints for their own."""
+    """Holds the lock of the folder while the context is open. Raises UsageError when another stream has it:
+    two runs in one place would take each other's checkpoints for their own."""
     return directory_lock.locked(
         state, f"--state: another stream works in {state}; stop it, or name another --group or --state"
     )

@@ -1,5 +1,5 @@
-"""What the state of a stream belongs to, in a file beside it: another Kafka's or another group's is not taken
-for it."""
+"""What the state of a stream belongs to, in a file beside it, so that another Kafka's or group's state is not
+gone on with."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ _ANEW = (
 
 @dataclass(frozen=True)
 class Identity:
+    """The Kafka, the group and the topics whose places a state has."""
+
     kafka: str  # the cluster's id
     group: str
     topics: Mapping[str, str]  # ids of those that are read
@@ -29,13 +31,13 @@ class Identity:
 
 
 def is_there(state: Path) -> bool:
-    """Whether there is a state that belongs to somebody."""
+    """Returns whether there is a state that belongs to somebody."""
     return (state / _FILE).exists() or Snapshots(state).exist()
 
 
 def check(state: Path, now: Identity, adopt: bool) -> Identity | None:
-    """What the state there is of; None where there is none yet. Raises UsageError unless a run with the
-    identity `now` can go on with it."""
+    """Returns what the state belongs to; None where there is none yet. Raises UsageError unless a run with
+    the identity `now` can go on with it."""
     before = _read(state)
     if before is None:
         if Snapshots(state).exist():
@@ -57,7 +59,7 @@ def check(state: Path, now: Identity, adopt: bool) -> Identity | None:
 
 
 def changes(before: Identity | None, now: Identity) -> Iterator[str]:
-    """What is otherwise than it was, a line each."""
+    """Yields a line for each difference of now from before."""
     if before is None:
         return
     if before.kafka == now.kafka:
@@ -79,7 +81,7 @@ def changes(before: Identity | None, now: Identity) -> Iterator[str]:
 
 
 def write(state: Path, now: Identity) -> None:
-    """Raises UsageError."""
+    """Writes what the state belongs to from now on. Raises UsageError."""
     file = state / _FILE
     try:
         beside = file.with_suffix(".new")

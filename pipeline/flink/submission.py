@@ -27,12 +27,11 @@ Build = Callable[[PipelineOptions], beam.Pipeline]
 
 
 class JobLostError(Exception):
-    """The job, or a process that it needs, is gone; another start may help. Says in one line what
-    happened."""
+    """The job, or a process that it needs, is gone; another start may help. Its message is one line."""
 
 
 class BadSnapshotError(JobLostError):
-    """The job cannot go on from a snapshot; another one may do."""
+    """Flink cannot restore a snapshot; an earlier one may do."""
 
     def __init__(self, snapshot: Path, why: str) -> None:
         super().__init__(f"{snapshot} cannot be restored: {why}")

@@ -76,7 +76,7 @@ def _give_up(trouble: Exception) -> int:
 
 
 class _Pause:
-    """How long to wait before a job is started again: longer after each failure of a series."""
+    """How long to wait before a job is started again: twice as long after each failure of a series."""
 
     def __init__(self) -> None:
         self._next_s = _SHORTEST_PAUSE_S
@@ -136,7 +136,8 @@ class JobMonitor:
         return False
 
     def _gone(self, error: UnreachableError) -> JobLostError | BadSnapshotError:
-        """What an embedded Flink that ended says: it ends with a job whose state it cannot restore."""
+        """Returns the error of an embedded Flink that ended: it ends with a job whose state it cannot
+        restore."""
         if self._settled or self._run.snapshot is None:
             return JobLostError(str(error))
         return BadSnapshotError(

@@ -1,4 +1,4 @@
-"""What is wrong with a stream, a sentence each, by what Flink, Kafka and the disk tell of it."""
+"""Finds what is wrong with a stream, a sentence each, by what Flink, Kafka and the disk tell of it."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from transforms.delivery.waiting_counts import gauge_name
 
 
 class Diagnosis:
-    """Finds the problems of a stream with these models, which writes to these topics, out of its facts over
-    a minute."""
+    """Finds the problems of a stream with these models, which writes to these topics, by its facts over a
+    minute."""
 
     def __init__(self, models: Collection[str], topics: Collection[str] = ()) -> None:
         self.models = sorted(models)

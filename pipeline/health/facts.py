@@ -12,7 +12,7 @@ _STEPS_THAT_FAIL = ("ReadEvents", "SelectModels", "BuildRevisionScore", "WritePe
 
 
 class Metric(NamedTuple):
-    """Over all subtasks."""
+    """A metric of a step: its sum and its most over all subtasks."""
 
     total: float
     most: float
@@ -59,12 +59,13 @@ class KafkaFacts:
 
     @property
     def behind(self) -> int:
+        """How many messages the group has not read, of all topics."""
         return sum(self.lag.values())
 
 
 @dataclass(frozen=True)
 class Facts:
-    """All that is known at a time, seconds since the epoch. None: nobody looked."""
+    """All that is known at a time, seconds since the epoch. None: not looked at."""
 
     at: float
     flink: FlinkFacts | None = None
@@ -73,8 +74,8 @@ class Facts:
 
 
 def counts(facts: FlinkFacts, models: Collection[str]) -> Mapping[str, int]:
-    """Of the job since it was last started: events that came (canary events are none), scores that were
-    built, failures of any step."""
+    """Returns what the job has counted since it was last started: events (canary events are not counted),
+    scores that were built, failures of any step."""
     failures = {step: facts.count(f"{step}_failures") for step in _STEPS_THAT_FAIL}
     of_models = sum(facts.of_model("failures", model) for model in models)
     return {

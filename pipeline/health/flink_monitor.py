@@ -88,7 +88,7 @@ class _JobManager:
 
 
 class _JobMetrics:
-    """The metrics of our steps, whose names are asked for every ten seconds."""
+    """The metrics of our steps. Their names are asked for every ten seconds, their values at each look."""
 
     def __init__(self, rest: FlinkRest) -> None:
         self._rest = rest
@@ -131,7 +131,8 @@ class _JobMetrics:
             yield from self._list(f"{_path(job_id, vertex)}?agg=sum,max&get={'%2C'.join(some)}")
 
     def _list(self, path: str) -> list[Any]:
-        """Of a job that is just over there is none, but an object of errors."""
+        """Returns the list at a path; an empty one of a job that is just over, of which Flink tells
+        errors."""
         found = self._rest.request("GET", path).json()
         return found if isinstance(found, list) else []
 
@@ -143,7 +144,8 @@ def _last_made(latest: Mapping[str, Any]) -> float | None:
 
 
 def _state_of(told: Mapping[str, Any]) -> str:
-    """INITIALIZING while the job is called RUNNING but its tasks restore their state or wait for slots."""
+    """Returns Flink's word, but INITIALIZING for a job that is called RUNNING while its tasks restore their
+    state or wait for slots."""
     state = str(told["state"])
     counts = [vertex.get("tasks") or {} for vertex in told["vertices"]]
     running = all(tasks.get("RUNNING", 0) == sum(tasks.values()) for tasks in counts)

@@ -29,14 +29,15 @@ class History:
         return is_another
 
     def flink_before(self) -> FlinkFacts | None:
-        """What Flink told before the latest time."""
+        """Returns what Flink told before the latest time."""
         return self._facts[-2].flink if len(self._facts) > 1 else None
 
     def spans_half_a_minute(self) -> bool:
+        """Returns whether there are facts of half a minute ago."""
         return self._facts[0].at < self._facts[-1].at - _HALF_A_MINUTE_S
 
     def behind_before(self) -> int | None:
-        """How many events the stream was behind half a minute ago."""
+        """Returns how many events the stream was behind half a minute ago."""
         now = self._facts[-1].at
         old = [
             each
@@ -46,7 +47,7 @@ class History:
         return old[-1].kafka.behind if old and old[-1].kafka else None
 
     def lasts(self, name: str) -> bool:
-        """Whether a gauge has not been 0 for a while."""
+        """Returns whether a gauge has not been 0 for ten seconds."""
         now = self._facts[-1].at
         recent = [
             each
@@ -58,6 +59,6 @@ class History:
         )
 
     def grown(self, name: str) -> int:
-        """By how much a counter grew within the last minute; one that is new grew from nothing."""
+        """Returns by how much a counter grew within the last minute; one that is new grew from nothing."""
         of_flink = [each.flink for each in self._facts if each.flink and not each.flink.trouble]
         return max(0, of_flink[-1].count(name) - of_flink[0].count(name)) if of_flink else 0

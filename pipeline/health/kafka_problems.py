@@ -20,6 +20,7 @@ class KafkaProblems:
         self._is_behind = False
 
     def find(self, facts: Facts) -> Iterator[Problem]:
+        """Yields what is wrong now."""
         kafka = facts.kafka
         if kafka is None:
             return

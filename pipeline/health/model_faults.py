@@ -23,6 +23,8 @@ _CAUSES = {
 
 
 class ModelFault(NamedTuple):
+    """What is wrong with a model."""
+
     kind: str  # broken, silent or failing
     cause: str  # how calls end, such as 503 or timeout; nothing where that is not known
     text: str  # to follow the model's name
@@ -94,15 +96,15 @@ class ModelFaults:
             self._answered[model] = at
 
     def _answers(self, model: str, flink: FlinkFacts) -> int:
-        """Calls that timed out, or found nobody, are none."""
+        """Returns how many calls got an answer; those that timed out or found nobody did not."""
         refusals = (
             flink.count(name) for name, cause in self._without_score(model, flink) if cause not in _NO_ANSWER
         )
         return flink.count(f"BuildRevisionScore_scores_{model}") + sum(refusals)
 
     def _cause(self, model: str, flink: FlinkFacts) -> str:
-        """By what most tries of the last minute ended without a score; of a model that gets but probes,
-        ever."""
+        """Returns by what most tries of the last minute ended without a score; of a model that gets but
+        probes, ever."""
         found: Counter[str] = Counter()
         ever: Counter[str] = Counter()
         for name, cause in self._without_score(model, flink):
@@ -112,7 +114,7 @@ class ModelFaults:
         return most[0][0] if most else ""
 
     def _without_score(self, model: str, flink: FlinkFacts) -> Iterator[tuple[str, str]]:
-        """The counters of tries that ended so, each with its cause."""
+        """Yields the counters of tries that ended without a score, each with its cause."""
         prefixes = [f"ScoreWithLiftWing_{kind}_{model}_" for kind in ("retries", "failures")]
         for name in flink.metrics:
             prefix = next(filter(name.startswith, prefixes), "")

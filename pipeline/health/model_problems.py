@@ -13,7 +13,7 @@ _MANY = 3  # models that have the same at once, for it to be one problem
 
 
 class ModelProblems:
-    """Finds the problems of models out of a stream's facts, which are in its history already."""
+    """Finds the problems of models by a stream's facts, which are in its history already."""
 
     def __init__(self, models: Sequence[str], history: History) -> None:
         self._models, self._history = models, history
@@ -21,7 +21,7 @@ class ModelProblems:
         self._shared: set[tuple[str, str]] = set()  # kinds and causes that many models had, until none has
 
     def forget_answers(self) -> None:
-        """What waits for something else is no fault of a model."""
+        """Has the silence of each model begin anew: what waits for something else is no fault of a model."""
         self._faults.forget_answers()
 
     def find(self, facts: Facts) -> Iterator[Problem]:
@@ -46,7 +46,8 @@ class ModelProblems:
                 yield from (_of_one(name, faults[name]) for name in names)
 
     def _of_many(self, names: Sequence[str], fault: ModelFault, flink: FlinkFacts) -> Problem:
-        """`fault`: that of the first, which may be the last one left."""
+        """Returns the problem that these models have in common; `fault` is that of the first, which may be
+        the last one left."""
         count, busy = len(names), sum(self._is_busy(model, flink) for model in self._models)
         is_everything = count >= busy and count >= _MANY
         which = f"all {count} models" if is_everything else f"{count} models ({', '.join(names)})"

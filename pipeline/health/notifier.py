@@ -33,7 +33,8 @@ class Notifier:
 
 
 def _is_of_the_same(one: Problem, other: Problem) -> bool:
-    """Whether what is wrong has become something else that is wrong with the same: then it is not over."""
+    """Returns whether a problem has become another of the same models or of the same kind: then it is not
+    over."""
     return bool(one.models & other.models) or (
         not one.models and one.key[0] == other.key[0] and one.key[0] in ("restart", "state", "room")
     )

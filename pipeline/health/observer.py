@@ -1,5 +1,5 @@
-"""Looks at a running stream every few seconds, and tells its operator what changes, and once a minute what it
-has done."""
+"""Looks at a running stream every five seconds, and tells its operator what changes, and once a minute what
+it has done."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ class Observer:
         self._next_report = 0.0
 
     def start(self, stop: threading.Event) -> None:
+        """Starts the thread."""
         threading.Thread(target=self._keep_looking, args=(stop,), name="observer", daemon=True).start()
 
     def _keep_looking(self, stop: threading.Event) -> None:

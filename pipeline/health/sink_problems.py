@@ -1,4 +1,4 @@
-"""What is wrong with where scores go."""
+"""Finds what is wrong with where scores go."""
 
 from __future__ import annotations
 

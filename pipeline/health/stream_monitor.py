@@ -12,7 +12,7 @@ from pipeline.process.disk import Room
 
 
 class StreamMonitor:
-    """Asks each of them anew at each look; never raises what one of them may answer."""
+    """Asks each of them anew at each look; raises nothing for what they answer."""
 
     def __init__(
         self,

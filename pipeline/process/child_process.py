@@ -34,7 +34,7 @@ class ServerError(RuntimeError):
 
 
 def find_java() -> str:
-    """The `java` on the PATH. Raises ServerError unless it is a version that Flink 1.19 runs on."""
+    """Returns the `java` on the PATH. Raises ServerError unless it is a version that Flink 1.19 runs on."""
     java = shutil.which("java")
     if not java:
         raise ServerError(
@@ -52,9 +52,9 @@ def find_java() -> str:
 
 
 def free_port(wished: int = 0) -> int:
-    """A TCP port that nobody listens on now, the one that is wished for if it is one. Below what Linux gives
-    connections as their near end, and given to no other process that asks here, so that it stays free until a
-    server listens."""
+    """Returns a TCP port that nobody listens on now, the one that is wished for if it is free. Another is
+    outside Linux' range of ephemeral ports, and no other process that asks here gets it, so that it stays
+    free until a server listens. Raises ServerError."""
     if wished and _is_free(wished):
         return wished
     for port in random.sample(range(20_000, 32_000), 100):
@@ -79,7 +79,7 @@ def _is_free(port: int) -> bool:
 
 
 def _claim(port: int) -> bool:
-    """Whether this process is the first to hold the UDP port of that number, which ends with the process."""
+    """Binds the UDP port of that number until this process ends. Returns whether nobody else has it."""
     token = socket.socket(type=socket.SOCK_DGRAM)
     try:
         token.bind(("127.0.0.1", port))
@@ -104,6 +104,7 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
+        """Starts the process, which ends with this one."""
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
                 self._command,
@@ -136,7 +137,7 @@ class Server:
 
     @property
     def last_output(self) -> str:
-        """The end of its log, and where the log is."""
+        """The last line of its log, and where the log is."""
         with self.log.open("rb") as log:
             log.seek(max(0, log.seek(0, os.SEEK_END) - _LONGEST_END))
             last = log.read().decode("utf-8", "replace").strip().splitlines()[-1:] or ["nothing"]
@@ -147,6 +148,7 @@ class Server:
         return self._process is not None and self._process.poll() is None
 
     def stop(self) -> None:
+        """Ends the process: by SIGTERM, and by SIGKILL when it lives ten seconds later."""
         if self._process and self._process.poll() is None:
             self._process.terminate()
             try:
@@ -179,7 +181,6 @@ def started(*servers: Server) -> Iterator[None]:
 
 
 def die_with_parent() -> None:
-    """For a child between fork and exec: asks Linux to end it when its parent is killed. PR_SET_PDEATHSIG is
-    1."""
+    """Asks Linux to end this process when its parent is killed; for a child between fork and exec."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG

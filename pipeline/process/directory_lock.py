@@ -1,4 +1,4 @@
-"""One run at a time in a folder."""
+"""One run at a time in a folder or a dataset."""
 
 from __future__ import annotations
 

@@ -13,8 +13,8 @@ from contextlib import suppress
 
 
 def end_in_one_line(name: str) -> None:
-    """From now on Ctrl-C prints one line that begins with `name`, and ends this process by the signal, as a
-    shell expects."""
+    """Has Ctrl-C print one line that begins with `name`, and end this process by the signal, as a shell
+    expects."""
     signal.signal(signal.SIGINT, lambda *_: _end(name))
 
 

@@ -1,5 +1,5 @@
-"""One run at a time in a place that other machines see, too, by a file that its holder writes again and
-again."""
+"""One run at a time in a place that other machines see too, by a file that its holder writes every five
+seconds."""
 
 from __future__ import annotations
 
@@ -28,30 +28,30 @@ _LOOK_S = 1.0
 
 @contextmanager
 def leased(folder: UPath, otherwise: str) -> Iterator[None]:
-    """Holds the lease of a folder while the context is open. Raises UsageError with what is to be said
-    `otherwise`, when another run holds it; one that was killed is waited for, and its lease taken over.
+    """Holds the lease of a folder while the context is open. Raises UsageError with the message `otherwise`
+    when another run holds it; takes over the lease of one that was killed, after 20 seconds without a sign.
 
     No clock is asked but this machine's own. A run that could not write its lease for as long as others wait,
     or finds another's in its stead, ends as SIGTERM ends it.
     """
     lease = _Lease(folder / LEASE)
-    lease.take(otherwise)
+    lease.acquire(otherwise)
     over = threading.Event()
-    beating = threading.Thread(target=lease.beat_until, args=(over,), name="lease", daemon=True)
-    beating.start()
+    renewing = threading.Thread(target=lease.renew_until, args=(over,), name="lease", daemon=True)
+    renewing.start()
     try:
         yield
     finally:
         over.set()
-        beating.join()
-        lease.give_back()
+        renewing.join()
+        lease.release()
 
 
 class _Lease:
     def __init__(self, place: UPath) -> None:
         self._place, self._run, self._beats = place, str(uuid.uuid4()), 0
 
-    def take(self, otherwise: str) -> None:
+    def acquire(self, otherwise: str) -> None:
         if self._create():
             return
         there, end = self._read(), time.monotonic() + _PATIENCE_S
@@ -64,7 +64,7 @@ class _Lease:
         if not self._create():
             raise UsageError(otherwise)
 
-    def beat_until(self, over: threading.Event) -> None:
+    def renew_until(self, over: threading.Event) -> None:
         written = time.monotonic()
         while not over.wait(_BEAT_S):
             try:
@@ -78,7 +78,7 @@ class _Lease:
                     self._end(f"cannot be written: {error}")
                     return
 
-    def give_back(self) -> None:
+    def release(self) -> None:
         try:
             if not self._is_taken():
                 self._place.unlink(missing_ok=True)
@@ -96,7 +96,7 @@ class _Lease:
         return self._run.encode() not in self._read()
 
     def _create(self) -> bool:
-        """Whether there was none; of two that try at once one succeeds."""
+        """Creates the lease. Returns whether there was none; of two that try at once one succeeds."""
         self._place.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._place.fs.pipe_file(self._place.path, self._content(), mode="create")

@@ -25,7 +25,7 @@ class AllowedHosts:
         } - {""}
 
     def allow(self, headers: Sequence[str]) -> bool:
-        """Whether a request with these Host headers may have the page. A browser sends one."""
+        """Returns whether a request with these Host headers may have the page. A browser sends one."""
         if len(headers) != 1 or set(headers[0]) & set("@/?#\\"):
             return False
         try:

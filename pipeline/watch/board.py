@@ -1,5 +1,5 @@
-"""What the page is sent: all it shows now, once a second, and the lines of the last ten minutes, whenever
-five seconds are over."""
+"""Makes what the page is sent: all it shows now, once a second, and the lines of the last ten minutes, every
+five seconds."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class BoardMaker:
         }
 
     def _verdict(self, name: str, facts: ModelFacts, problems: Sequence[Problem], now: float) -> Verdict:
-        """By what is known of the cause, else by what the topics tell."""
+        """Returns what is known of the cause, else what the topics tell."""
         configuration = self._tally.configuration
         known = verdict_by_problems(name, configuration.models[name].stream, problems)
         if known is None or facts.is_parked:
@@ -91,7 +91,7 @@ class BoardMaker:
         return Verdict(known.state, f"{known.text}. {waiting_sentence(facts.stats, now)}.")
 
     def _waits(self, name: str, found: Verdict, now: float) -> Verdict:
-        """Of a model that is silent as all are: what it is waiting for is said above."""
+        """Returns of a silent model that it waits as all do; the headline says for what."""
         if found.state != "silent":
             return found
         return Verdict(
@@ -133,7 +133,7 @@ class BoardMaker:
         }
 
     def _of_topics(self, problems: Sequence[Problem], now: float) -> Iterator[str]:
-        """What the page itself sees of the whole."""
+        """Yields what the page itself sees of the whole."""
         reader, tally = self._reader, self._tally
         if reader.away_since:
             yield (
@@ -150,7 +150,7 @@ class BoardMaker:
             )
 
     def _notes(self, now: float) -> Iterator[str]:
-        """What is to be known beside, a sentence each."""
+        """Yields what else is to be known, a sentence each."""
         reader, tally = self._reader, self._tally
         if self.trouble:
             yield self.trouble

@@ -1,4 +1,4 @@
-"""What Prometheus finds at /metrics of the page: what only somebody beside the job can tell of it."""
+"""The metrics at /metrics of the page: what only somebody beside the job can tell of it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _HELP = {
 
 
 def exposition(facts: Facts, group: str, now: float) -> bytes:
-    """In Prometheus' text format."""
+    """Returns the facts of a group in Prometheus' text format."""
     lines: list[str] = []
     told = ""
     for name, labels, value in _series(facts, now):

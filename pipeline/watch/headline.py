@@ -27,7 +27,8 @@ class Headline:
 def headline(
     problems: Sequence[Problem], of_page: Sequence[str], verdicts: Mapping[str, Verdict]
 ) -> Headline:
-    """`of_page`: what the page itself has found wrong with the whole, by the topics."""
+    """Returns what to know first of the stream. `of_page`: what the page itself has found wrong with the
+    whole."""
     said = [problem.text for problem in problems if not problem.models or len(problem.models) > 1]
     stopped = any(problem.severity == STOPPED for problem in problems) or bool(of_page and not said)
     parts = [*said, *(() if said else of_page)]
@@ -45,7 +46,8 @@ def headline(
 
 
 def all_silent(verdicts: Mapping[str, Verdict], seconds: float | None) -> Iterator[str]:
-    """One sentence about the stream where otherwise each of its models would have one."""
+    """Yields one sentence about the stream where otherwise each of its models would have one; `seconds`:
+    since the last answer of any."""
     wrong = [name for name, verdict in verdicts.items() if verdict.state == "silent"]
     answered = [name for name, verdict in verdicts.items() if verdict.state in ("ok", "slow", "failing")]
     if len(wrong) > 2 and not answered:
@@ -66,6 +68,6 @@ def _of_models(problems: Sequence[Problem], verdicts: Mapping[str, Verdict]) -> 
 
 
 def _sentence(text: str, models: Collection[str]) -> str:
-    """A name stays as it is."""
+    """Returns the text as a sentence; a model's name at its beginning stays as it is."""
     text = text if text.partition(" ")[0] in models else text[:1].upper() + text[1:]
     return text if text.endswith(".") else f"{text}."

@@ -14,7 +14,7 @@ class Links:
     grafana: str | None = None
 
     def shown(self, flink: str) -> list[tuple[str, str]]:
-        """Name and address of each that there is; `flink` is HOST:PORT of the JobManager."""
+        """Returns name and address of each that there is; `flink` is HOST:PORT of the JobManager."""
         found = {
             "Runbook": self.runbook,
             "Flink": f"http://{flink}" if flink else None,

@@ -35,7 +35,8 @@ def model_card(name: str, facts: ModelFacts, found: Verdict, now: float) -> dict
 
 
 def _durations(facts: ModelFacts, now: float) -> dict[str, Any]:
-    """From edits to their scores, of Lift Wing's answers alone, and the difference; `old`: not of now."""
+    """Returns seconds from edits to their scores, of Lift Wing's answers alone, and the difference; `old`:
+    not of now."""
     p50, p99 = quantiles_of(facts.stats.last(_MINUTE, now))
     call_p50, call_p99 = (
         facts.gauges[kind] / 1000 if facts.gauges.get(kind) else None

@@ -12,7 +12,12 @@ _MOST_EARLY = 20_000  # answers that were read before their edits, as they are i
 
 
 class ModelStats:
-    """Times are seconds since the epoch, of Kafka's messages."""
+    """Counts by the times of Kafka's messages, seconds since the epoch.
+
+    `last_answer` and `first_answer` are such times; `since_answer`: how many edits came after the last
+    answer, the first of them at `silent_since`; `given_up`: edits that neither a score nor a failure came of,
+    long after it had to.
+    """
 
     def __init__(self, max_age_s: float) -> None:
         self._max_age_s = max_age_s

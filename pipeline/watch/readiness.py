@@ -17,13 +17,14 @@ Answer = tuple[int, Mapping[str, Any]]  # status, body
 
 
 def healthz(board: Mapping[str, Any], now: float) -> Answer:
-    """200 while the page looks at its stream, whatever it sees."""
+    """Returns 200 while the page looks at its stream, whatever it sees."""
     age = now - board.get("at", 0.0)
     return (200 if age < _STALE_S else 503), {"looked_s_ago": round(age, 1)}
 
 
 def readyz(board: Mapping[str, Any], health: HealthPoller | None, now: float) -> Answer:
-    """200 when the job runs, its last checkpoint is young and it is not far behind; else 503 with why."""
+    """Returns 200 when the job runs, its last checkpoint is young and it is not far behind; else 503 with
+    why."""
     if healthz(board, now)[0] != 200 or health is None:
         return 503, {"why": ["nothing has been looked at"]}
     flink, behind = health.facts.flink, board["behind"]

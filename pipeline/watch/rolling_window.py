@@ -12,6 +12,7 @@ _MOST_KEPT = 200  # durations of a slice; of more, a sample
 
 
 def slice_of(at: float) -> int:
+    """Returns the number of the slice of a time."""
     return int(at // SLICE_S)
 
 
@@ -36,21 +37,21 @@ class Slice:
             self.seconds[place] = seconds
 
     def quantiles(self) -> tuple[float | None, float | None]:
-        """p50 and p99."""
+        """Returns p50 and p99, in seconds."""
         if self._quantiles[0] != self.timed:
             self._quantiles = self.timed, *_p50_and_p99(self.seconds)
         return self._quantiles[1:]
 
 
 class Slices:
-    """Of one model. What is older than ten minutes is forgotten, what claims to come from then on is taken
-    for new."""
+    """The slices of one model. What is older than ten minutes is dropped, what claims to come from the future
+    counts as of now."""
 
     def __init__(self) -> None:
         self._slices: dict[int, Slice] = {}
 
     def at(self, at: float, now: float) -> Slice:
-        """The slice of a time; one that nobody keeps for a time that is too long ago."""
+        """Returns the slice of a time; one that nobody keeps for a time that is too long ago."""
         index = slice_of(min(at, now))
         if index <= slice_of(now) - SLICES:
             return Slice()
@@ -61,7 +62,7 @@ class Slices:
             del self._slices[index]
 
     def last(self, count: int, now: float) -> Iterator[Slice]:
-        """The last so many that are over."""
+        """Returns the last so many that are over."""
         return (
             found
             for index in range(slice_of(now) - count, slice_of(now))
@@ -69,12 +70,13 @@ class Slices:
         )
 
     def all(self, now: float) -> Iterator[Slice]:
-        """Of the last ten minutes, oldest first, empty ones too; without the one that is not over."""
+        """Returns those of the last ten minutes, oldest first, empty ones too, without the one that is not
+        over."""
         return (self._slices.get(index) or Slice() for index in range(slice_of(now) - SLICES, slice_of(now)))
 
 
 class RecentCounts:
-    """How often each name came in the last ten minutes."""
+    """Counts how often each name came in the last ten minutes."""
 
     def __init__(self) -> None:
         self._slices: dict[int, Counter[str]] = {}
@@ -87,7 +89,7 @@ class RecentCounts:
             self.total[name] += 1
 
     def per_s(self, slices: int, now: float) -> float:
-        """Of all names, over the last so many slices that are over."""
+        """Returns how many a second came of all names, over the last so many slices that are over."""
         last = range(slice_of(now) - slices, slice_of(now))
         return sum(self._slices[index].total() for index in last if index in self._slices) / (
             slices * SLICE_S
@@ -99,7 +101,7 @@ class RecentCounts:
 
 
 def quantiles_of(slices: Iterable[Slice]) -> tuple[float | None, float | None]:
-    """p50 and p99 of all of them together."""
+    """Returns p50 and p99 of all of them together, in seconds."""
     return _p50_and_p99(seconds for each in slices for seconds in each.seconds)
 
 

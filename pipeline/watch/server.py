@@ -29,8 +29,8 @@ Probe = Callable[[], tuple[int, Mapping[str, Any] | bytes]]  # gives status and 
 
 
 class Events:
-    """The latest event of each kind, for connections that each take it when they can: a slow reader misses
-    some and holds up nobody."""
+    """The latest event of each kind; each connection takes it when it can: a slow reader misses some and
+    holds up nobody."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -38,6 +38,7 @@ class Events:
         self._number = 0
 
     def publish(self, kind: str, data: Mapping[str, Any]) -> None:
+        """Replaces the event of this kind."""
         encoded = b"event: %b\ndata: %b\n\n" % (kind.encode(), orjson.dumps(data))
         with self._changed:
             self._number += 1
@@ -45,7 +46,8 @@ class Events:
             self._changed.notify_all()
 
     def after(self, number: int) -> tuple[int, bytes]:
-        """What is newer than that, and the number of it; a comment when nothing comes."""
+        """Returns what is newer than that number, after the number of the newest; a comment when nothing
+        comes for 15 s."""
         with self._changed:
             self._changed.wait_for(lambda: self._number > number, _SILENCE_S)
             newer = [encoded for at, encoded in sorted(self._latest.values()) if at > number]
@@ -72,7 +74,7 @@ class PageServer(ThreadingHTTPServer):
         threading.Thread(target=self.serve_forever, name="page", daemon=True).start()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A reader who leaves is no error."""
+        """Ignores a reader who leaves."""
 
 
 class _Handler(BaseHTTPRequestHandler):

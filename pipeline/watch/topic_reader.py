@@ -1,4 +1,4 @@
-"""The messages of a stream's topics, those of the last ten minutes first, whatever becomes of the broker
+"""Reads the messages of a stream's topics, from ten minutes ago on, whatever becomes of the broker
 meanwhile."""
 
 from __future__ import annotations
@@ -16,11 +16,8 @@ _LOOK_S, _TRY_S = 2.0, 1.0
 
 
 class TopicReader:
-    """Read from ten minutes ago on.
-
-    `trouble`: why no broker answers since `away_since`, seconds since the epoch; `missing`: topics that are
-    not there.
-    """
+    """`trouble`: why no broker answers since `away_since`, seconds since the epoch; `missing`: topics that
+    the broker has not; `has_history`: whether what was there at the beginning has been read."""
 
     def __init__(self, kafka: Kafka, topics: Collection[str]) -> None:
         settings = {
@@ -81,7 +78,7 @@ class TopicReader:
         self._consumer.close()
 
     def _look(self) -> None:
-        """Whether a broker answers, and whether there are topics or partitions that are new."""
+        """Looks whether a broker answers, and for topics and partitions that are new."""
         try:
             found = self._consumer.list_topics(timeout=_TRY_S).topics
             self.missing = [

@@ -1,4 +1,4 @@
-"""How a model is, in a word and a sentence."""
+"""Says how a model is, in a word and a sentence."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def waiting_sentence(stats: ModelStats, now: float) -> str:
 
 
 def _waiting(stats: ModelStats, now: float) -> str:
-    """Such as: 12 edits wait, the oldest for 34 s."""
+    """Returns how many edits wait, such as: 12 edits wait, the oldest for 34 s."""
     if stats.waiting_since is None:
         return "no edit waits"
     edits = "1 edit waits," if stats.waiting == 1 else f"{stats.waiting:,} edits wait, the oldest"
