@@ -3,100 +3,24 @@ as it is told."""
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from pipeline.flink.deployments import Run
 from pipeline.flink.job import FlinkJob
-from pipeline.flink.rest import FlinkRest, UnreachableError
 from pipeline.flink.snapshots import Snapshots
 from pipeline.flink.submission import BadSnapshotError, JobLostError
 from pipeline.flink.supervisor import JobMonitor, supervise
-from pipeline.health.flink_monitor import FlinkMonitor
 from pipeline.process.child_process import ServerError
 from pipeline.usage_error import UsageError
+from tests.support.job_manager import JobManager, job_managers
 from tests.support.snapshots import snapshot
 
 READY = "reading"
-RESTORE = (
-    "a.B: x\n\tat org.apache.flink.streaming.api.operators."
-    "StreamTaskStateInitializerImpl.streamOperatorStateContext(X.java:1)\n"
-    "Caused by: d.E: no file\n"
-)
-
-
-class JobManager:
-    """Answers for one job; `states` are what it says of it, one after the other, the last for ever; None: it
-    knows no such job."""
-
-    def __init__(self, *states: str | None) -> None:
-        self.states = list(states)
-        self.all_said = threading.Event()
-        self.savepoint_fails = ""
-        self.checkpoints = self.restores = 0  # completed; ended at the state
-        self.odd: tuple[int, bytes] | None = None  # what it answers to everything
-        self.asked: list[str] = []
-        manager = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def answer(self) -> None:
-                length = int(self.headers.get("Content-Length") or 0)
-                status, body = manager.answer(
-                    self.command, self.path, json.loads(self.rfile.read(length)) if length else None
-                )
-                self.send_response(status)
-                self.end_headers()
-                self.wfile.write(body if isinstance(body, bytes) else json.dumps(body).encode())
-
-            do_GET = do_POST = do_PATCH = answer  # noqa: N815 (http.server's names)
-
-            def log_message(self, *_: Any) -> None: ...
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        self.rest = FlinkRest(f"127.0.0.1:{self._server.server_port}")
-
-    def answer(self, method: str, path: str, body: Any) -> tuple[int, Any]:
-        if self.odd is not None:
-            return self.odd
-        if method != "GET":
-            self.asked.append(f"{method} {path}")
-        if path == "/jobs/7/savepoints":
-            Path(body["target-directory"].removeprefix("file://")).mkdir(parents=True, exist_ok=True)
-            return 202, {"request-id": "1"}
-        if path == "/jobs/7/savepoints/1":
-            if self.savepoint_fails:
-                return 200, {
-                    "status": {"id": "COMPLETED"},
-                    "operation": {"failure-cause": {"stack-trace": self.savepoint_fails}},
-                }
-            self.states = ["CANCELED"]
-            return 200, {"status": {"id": "COMPLETED"}, "operation": {"location": "file:/savepoint"}}
-        if path == "/jobs/7/checkpoints":
-            return 200, {"counts": {"completed": self.checkpoints}}
-        if path == "/jobs/7/exceptions":
-            entries = [{"stacktrace": "a.B: x\n\tat a.C\nCaused by: d.E: no room\n\tat d.F\n"}]
-            return 200, {
-                "exceptionHistory": {"entries": self.restores * [{"stacktrace": RESTORE}] or entries}
-            }
-        if method == "PATCH":
-            self.states = ["CANCELED"]
-            return 202, {}
-        state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
-        if len(self.states) == 1:
-            self.all_said.set()
-        return (404, {"errors": ["no job"]}) if state is None else (200, {"state": state})
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
 
 
 def starts(*results: JobManager | Exception) -> Callable[[], AbstractContextManager[Run]]:
@@ -115,15 +39,8 @@ def starts(*results: JobManager | Exception) -> Callable[[], AbstractContextMana
 
 @pytest.fixture
 def job_manager() -> Iterator[Callable[..., JobManager]]:
-    made: list[JobManager] = []
-
-    def make(*states: str | None) -> JobManager:
-        made.append(JobManager(*states))
-        return made[-1]
-
-    yield make
-    for each in made:
-        each.close()
+    with job_managers() as start:
+        yield start
 
 
 def test_a_job_is_stopped_with_a_savepoint(
@@ -183,85 +100,6 @@ def test_what_somebody_ended_at_flink_stays_ended(
         capsys.readouterr().err
         == f"revision-scores stream: the job was ended at Flink, not here; it is {state}\n"
     )
-
-
-def test_a_job_that_takes_no_savepoint_is_cancelled(
-    job_manager: Callable[..., JobManager], tmp_path: Path
-) -> None:
-    manager = job_manager("RUNNING")
-    manager.savepoint_fails = "org.apache.flink.X: y\nCaused by: org.apache.flink.Z: the disk is full\n"
-    said = FlinkJob(manager.rest, "7").end(tmp_path / "savepoints", 0.5)
-    assert said == "without a savepoint (the disk is full); a new run goes on from the last checkpoint"
-    assert manager.asked[-1] == "PATCH /jobs/7"
-    assert manager.asked.count("POST /jobs/7/savepoints") > 1, "a job that is starting takes none at first"
-
-
-def test_nobody_there_is_no_savepoint(job_manager: Callable[..., JobManager], tmp_path: Path) -> None:
-    manager = job_manager("RUNNING")
-    manager.close()
-    said = FlinkJob(manager.rest, "7").end(tmp_path / "savepoints", 0.5)
-    assert (
-        said
-        == f"without a savepoint (no JobManager answers at {manager.rest.address}); a new run goes on from "
-        "the last checkpoint"
-    )
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        (200, b"<html>the gateway is busy</html>"),
-        (200, b""),
-        (200, b"null"),
-        (200, b"7"),
-        (200, b'["a list"]'),
-        (200, b'{"an": "object"}'),
-        (
-            200,
-            b'{"state": {"no": "text"}, "vertices": [null, 7, {"id": []}], "jobs": [null, {"name": 7}], '
-            b'"request-id": {}}',
-        ),
-        (
-            200,
-            b'{"exceptionHistory": {"entries": [null]}, "jobs": {"jid": 1}, "taskmanagers": "many", '
-            b'"counts": []}',
-        ),
-        (200, b'{"errors": "no list"}'),
-        (200, b'{"errors": ["Bad request received."]}'),
-        (200, b'{"state": "RUNN'),
-        (200, b"[" * 100_000),
-        (202, b'{"request-id": "1", "status": "IN_PROGRESS", "operation": [], "state": "RUNNING"}'),
-        (400, b'{"errors": ["Bad request received."]}'),
-        (404, b"<html>not found</html>"),
-        (404, b"[]"),
-        (503, b"busy"),
-    ],
-)
-def test_whatever_answers_in_a_job_managers_place_ends_nothing(
-    job_manager: Callable[..., JobManager], tmp_path: Path, answer: tuple[int, bytes]
-) -> None:
-    manager = job_manager("RUNNING")
-    manager.odd = answer
-    job, rest = FlinkJob(manager.rest, "7"), manager.rest
-    for look in (
-        job.state,
-        job.why,
-        job.failed_restores,
-        job.completed_checkpoints,
-        lambda: rest.job_ids("x"),
-        rest.version,
-        rest.task_managers,
-        rest.free_slots,
-    ):
-        with suppress(UnreachableError):
-            look()
-    monitor = JobMonitor(Run(job, [], tmp_path), Snapshots(tmp_path))
-    monitor.settle()
-    assert monitor.check_ended() is False
-    facts = FlinkMonitor(lambda: rest.address, "x").facts()
-    assert facts
-    assert facts.metrics == {}
-    assert job.end(tmp_path / "savepoints", 0.1).startswith("without a savepoint (")
 
 
 def test_snapshots_of_earlier_runs_go_when_this_one_has_a_checkpoint(
