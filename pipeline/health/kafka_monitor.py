@@ -42,9 +42,6 @@ class KafkaMonitor:
         except KafkaException as error:
             return KafkaFacts(f"no broker answers at {self._kafka.address} ({error.args[0].str()})")
 
-    def close(self) -> None:
-        self._consumer.close()
-
     def _lag(self, places: list[TopicPartition]) -> Mapping[Partition, int]:
         if not places:
             return {}
