@@ -30,11 +30,13 @@ from pipeline.usage_error import UsageError
 from transforms.connectors.eventstreams import LARGEST_EVENT, EventStreams, RefusedError
 from transforms.connectors.eventstreams_position import Position
 from transforms.elements import SourceRecord
+from transforms.environment import REAL
 from transforms.events.source_events import STREAMS
 from transforms.http.server_sent_events import ServerSentEvent
+from transforms.lift_wing.client import LiftWingClient
 from transforms.lift_wing.credentials import is_token
-from transforms.lift_wing.shared_client import SharedClient
 from transforms.models.model import Configuration
+from transforms.shared import SHARED
 
 PUBLIC_LIFT_WING = "https://api.wikimedia.org/service/lw/inference"
 _PUBLIC_STREAMS = "https://stream.wikimedia.org/v2/stream"
@@ -131,7 +133,8 @@ def _live(configuration: Configuration, options: Options, beam_options: list[str
     )
     left = options.events
     scoring = LiveScoring(configuration, beam_options, output, stop)
-    SharedClient.acquire(configuration.lift_wing)  # its connections and limits outlast a pipeline
+    # its connections and limits outlast a pipeline
+    SHARED.acquire(LiftWingClient, configuration.lift_wing, REAL)
     try:
         for batch, reached in _batches(items, stop):
             if not scoring.score(batch):
@@ -141,7 +144,7 @@ def _live(configuration: Configuration, options: Options, beam_options: list[str
             if left is not None and (left := left - len(batch)) <= 0:
                 return
     finally:
-        SharedClient.release(configuration.lift_wing)
+        SHARED.release(LiftWingClient, configuration.lift_wing, REAL)
         scoring.close()
 
 

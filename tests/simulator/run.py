@@ -24,10 +24,10 @@ from tests.simulator.lift_wing import Connection, LiftWing
 from tests.simulator.scenario import Deployment, Scenario
 from transforms.async_io.stateful import StatefulAsync
 from transforms.connectors.kafka_sink import WriteToKafka
-from transforms.delivery import retry_deliveries, waiting_counts, write_streams
 from transforms.delivery.retry_deliveries import RetryDeliveries
 from transforms.elements import Failure, ScoreResponse, SourceRecord
 from transforms.environment import Environment
+from transforms.shared import SHARED
 
 PATIENCE_S = 900.0  # after the last trouble, until everything has ended
 TRACED = 60
@@ -190,12 +190,7 @@ class Run:
         """Leaves nothing to the next run: what a process knows ends with a real one."""
         for task in self.job.attempt.tasks:
             self.job.attempt.cancel(task)
-        for of_processes in (
-            write_streams._STREAMS,
-            retry_deliveries._PROCESSES,
-            waiting_counts._BY_ENVIRONMENT,
-        ):
-            of_processes.clear()
+        SHARED.clear()
 
     def _is_enough(self) -> bool:
         return len(self.violations) > TOLD

@@ -12,9 +12,9 @@ from tests.support.lift_wing import DAMAGING, MODELS, PATIENCE_S, asked, request
 from tests.support.lift_wing_client import GOODFAITH, Open, answer, calls, good, wait_for_calls, wait_until
 from transforms.elements import Score
 from transforms.lift_wing.bulkhead import CallResult
-from transforms.lift_wing.client import ClientError
-from transforms.lift_wing.shared_client import SharedClient
+from transforms.lift_wing.client import ClientError, LiftWingClient
 from transforms.models.model import LiftWingSettings
+from transforms.shared import SHARED
 
 # Turns
 
@@ -148,13 +148,13 @@ def test_a_fault_of_the_client_reaches_every_caller(lift_wing: SimulatedLiftWing
 
 def test_the_users_of_a_process_share_one_until_the_last_lets_it_go(lift_wing: SimulatedLiftWing) -> None:
     settings = LiftWingSettings(lift_wing.url)
-    first, second = SharedClient.acquire(settings), SharedClient.acquire(settings)
+    first, second = SHARED.acquire(LiftWingClient, settings), SHARED.acquire(LiftWingClient, settings)
     assert first is second
-    SharedClient.release(settings)
+    SHARED.release(LiftWingClient, settings)
     assert answer(first).result == good()
-    SharedClient.release(settings)
-    third = SharedClient.acquire(settings)
+    SHARED.release(LiftWingClient, settings)
+    third = SHARED.acquire(LiftWingClient, settings)
     assert third is not first
     assert answer(third).result == good()
-    SharedClient.release(settings)
+    SHARED.release(LiftWingClient, settings)
     assert calls(lift_wing) == 2

@@ -47,6 +47,7 @@ FOR_ALL = {  # the files at the top that every folder may import; the steps, and
         "fuse",
         "global_window",
         "json_text",
+        "shared",
         "unforeseen",
     },
     "pipeline": {"graph", "options", "times", "usage_error"},

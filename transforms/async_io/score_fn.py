@@ -27,10 +27,10 @@ from transforms.lift_wing.responses import (
     Unexpected,
 )
 from transforms.lift_wing.retry_policy import LONGEST_REFUSED_S, MOST_STRIKES, seconds_to_next_try
-from transforms.lift_wing.shared_client import SharedClient
 from transforms.metrics.bundle_metrics import BundleMetrics
 from transforms.metrics.rolling_quantiles import RollingQuantiles
 from transforms.models.model import Configuration, Endpoint
+from transforms.shared import SHARED
 from transforms.unforeseen import reason_of
 
 _LOGGER = logging.getLogger(__name__)
@@ -122,10 +122,10 @@ class AsyncScoreFn(beam.DoFn):
 
     def open_client(self) -> LiftWingClient:
         """The client of the whole worker process."""
-        return SharedClient.acquire(self.configuration.lift_wing, self.environment)
+        return SHARED.acquire(LiftWingClient, self.configuration.lift_wing, self.environment)
 
     def close_client(self) -> None:
-        SharedClient.release(self.configuration.lift_wing, self.environment)
+        SHARED.release(LiftWingClient, self.configuration.lift_wing, self.environment)
 
     def endpoint(self, model: str, wiki: str) -> Endpoint | None:
         """Where to ask; None when the models file has no such endpoint any more."""

@@ -28,6 +28,7 @@ from transforms.delivery.waiting_counts import WaitingDeliveries, gauge_name, wa
 from transforms.delivery.write_streams import Writing, streams_of
 from transforms.elements import OutputEvent
 from transforms.metrics.bundle_metrics import BundleMetrics
+from transforms.shared import SHARED
 
 _LOOKS_PER_S = 20  # at keys that wait, in all: what trying in vain may cost
 _SHORTEST_SLEEP_S, _LONGEST_PAUSE_S, _LONGEST_SLEEP_S = 0.25, 10.0, 60.0
@@ -70,9 +71,6 @@ class _Process:
         self.fruitless: Counter[str] = Counter()  # by key, attempts one after the other that brought nothing
 
 
-_PROCESSES: dict[Writing, _Process] = {}
-
-
 class RetryFn(beam.DoFn):
     """State is the truth: what an attempt delivered is taken out of what state holds then, whatever this
     process remembers."""
@@ -87,7 +85,7 @@ class RetryFn(beam.DoFn):
         self._metrics, self._of_bundle = SinkMetrics(), BundleMetrics()
         self._waiting = waiting_deliveries(self._environment)
         self._own = WaitingDeliveries()  # of the keys of this instance; Flink adds up what all of them tell
-        self._process = _PROCESSES.setdefault(self._writing, _Process(self._writing))
+        self._process = SHARED.acquire(_Process, self._writing)
         self._gauges_due = 0.0
 
     def start_bundle(self) -> None:

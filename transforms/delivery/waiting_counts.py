@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from transforms.environment import REAL, Environment
+from transforms.shared import SHARED
 
 MOST_WAITING = 100_000  # events of a stream, per process; then its model is not called any more
 
@@ -52,12 +53,13 @@ class WaitingDeliveries:
         )
 
 
-_BY_ENVIRONMENT: dict[Environment, WaitingDeliveries] = {}
-
-
 def waiting_deliveries(environment: Environment = REAL) -> WaitingDeliveries:
-    """Those of this process; a simulation has one for each environment."""
-    return _BY_ENVIRONMENT.setdefault(environment, WaitingDeliveries())
+    """Returns those of this process; they live as long as it does."""
+    return SHARED.acquire(_new, environment)
+
+
+def _new(_environment: Environment) -> WaitingDeliveries:
+    return WaitingDeliveries()
 
 
 def gauge_name(kind: str, stream: str) -> str:

@@ -23,6 +23,7 @@ from transforms.elements import OutputEvent, ScoreRequest
 from transforms.environment import REAL, Environment
 from transforms.global_window import in_global_window
 from transforms.metrics.bundle_metrics import BundleMetrics
+from transforms.shared import SHARED
 from transforms.unforeseen import Fused
 
 _HOLD_S = 1.0  # that a bundle waits for a stream while others are acknowledged
@@ -54,15 +55,15 @@ class Writing:
     environment: Environment = REAL
 
 
-_STREAMS: dict[tuple[Destination, Environment], Streams] = {}
-
-
 def streams_of(writing: Writing) -> Streams:
-    """What this process knows of the streams of a destination."""
-    key = writing.destination, writing.environment
-    if key not in _STREAMS:
-        _STREAMS.setdefault(key, Streams(writing.destination.open(writing.environment), writing.environment))
-    return _STREAMS[key]
+    """Returns what this process knows of the streams of a destination, and its connection to them. They live
+    as long as the process: Beam tears down a DoFn that is idle for a minute, and a stream's health outlasts
+    that."""
+    return SHARED.acquire(_opened, writing.destination, writing.environment)
+
+
+def _opened(destination: Destination, environment: Environment) -> Streams:
+    return Streams(destination.open(environment), environment)
 
 
 class WriteFn(beam.DoFn):
