@@ -10,7 +10,7 @@ from tests.simulator.flink import Checkpoint, Task, TaskState
 from tests.simulator.ledger import Ledger, Name, Request, names_in
 from tests.simulator.lift_wing import LiftWing, Phase, Service, is_rejected
 from tests.simulator.scenario import PASSING, Scenario
-from transforms.async_io.state_codec import Tag
+from transforms.async_io.timer_tag import Tag
 
 # in which a call that is answered is written, and one for which there is room goes out: looks of 2.5 s,
 # bundles, checkpoints

@@ -85,7 +85,7 @@ MUTANTS = (
     ),
     Mutant(
         "counts of a process before are believed",
-        "async_io/state_codec",
+        "async_io/timer_tag",
         "            else Tag(process, [rest._replace(counted=0) for rest in self.rests])",
         "            else Tag(process, self.rests)",
     ),
@@ -122,7 +122,7 @@ MUTANTS = (
     Mutant(
         "who came back is counted still",
         "lift_wing/admission",
-        "            bulkhead.waitlist.remove(entered_at, counted)\n",
+        "            bulkhead.waitlist.remove(waiter.entered_at, waiter.counted)\n",
         "",
     ),
     Mutant(

@@ -10,9 +10,9 @@ import pytest
 from runners.simulated_lift_wing.server import SimulatedLiftWing
 from tests.support.lift_wing import DAMAGING, PATIENCE_S, asked
 from tests.support.lift_wing_client import (
-    ENTERED_AT,
     GOODFAITH,
     Open,
+    Waiter,
     admit,
     answer,
     error,
@@ -102,7 +102,7 @@ def test_who_ends_without_a_call_waits_no_more(lift_wing: SimulatedLiftWing, ope
     lw, stopped = opened(), replace(DAMAGING, concurrency=0)
     for _ in range(3):
         admit(lw, stopped)
-    lw.admission.forget(stopped, ENTERED_AT)
+    lw.admission.forget(stopped, Waiter(counted=1))
     assert lw.stats()["damaging"].waiting == 2
 
 
@@ -113,12 +113,10 @@ def test_a_full_endpoint_sends_away_what_is_too_much(
     lift_wing.control(mode="hang")
     lw, two = opened(), replace(DAMAGING, concurrency=2)
     taken = []
-    while lw.admission.admit(two, ENTERED_AT, late) == 0:
+    while lw.admission.admit(two, Waiter(late)) == 0:
         taken.append(asked(lw, len(taken), two, late))
         wait_until(lambda: (counts := lw.stats()["damaging"]).in_flight + counts.queued == len(taken))
     assert len(taken) == 2 + 64
-    assert lw.admission.admit(two, ENTERED_AT, not late) == 0, (
-        "those that have waited have a queue of their own"
-    )
+    assert lw.admission.admit(two, Waiter(not late)) == 0, "those that have waited have a queue of their own"
     lift_wing.clear()
     assert all(isinstance(future.result(PATIENCE_S).result, Score) for future in taken)

@@ -3,7 +3,6 @@ foresaw."""
 
 from __future__ import annotations
 
-import random
 from typing import Any
 
 import orjson
@@ -11,6 +10,7 @@ import pytest
 
 from tests.support.events import edit
 from transforms.elements import Score, ScoreRequest
+from transforms.environment import REAL
 from transforms.events.source_events import event_of
 from transforms.http.curl_client import HttpAnswer
 from transforms.lift_wing.responses import (
@@ -22,7 +22,7 @@ from transforms.lift_wing.responses import (
     Unexpected,
     read_answer,
 )
-from transforms.lift_wing.retry_policy import LONGEST_REFUSED_S, seconds_to_next_try
+from transforms.lift_wing.retry_policy import LONGEST_REFUSED_S, Limits, seconds_to_next_try
 from transforms.models.adapters import KINDS, ModelAdapter
 
 REVISION = 7
@@ -327,7 +327,7 @@ def test_a_server_cannot_ask_for_hours_of_patience() -> None:
 def test_how_long_to_wait_for_another_try(
     error: LiftWingError, tries: int, age_s: float, between: tuple[float, float] | None
 ) -> None:
-    waits = [seconds_to_next_try(error, tries, age_s, 600, random.uniform) for _ in range(100)]
+    waits = [seconds_to_next_try(error, tries, age_s, Limits(600, REAL)) for _ in range(100)]
     if between is None:
         assert set(waits) == {None}
     else:

@@ -23,12 +23,13 @@ from apache_beam.testing.util import assert_that, equal_to
 from runners.simulated_lift_wing.server import SimulatedLiftWing, score, version
 from tests.support.events import at, edit, request
 from transforms.async_io.bounded import BundleAsync
-from transforms.async_io.score_fn import Limits, PendingRequest, failure
+from transforms.async_io.pending_request import PendingRequest, failure
 from transforms.elements import Failure, Score, ScoreRequest, ScoreRequests, ScoreResponse, json_text
 from transforms.environment import REAL
 from transforms.events.source_events import event_of
 from transforms.lift_wing.bulkhead import CallResult
 from transforms.lift_wing.responses import CallNotPermitted, LiftWingError, Refused, Unavailable, Unexpected
+from transforms.lift_wing.retry_policy import Limits
 from transforms.models.model import Configuration
 from transforms.score_with_lift_wing import ScoreWithLiftWing
 

@@ -13,7 +13,7 @@ from apache_beam.pvalue import TaggedOutput
 from runners.simulated_lift_wing.server import SimulatedLiftWing
 from tests.support.events import at, edit
 from tests.support.state import Bag, Timer, metrics_of_a_step
-from transforms.async_io.score_fn import PendingRequest
+from transforms.async_io.pending_request import PendingRequest
 from transforms.async_io.state_codec import decode_pending, encode_pending
 from transforms.async_io.stateful import StatefulAsyncFn
 from transforms.elements import ScoreRequest

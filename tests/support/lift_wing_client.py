@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from time import monotonic
+from typing import NamedTuple
 
 from runners.simulated_lift_wing.server import SimulatedLiftWing, score, version
 from tests.support.lift_wing import DAMAGING, MODELS, PATIENCE_S, REVISION, asked
@@ -18,8 +19,17 @@ ENTERED_AT = 1_700_000_000.0
 Open = Callable[..., LiftWingClient]
 
 
+class Waiter(NamedTuple):
+    """A request that looks for room."""
+
+    late: bool = False
+    counted: int = 0
+    requests: int = 1
+    entered_at: float = ENTERED_AT
+
+
 def admit(lift_wing: LiftWingClient, endpoint: Endpoint, counted: int = 0) -> float:
-    return lift_wing.admission.admit(endpoint, ENTERED_AT, counted > 0, counted)
+    return lift_wing.admission.admit(endpoint, Waiter(counted > 0, counted))
 
 
 def answer(lift_wing: LiftWingClient, rev_id: int = REVISION, endpoint: Endpoint = DAMAGING) -> CallResult:

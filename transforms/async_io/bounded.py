@@ -12,13 +12,14 @@ import apache_beam as beam
 from apache_beam.pvalue import TaggedOutput
 from apache_beam.utils.windowed_value import WindowedValue
 
-from transforms.async_io.score_fn import AsyncScoreFn, Output, PendingRequest
+from transforms.async_io.pending_request import PendingRequest
+from transforms.async_io.score_fn import AsyncScoreFn, Output
 from transforms.elements import ScoreRequests
 from transforms.fuse import FuseBlownError
 from transforms.global_window import in_global_window
 from transforms.lift_wing.bulkhead import CallResult
 from transforms.lift_wing.client import LiftWingClient
-from transforms.lift_wing.responses import CallNotPermitted, Refused
+from transforms.lift_wing.responses import Refused
 from transforms.models.model import Configuration, Endpoint
 
 # requests of all models that answer; bounds the memory of a bundle, and is far above what is ever in flight
@@ -96,7 +97,7 @@ class _BundleAsyncFn(AsyncScoreFn):
         for pending, answer in answered:
             self._outstanding[pending.request.model] -= 1
             self._heard_at[pending.request.model] = now
-            if not self.may_complete(pending, answer):
+            if not self.pass_fuse(pending, answer):
                 raise FuseBlownError(
                     "ScoreWithLiftWing: unforeseen exceptions of too many requests; the last one: "
                     f"{answer.result!r:.500}"
@@ -112,26 +113,27 @@ class _BundleAsyncFn(AsyncScoreFn):
         self, pending: PendingRequest, endpoint: Endpoint, answers: _Answers, answer: CallResult
     ) -> None:
         """On the loop's thread: an answer that is no end has the request asked again when it is due."""
-        refused = isinstance(answer.result, Refused) and answer.result.of_all  # for another run
-        refused |= (
-            isinstance(answer.result, CallNotPermitted) and self.admission.patience_s(endpoint) is not None
-        )
         if (
             pending.record(answer, self.limits)
-            or refused
+            or self._is_for_another_run(endpoint, answer)
             or self.admission.seconds_failing(endpoint) > _GIVE_UP_AFTER_S
         ):
             answers.put(pending, answer)
-        else:
+            return
+        if answer.was_called:
             wait = pending.due - self.environment.time()
-            if isinstance(answer.result, CallNotPermitted):
-                wait = self.admission.admit(endpoint, pending.entered_at, True, int(pending.counted))
-                pending.counted = wait > 0
-                # to be given up in time
-                wait = min(
-                    wait, max(_SHORTEST_LOOK_S, _GIVE_UP_AFTER_S - self.admission.seconds_failing(endpoint))
-                )
-            self.lift_wing.call_later(max(0.0, wait), partial(self._submit, pending, endpoint, answers))
+        else:
+            wait = self.admission.admit(endpoint, pending)
+            pending.counted = wait > 0
+            left_s = _GIVE_UP_AFTER_S - self.admission.seconds_failing(endpoint)
+            wait = min(wait, max(_SHORTEST_LOOK_S, left_s))  # to be given up in time
+        self.lift_wing.call_later(max(0.0, wait), partial(self._submit, pending, endpoint, answers))
+
+    def _is_for_another_run(self, endpoint: Endpoint, answer: CallResult) -> bool:
+        """Whether the endpoint refuses everybody, or is parked: that may last longer than this run."""
+        if not answer.was_called:
+            return self.admission.patience_s(endpoint) is not None
+        return isinstance(answer.result, Refused) and answer.result.of_all
 
 
 class _Answers:

@@ -11,7 +11,7 @@ import queue
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from transforms.async_io.score_fn import PendingRequest
+from transforms.async_io.pending_request import PendingRequest
 from transforms.events.source_events import key_of
 from transforms.lift_wing.bulkhead import CallResult
 

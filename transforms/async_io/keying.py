@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import apache_beam as beam
 from apache_beam.utils.windowed_value import WindowedValue
 
-from transforms.async_io.score_fn import PendingRequest
+from transforms.async_io.pending_request import PendingRequest
 from transforms.async_io.state_codec import encode_pending
 from transforms.elements import ScoreRequests
 from transforms.environment import REAL, Environment

@@ -1,10 +1,9 @@
-"""What both ways of waiting for Lift Wing share: a worker process's connection to it, and what an answer
-makes of a request."""
+"""What both ways of waiting for Lift Wing share: a worker process's connection to it, and what comes out of a
+request with its last answer."""
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -12,21 +11,16 @@ import apache_beam as beam
 from apache_beam.metrics import Metrics
 from apache_beam.pvalue import TaggedOutput
 
-from transforms.elements import Failure, Score, ScoreRequest, ScoreResponse, json_text
+from transforms.async_io.pending_request import PendingRequest, failure
+from transforms.elements import Score, ScoreResponse
 from transforms.environment import REAL, Environment
 from transforms.events.source_events import key_of
 from transforms.events.tracing import trace_headers
 from transforms.fuse import Fuse, is_of_an_element
 from transforms.lift_wing.bulkhead import CallResult
 from transforms.lift_wing.client import ClientError, LiftWingClient
-from transforms.lift_wing.responses import (
-    CallNotPermitted,
-    LiftWingError,
-    Refused,
-    Unavailable,
-    Unexpected,
-)
-from transforms.lift_wing.retry_policy import LONGEST_REFUSED_S, MOST_STRIKES, seconds_to_next_try
+from transforms.lift_wing.responses import CallNotPermitted, LiftWingError, Refused, Unavailable
+from transforms.lift_wing.retry_policy import Limits
 from transforms.metrics.bundle_metrics import BundleMetrics
 from transforms.metrics.rolling_quantiles import RollingQuantiles
 from transforms.models.model import Configuration, Endpoint
@@ -36,64 +30,6 @@ from transforms.unforeseen import reason_of
 _LOGGER = logging.getLogger(__name__)
 
 Output = Any  # ScoreResponse or TaggedOutput of "failures"; Beam has no name for that at run time
-
-
-@dataclass(slots=True)
-class PendingRequest:
-    """A request that has not come to its end. Times are seconds since the epoch."""
-
-    request: ScoreRequest
-    entered_at: float  # when it came
-    asked_at: float  # since when it ages: when it came, or when its endpoint took calls again
-    tries: int = 0
-    strikes: int = 0
-    due: float = 0.0  # not to be asked before
-    reason: str = ""  # what the last try gave in place of a score
-    unreported_retries: list[str] = field(default_factory=list)  # their causes
-    counted: bool = False  # the client counts it among those that wait for room
-    late: bool = False  # it has waited for room, or for another try
-
-    def record(self, answer: CallResult, limits: Limits) -> bool:
-        """Notes how a call ended. Returns whether that is the end of the request; if not, `due` says when to
-        try again."""
-        error, called = answer.result, not isinstance(answer.result, CallNotPermitted)
-        self.tries += called
-        if not isinstance(error, LiftWingError):
-            return True
-        if called or not self.reason:
-            self.reason = str(error)
-        now = limits.environment.time()
-        if isinstance(error, Refused):
-            self.tries -= not error.of_one  # it says nothing of this request
-            if error.of_all:  # which does not age meanwhile
-                self.asked_at = now
-            if now >= self.entered_at + limits.max_refused_s:
-                return True
-        self.strikes += isinstance(error, Unexpected) or (isinstance(error, Refused) and error.of_one)
-        if self.strikes >= MOST_STRIKES:
-            return True
-        wait = seconds_to_next_try(
-            error, self.tries, now - self.asked_at, limits.max_age_s, limits.environment.uniform
-        )
-        if wait is None:
-            return True
-        if called:
-            self.unreported_retries.append(error.cause)
-        self.due, self.late = now + wait, True
-        return False
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How long requests wait at most, in seconds, and on whose clock."""
-
-    max_age_s: float
-    environment: Environment
-
-    @property
-    def max_refused_s(self) -> float:
-        """While their endpoint refuses everybody."""
-        return max(LONGEST_REFUSED_S, self.max_age_s)
 
 
 class AsyncScoreFn(beam.DoFn):
@@ -137,7 +73,7 @@ class AsyncScoreFn(beam.DoFn):
         """What comes out of a request with its last answer."""
         self.report_retries(pending)
         model, result = pending.request.model, answer.result
-        if not isinstance(result, CallNotPermitted):
+        if answer.was_called:
             count("calls", model)
             milliseconds = round(answer.seconds * 1000)
             self._milliseconds[model].update(milliseconds)
@@ -156,12 +92,12 @@ class AsyncScoreFn(beam.DoFn):
         )
         return TaggedOutput("failures", failure(pending, retryable=retryable))
 
-    def may_complete(self, pending: PendingRequest, answer: CallResult) -> bool:
-        """Whether a request may end with its last answer: not where too many met exceptions that nobody
-        foresaw. Raises what is no fault of a request."""
+    def pass_fuse(self, pending: PendingRequest, answer: CallResult) -> bool:
+        """Notes the last answer of a request. Returns whether it may end with it: not where too many met
+        exceptions that nobody foresaw. Raises what is no fault of a request."""
         fault = _fault_in(answer.result)
         if fault is None:
-            if not isinstance(answer.result, CallNotPermitted):
+            if answer.was_called:
                 self._fuse.record_success()
             return True
         if isinstance(fault, ClientError) or not is_of_an_element(fault):
@@ -194,21 +130,6 @@ def _fault_in(result: Score | Exception) -> Exception | None:
             else None
         )
     return None if isinstance(result, Score) else result
-
-
-def failure(pending: PendingRequest, *, retryable: bool) -> Failure:
-    """The failure of a request, with how often it was tried where that was more than once."""
-    reason = f"{pending.reason} ({pending.tries} tries)" if pending.tries > 1 else pending.reason
-    event = pending.request.event
-    return Failure(
-        "ScoreWithLiftWing",
-        reason,
-        json_text(event.raw),
-        event.datacenter,
-        pending.request.model,
-        event.partition,
-        retryable,
-    )
 
 
 def count(*name: str) -> None:

@@ -1,30 +1,18 @@
-"""Requests at rest in Flink's state, and what the timer that wakes them says of them, so that those that
-still find no room need not be read: to read state is a round trip to Flink, and a million may wait for a dead
-model."""
+"""Requests at rest in Flink's state, in a format that outlives a change of this code."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
-from math import inf
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from typing import Any
 
 import orjson
 
-from transforms.async_io.score_fn import PendingRequest
+from transforms.async_io.pending_request import PendingRequest
 from transforms.elements import ScoreRequest
 from transforms.events.source_events import event_of
 from transforms.json_text import json_text
-from transforms.models.model import Endpoint
 
-_VERSION = 1  # of both formats; each version of this code reads the one before, too
-
-# by model and wiki; None: the models file has no such endpoint
-EndpointOf = Callable[[str, str], Endpoint | None]
-# seconds that requests wait at most while they do not age; None: they age as usual
-PatienceWith = Callable[[Endpoint], float | None]
-Admit = Callable[[Endpoint, float, bool, int, int], float]  # Admission.admit
+_VERSION = 1  # each version of this code reads the one before, too
 
 
 class UnknownFormatError(RuntimeError):
@@ -32,39 +20,39 @@ class UnknownFormatError(RuntimeError):
 
 
 def encode_pending(pending: Iterable[PendingRequest]) -> bytes:
-    """Requests as they rest in state: JSON, each event once, so that a savepoint outlives a change of this
-    code."""
+    """Returns requests as they rest in state: JSON, each event once."""
     events: dict[int, dict[str, Any]] = {}
     for each in pending:
         event = each.request.event
-        of_event = events.setdefault(
-            id(event),
-            {
+        if id(event) not in events:
+            events[id(event)] = {
                 "event": event.raw,
                 "datacenter": event.datacenter,
                 "partition": event.partition,
                 "requests": [],
-            },
-        )
-        of_event["requests"].append(
-            {
-                "model": each.request.model,
-                # of the event, too; here for the version before, which reads them of each request
-                "wiki": each.request.wiki,
-                "rev_id": each.request.rev_id,
-                "entered_at": each.entered_at,
-                "asked_at": each.asked_at,
-                "tries": each.tries,
-                "strikes": each.strikes,
-                "due": each.due,
-                "reason": each.reason,
             }
-        )
+        events[id(event)]["requests"].append(_encoded(each))
     value = {"v": _VERSION, "events": list(events.values())}
     try:
         return orjson.dumps(value)
     except TypeError:  # an event with what JSON has no form for
         return json_text(value).encode()
+
+
+def _encoded(pending: PendingRequest) -> dict[str, Any]:
+    request = pending.request
+    return {
+        "model": request.model,
+        # of the event, too; here for the version before, which reads them of each request
+        "wiki": request.wiki,
+        "rev_id": request.rev_id,
+        "entered_at": pending.entered_at,
+        "asked_at": pending.asked_at,
+        "tries": pending.tries,
+        "strikes": pending.strikes,
+        "due": pending.due,
+        "reason": pending.reason,
+    }
 
 
 def decode_pending(encoded: bytes) -> list[PendingRequest]:
@@ -92,127 +80,3 @@ def decode_pending(encoded: bytes) -> list[PendingRequest]:
                 )
             )
     return pending
-
-
-class Rest(NamedTuple):
-    """Requests of one key at rest for one endpoint. All times are seconds since the epoch."""
-
-    model: str
-    wiki: str
-    requests: int
-    counted: int  # how many of those the process counts among those that found no room
-    entered_at: float
-    due: float  # not to be asked before
-    until: float | None  # when the oldest is too old; None: never
-    frozen: bool  # the endpoint is stopped or refuses everybody, and they do not age
-
-
-@dataclass(frozen=True)
-class Tag:
-    """What a timer says of the requests it wakes."""
-
-    process: str  # that set it, which alone counts who waits
-    rests: Sequence[Rest]
-
-    def encode(self) -> str:
-        return orjson.dumps([_VERSION, self.process, self.rests], default=tuple).decode()
-
-    @classmethod
-    def decode(cls, encoded: str) -> Tag:
-        """Returns the tag; one without anything, which has its requests read, for none and for one of another
-        version."""
-        version, process, rests = orjson.loads(encoded) if encoded else (0, "", ())
-        return cls(process, [Rest(*rest) for rest in rests]) if version == _VERSION else cls("", ())
-
-    @property
-    def due(self) -> float:
-        """When the first of them is due."""
-        return min(rest.due for rest in self.rests)
-
-    def rebound(self, process: str) -> Tag:
-        """Returns the tag as it is for a process: what another one counted counts no more."""
-        return (
-            self
-            if self.process == process
-            else Tag(process, [rest._replace(counted=0) for rest in self.rests])
-        )
-
-    def poll(
-        self, now: float, endpoint_of: EndpointOf, patience_with: PatienceWith, admit: Admit
-    ) -> tuple[Tag, bool]:
-        """Looks for room for what is due. Returns the tag after that, and whether its requests have to be
-        read: some have room, are too old or age again, or their endpoint is gone."""
-        rests, has_to_be_read = [], not self.rests
-        for rest in self.rests:
-            if rest.due > now:
-                rests.append(rest)
-                continue
-            endpoint = endpoint_of(rest.model, rest.wiki)
-            patience = patience_with(endpoint) if endpoint else None
-            until = rest.until if patience is None else end_of(rest.entered_at, patience)
-            if endpoint is None or (patience is None and rest.frozen) or (until is not None and now >= until):
-                has_to_be_read = True
-                rests.append(rest)
-                continue
-            wait = admit(endpoint, rest.entered_at, True, rest.counted, rest.requests)
-            has_to_be_read |= not wait
-            due = now + wait if until is None else min(now + wait, until)
-            rests.append(
-                rest._replace(
-                    counted=rest.requests if wait else 0, due=due, until=until, frozen=patience is not None
-                )
-            )
-        return replace(self, rests=rests), has_to_be_read
-
-
-def end_of(entered_at: float, patience_s: float) -> float | None:
-    """When requests that do not age are too old all the same, in seconds since the epoch; None: never."""
-    return None if patience_s == inf else entered_at + patience_s
-
-
-def tag_of(
-    process: str,
-    pending: Iterable[PendingRequest],
-    max_age_s: float,
-    endpoint_of: EndpointOf,
-    patience_with: PatienceWith,
-) -> Tag:
-    """Returns what to say of requests of one key that go to rest."""
-    of_endpoint: dict[tuple[str, str], list[PendingRequest]] = {}
-    for each in pending:
-        of_endpoint.setdefault((each.request.model, each.request.wiki), []).append(each)
-    return Tag(
-        process,
-        [_rest(all_of_it, max_age_s, endpoint_of, patience_with) for all_of_it in of_endpoint.values()],
-    )
-
-
-def _rest(
-    pending: list[PendingRequest], max_age_s: float, endpoint_of: EndpointOf, patience_with: PatienceWith
-) -> Rest:
-    request, entered_at = pending[0].request, min(each.entered_at for each in pending)
-    endpoint = endpoint_of(request.model, request.wiki)
-    patience = patience_with(endpoint) if endpoint else None
-    until = (
-        min(each.asked_at for each in pending) + max_age_s
-        if patience is None
-        else end_of(entered_at, patience)
-    )
-    counted, due = sum(each.counted for each in pending), min(each.due for each in pending)
-    return Rest(
-        request.model, request.wiki, len(pending), counted, entered_at, due, until, patience is not None
-    )
-
-
-def wake(tag: Tag, pending: Iterable[PendingRequest], now: float) -> None:
-    """Has requests that were read remember what the tag says of them."""
-    counted = Counter({(rest.model, rest.wiki): rest.counted for rest in tag.rests})
-    frozen = {(rest.model, rest.wiki) for rest in tag.rests if rest.frozen}
-    for each in pending:
-        each.late = True
-        target = each.request.model, each.request.wiki
-        if counted[target] > 0:
-            counted[target] -= 1
-            each.counted = True
-        if target in frozen:  # its age counts from when it is called for again
-            each.asked_at = now

@@ -18,7 +18,8 @@ from apache_beam.utils.timestamp import Timestamp
 from transforms.async_io.in_flight import InFlight, KeyState, name_of
 from transforms.async_io.keying import KeyByBundle, KeyByEvent
 from transforms.async_io.score_fn import AsyncScoreFn, Output
-from transforms.async_io.state_codec import Tag, decode_pending, encode_pending, tag_of, wake
+from transforms.async_io.state_codec import decode_pending, encode_pending
+from transforms.async_io.timer_tag import Tag, rests_of, wake
 from transforms.environment import REAL, Environment
 from transforms.lift_wing.bulkhead import CallResult
 from transforms.lift_wing.process_bulkheads import ModelStats
@@ -31,7 +32,6 @@ REMEMBERED_S = 3600  # what ChangeProp remembers of an event
 # gauges of what an instance without keys has not, whatever the others of its process have
 _OPEN = ("in_flight", "queued")
 _GAUGES_S = 1.0
-_FROZEN_S = 1.0  # not written to state more often
 _HELD_S = 30.0  # that a request waits while too many meet exceptions that nobody foresaw
 # Beam's threads wait for Flink, and for each other, many times in a bundle, and the client's runs meanwhile:
 # at Python's default of 5 ms most of a bundle's time was waiting for the interpreter
@@ -105,7 +105,7 @@ class StatefulAsyncFn(AsyncScoreFn):
                 if pending.counted and (
                     endpoint := self.endpoint(pending.request.model, pending.request.wiki)
                 ):
-                    self.admission.forget(endpoint, pending.entered_at)
+                    self.admission.forget(endpoint, pending)
         super().teardown()
 
     def process(
@@ -143,9 +143,7 @@ class StatefulAsyncFn(AsyncScoreFn):
         if key not in self._in_flight.keys:
             now = self.environment.time()
             polled, has_to_be_read = (
-                Tag.decode(tag)
-                .rebound(self.lift_wing.id)
-                .poll(now, self.endpoint, self.admission.patience_s, self.admission.admit)
+                Tag.decode(tag).rebound(self.lift_wing.id).poll(now, self.endpoint, self.admission)
             )
             if not has_to_be_read:
                 _wake_later(look, polled)
@@ -201,16 +199,8 @@ class StatefulAsyncFn(AsyncScoreFn):
             return
         del self._in_flight.keys[key]
         if state.open:
-            _wake_later(
-                look,
-                tag_of(
-                    self.lift_wing.id,
-                    state.open.values(),
-                    self.limits.max_age_s,
-                    self.endpoint,
-                    self.admission.patience_s,
-                ),
-            )
+            rests = rests_of(state.open.values(), self.limits.max_age_s, self.endpoint, self.admission)
+            _wake_later(look, Tag(self.lift_wing.id, rests))
 
     def _drain_completed(self) -> Iterator[Output]:
         """Emits every answer that has come, for this key or another; the look of its own key then takes it
@@ -220,8 +210,8 @@ class StatefulAsyncFn(AsyncScoreFn):
             state.called.remove(name)
             if not pending.record(answer, self.limits):
                 self.report_retries(pending)
-                state.dirty |= not isinstance(answer.result, CallNotPermitted)
-            elif self.may_complete(pending, answer):
+                state.dirty |= answer.was_called
+            elif self.pass_fuse(pending, answer):
                 state.end(name)
                 yield self.complete(pending, answer)
             else:
@@ -241,34 +231,25 @@ class StatefulAsyncFn(AsyncScoreFn):
     def _submit(self, key: str, state: KeyState, name: str, now: float) -> CallResult | None:
         """Calls, or notes when the request is due again; returns an answer where that is its end."""
         pending = state.open[name]
-        request, endpoint = pending.request, self.endpoint(pending.request.model, pending.request.wiki)
+        request = pending.request
+        endpoint = self.endpoint(request.model, request.wiki)
         if endpoint is None:
             pending.reason = f"the models file has no {request.model} of {request.wiki} any more"
             return CallResult(CallNotPermitted(pending.reason), 0.0)
-        patience = self.admission.patience_s(endpoint)
-        # it does not age: its age counts from when it is called for again
-        if patience is not None and now - pending.asked_at > _FROZEN_S:
-            pending.asked_at, state.dirty = now, True
-        wait = self.admission.admit(endpoint, pending.entered_at, pending.late, int(pending.counted))
+        patience_s = self.admission.patience_s(endpoint)
+        if patience_s is not None:
+            state.dirty |= pending.freeze(now)
+        wait = self.admission.admit(endpoint, pending)
         pending.counted = wait > 0
         if not wait:
             state.called.add(name)
             self.lift_wing.submit(endpoint, request, partial(self._in_flight.put, key, pending), pending.late)
             return None
         not_called = CallResult(self.admission.not_called(endpoint), 0.0)
-        too_old = (
-            now >= pending.entered_at + patience
-            if patience is not None
-            else pending.record(not_called, self.limits)
-        )
-        if too_old:
-            self.admission.forget(endpoint, pending.entered_at)
-            pending.reason = pending.reason or str(not_called.result)
-            return not_called
-        pending.late, pending.due = True, now + wait
-        if patience is None:
-            pending.due = min(pending.due, pending.asked_at + self.limits.max_age_s)
-        return None
+        if not pending.send_away(not_called, now + wait, patience_s, self.limits):
+            return None
+        self.admission.forget(endpoint, pending)
+        return not_called
 
 
 def _is_known(bag: Any) -> bool:

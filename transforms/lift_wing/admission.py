@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sized
 from math import inf
+from typing import Protocol
 
 from transforms.delivery.waiting_counts import waiting_deliveries
 from transforms.environment import Environment
 from transforms.lift_wing.bulkhead import Bulkhead
 from transforms.lift_wing.process_bulkheads import ProcessBulkheads
 from transforms.lift_wing.responses import CallNotPermitted
-from transforms.lift_wing.retry_policy import LONGEST_REFUSED_S
+from transforms.lift_wing.retry_policy import Limits
 from transforms.models.model import Endpoint, LiftWingSettings
 
 # in each queue of a bulkhead, beyond those in flight: enough that it never runs dry while others are on their
@@ -23,6 +24,26 @@ _QUEUED_AT_MOST = 64
 _SPARE_LOOKS_PER_S = 100.0
 _PARKED_LOOKS_PER_S = 500.0  # at all stopped endpoints
 _SHORTEST_PARKED_S = 2.0
+
+
+class Waiter(Protocol):
+    """One request, or several for the same endpoint that entered together."""
+
+    @property
+    def entered_at(self) -> float:
+        """Seconds since the epoch."""
+
+    @property
+    def late(self) -> bool:
+        """Whether it has waited."""
+
+    @property
+    def requests(self) -> int:
+        """How many they are."""
+
+    @property
+    def counted(self) -> int:
+        """How many of them are counted as waiting since they found no room the last time."""
 
 
 class Admission:
@@ -36,29 +57,26 @@ class Admission:
         bulkheads: ProcessBulkheads,
         open_calls: Sized,
     ) -> None:
-        self._settings, self._environment = settings, environment
-        self._monotonic = environment.monotonic
+        self._monotonic, self._uniform = environment.monotonic, environment.uniform
+        self._limits, self._most_open = Limits(settings.max_age_s, environment), 2 * settings.in_flight
         self._deliveries = waiting_deliveries(environment)
         self._bulkheads, self._open_calls, self._lock = bulkheads, open_calls, bulkheads.lock
 
-    def admit(
-        self, endpoint: Endpoint, entered_at: float, late: bool, counted: int = 0, count: int = 1
-    ) -> float:
-        """Returns 0 where `count` requests that entered together may be asked; else how many seconds they
-        sleep before they try again, and counts them as waiting. `counted`: how many of them were counted when
-        they tried before."""
+    def admit(self, endpoint: Endpoint, waiter: Waiter) -> float:
+        """Returns 0 where the requests may be asked; else how many seconds they sleep before they try again,
+        and counts all of them as waiting, in place of those that were `counted`."""
         with self._lock:
             bulkhead, now = self._bulkheads.of(endpoint), self._monotonic()
-            bulkhead.waitlist.remove(entered_at, counted)
-            if not self._is_parked(endpoint) and self._has_room(bulkhead, entered_at, late, now):
+            bulkhead.waitlist.remove(waiter.entered_at, waiter.counted)
+            if not self._is_parked(endpoint) and self._has_room(bulkhead, waiter, now):
                 return 0.0
-            bulkhead.waitlist.add(entered_at, count)
-            return self._sleep_s(bulkhead, entered_at, now, self._environment.uniform(0.8, 1.2))
+            bulkhead.waitlist.add(waiter.entered_at, waiter.requests)
+            return self._sleep_s(bulkhead, waiter.entered_at, now)
 
-    def forget(self, endpoint: Endpoint, entered_at: float) -> None:
-        """Takes a request that was counted as waiting, and ends without a call, out of the count."""
+    def forget(self, endpoint: Endpoint, waiter: Waiter) -> None:
+        """Takes requests that were `counted` as waiting, and end without a call, out of the count."""
         with self._lock:
-            self._bulkheads.of(endpoint).waitlist.remove(entered_at, 1)
+            self._bulkheads.of(endpoint).waitlist.remove(waiter.entered_at, waiter.counted)
 
     def patience_s(self, endpoint: Endpoint) -> float | None:
         """How long requests wait at most while their endpoint is parked or refuses everybody, so that they do
@@ -66,11 +84,8 @@ class Admission:
         if self._is_parked(endpoint):
             return inf
         with self._lock:
-            return (
-                max(LONGEST_REFUSED_S, self._settings.max_age_s)
-                if self._bulkheads.of(endpoint).limit.breaker.is_refusing
-                else None
-            )
+            is_refusing = self._bulkheads.of(endpoint).limit.breaker.is_refusing
+            return self._limits.max_refused_s if is_refusing else None
 
     def seconds_failing(self, endpoint: Endpoint) -> float:
         """For how long there has been no sign of life from it; 0 while it is not broken."""
@@ -86,18 +101,19 @@ class Admission:
         """Whether the operator has stopped it, or nobody takes its model's scores."""
         return endpoint.concurrency == 0 or self._deliveries.is_undeliverable(endpoint.model)
 
-    def _has_room(self, bulkhead: Bulkhead, entered_at: float, late: bool, now: float) -> bool:
+    def _has_room(self, bulkhead: Bulkhead, waiter: Waiter, now: float) -> bool:
         if bulkhead.limit.is_broken:
             return bulkhead.limit.has_room(0, now) and not bulkhead.has_calls
-        queued = len(bulkhead.late if late else bulkhead.new)
+        queued = len(bulkhead.late if waiter.late else bulkhead.new)
         # the last in line take what the first leave
-        most = _QUEUED_AT_MOST * (bulkhead.waitlist.share_behind(entered_at) if late else 1)
+        most = _QUEUED_AT_MOST * (bulkhead.waitlist.share_behind(waiter.entered_at) if waiter.late else 1)
         return (
             bulkhead.in_flight + queued < bulkhead.limit.current + most
-            and len(self._open_calls) < 2 * self._settings.in_flight
+            and len(self._open_calls) < self._most_open
         )
 
-    def _sleep_s(self, bulkhead: Bulkhead, entered_at: float, now: float, jitter: float) -> float:
+    def _sleep_s(self, bulkhead: Bulkhead, entered_at: float, now: float) -> float:
+        jitter = self._uniform(0.8, 1.2)
         if self._is_parked(bulkhead.endpoint):
             parked = sum(
                 each.waitlist.total for each in self._bulkheads.all() if self._is_parked(each.endpoint)

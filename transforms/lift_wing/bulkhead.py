@@ -10,6 +10,7 @@ from itertools import islice
 
 from transforms.elements import Score, ScoreRequest
 from transforms.lift_wing.concurrency_limit import ConcurrencyLimit
+from transforms.lift_wing.responses import CallNotPermitted
 from transforms.lift_wing.waitlist import Throughput, Waitlist
 from transforms.models.adapters import ModelAdapter
 from transforms.models.model import Endpoint
@@ -22,6 +23,11 @@ class CallResult:
 
     result: Score | Exception  # a LiftWingError, or any other exception: a fault of this code
     seconds: float
+
+    @property
+    def was_called(self) -> bool:
+        """Whether a call went out, or was to."""
+        return not isinstance(self.result, CallNotPermitted)
 
 
 @dataclass(eq=False, slots=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 
+from transforms.environment import Environment
 from transforms.lift_wing.responses import CallNotPermitted, LiftWingError, Refused, Rejected
 
 MOST_STRIKES = 3  # answers that speak against a request itself, until it is given up; an outage is none
@@ -11,18 +12,30 @@ LONGEST_REFUSED_S = 24 * 3600.0  # that a request waits for an endpoint that ref
 _FIRST_BACKOFF_S, _LONGEST_BACKOFF_S = 0.5, 60.0
 
 
-def seconds_to_next_try(
-    error: LiftWingError, tries: int, age_s: float, max_age_s: float, uniform: Callable[[float, float], float]
-) -> float | None:
+@dataclass(frozen=True)
+class Limits:
+    """How long requests wait at most, in seconds, and on whose clock."""
+
+    max_age_s: float
+    environment: Environment
+
+    @property
+    def max_refused_s(self) -> float:
+        """While their endpoint refuses everybody."""
+        return max(LONGEST_REFUSED_S, self.max_age_s)
+
+
+def seconds_to_next_try(error: LiftWingError, tries: int, age_s: float, limits: Limits) -> float | None:
     """Returns how long to leave a request alone that has been tried so often, in seconds; None: there is no
     other try.
 
-    The last try comes at the end of the age, however long the wait would be. `uniform` gives the jitter.
+    The last try comes at the end of the age, however long the wait would be.
     """
     if isinstance(error, CallNotPermitted):
-        return 0.0 if age_s < max_age_s else None
+        return 0.0 if age_s < limits.max_age_s else None
     if isinstance(error, Rejected):
         return None
-    left_s = (max(max_age_s, LONGEST_REFUSED_S) if isinstance(error, Refused) else max_age_s) - age_s
-    backoff = min(_LONGEST_BACKOFF_S, _FIRST_BACKOFF_S * 2 ** min(tries - 1, 10)) * uniform(0.5, 1.0)
+    left_s = (limits.max_refused_s if isinstance(error, Refused) else limits.max_age_s) - age_s
+    jitter = limits.environment.uniform(0.5, 1.0)
+    backoff = min(_LONGEST_BACKOFF_S, _FIRST_BACKOFF_S * 2 ** min(tries - 1, 10)) * jitter
     return min(left_s, max(backoff, error.retry_after_s)) if left_s > 0 else None
