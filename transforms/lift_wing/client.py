@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import NamedTuple
 
 from transforms.elements import Score, ScoreRequest
 from transforms.environment import REAL, Environment
@@ -31,6 +32,14 @@ from transforms.lift_wing.responses import (
 from transforms.models.adapters import request_body
 from transforms.models.model import Endpoint, LiftWingSettings
 from transforms.models.model_inputs import UnsupportedRequestError
+
+
+class _Batch(NamedTuple):
+    """Calls that are out as one HTTP call."""
+
+    bulkhead: Bulkhead
+    calls: list[Call]
+    started_at: float  # seconds of a monotonic clock
 
 
 class ClientError(RuntimeError):
@@ -64,7 +73,7 @@ class LiftWingClient:
         done: Callable[[CallResult], None],
         late: bool = False,
     ) -> None:
-        """Calls as soon as there is room; `done` hears on the loop's thread how that ends. `late`: the
+        """Calls as soon as there is room, and passes the result to `done`, on the loop's thread. `late`: the
         request has waited, and every second place is for those."""
         call = Call(endpoint, request, done, late)
         with self._lock:
@@ -76,11 +85,11 @@ class LiftWingClient:
         self._connection.run_soon(self._take_submitted)
 
     def call_later(self, seconds: float, action: Callable[[], None]) -> None:
-        """Has `action` done on the loop's thread, of which this is called."""
+        """Does `action` on the loop's thread after so many seconds. Called on that thread."""
         self._connection.run_later(seconds, action)
 
     def stats(self) -> dict[str, ModelStats]:
-        """Of each model that was asked."""
+        """Returns those of each model that was asked."""
         return self._bulkheads.stats()
 
     def close(self) -> None:
@@ -137,7 +146,7 @@ class LiftWingClient:
             bulkhead.url,
             [*bulkhead.headers, *trace, *authorization(self._settings)],
             body,
-            partial(self._answered, calls, bulkhead, now),
+            partial(self._answered, _Batch(bulkhead, calls, now)),
         )
 
     def _may_call(self) -> bool:
@@ -157,7 +166,8 @@ class LiftWingClient:
         for call in bulkhead.drain():
             self._finish(call, CallNotPermitted(bulkhead.last_error), 0.0)
 
-    def _answered(self, calls: list[Call], bulkhead: Bulkhead, started_at: float, answer: HttpAnswer) -> None:
+    def _answered(self, batch: _Batch, answer: HttpAnswer) -> None:
+        bulkhead, calls = batch.bulkhead, batch.calls
         bulkhead.in_flight -= 1
         self._in_flight -= 1
         results: Sequence[Score | Exception]
@@ -165,7 +175,7 @@ class LiftWingClient:
             results = read_answer(answer, bulkhead.kind, [call.request for call in calls])
         except Exception as error:  # a LiftWingError that is of all, or a fault in reading this answer
             results = [error] * len(calls)
-        self._learn(bulkhead, results[0], started_at, answer.seconds, len(calls))
+        self._learn(batch, results[0], answer.seconds)
         if len(calls) > 1 and _may_be_of_one(results):
             bulkhead.requeue_alone(calls)
         else:
@@ -174,11 +184,9 @@ class LiftWingClient:
         self._schedule(bulkhead)
         self._start()
 
-    def _learn(
-        self, bulkhead: Bulkhead, result: Score | Exception, started_at: float, seconds: float, calls: int
-    ) -> None:
-        """Notes what the answer to so many requests says of their endpoint."""
-        now = self._monotonic()
+    def _learn(self, batch: _Batch, result: Score | Exception, seconds: float) -> None:
+        """Notes what an answer that took so long says of the endpoint."""
+        bulkhead, now = batch.bulkhead, self._monotonic()
         if isinstance(result, Refused):
             bulkhead.last_error = str(result)
             result.of_all = bulkhead.limit.breaker.refused(now)
@@ -187,14 +195,13 @@ class LiftWingClient:
                 self._reject_queued(bulkhead)
         elif isinstance(result, Unavailable):
             bulkhead.last_error = str(result)
-            if bulkhead.limit.failed(
-                started_at, now, min(result.retry_after_s, self._settings.max_age_s / 2)
-            ):
+            retry_after_s = min(result.retry_after_s, self._settings.max_age_s / 2)
+            if bulkhead.limit.failed(batch.started_at, now, retry_after_s):
                 self._reject_queued(bulkhead)
         else:
             bulkhead.limit.answered(seconds, now)
             with self._lock:
-                bulkhead.throughput.count(now, calls)
+                bulkhead.throughput.count(now, len(batch.calls))
 
     def _end(self, bulkhead: Bulkhead, calls: list[Call], error: Exception) -> None:
         """Ends a request that cannot be asked; of several each is to be asked alone."""
