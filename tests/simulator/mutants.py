@@ -34,9 +34,9 @@ MUTANTS = (
     ),
     Mutant(
         "state is cleared before a request has ended",
-        "async_io/stateful",
-        "            if state.open:\n                pending.add",
-        "            if False:\n                pending.add",
+        "async_io/in_flight",
+        "            if self.open:\n                bag.add",
+        "            if False:\n                bag.add",
     ),
     Mutant(
         "nobody looks for the answers of a key",

@@ -10,8 +10,10 @@ from __future__ import annotations
 import queue
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from transforms.async_io.pending_request import PendingRequest
+from transforms.async_io.state_codec import decode_pending, encode_pending
 from transforms.events.source_events import key_of
 from transforms.lift_wing.bulkhead import CallResult
 
@@ -37,6 +39,19 @@ class KeyState:
                 self.open[name] = each
         self.dirty |= repeated > 0
         return repeated
+
+    def load(self, bag: Any) -> int:
+        """Adds what Flink's state holds, and returns how many requests it holds more than once. A round trip
+        to Flink."""
+        return sum(self.add(decode_pending(encoded)) for encoded in bag.read())
+
+    def save(self, bag: Any) -> None:
+        """Has Flink's state hold what is open, if it says something else."""
+        if self.dirty:
+            bag.clear()
+            if self.open:
+                bag.add(encode_pending(self.open.values()))
+            self.dirty = False
 
     def end(self, name: str) -> None:
         del self.open[name]

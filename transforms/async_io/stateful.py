@@ -17,21 +17,18 @@ from apache_beam.utils.timestamp import Timestamp
 
 from transforms.async_io.in_flight import InFlight, KeyState, name_of
 from transforms.async_io.keying import KeyByBundle, KeyByEvent
+from transforms.async_io.model_gauges import ModelGauges
 from transforms.async_io.score_fn import AsyncScoreFn, Output
-from transforms.async_io.state_codec import decode_pending, encode_pending
+from transforms.async_io.state_codec import decode_pending
 from transforms.async_io.timer_tag import Tag, rests_of, wake
 from transforms.environment import REAL, Environment
 from transforms.lift_wing.bulkhead import CallResult
-from transforms.lift_wing.process_bulkheads import ModelStats
 from transforms.lift_wing.responses import CallNotPermitted
 from transforms.models.model import Configuration
 
 _SHORTEST_LOOK_S, _LONGEST_LOOK_S = 0.1, 2.5
 _LOOKS_PER_S = 20  # each brings home all answers that are there, whoever they are for
 REMEMBERED_S = 3600  # what ChangeProp remembers of an event
-# gauges of what an instance without keys has not, whatever the others of its process have
-_OPEN = ("in_flight", "queued")
-_GAUGES_S = 1.0
 _HELD_S = 30.0  # that a request waits while too many meet exceptions that nobody foresaw
 # Beam's threads wait for Flink, and for each other, many times in a bundle, and the client's runs meanwhile:
 # at Python's default of 5 ms most of a bundle's time was waiting for the interpreter
@@ -86,17 +83,12 @@ class StatefulAsyncFn(AsyncScoreFn):
         super().__init__(configuration, environment)
         self._each_event_once = each_event_once
         self._repeated = Metrics.counter("ScoreWithLiftWing", "dropped_repeated")
-        self._gauges = {
-            (model, name): Metrics.gauge("ScoreWithLiftWing", f"{name}_{model}")
-            for model in configuration.models
-            for name in ModelStats._fields
-        }
 
     def setup(self) -> None:
         super().setup()
         sys.setswitchinterval(_SWITCH_INTERVAL_S)
         self._in_flight = InFlight()
-        self._gauges_due = 0.0
+        self._gauges = ModelGauges(self.configuration.models, self.environment.monotonic)
 
     def teardown(self) -> None:
         # another instance finds them in state, and counts them again
@@ -149,7 +141,9 @@ class StatefulAsyncFn(AsyncScoreFn):
                 _wake_later(look, polled)
                 yield from self._drain_completed()
                 return
-            wake(polled, self._known(key, pending).open.values(), now)
+            state = self._in_flight.keys[key] = KeyState()
+            self._repeated.inc(state.load(pending))
+            wake(polled, state.open.values(), now)
         yield from self._advance(key, self._in_flight.keys[key], pending, look)
 
     @on_timer(FORGET)
@@ -157,45 +151,18 @@ class StatefulAsyncFn(AsyncScoreFn):
         seen.clear()
 
     def finish_bundle(self) -> None:
-        # the last bundle before a pause tells of the pause
-        if (now := self.environment.monotonic()) >= self._gauges_due or not self._in_flight.keys:
-            self._gauges_due = now + _GAUGES_S
-            stats = self.lift_wing.stats()
-            for (model, name), gauge in self._gauges.items():
-                gauge.set(
-                    getattr(stats.get(model, ModelStats()), name)
-                    if name not in _OPEN or self._in_flight.keys
-                    else 0
-                )
+        self._gauges.publish(self.lift_wing, has_keys=bool(self._in_flight.keys))
         self.call_milliseconds.publish()
-
-    def _known(self, key: str, pending: Any) -> KeyState:
-        """Returns what this instance knows of a key; reads it if need be."""
-        state = self._in_flight.keys.get(key)
-        if state is None:
-            state = self._in_flight.keys[key] = KeyState()
-            for encoded in pending.read():
-                self._repeated.inc(state.add(decode_pending(encoded)))
-            for each in state.open.values():
-                each.late = True
-        return state
 
     def _advance(self, key: str, state: KeyState, pending: Any, look: Any) -> Iterator[Output]:
         """Emits what is answered, calls what is due, and leaves the rest of this key in state until it is
         worth another look."""
         yield from self._drain_completed()
         yield from self._submit_due(key, state)
-        if state.dirty:
-            pending.clear()
-            if state.open:
-                pending.add(encode_pending(state.open.values()))
-            state.dirty = False
+        state.save(pending)
         if state.called:
-            look.set(
-                Timestamp.of(
-                    self.environment.time() + next_look_s(len(self._in_flight.keys), self.environment.uniform)
-                )
-            )
+            sleep_s = next_look_s(len(self._in_flight.keys), self.environment.uniform)
+            look.set(Timestamp.of(self.environment.time() + sleep_s))
             return
         del self._in_flight.keys[key]
         if state.open:
