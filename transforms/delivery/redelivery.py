@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 
 import orjson
 
-from transforms.delivery.deliveries import Delivery, Outbox, Streams, is_decided, stream_of
+from transforms.delivery.deliveries import Delivery, Outbox, is_decided, stream_of
+from transforms.delivery.streams import Streams
 from transforms.elements import Failure, OutputEvent, json_text
 from transforms.events.error_events import failed, shortened
 

@@ -15,9 +15,10 @@ import apache_beam as beam
 import orjson
 from apache_beam.utils.windowed_value import WindowedValue
 
-from transforms.delivery.deliveries import Outbox, Streams, Transport, stream_of, undelivered
+from transforms.delivery.deliveries import Outbox, Transport, stream_of, undelivered
 from transforms.delivery.redelivery import Redelivery, failure_of, name_of
 from transforms.delivery.sink_metrics import SinkMetrics
+from transforms.delivery.streams import Streams
 from transforms.delivery.undelivered_codec import encode_events
 from transforms.elements import OutputEvent, ScoreRequest
 from transforms.environment import REAL, Environment
