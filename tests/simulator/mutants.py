@@ -194,8 +194,8 @@ MUTANTS = (
     Mutant(
         "a delivery that fails leaves the state",
         "delivery/retry_deliveries",
-        "        if outcome.delivered or outcome.instead:\n            self._process",
-        "        if True:\n            left = []\n            self._process",
+        "        if not outcome.is_fruitless:\n",
+        "        if True:\n            left = []\n",
     ),
     Mutant(
         "nobody tries a delivery again",

@@ -45,8 +45,13 @@ class Outcome:
     instead: dict[str, OutputEvent] = field(default_factory=dict)
     refusal: str = ""  # what was said of one that is still to be sent, and of its stream
 
+    @property
+    def is_fruitless(self) -> bool:
+        """Whether all that was to be sent still is, as it was."""
+        return not (self.delivered or self.instead)
+
     def left_of(self, events: Iterable[OutputEvent]) -> list[OutputEvent]:
-        """Of all that was to be sent, what still is."""
+        """Returns what is still to be sent of all that was."""
         return [
             self.instead.get(name_of(event), event)
             for event in events

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +14,8 @@ from apache_beam.transforms.userstate import BagStateSpec, TimerSpec, on_timer
 from apache_beam.utils.timestamp import Timestamp
 
 from transforms.delivery.deliveries import stream_of
-from transforms.delivery.redelivery import Attempt, Redelivery
+from transforms.delivery.redelivery import Attempt
+from transforms.delivery.retry_schedule import RetrySchedule
 from transforms.delivery.sink_metrics import SinkMetrics
 from transforms.delivery.undelivered_codec import (
     counted,
@@ -24,16 +24,13 @@ from transforms.delivery.undelivered_codec import (
     encode_events,
     encode_tag,
 )
-from transforms.delivery.waiting_counts import WaitingDeliveries, gauge_name, waiting_deliveries
-from transforms.delivery.write_streams import Writing, streams_of
+from transforms.delivery.waiting_counts import WaitingDeliveries, gauge_name
+from transforms.delivery.write_streams import Writing
 from transforms.elements import OutputEvent
 from transforms.metrics.bundle_metrics import BundleMetrics
 from transforms.shared import SHARED
 
-_LOOKS_PER_S = 20  # at keys that wait, in all: what trying in vain may cost
-_SHORTEST_SLEEP_S, _LONGEST_PAUSE_S, _LONGEST_SLEEP_S = 0.25, 10.0, 60.0
 _ANSWER_S = 0.1  # that the stage waits for an acknowledgement before it does something else
-_LATE_S = 30.0  # a timer that has not fired so long after it was due is not there any more
 _GAUGES_S = 1.0
 
 
@@ -60,17 +57,6 @@ class RetryDeliveries(beam.PTransform):
         )
 
 
-class _Process:
-    """What a worker process knows of the keys: shared by the DoFns of its subtasks, as any of them may get
-    the next timer of a key."""
-
-    def __init__(self, writing: Writing) -> None:
-        self.redelivery = Redelivery(streams_of(writing), writing.failure_stream, writing.clock)
-        self.attempts: dict[str, Attempt] = {}  # by key
-        self.due: dict[str, float] = {}  # by key, seconds since the epoch: when its timer fires
-        self.fruitless: Counter[str] = Counter()  # by key, attempts one after the other that brought nothing
-
-
 class RetryFn(beam.DoFn):
     """State is the truth: what an attempt delivered is taken out of what state holds then, whatever this
     process remembers."""
@@ -83,9 +69,9 @@ class RetryFn(beam.DoFn):
 
     def setup(self) -> None:
         self._metrics, self._of_bundle = SinkMetrics(), BundleMetrics()
-        self._waiting = waiting_deliveries(self._environment)
+        self._schedule = SHARED.acquire(RetrySchedule, self._writing)
+        self._waiting = self._schedule.waiting
         self._own = WaitingDeliveries()  # of the keys of this instance; Flink adds up what all of them tell
-        self._process = SHARED.acquire(_Process, self._writing)
         self._gauges_due = 0.0
 
     def start_bundle(self) -> None:
@@ -106,7 +92,7 @@ class RetryFn(beam.DoFn):
         waiting = counted(events)
         waiting.update(self._waiting.under(key))
         self._note(key, waiting)
-        if self._environment.time() > self._process.due.get(key, 0.0) + _LATE_S:
+        if not self._schedule.has_timer(key):
             self._sleep(key, waiting, retry)
 
     @on_timer(RETRY)
@@ -122,31 +108,23 @@ class RetryFn(beam.DoFn):
         self._note(key, waiting)
         if self._known is not None and any(stream.partition(".")[2] not in self._known for stream in waiting):
             waiting = self._give_up_gone(key, self._known, undelivered)
-        redelivery, attempt = self._process.redelivery, self._process.attempts.get(key)
-        if attempt is None:
-            if all(redelivery.seconds_to_wait(stream) > 0 for stream in waiting):
-                self._sleep(key, waiting, retry)
-                return
-            events = _read(undelivered)
-            attempt = self._process.attempts[key] = redelivery.begin(events)
-        if not redelivery.is_over(attempt, _ANSWER_S):
+        attempt = self._attempt(key, waiting, undelivered)
+        if attempt is None or not self._schedule.redelivery.is_over(attempt, _ANSWER_S):
             self._sleep(key, waiting, retry)
             return
-        del self._process.attempts[key]
-        left = self._end(key, attempt, undelivered)
-        self._note(key, counted(left))
-        if left:
-            self._sleep(key, counted(left), retry)
+        waiting = counted(self._end(key, undelivered))
+        self._note(key, waiting)
+        if waiting:
+            self._sleep(key, waiting, retry)
         else:
-            self._process.due.pop(key, None)
-            self._process.fruitless.pop(key, None)
+            self._schedule.forget(key)
 
     def finish_bundle(self) -> None:
         # the last bundle tells that nothing waits any more
         if (now := self._environment.monotonic()) < self._gauges_due and self._own.keys():
             return
         self._gauges_due = now + _GAUGES_S
-        failing = self._process.redelivery.streams.failing()
+        failing = self._schedule.redelivery.streams.failing()
         for stream, count in self._own.counts().items():
             Metrics.gauge("WritePerModel", gauge_name("waiting_deliveries", stream)).set(count)
             Metrics.gauge("WritePerModel", gauge_name("failing", stream)).set(
@@ -157,24 +135,30 @@ class RetryFn(beam.DoFn):
         self._waiting.note(key, waiting)
         self._own.note(key, waiting)
 
-    def _end(self, key: str, attempt: Attempt, undelivered: Any) -> list[OutputEvent]:
-        """Takes out of state what was delivered; gives what is left."""
-        outcome = self._process.redelivery.end(attempt)
+    def _attempt(self, key: str, waiting: Mapping[str, int], undelivered: Any) -> Attempt | None:
+        """Returns the attempt that a key has, or a new one where one of its streams may be tried."""
+        attempts, redelivery = self._schedule.attempts, self._schedule.redelivery
+        if key not in attempts and any(redelivery.seconds_to_wait(stream) <= 0 for stream in waiting):
+            attempts[key] = redelivery.begin(_read(undelivered))
+        return attempts.get(key)
+
+    def _end(self, key: str, undelivered: Any) -> list[OutputEvent]:
+        """Takes what the attempt delivered out of state. Returns what is left."""
+        outcome = self._schedule.end_attempt(key)
         self._metrics.count(event.request for event in outcome.delivered.values() if event.request)
         self._metrics.count_refused(outcome.refused)
         left = outcome.left_of(_read(undelivered))
-        self._process.fruitless[key] += 1
-        if outcome.delivered or outcome.instead:
-            self._process.fruitless[key] = 0
+        if not outcome.is_fruitless:
             undelivered.clear()
             if left:
                 undelivered.add(encode_events(left))
         return left
 
     def _give_up_gone(self, key: str, known: frozenset[str], undelivered: Any) -> Mapping[str, int]:
-        """Has a failure wait in the stead of each event whose stream is gone; gives what waits now."""
+        """Has a failure wait in the stead of each event whose stream is gone. Returns how many events wait
+        now, by stream."""
         there = _read(undelivered)
-        left = self._process.redelivery.without_gone(there, known)
+        left = self._schedule.redelivery.without_gone(there, known)
         self._metrics.count_refused(
             [before for before, after in zip(there, left, strict=True) if before.stream != after.stream]
         )
@@ -185,21 +169,8 @@ class RetryFn(beam.DoFn):
         return waiting
 
     def _sleep(self, key: str, waiting: Mapping[str, int], retry: Any) -> None:
-        """Until a stream may be tried, or an attempt looked at; no sooner than all keys in turn may look."""
-        due = self._environment.time() + self._seconds_to_sleep(key, waiting)
-        self._process.due[key] = due
+        due = self._schedule.sleep(key, waiting)
         retry.set(Timestamp.of(due), dynamic_timer_tag=encode_tag(waiting))
-
-    def _seconds_to_sleep(self, key: str, waiting: Mapping[str, int]) -> float:
-        if key in self._process.attempts:
-            return _SHORTEST_SLEEP_S
-        wait = min(map(self._process.redelivery.seconds_to_wait, waiting))
-        if fruitless := self._process.fruitless[key]:
-            wait = max(wait, min(_LONGEST_PAUSE_S, _SHORTEST_SLEEP_S * 2**fruitless))
-        if wait <= 0:
-            return 0.0
-        turn = self._waiting.keys() / _LOOKS_PER_S * self._environment.uniform(0.5, 1.5)
-        return max(_SHORTEST_SLEEP_S, min(_LONGEST_SLEEP_S, max(wait, turn)))
 
 
 def _read(undelivered: Any) -> list[OutputEvent]:

@@ -129,7 +129,7 @@ class WriteFn(beam.DoFn):
             self._metrics.count(_requests(outcome.delivered.values()))
             self._metrics.count_refused(outcome.refused)
             self._left = outcome.left_of(self._left)
-            fruitless = 0 if outcome.delivered or outcome.instead else fruitless + bool(outcome.refusal)
+            fruitless = fruitless + bool(outcome.refusal) if outcome.is_fruitless else 0
             if fruitless >= _FRUITLESS:
                 raise DeliveryError(outcome.refusal)
             if not outcome.delivered:
