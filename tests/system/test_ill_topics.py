@@ -75,7 +75,7 @@ class Sink:
         end = time.monotonic() + PATIENCE_S
         while left and time.monotonic() < end:
             attempt = self._redelivery.begin(left)
-            while not self._redelivery.is_over(attempt, 0.1):
+            while not self._redelivery.wait_for(attempt, 0.1):
                 pass
             left = self._redelivery.end(attempt).left_of(left)
             time.sleep(0.05)

@@ -94,15 +94,16 @@ class Redelivery:
         if not health.acknowledges:
             # not always the same: it may be the one that is wrong
             events = [events[int(self._environment.uniform(0, len(events) - 0.001))]]
-        health.tried(now)
+        health.on_try(now)
         self._free_at[stream] = now + len(events) / _EVENTS_PER_S
         for event in events:
             outbox.put(event, orjson.dumps(event.body))
         outbox.send()
         return outbox
 
-    def is_over(self, attempt: Attempt, wait_s: float) -> bool:
-        """Whether all is decided within so many seconds, or has been undecided for too long."""
+    def wait_for(self, attempt: Attempt, wait_s: float) -> bool:
+        """Waits so many seconds at most. Returns whether the attempt is over: all is decided, or has been
+        undecided for too long."""
         for outbox in attempt.outboxes.values():
             outbox.wait(wait_s)
         return (

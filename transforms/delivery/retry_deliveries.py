@@ -109,7 +109,7 @@ class RetryFn(beam.DoFn):
         if self._known is not None and any(stream.partition(".")[2] not in self._known for stream in waiting):
             waiting = self._give_up_gone(key, self._known, undelivered)
         attempt = self._attempt(key, waiting, undelivered)
-        if attempt is None or not self._schedule.redelivery.is_over(attempt, _ANSWER_S):
+        if attempt is None or not self._schedule.redelivery.wait_for(attempt, _ANSWER_S):
             self._sleep(key, waiting, retry)
             return
         waiting = counted(self._end(key, undelivered))

@@ -48,19 +48,21 @@ class StreamHealth:
         """Whether the last that was sent was acknowledged; if not, one event is enough for a try."""
         return self._acknowledges
 
-    def tried(self, now: float) -> None:
+    def on_try(self, now: float) -> None:
         """Notes that an event is sent to a stream that failed, so that no other is for a while."""
         if not self._acknowledges:
             self._next_try_at = now + self._pause_s
 
-    def acknowledged(self, now: float, took_s: float) -> None:
+    def on_acknowledged(self, now: float, took_s: float) -> None:
+        """Notes that the stream took an event, so many seconds after it was sent."""
         self.acknowledged_at, self._acknowledges, self._pause_s = now, True, _SHORTEST_PAUSE_S
         if took_s > PROMPT_S:
             self._prompt_since = None
         elif self._prompt_since is None:
             self._prompt_since = now
 
-    def failed(self, now: float, reason: str) -> None:
+    def on_failure(self, now: float, reason: str) -> None:
+        """Notes that the stream took nothing."""
         if not self.is_failing(now):
             self._trial_s = self._next_trial_s(now)
             self.failing_since = now

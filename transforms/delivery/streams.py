@@ -66,7 +66,7 @@ class Streams:
             if delivery.decided_at is not None and delivery.refusal is None:
                 if not health.acknowledges:
                     _LOGGER.warning("%s takes events again", stream)
-                health.acknowledged(delivery.decided_at, delivery.decided_at - delivery.sent_at)
+                health.on_acknowledged(delivery.decided_at, delivery.decided_at - delivery.sent_at)
 
     def note_failed(self, stream: str, outbox: Outbox) -> None:
         """Notes that a stream takes nothing, unless that was the fault of single events, and gives up what is
@@ -83,7 +83,7 @@ class Streams:
         health, now = self.health(stream), self.environment.monotonic()
         if not health.is_failing(now):
             _LOGGER.warning("%s takes no events: %s", stream, reason)
-        health.failed(now, reason)
+        health.on_failure(now, reason)
         outbox.abandon()
 
     def _somebody_answered(self, late: Mapping[str, Outbox]) -> bool:

@@ -123,7 +123,7 @@ class WriteFn(beam.DoFn):
         fruitless = 0
         while self._left:
             attempt = redelivery.begin(self._left)
-            while not redelivery.is_over(attempt, _PAUSE_S):
+            while not redelivery.wait_for(attempt, _PAUSE_S):
                 pass
             outcome = redelivery.end(attempt)
             self._metrics.count(_requests(outcome.delivered.values()))

@@ -45,12 +45,12 @@ class CircuitBreaker:
         """For how long there has been no sign of life; 0 while it is not open."""
         return now - self._failing_since if self.is_open and self._failing_since is not None else 0.0
 
-    def started(self) -> None:
-        """A call goes out."""
+    def on_start(self) -> None:
+        """Notes that a call goes out."""
         self._half_open = self.is_open
 
-    def answered(self, seconds: float, now: float) -> bool:
-        """An answer that shows life came after so long. Returns whether this closes it."""
+    def on_success(self, seconds: float, now: float) -> bool:
+        """Notes an answer that shows life and came after so long. Returns whether this closes the breaker."""
         self.has_answered, self._consecutive_failures, self._failing_since = True, 0, None
         if now - seconds >= self._refused_at:  # not a call that went out before it refused
             self._consecutive_refusals = 0
@@ -59,8 +59,9 @@ class CircuitBreaker:
             self._open_until, self._half_open, self._times_opened, self.is_refusing = None, False, 0, False
         return closes
 
-    def failed(self, started_at: float, now: float, retry_after_s: float) -> bool:
-        """A call that was started then was refused, or lost. Returns whether this opens it."""
+    def on_failure(self, started_at: float, now: float, retry_after_s: float) -> bool:
+        """Notes that a call that was started then got no such answer. Returns whether this opens the breaker,
+        for `retry_after_s` at least."""
         if self._open_until is not None:
             if self._half_open and started_at >= self._open_until:
                 self._pause(now, retry_after_s)
@@ -72,9 +73,9 @@ class CircuitBreaker:
         self._pause(now, retry_after_s)
         return True
 
-    def refused(self, now: float) -> bool:
-        """The endpoint refused a call as it would refuse any. Returns whether it is taken to refuse whoever
-        asks: after three in a row."""
+    def on_refusal(self, now: float) -> bool:
+        """Notes that the endpoint refused a call as it would refuse any. Returns whether it is taken to
+        refuse whoever asks: after three in a row."""
         self._consecutive_refusals += 1
         if self._consecutive_refusals == 1:
             self._refused_at = now

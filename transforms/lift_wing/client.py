@@ -117,7 +117,7 @@ class LiftWingClient:
             self._ready.append(bulkhead)
 
     def _start(self) -> None:
-        while self._ready and self._in_flight < self._settings.in_flight and self._may_call():
+        while self._ready and self._in_flight < self._settings.in_flight and self._acquire_call():
             bulkhead = self._ready.popleft()
             bulkhead.scheduled = False
             # it was emptied, or shrank, meanwhile
@@ -138,7 +138,7 @@ class LiftWingClient:
 
     def _post(self, bulkhead: Bulkhead, calls: list[Call], body: bytes) -> None:
         now = self._monotonic()
-        bulkhead.limit.breaker.started()
+        bulkhead.limit.breaker.on_start()
         bulkhead.in_flight += 1
         self._in_flight += 1
         trace = as_lines(trace_headers(calls[0].request.event.raw))
@@ -149,8 +149,9 @@ class LiftWingClient:
             partial(self._answered, _Batch(bulkhead, calls, now)),
         )
 
-    def _may_call(self) -> bool:
-        """Whether the rate allows another call now; if not, `_start` comes again when it does."""
+    def _acquire_call(self) -> bool:
+        """Takes a call of the rate limit. Returns False where there is none now, and starts again when there
+        is."""
         wait = self._rate.try_acquire(self._monotonic())
         if wait and not self._rate_limited:
             self._rate_limited = True
@@ -189,17 +190,17 @@ class LiftWingClient:
         bulkhead, now = batch.bulkhead, self._monotonic()
         if isinstance(result, Refused):
             bulkhead.last_error = str(result)
-            result.of_all = bulkhead.limit.breaker.refused(now)
+            result.of_all = bulkhead.limit.breaker.on_refusal(now)
             result.of_one = bulkhead.limit.breaker.has_answered and not result.of_all
             if result.of_all:
                 self._reject_queued(bulkhead)
         elif isinstance(result, Unavailable):
             bulkhead.last_error = str(result)
             retry_after_s = min(result.retry_after_s, self._settings.max_age_s / 2)
-            if bulkhead.limit.failed(batch.started_at, now, retry_after_s):
+            if bulkhead.limit.on_failure(batch.started_at, now, retry_after_s):
                 self._reject_queued(bulkhead)
         else:
-            bulkhead.limit.answered(seconds, now)
+            bulkhead.limit.on_success(seconds, now)
             with self._lock:
                 bulkhead.throughput.count(now, len(batch.calls))
 

@@ -55,9 +55,9 @@ class ConcurrencyLimit:
             return self.breaker.allows_probe(now)
         return in_flight < int(self._limit)
 
-    def answered(self, seconds: float, now: float) -> None:
-        """An answer that shows life came after so long."""
-        if self.breaker.answered(seconds, now):  # it is back, and begins with one call at a time
+    def on_success(self, seconds: float, now: float) -> None:
+        """Notes an answer that shows life and came after so long."""
+        if self.breaker.on_success(seconds, now):  # it is back, and begins with one call at a time
             self._slow_start_threshold, self._limit = float(self.most), 1.0
         elif self._trend.observe(seconds):
             if now - seconds >= self._shrunk_at and self._limit > self.most / 2:
@@ -68,12 +68,12 @@ class ConcurrencyLimit:
                 self._limit + (1.0 if self._limit < self._slow_start_threshold else 1.0 / self._limit),
             )
 
-    def failed(self, started_at: float, now: float, retry_after_s: float = 0.0) -> bool:
-        """A call that was started then was refused, or lost. Returns whether this breaks the endpoint, so
-        that what waits for it must go elsewhere."""
+    def on_failure(self, started_at: float, now: float, retry_after_s: float = 0.0) -> bool:
+        """Notes that a call that was started then got no such answer. Returns whether this breaks the
+        endpoint, so that what is queued for it must go elsewhere."""
         if not self.breaker.is_open and started_at >= self._shrunk_at:  # once for all that were out together
             self._shrink(max(1.0, self._limit * _BACKOFF_RATIO), now)
-        return self.breaker.failed(started_at, now, retry_after_s)
+        return self.breaker.on_failure(started_at, now, retry_after_s)
 
     def _shrink(self, limit: float, now: float) -> None:
         self._limit = self._slow_start_threshold = limit
