@@ -99,7 +99,7 @@ MUTANTS = (
         "a request is given up two seconds after it came",
         "lift_wing/retry_policy",
         "if left_s > 0 else None",
-        "if left_s > max_age_s - 2 else None",
+        "if left_s > limits.max_age_s - 2 else None",
     ),
     Mutant(
         "calls that are sent away are forgotten",
