@@ -19,6 +19,8 @@ from transforms.models.model import Configuration
 
 
 class Scored(NamedTuple):
+    """What comes out: of each request, one of both."""
+
     responses: beam.PCollection[ScoreResponse]
     failures: beam.PCollection[Failure]
 

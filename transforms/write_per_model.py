@@ -18,7 +18,7 @@ class WritePerModel(beam.PTransform):
     """Writes each event to the stream that it names.
 
     In: OutputEvent.
-    Out: what the sink gives.
+    Out: what the sink returns.
     Bounded: either.
     Guarantee: that of the sink.
     """
@@ -31,10 +31,11 @@ class WritePerModel(beam.PTransform):
 
 @dataclass
 class WriteFailures(beam.PTransform):
-    """Writes failures as error events, by the same sink as scores.
+    """Writes failures as error events, by the same sink as scores. `clock` returns the time as events have
+    it.
 
     In: Failure.
-    Out: what the sink gives.
+    Out: what the sink returns.
     Bounded: either.
     Guarantee: that of the sink.
     """

@@ -1,4 +1,4 @@
-"""Waiting for Lift Wing in a batch run."""
+"""How a batch run waits for Lift Wing."""
 
 from __future__ import annotations
 
@@ -24,9 +24,8 @@ from transforms.models.model import Configuration, Endpoint
 
 # requests of all models that answer; bounds the memory of a bundle, and is far above what is ever in flight
 _MAX_OUTSTANDING = 2_000
-_MAX_OUTSTANDING_IN_ALL = (
-    50_000  # so that one that hangs holds up no other before it is given up; some 4 KB each
-)
+# so that one that hangs holds up no other before it is given up; some 4 KB each
+_MAX_OUTSTANDING_IN_ALL = 50_000
 _SILENT_AFTER_S = 1.0  # a model that owes answers and gave none for so long may hang
 _SHORTEST_LOOK_S = 0.1
 # with an endpoint that gives no sign of life; what it is asked for then fails, and can be asked for in
@@ -37,16 +36,17 @@ _TAKEN_AT_ONCE = 128
 
 @dataclass(frozen=True)
 class BundleAsync:
-    """A bundle waits until its requests are answered, with many in flight: for bounded input, where only the
-    rate counts."""
+    """Has a bundle wait until its requests are answered, with many in flight: for bounded input, where only
+    the rate counts."""
 
     def asking(self, configuration: Configuration) -> beam.PTransform:
+        """Returns the transform of ScoreRequests to `responses` and `failures`."""
         return beam.ParDo(_BundleAsyncFn(configuration)).with_outputs("failures", main="responses")
 
 
 class _BundleAsyncFn(AsyncScoreFn):
     def open_client(self) -> LiftWingClient:
-        """One of its own: its limits are a worker's share, and a process may have several workers."""
+        """Returns one of its own: its limits are a worker's share, and a process may have several workers."""
         return LiftWingClient(self.configuration.lift_wing, self.environment)
 
     def close_client(self) -> None:
@@ -72,8 +72,8 @@ class _BundleAsyncFn(AsyncScoreFn):
             yield from self._next()
 
     def _is_backpressured(self) -> bool:
-        """Whether the input has to wait for answers; it waits for no model that may hang, as long as memory
-        lasts."""
+        """Returns whether the input has to wait for answers. It does not wait for a model that may hang, as
+        long as memory lasts."""
         outstanding = self._outstanding.total()
         if outstanding <= _MAX_OUTSTANDING or outstanding > _MAX_OUTSTANDING_IN_ALL:
             return outstanding > _MAX_OUTSTANDING
@@ -112,7 +112,8 @@ class _BundleAsyncFn(AsyncScoreFn):
     def _on_result(
         self, pending: PendingRequest, endpoint: Endpoint, answers: _Answers, answer: CallResult
     ) -> None:
-        """On the loop's thread: an answer that is no end has the request asked again when it is due."""
+        """Hands on an answer that ends its request; else has the request asked again when it is due. Called
+        on the loop's thread."""
         if (
             pending.record(answer, self.limits)
             or self._is_for_another_run(endpoint, answer)
@@ -130,15 +131,16 @@ class _BundleAsyncFn(AsyncScoreFn):
         self.lift_wing.call_later(max(0.0, wait), partial(self._submit, pending, endpoint, answers))
 
     def _is_for_another_run(self, endpoint: Endpoint, answer: CallResult) -> bool:
-        """Whether the endpoint refuses everybody, or is parked: that may last longer than this run."""
+        """Returns whether the endpoint refuses everybody or is parked, which may last longer than this
+        run."""
         if not answer.was_called:
             return self.admission.patience_s(endpoint) is not None
         return isinstance(answer.result, Refused) and answer.result.of_all
 
 
 class _Answers:
-    """Hands answers from the loop's thread to the bundle's many at a time: to wake a thread for each costs
-    more than the answer."""
+    """Hands answers from the loop's thread to the bundle's thread many at a time: to wake a thread for each
+    costs more than the answer."""
 
     def __init__(self) -> None:
         self._answered: deque[tuple[PendingRequest, CallResult]] = deque()
@@ -151,7 +153,7 @@ class _Answers:
             self._enough.set()
 
     def take(self, count: int, patience_s: float) -> list[tuple[PendingRequest, CallResult]]:
-        """So many answers, as soon as they are there; fewer when they do not come for so long."""
+        """Returns `count` answers as soon as they are there, or fewer after `patience_s` seconds."""
         self._wanted = count
         self._enough.clear()
         if len(self._answered) < count:

@@ -1,8 +1,8 @@
-"""What one DoFn instance knows of the requests that it has with Lift Wing.
+"""The requests that one DoFn instance has with Lift Wing.
 
 Each instance has a registry of its own: an instance belongs to one subtask of Flink, and what another subtask
-took out of it would pass outside of Flink's barriers. What belongs to an instance that is gone is asked again
-by the one that finds it in state.
+took out of it would pass outside of Flink's barriers. Requests of an instance that is gone are asked again by
+the one that finds them in state.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from transforms.lift_wing.bulkhead import CallResult
 class KeyState:
     """The requests of one key while any of them is with Lift Wing."""
 
-    open: dict[str, PendingRequest] = field(default_factory=dict)  # by name, what has not ended
-    seen: set[str] = field(default_factory=set)  # names of all requests of the key, ended or not
-    called: set[str] = field(default_factory=set)  # names of what is with Lift Wing
-    dirty: bool = False  # Flink's state says something else
+    open: dict[str, PendingRequest] = field(default_factory=dict)  # by name, those that have not ended
+    seen: set[str] = field(default_factory=set)  # names of all, ended or not
+    called: set[str] = field(default_factory=set)  # names of those that are with Lift Wing
+    dirty: bool = False  # the key's bag in Flink's state holds something else
 
     def add(self, pending: Iterable[PendingRequest]) -> int:
-        """Adds what is new, and returns how many were not."""
+        """Adds the requests that are new. Returns how many were not."""
         repeated = 0
         for each in pending:
             name = name_of(each)
@@ -41,12 +41,12 @@ class KeyState:
         return repeated
 
     def load(self, bag: Any) -> int:
-        """Adds what Flink's state holds, and returns how many requests it holds more than once. A round trip
-        to Flink."""
+        """Adds the requests in the key's bag, by a round trip to Flink. Returns how many it holds more than
+        once."""
         return sum(self.add(decode_pending(encoded)) for encoded in bag.read())
 
     def save(self, bag: Any) -> None:
-        """Has Flink's state hold what is open, if it says something else."""
+        """Writes what is open to the key's bag, where that holds something else."""
         if self.dirty:
             bag.clear()
             if self.open:
@@ -54,11 +54,13 @@ class KeyState:
             self.dirty = False
 
     def end(self, name: str) -> None:
+        """Takes a request that has ended out of what is open."""
         del self.open[name]
         self.dirty = True
 
 
 def name_of(pending: PendingRequest) -> str:
+    """Returns what tells a request from all others: its event and its model."""
     return f"{key_of(pending.request.event)}/{pending.request.model}"
 
 

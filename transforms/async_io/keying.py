@@ -1,5 +1,5 @@
-"""Under which keys requests go into Flink's state: all that is done with state is done by key, and costs a
-round trip to Flink each time."""
+"""Chooses the keys under which requests go into Flink's state: state is read and written by key, with a round
+trip to Flink each time."""
 
 from __future__ import annotations
 

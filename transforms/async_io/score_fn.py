@@ -33,7 +33,7 @@ Output = Any  # ScoreResponse or TaggedOutput of "failures"; Beam has no name fo
 
 
 class AsyncScoreFn(beam.DoFn):
-    """The base of a DoFn that asks; it counts what is asked and how that ends."""
+    """The base of the DoFns that ask Lift Wing: opens the client, and counts calls and how they end."""
 
     def __init__(self, configuration: Configuration, environment: Environment = REAL) -> None:
         self.configuration, self.environment = configuration, environment
@@ -57,20 +57,20 @@ class AsyncScoreFn(beam.DoFn):
         self.close_client()
 
     def open_client(self) -> LiftWingClient:
-        """The client of the whole worker process."""
+        """Returns the client of the whole worker process."""
         return SHARED.acquire(LiftWingClient, self.configuration.lift_wing, self.environment)
 
     def close_client(self) -> None:
         SHARED.release(LiftWingClient, self.configuration.lift_wing, self.environment)
 
     def endpoint(self, model: str, wiki: str) -> Endpoint | None:
-        """Where to ask; None when the models file has no such endpoint any more."""
+        """Returns where to ask; None when the models file has no such endpoint any more."""
         known = self.configuration.models.get(model)
         endpoint = known.endpoint(wiki) if known else None
         return endpoint if endpoint and endpoint.enabled else None
 
     def complete(self, pending: PendingRequest, answer: CallResult) -> Output:
-        """What comes out of a request with its last answer."""
+        """Returns the response or the failure that a request becomes with its last answer, and counts it."""
         self.report_retries(pending)
         model, result = pending.request.model, answer.result
         if answer.was_called:
@@ -122,7 +122,8 @@ class AsyncScoreFn(beam.DoFn):
 
 
 def _fault_in(result: Score | Exception) -> Exception | None:
-    """The exception that nobody foresaw, in the client or in reading an answer; None where there is none."""
+    """Returns the exception that nobody foresaw, in the client or in reading an answer; None where there is
+    none."""
     if isinstance(result, LiftWingError):
         return (
             result.__cause__
@@ -133,11 +134,12 @@ def _fault_in(result: Score | Exception) -> Exception | None:
 
 
 def count(*name: str) -> None:
+    """Counts one under a name of several words."""
     _counter("_".join(name)).inc()
 
 
 @cache
 def _counter(name: str) -> Any:
-    """Made when first counted: what can go wrong with a model is known only then, and a removed one may still
-    have requests."""
+    """Returns a counter that is made when it first counts: what can go wrong with a model is known only then,
+    and a removed one may still have requests."""
     return Metrics.counter("ScoreWithLiftWing", name)

@@ -1,4 +1,4 @@
-"""Waiting for Lift Wing in a stream."""
+"""How a stream waits for Lift Wing."""
 
 from __future__ import annotations
 
@@ -27,36 +27,37 @@ from transforms.lift_wing.responses import CallNotPermitted
 from transforms.models.model import Configuration
 
 _SHORTEST_LOOK_S, _LONGEST_LOOK_S = 0.1, 2.5
-_LOOKS_PER_S = 20  # each brings home all answers that are there, whoever they are for
+_LOOKS_PER_S = 20  # each emits all answers that are there, whatever their keys
 REMEMBERED_S = 3600  # what ChangeProp remembers of an event
-_HELD_S = 30.0  # that a request waits while too many meet exceptions that nobody foresaw
+_HELD_S = 30.0  # how long a request waits while too many meet exceptions that nobody foresaw
 # Beam's threads wait for Flink, and for each other, many times in a bundle, and the client's runs meanwhile:
 # at Python's default of 5 ms most of a bundle's time was waiting for the interpreter
 _SWITCH_INTERVAL_S = 0.0005
 
 
 def next_look_s(waiting: int, uniform: Callable[[float, float], float]) -> float:
-    """How long to leave a batch alone while a process has so many `waiting`: there are as many looks a second
-    whether few wait or many."""
+    """Returns how many seconds to leave a key alone while an instance has so many `waiting`: there are as
+    many looks a second whether few wait or many. `uniform` gives the jitter."""
     return min(_LONGEST_LOOK_S, max(_SHORTEST_LOOK_S, waiting / _LOOKS_PER_S * uniform(0.5, 1.5)))
 
 
 @dataclass(frozen=True)
 class StatefulAsync:
-    """Batches wait in Flink's state, and whoever comes next to this process, new batches or the timer of
-    waiting ones, takes home every answer that is there: nothing waits for anything else. For streams.
+    """Holds requests in Flink's state. Every call into an instance, new requests or the timer of a key, emits
+    all answers that have come, so that no request blocks another. For streams.
 
-    Batches that come together share a key, since what is asked of state is asked by key, and each time costs
-    a round trip to Flink. What cannot be called now is in state alone: a process remembers only the keys that
-    have a request with Lift Wing. A process that dies is replaced by one that asks again for what the last
+    Requests that come together share a key, as each read or write of state is of one key, and a round trip to
+    Flink. Those that cannot be called now are in state alone: an instance remembers only the keys that have a
+    request with Lift Wing. A process that dies is replaced by one that asks again for what the last
     checkpoint held. That needs a new process for each attempt of a job, as Flink's workers are; not LOOPBACK,
-    whose one process would take what a failed attempt gave out for done.
+    whose one process would take what a failed attempt emitted for done.
     """
 
     each_event_once: bool = False  # drop an event whose `meta.id` came within `REMEMBERED_S`
     environment: Environment = REAL
 
     def asking(self, configuration: Configuration) -> beam.PTransform:
+        """Returns the transform of ScoreRequests to `responses` and `failures`."""
         asking = beam.ParDo(StatefulAsyncFn(configuration, self.each_event_once, self.environment))
         # a snapshot has it in the ids of timers, where the default would be the name of the class
         asking.label = "AskInState"
@@ -69,7 +70,7 @@ class StatefulAsync:
 
 
 class StatefulAsyncFn(AsyncScoreFn):
-    """State is written with each batch, and read only when this process does not know the key: to read it is
+    """Writes state with each batch, and reads it only when this instance does not know the key: to read it is
     a round trip to Flink."""
 
     PENDING = BagStateSpec("pending", coders.BytesCoder())
@@ -170,8 +171,8 @@ class StatefulAsyncFn(AsyncScoreFn):
             _wake_later(look, Tag(self.lift_wing.id, rests))
 
     def _drain_completed(self) -> Iterator[Output]:
-        """Emits every answer that has come, for this key or another; the look of its own key then takes it
-        out of the state."""
+        """Emits every answer that has come, for this key or another. The next look of its own key takes its
+        request out of state."""
         for state, pending, answer in self._in_flight.take():
             name = name_of(pending)
             state.called.remove(name)
@@ -196,7 +197,8 @@ class StatefulAsyncFn(AsyncScoreFn):
                 yield self.complete(pending, answer)
 
     def _submit(self, key: str, state: KeyState, name: str, now: float) -> CallResult | None:
-        """Calls, or notes when the request is due again; returns an answer where that is its end."""
+        """Calls, or notes when the request is due again. Returns a result where the request ends without a
+        call."""
         pending = state.open[name]
         request = pending.request
         endpoint = self.endpoint(request.model, request.wiki)

@@ -51,18 +51,18 @@ class Tag:
 
     @classmethod
     def decode(cls, encoded: str) -> Tag:
-        """Returns the tag; one without anything, which has its requests read, for none and for one of another
+        """Returns the tag; an empty one, which has the requests read, where there is none or one of another
         version."""
         version, process, rests = orjson.loads(encoded) if encoded else (0, "", ())
         return cls(process, [Rest(*rest) for rest in rests]) if version == _VERSION else cls("", ())
 
     @property
     def due(self) -> float:
-        """When the first of them is due."""
+        """Returns when the first of them is due, in seconds since the epoch."""
         return min(rest.due for rest in self.rests)
 
     def rebound(self, process: str) -> Tag:
-        """Returns the tag as it is for a process: what another one counted counts no more."""
+        """Returns the tag as it is for a process: what another process counted is not counted."""
         return (
             self
             if self.process == process
@@ -129,7 +129,7 @@ def _end_of(entered_at: float, patience_s: float) -> float | None:
 
 
 def wake(tag: Tag, pending: Iterable[PendingRequest], now: float) -> None:
-    """Has requests that were read remember what the tag says of them."""
+    """Gives requests that were read what their tag says of them."""
     counted = Counter({(rest.model, rest.wiki): rest.counted for rest in tag.rests})
     frozen = {(rest.model, rest.wiki) for rest in tag.rests if rest.frozen}
     for each in pending:

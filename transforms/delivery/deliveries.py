@@ -40,6 +40,7 @@ class Delivery:
         return self.alone and self.refusal is not None and self.refusal.of_event
 
     def decide(self, now: float, refusal: Refusal | None) -> None:
+        """Notes what became of the event; None: it is delivered. The first time counts."""
         if self.decided_at is None:
             self.decided_at, self.refusal = now, refusal
 
@@ -64,21 +65,21 @@ class Outbox(Protocol):
         with it."""
 
     def abandon(self) -> None:
-        """Gives up what is undecided: it is refused, though the stream may still get it."""
+        """Takes what is undecided for refused, though the stream may still get it."""
 
 
 class Transport(Protocol):
     """A connection of a worker process to where streams are."""
 
     def outbox(self, stream: str) -> Outbox:
-        """A new one."""
+        """Returns a new one."""
 
     def answers(self) -> bool:
-        """Whether anybody is there, whatever a single stream does. Takes half a second at most."""
+        """Returns whether anybody is there, whatever a single stream does, within half a second."""
 
 
 def stream_of(event: OutputEvent) -> str:
-    """The name under which a stream is known here, which is that of its topic."""
+    """Returns the name under which a stream is known here, which is that of its topic."""
     return f"{event.datacenter}.{event.stream}"
 
 

@@ -1,5 +1,5 @@
-"""What becomes of an event that its stream did not take: it is sent again when the stream may take it, and
-one that it never will take becomes a failure."""
+"""Sends events again that their stream did not take, when it may; one that it never will take becomes a
+failure."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _RECENT_S = 5.0  # a stream that acknowledged an event within so long does not f
 
 
 def name_of(event: OutputEvent) -> str:
-    """The same for an event that is written again."""
+    """Returns what tells an event from all others; the same for one that is written again."""
     return f"{stream_of(event)} {event.body['meta']['id']}"
 
 
@@ -37,9 +37,9 @@ class Attempt:
 
 @dataclass
 class Outcome:
-    """What an attempt came to; what is in neither is still to be sent."""
+    """What an attempt came to; an event that is neither delivered nor replaced is still to be sent."""
 
-    refused: list[OutputEvent] = field(default_factory=list)  # scores that have become failures
+    refused: list[OutputEvent] = field(default_factory=list)  # scores that became failures
     delivered: dict[str, OutputEvent] = field(default_factory=dict)  # by name
     # what goes out in the stead of an event, by its name
     instead: dict[str, OutputEvent] = field(default_factory=dict)
@@ -60,7 +60,7 @@ class Outcome:
 
 
 class Redelivery:
-    """The attempts of a worker process. `clock` gives the time as events have it."""
+    """Makes the attempts of a worker process. `clock` returns the time as events have it."""
 
     def __init__(self, streams: Streams, failure_stream: str, clock: Callable[[], str]) -> None:
         self.streams, self._failure_stream, self._clock = streams, failure_stream, clock
@@ -71,7 +71,7 @@ class Redelivery:
         self._strikes: dict[str, tuple[int, float, float]] = {}
 
     def seconds_to_wait(self, stream: str) -> float:
-        """How long to send a stream nothing; 0: now."""
+        """Returns how many seconds to send a stream nothing; 0 or less: it may be sent events now."""
         now = self._environment.monotonic()
         return max(self.streams.health(stream).seconds_to_next_try(now), self._free_at.get(stream, now) - now)
 
@@ -112,7 +112,7 @@ class Redelivery:
         )
 
     def end(self, attempt: Attempt) -> Outcome:
-        """What came of it. Sends events that were refused together once more, each alone."""
+        """Returns what an attempt came to. Sends events that were refused together once more, each alone."""
         outcome = Outcome()
         for stream, outbox in attempt.outboxes.items():
             if len(outbox.deliveries) > 1 or any(
@@ -147,7 +147,7 @@ class Redelivery:
             outcome.refusal = f"{stream}: {delivery.refusal.reason}"
 
     def _fault_of(self, stream: str, name: str, delivery: Delivery) -> str:
-        """What is wrong with an event; empty while it may be the stream that is."""
+        """Returns what is wrong with an event, in words; nothing while it may be the stream that is."""
         if not (delivery.refusal and delivery.alone):
             return ""
         if delivery.is_invalid:
@@ -163,16 +163,16 @@ class Redelivery:
         return ""
 
     def instead_of(self, event: OutputEvent, reason: str) -> OutputEvent | None:
-        """What goes out in the stead of an event that its stream will never take; None: nothing can, it
-        waits."""
+        """Returns what goes out in place of an event that its stream will never take; None: nothing can, and
+        it waits."""
         if _is_failure(event):
             shorter = shortened(event.body)
             return replace(event, body=shorter) if shorter else None
         return failure_of(event, reason, self._failure_stream, self._clock())
 
     def without_gone(self, events: Iterable[OutputEvent], known: Collection[str]) -> list[OutputEvent]:
-        """The events, with a failure in the stead of each whose stream is not `known` any more, and each
-        failure for the stream that failures have now."""
+        """Returns the events, with a failure in place of each whose stream is not `known` any more, and with
+        each failure for the stream that failures have now."""
         return [event if event.stream in known else self._instead_of_gone(event) for event in events]
 
     def _instead_of_gone(self, event: OutputEvent) -> OutputEvent:
@@ -188,7 +188,8 @@ class Redelivery:
 
 
 def failure_of(event: OutputEvent, reason: str, stream: str, now: str) -> OutputEvent:
-    """The failure of an event that cannot be written, with the event it was made of."""
+    """Returns the failure of an event that cannot be written, with the event it was made of. `stream` is that
+    of failures, `now` the time as events have it."""
     original, model = (event.request.event.raw, event.request.model) if event.request else (event.body, None)
     return failed(Failure("WritePerModel", reason, json_text(original), event.datacenter, model), stream, now)
 

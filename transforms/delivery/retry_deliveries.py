@@ -1,4 +1,4 @@
-"""Where events wait that a stream did not take: in Flink's state, until it takes them."""
+"""Holds events that a stream did not take in Flink's state, until it takes them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from transforms.elements import OutputEvent
 from transforms.metrics.bundle_metrics import BundleMetrics
 from transforms.shared import SHARED
 
-_ANSWER_S = 0.1  # that the stage waits for an acknowledgement before it does something else
+_ANSWER_S = 0.1  # how long the stage waits for an acknowledgement before it does something else
 _GAUGES_S = 1.0
 
 
@@ -58,8 +58,8 @@ class RetryDeliveries(beam.PTransform):
 
 
 class RetryFn(beam.DoFn):
-    """State is the truth: what an attempt delivered is taken out of what state holds then, whatever this
-    process remembers."""
+    """Takes what an attempt delivered out of what state holds then, whatever this process remembers: state is
+    the truth."""
 
     UNDELIVERED = BagStateSpec("undelivered", coders.BytesCoder())
     RETRY = TimerSpec("retry", TimeDomain.REAL_TIME)

@@ -1,4 +1,4 @@
-"""When the events under a key of state are tried again, as a worker process knows it."""
+"""Decides when the events under a key of state are tried again, by what a worker process knows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ _LATE_S = 30.0  # a timer that has not fired so long after it was due is not the
 
 
 class RetrySchedule:
-    """Shared by the DoFns of all subtasks of a process, as any of them may get the next timer of a key."""
+    """The attempts and timers of all keys. Shared by the DoFns of all subtasks of a process, as any of them
+    may get the next timer of a key."""
 
     def __init__(self, writing: Writing) -> None:
         self._environment = writing.environment
@@ -26,16 +27,18 @@ class RetrySchedule:
         self._fruitless: Counter[str] = Counter()  # by key, attempts one after the other that brought nothing
 
     def has_timer(self, key: str) -> bool:
+        """Returns whether a timer of the key is set, as far as this process knows."""
         return self._environment.time() <= self._due.get(key, 0.0) + _LATE_S
 
     def sleep(self, key: str, waiting: Mapping[str, int]) -> float:
-        """Returns when the timer of a key is to fire, in seconds since the epoch: when a stream may be tried,
-        or an attempt looked at; no sooner than all keys in turn may look."""
+        """Notes and returns when the timer of a key fires, in seconds since the epoch: when a stream may be
+        tried, or an attempt looked at; no sooner than all keys in turn may look. `waiting`: how many events
+        wait, by stream."""
         self._due[key] = self._environment.time() + self._seconds_to_sleep(key, waiting)
         return self._due[key]
 
     def end_attempt(self, key: str) -> Outcome:
-        """Ends the attempt of a key. Returns what came of it."""
+        """Ends the attempt of a key. Returns what it came to."""
         outcome = self.redelivery.end(self.attempts.pop(key))
         self._fruitless[key] = self._fruitless[key] + 1 if outcome.is_fruitless else 0
         return outcome

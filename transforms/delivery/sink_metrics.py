@@ -1,4 +1,4 @@
-"""What every sink counts of the scores that are written, and of those that are refused."""
+"""The metrics of every sink: scores that are written, and scores that are refused."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from transforms.metrics.rolling_quantiles import RollingQuantiles
 
 
 def timestamp_ms(dt: str) -> int:
+    """Returns a time of ISO 8601 as milliseconds since the epoch. Raises ValueError."""
     return round(datetime.fromisoformat(dt.replace("Z", "+00:00")).timestamp() * 1000)
 
 
@@ -40,7 +41,8 @@ class SinkMetrics:
 
 
 def _lag_ms(request: ScoreRequest) -> int | None:
-    """How long ago the event was produced from which a score has come; None when the event does not tell."""
+    """Returns how many milliseconds ago the event of a score was produced; None when the event does not
+    say."""
     try:
         return round(time.time() * 1000) - timestamp_ms(request.event.raw["meta"]["dt"])
     # it was never checked, as it does not go out

@@ -1,5 +1,5 @@
-"""Whether a stream takes events, by what became of those that were sent to it: a circuit breaker, as pure
-arithmetic.
+"""A circuit breaker of a stream: decides whether it takes events, by what became of those that were sent to
+it. Pure arithmetic.
 
 A stream that has failed is tried by one event now and then. Once it acknowledges again it is on trial: what
 waits for it is sent, and when it has acknowledged promptly for the length of the trial, it is healthy. A
@@ -15,8 +15,8 @@ _STEADY_S = 600.0  # a stream that was healthy for so long starts with the short
 
 
 class StreamHealth:
-    """Times are seconds of a monotonic clock. `reason` is what the stream said last, in place of an
-    acknowledgement."""
+    """The health of one stream. Times are seconds of a monotonic clock. `reason` is what the stream said
+    last, in place of an acknowledgement."""
 
     def __init__(self) -> None:
         self.reason = ""
@@ -30,17 +30,17 @@ class StreamHealth:
 
     @property
     def is_new(self) -> bool:
-        """Whether nothing has become of any event yet."""
+        """Whether no event was acknowledged or refused yet."""
         return self.failing_since is None and self.acknowledged_at == float("-inf")
 
     def is_failing(self, now: float) -> bool:
-        """Whether the stream has failed and has not stood its trial yet."""
+        """Returns whether the stream has failed and has not stood its trial yet."""
         return self.failing_since is not None and (
             self._prompt_since is None or now - self._prompt_since < self._trial_s
         )
 
     def seconds_to_next_try(self, now: float) -> float:
-        """How long to send nothing at all; 0: now."""
+        """Returns how many seconds to send nothing at all; 0: it may be tried now."""
         return 0.0 if self._acknowledges else max(0.0, self._next_try_at - now)
 
     @property

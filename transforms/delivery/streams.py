@@ -11,7 +11,7 @@ from transforms.delivery.stream_health import StreamHealth
 from transforms.environment import REAL, Environment
 
 _AWAY_PAUSE_S = 1.0
-# that the first events to a stream may take longer: who writes there has to connect, and be let in
+# how much longer the first events to a stream may take: who writes there has to connect, and be let in
 _BEGINNING_S = 1.0
 _SETTLING_S = 5.0  # how long who was away and answers again is left to acknowledge
 _LOGGER = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ class Streams:
         return self.health(stream).is_failing(self.environment.monotonic())
 
     def failing(self) -> dict[str, bool]:
-        """Whether it is failing, of each stream that ever was."""
+        """Returns whether it is failing now, by stream, for each that ever was."""
         now = self.environment.monotonic()
         return {
             stream: health.is_failing(now)
@@ -61,6 +61,7 @@ class Streams:
             self.note_failed(stream, outbox)
 
     def note_acknowledged(self, stream: str, outbox: Outbox) -> None:
+        """Notes what a stream has acknowledged."""
         health = self.health(stream)
         for delivery in outbox.deliveries:
             if delivery.decided_at is not None and delivery.refusal is None:
@@ -115,7 +116,7 @@ class Streams:
 
 
 def _failed(outbox: Outbox) -> list[Delivery]:
-    """What is not delivered and says something of the stream."""
+    """Returns what is not delivered and says something of the stream."""
     return [
         delivery
         for delivery in undelivered(outbox)

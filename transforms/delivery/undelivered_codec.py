@@ -1,5 +1,5 @@
-"""Events that a stream did not take, as they rest in Flink's state, and what the timer that wakes them says
-of them, so that they need not be read while the stream still takes none."""
+"""The formats of events that a stream did not take, as they rest in Flink's state, and of what their timer
+says of them, so that they need not be read while the stream still takes none."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ _VERSION = 1  # of both formats; a later version of this program reads them too
 
 
 def encode_events(events: Iterable[OutputEvent]) -> bytes:
-    """Each with the event it was made of, for the failure that it may become."""
+    """Returns events as they rest in state, each with the event it was made of, for the failure that it may
+    become."""
     return orjson.dumps([_VERSION, [_encoded(event) for event in events]])
 
 
 def decode_events(encoded: bytes) -> list[OutputEvent]:
-    """What `encode_events` wrote."""
+    """Returns what `encode_events` wrote."""
     _version, events = orjson.loads(encoded)
     return [_decoded(event) for event in events]
 
@@ -42,16 +43,16 @@ def _decoded(fields: Mapping[str, Any]) -> OutputEvent:
 
 
 def encode_tag(waiting: Mapping[str, int]) -> str:
-    """How many events wait under a key, by stream."""
+    """Returns what a timer says of its key: how many events wait, by stream."""
     return orjson.dumps([_VERSION, waiting]).decode()
 
 
 def decode_tag(encoded: str) -> dict[str, int]:
-    """What `encode_tag` wrote."""
+    """Returns what `encode_tag` wrote."""
     _version, waiting = orjson.loads(encoded)
     return dict(waiting)
 
 
 def counted(events: Iterable[OutputEvent]) -> Counter[str]:
-    """How many there are, by stream."""
+    """Returns how many there are, by stream."""
     return Counter(map(stream_of, events))

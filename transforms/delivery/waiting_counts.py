@@ -1,5 +1,5 @@
-"""How many events wait in Flink's state for streams that do not take them, as far as one worker process
-knows. Without Beam."""
+"""Counts the events that wait in Flink's state for streams that do not take them, as far as one worker
+process knows. Without Beam."""
 
 from __future__ import annotations
 
@@ -22,28 +22,31 @@ class WaitingDeliveries:
         self._stream_of: dict[tuple[str, str], str] = {}  # by model and datacenter
 
     def note(self, key: str, waiting: Mapping[str, int]) -> None:
-        """Remembers what waits under a key now, in place of what did before; nothing when it is empty."""
+        """Notes how many events wait under a key now, by stream, in place of those that did before."""
         self._of_stream.subtract(self._of_key.pop(key, {}))
         if any(waiting.values()):
             self._of_key[key] = dict(waiting)
             self._of_stream.update(waiting)
 
     def under(self, key: str) -> Mapping[str, int]:
+        """Returns how many events wait under a key, by stream."""
         return self._of_key.get(key, {})
 
     def note_model(self, model: str, datacenter: str, stream: str) -> None:
+        """Notes to which stream the scores of a model go."""
         self._stream_of[model, datacenter] = stream
 
     def counts(self) -> dict[str, int]:
-        """By stream, those for which nothing waits any more included."""
+        """Returns how many events wait, by stream; 0 for one for which none does any more."""
         return dict(self._of_stream)
 
     def keys(self) -> int:
+        """Returns under how many keys events wait."""
         return len(self._of_key)
 
     def is_undeliverable(self, model: str) -> bool:
-        """Whether so much waits for the stream of a model, of any datacenter, that no more should be asked of
-        it."""
+        """Returns whether so much waits for the stream of a model, of any datacenter, that no more should be
+        asked of it."""
         if not self._of_key:
             return False
         return any(
@@ -63,5 +66,5 @@ def _new(_environment: Environment) -> WaitingDeliveries:
 
 
 def gauge_name(kind: str, stream: str) -> str:
-    """The name of a gauge of a stream: letters, digits and _ only, as Prometheus has it."""
+    """Returns the name of a metric of a stream: letters, digits and _ only, as Prometheus has it."""
     return re.sub(r"[^A-Za-z0-9_]", "_", f"{kind}_{stream}")

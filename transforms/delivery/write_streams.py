@@ -1,5 +1,4 @@
-"""How a sink writes: events go out as they come, and a bundle ends when each is acknowledged or on its way
-elsewhere.
+"""Writes events as they come; a bundle ends when each is acknowledged or on its way elsewhere.
 
 There is no state and no shuffle on this way. What a stream does not take leaves the sink, to wait in state
 (`retry_deliveries.py`); where nothing can wait, as in a batch run, it is tried again in the bundle.
@@ -27,7 +26,7 @@ from transforms.metrics.bundle_metrics import BundleMetrics
 from transforms.shared import SHARED
 from transforms.unforeseen import Fused
 
-_HOLD_S = 1.0  # that a bundle waits for a stream while others are acknowledged
+_HOLD_S = 1.0  # how long a bundle waits for a stream while others are acknowledged
 _HOLD_IN_BUNDLE_S = 20.0  # where there is nowhere else to wait
 # how many events wait under one key of state, and for how long others may come to it
 _UNDER_A_KEY, _KEY_S = 100, 10.0
@@ -43,7 +42,7 @@ class Destination(Protocol):
     """Where streams are: an address with what else it takes to write there."""
 
     def open(self, environment: Environment) -> Transport:
-        """A connection of a worker process."""
+        """Returns a new connection of a worker process."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,8 @@ def _opened(destination: Destination, environment: Environment) -> Streams:
 
 
 class WriteFn(beam.DoFn):
-    """Gives what its streams did not take, under keys of state."""
+    """Writes events, and emits those that their streams did not take, under keys of state. With
+    `waits_in_bundle` it emits none, and raises DeliveryError instead."""
 
     def __init__(self, writing: Writing, *, waits_in_bundle: bool) -> None:
         self._writing, self._waits_in_bundle = writing, waits_in_bundle
@@ -118,7 +118,7 @@ class WriteFn(beam.DoFn):
             yield in_global_window((key, encode_events(events)))
 
     def _deliver_now(self) -> None:
-        """Returns when all is delivered, or what goes out in its stead. Raises DeliveryError."""
+        """Returns when all is delivered, or what goes out in its place. Raises DeliveryError."""
         redelivery = Redelivery(self._streams, self._writing.failure_stream, self._writing.clock)
         fruitless = 0
         while self._left:

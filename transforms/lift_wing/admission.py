@@ -1,4 +1,4 @@
-"""Who may ask now: whoever finds no room at an endpoint is told how long to sleep, and why.
+"""Decides who may ask now, and how long those sleep that find no room at an endpoint.
 
 Where a request sleeps is its owner's business; here it is only counted.
 """
@@ -47,8 +47,8 @@ class Waiter(Protocol):
 
 
 class Admission:
-    """The room for requests at all endpoints of a process, for any thread. `open_calls`: those that are asked
-    and not answered."""
+    """Admits requests to all endpoints of a process, from any thread. `open_calls`: those that are asked and
+    not answered."""
 
     def __init__(
         self,
@@ -79,8 +79,8 @@ class Admission:
             self._bulkheads.of(endpoint).waitlist.remove(waiter.entered_at, waiter.counted)
 
     def patience_s(self, endpoint: Endpoint) -> float | None:
-        """How long requests wait at most while their endpoint is parked or refuses everybody, so that they do
-        not age, in seconds; None: it does neither."""
+        """Returns how many seconds requests wait at most while their endpoint is parked or refuses everybody,
+        so that they do not age; None: it does neither."""
         if self._is_parked(endpoint):
             return inf
         with self._lock:
@@ -88,17 +88,17 @@ class Admission:
             return self._limits.max_refused_s if is_refusing else None
 
     def seconds_failing(self, endpoint: Endpoint) -> float:
-        """For how long there has been no sign of life from it; 0 while it is not broken."""
+        """Returns for how long an endpoint has given no sign of life; 0 while it is not broken."""
         with self._lock:
             return self._bulkheads.of(endpoint).limit.breaker.seconds_failing(self._monotonic())
 
     def not_called(self, endpoint: Endpoint) -> CallNotPermitted:
-        """Why a request for which there is no room has to wait."""
+        """Returns why a request for which there is no room has to wait."""
         with self._lock:
             return CallNotPermitted(self._bulkheads.of(endpoint).last_error)
 
     def _is_parked(self, endpoint: Endpoint) -> bool:
-        """Whether the operator has stopped it, or nobody takes its model's scores."""
+        """Returns whether the operator has stopped it, or no stream takes its model's scores."""
         return endpoint.concurrency == 0 or self._deliveries.is_undeliverable(endpoint.model)
 
     def _has_room(self, bulkhead: Bulkhead, waiter: Waiter, now: float) -> bool:

@@ -1,4 +1,4 @@
-"""The calls of one endpoint: what is to go out, alone or several in one HTTP call, and how many may be
+"""The calls of one endpoint: which go out next, alone or several in one HTTP call, and how many may be
 out."""
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class CallResult:
 
     @property
     def was_called(self) -> bool:
-        """Whether a call went out, or was to."""
+        """Whether the result is of a call, and not of one that was not permitted."""
         return not isinstance(self.result, CallNotPermitted)
 
 
@@ -73,8 +73,8 @@ class Bulkhead:
         (self.late if call.late else self.new).append(call)
 
     def next_batch(self) -> list[Call]:
-        """Takes what goes out next: one call, or where the model takes several in one, some of one
-        language."""
+        """Takes and returns what goes out next: one call, or several of one language where the model takes
+        them in one HTTP call."""
         queue = self.late if self.late and (self._late_is_next or not self.new) else self.new
         self._late_is_next = queue is self.new
         first = queue.popleft()
@@ -98,6 +98,7 @@ class Bulkhead:
         return [first, *together]
 
     def drain(self) -> list[Call]:
+        """Takes and returns all that is queued."""
         taken = [*self.late, *self.new]
         self.late.clear()
         self.new.clear()

@@ -1,4 +1,4 @@
-"""When an endpoint gets no calls but a probe now and then: a circuit breaker.
+"""A circuit breaker: decides when an endpoint gets no calls but a probe now and then.
 
 Pure arithmetic on times that the caller gives, in seconds of a monotonic clock.
 """
@@ -38,11 +38,11 @@ class CircuitBreaker:
         return self._open_until is not None and not self._half_open and now >= self._open_until
 
     def seconds_to_probe(self, now: float) -> float:
-        """How long the endpoint is left alone at least."""
+        """Returns how many seconds the endpoint is left alone at least."""
         return max(0.0, (self._open_until or 0.0) - now)
 
     def seconds_failing(self, now: float) -> float:
-        """For how long there has been no sign of life; 0 while it is not open."""
+        """Returns for how many seconds there has been no sign of life; 0 while it is not open."""
         return now - self._failing_since if self.is_open and self._failing_since is not None else 0.0
 
     def on_start(self) -> None:

@@ -3,7 +3,7 @@ process.
 
 The Host header names the service, the body the revision. Each endpoint has a bulkhead of its own with its own
 limit of calls at once, so that one that is slow, broken or stopped holds up nobody else. A call is tried
-once: whoever asked decides what becomes of an error, and where a request waits until it is asked for again.
+once: retries, and where a request waits for one, are the caller's business.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ class _Batch(NamedTuple):
 
 
 class ClientError(RuntimeError):
-    """The client failed, not a call: it ends whatever waits for it."""
+    """The client failed, and no call did: it is the result of every call that is out."""
 
 
 class LiftWingClient:
-    """The calls of one worker process. `submit` and `stats` may be called from any thread, as may all of
-    `admission`, which says who may submit."""
+    """Makes the calls of one worker process. `submit` and `stats` may be called from any thread, as may all
+    of `admission`, which says who may submit."""
 
     def __init__(self, settings: LiftWingSettings, environment: Environment = REAL) -> None:
         self._settings, self._environment = settings, environment
@@ -93,6 +93,7 @@ class LiftWingClient:
         return self._bulkheads.stats()
 
     def close(self) -> None:
+        """Ends the loop's thread. Calls that are out get no result."""
         self._connection.close()
 
     def _take_submitted(self) -> None:
@@ -163,7 +164,7 @@ class LiftWingClient:
         self._start()
 
     def _reject_queued(self, bulkhead: Bulkhead) -> None:
-        """What waits in memory for a broken endpoint can wait elsewhere."""
+        """Ends what is queued for a broken endpoint without a call: it can wait elsewhere."""
         for call in bulkhead.drain():
             self._finish(call, CallNotPermitted(bulkhead.last_error), 0.0)
 
@@ -212,8 +213,7 @@ class LiftWingClient:
             self._finish(calls[0], error, 0.0)
 
     def _fail_all(self, fault: BaseException) -> None:
-        """A fault of the connection, and of no call, would leave calls unanswered for ever: so it is the
-        answer to all of them."""
+        """Ends all calls with a fault of the connection, which would leave them unanswered for ever."""
         with self._lock:
             unanswered = list(self._open)
         for call in unanswered:
@@ -228,7 +228,7 @@ class LiftWingClient:
 
 
 def _may_be_of_one(results: Sequence[Score | Exception]) -> bool:
-    """Whether the requests of one call may have failed because of one of them, so that each is to be asked
+    """Returns whether one of several requests may be why all of them failed, so that each is to be asked
     alone."""
     first = results[0]
     return all(result is first for result in results) and not isinstance(first, (Unavailable, Refused))

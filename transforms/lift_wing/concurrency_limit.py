@@ -39,7 +39,7 @@ class ConcurrencyLimit:
 
     @property
     def current(self) -> int:
-        """Calls at once while the endpoint is not broken."""
+        """How many calls at once there may be while the endpoint is not broken."""
         return int(self._limit)
 
     @property
@@ -48,7 +48,7 @@ class ConcurrencyLimit:
         return self.most / self._trend.quick_s
 
     def has_room(self, in_flight: int, now: float) -> bool:
-        """Whether one more call may go out. Of a broken endpoint that is the probe."""
+        """Returns whether one more call may go out: of a broken endpoint, the probe."""
         if self.most == 0:
             return False
         if self.breaker.is_open:
@@ -101,7 +101,7 @@ class _LatencyTrend:
         return quickest if len(self._latest) == self._KEPT else min(quickest, _USUAL_CALL_S)
 
     def observe(self, seconds: float) -> bool:
-        """Takes an answer into both means; returns whether answers are slow with it."""
+        """Takes an answer into both means. Returns whether answers are slow with it."""
         self._answers += 1
         self._latest.append(max(seconds, 0.001))
         took = math.log(max(seconds, 0.001))

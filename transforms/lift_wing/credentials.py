@@ -37,7 +37,7 @@ def read_token(path: str | Path) -> str:
 
 
 def is_token(text: str) -> bool:
-    """Whether a header can hold it."""
+    """Returns whether a header can hold it."""
     return _TOKEN.fullmatch(text) is not None
 
 

@@ -1,5 +1,5 @@
-"""What the body of an error says: who wrote it, Lift Wing's model server or a gateway before it, and whether
-the wiki behind was away.
+"""Reads the body of an error: who wrote it, Lift Wing's model server or a gateway before it, and whether the
+wiki behind was away.
 
 KServe's model servers answer with a JSON object that has `error` (kserve/errors.py) or `detail` (FastAPI).
 Gateways do not: Envoy and Knative send plain text or nothing, Wikimedia's API gateway {"httpCode",
@@ -83,7 +83,8 @@ class ErrorBody:
         return bool(_NO_SUCH_MODEL.search(self.text))
 
     def tells_of_outage(self, status: int) -> bool:
-        """Whether the model server answers, but what it needs does not: the wiki's API, or EventGate."""
+        """Returns whether the model server answers, but what it needs does not: the wiki's API, or
+        EventGate."""
         if not self.is_of_model:
             return False
         if status == 400:
@@ -95,7 +96,7 @@ class ErrorBody:
 
 
 def read_error(body: bytes) -> ErrorBody:
-    """What the body of an error says. Never raises."""
+    """Returns what the body of an error says. Never raises."""
     said = _said(body)
     text = said if said is not None else body[:_LONGEST_READ].decode("utf-8", "replace")
     return ErrorBody(
@@ -104,7 +105,7 @@ def read_error(body: bytes) -> ErrorBody:
 
 
 def _said(body: bytes) -> str | None:
-    """The message of a model server; None when none wrote the body."""
+    """Returns the message of a model server; None when none wrote the body."""
     try:
         parsed: Any = orjson.loads(body)
     except orjson.JSONDecodeError:

@@ -26,8 +26,8 @@ class ModelStats(NamedTuple):
 
 
 def headers_for(endpoint: Endpoint, settings: LiftWingSettings) -> list[str]:
-    """The headers of all calls to an endpoint, but for `authorization`, which may change, and those of a
-    call's trace."""
+    """Returns the headers of all calls to an endpoint, but for `authorization`, which may change, and those
+    of a call's trace."""
     headers = [
         "Content-Type: application/json",
         "Accept: application/json",
@@ -65,7 +65,7 @@ class ProcessBulkheads:
         return self._by_endpoint.values()
 
     def stats(self) -> dict[str, ModelStats]:
-        """Of each model that was asked."""
+        """Returns those of each model that was asked."""
         with self.lock:
             bulkheads = list(self._by_endpoint.values())
         sums: dict[str, Counter[str]] = {}

@@ -78,7 +78,7 @@ class Rejected(LiftWingError):
 
 
 class Refused(LiftWingError):
-    """The endpoint refuses whoever asks: no fault of the revision, which waits for another configuration of
+    """The endpoint refuses whoever asks. The revision is not at fault, and waits for another configuration of
     the endpoint or the client."""
 
     of_all = False  # the client has seen that it refuses others too
@@ -90,7 +90,7 @@ class Unavailable(LiftWingError):
 
 
 class Unexpected(LiftWingError):
-    """An error of which nothing is known."""
+    """Any other 5xx, or a 200 that is no JSON. The cause is unknown; tried three times at most."""
 
 
 class CallNotPermitted(LiftWingError):
@@ -104,10 +104,7 @@ def read_answer(
     answer: HttpAnswer, kind: ModelAdapter, requests: Sequence[ScoreRequest]
 ) -> list[Score | LiftWingError]:
     """Returns for each request of a call its score, or the error that says what may be done about its
-    absence.
-
-    Raises a LiftWingError that is of all of them, and nothing else.
-    """
+    absence. Raises a LiftWingError that is of all of them, and nothing else."""
     try:
         if answer.error:
             raise _error_of_transport(answer)
@@ -168,7 +165,8 @@ def _scores(body: bytes, kind: ModelAdapter, requests: Sequence[ScoreRequest]) -
 
 
 def _checked(result: Score | str) -> Score | LiftWingError:
-    """Raises ValueError for a score of which no event can be made."""
+    """Returns a score, or the error that a reader found in its place. Raises ValueError for a score of which
+    no event can be made."""
     if isinstance(result, str):
         return Rejected(f"200: {in_one_line(result, _LONGEST_EXCERPT)}", "no_score")
     prediction, probability = result.prediction, result.probability
@@ -186,7 +184,7 @@ def _checked(result: Score | str) -> Score | LiftWingError:
 
 
 def _is_number(value: object) -> bool:
-    """Whether the schemas take it: a bool is an int and no number, and NaN is not below anything."""
+    """Returns whether the schemas take it: a bool is an int and no number, and NaN is not below anything."""
     return type(value) in (float, int) and abs(value) <= _LARGEST_NUMBER  # type: ignore[arg-type]
 
 

@@ -1,4 +1,4 @@
-"""Whether and when a request is tried again, by what its last call ended with."""
+"""Decides whether and when a request is tried again, by the error that its last call ended with."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from transforms.environment import Environment
 from transforms.lift_wing.responses import CallNotPermitted, LiftWingError, Refused, Rejected
 
 MOST_STRIKES = 3  # answers that speak against a request itself, until it is given up; an outage is none
-LONGEST_REFUSED_S = 24 * 3600.0  # that a request waits for an endpoint that refuses whoever asks
+LONGEST_REFUSED_S = 24 * 3600.0  # how long a request waits for an endpoint that refuses whoever asks
 _FIRST_BACKOFF_S, _LONGEST_BACKOFF_S = 0.5, 60.0
 
 

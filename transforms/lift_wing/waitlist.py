@@ -1,5 +1,5 @@
-"""How many requests of an endpoint wait in state, and since when: who waits longest looks for room most
-often.
+"""Counts how many requests of an endpoint wait in state, and since when: those that wait longest look for
+room most often.
 
 Nothing can wake a key in Flink's state but a timer of its own, so each is told how long to sleep. The longest
 waiting sleep an eighth of what the last in line sleep; together they look for room a little more often than
@@ -36,16 +36,17 @@ class Waitlist:
         self.total -= count
 
     def ahead_of(self, entered_at: float) -> int:
-        """How many entered before."""
+        """Returns how many entered before."""
         bucket = int(entered_at // _BUCKET_S)
         return sum(count for entered, count in self._by_entry.items() if entered < bucket)
 
     def share_behind(self, entered_at: float) -> float:
-        """Which share of those that wait entered no earlier, from 0 to 1."""
+        """Returns which share of those that wait entered no earlier, from 0 to 1."""
         return 1 - self.ahead_of(entered_at) / self.total if self.total else 1.0
 
     def sleep_s(self, entered_at: float, per_s: float) -> float:
-        """How long one who entered then sleeps, where `per_s` calls a second are expected to find room."""
+        """Returns how many seconds a request that entered then sleeps, where `per_s` calls a second are
+        expected to find room."""
         in_line = self.ahead_of(entered_at) + self.total * _SHARE_OF_FIRST + 1
         return max(_SHORTEST_S, in_line / (_MARGIN * per_s))
 
@@ -60,7 +61,7 @@ class Throughput:
         self._buckets: deque[list[int]] = deque(maxlen=self._BUCKETS)  # [start in buckets, answers]
 
     def count(self, now: float, answers: int) -> None:
-        """Counts answers at a time of a monotonic clock."""
+        """Counts answers at `now`, in seconds of a monotonic clock."""
         bucket = int(now // self._BUCKET_S)
         if not self._buckets or self._buckets[-1][0] != bucket:
             self._buckets.append([bucket, 0])
