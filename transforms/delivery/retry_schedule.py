@@ -53,7 +53,7 @@ class RetrySchedule:
             return _SHORTEST_SLEEP_S
         wait = min(map(self.redelivery.seconds_to_wait, waiting))
         if fruitless := self._fruitless[key]:
-            wait = max(wait, min(_LONGEST_PAUSE_S, _SHORTEST_SLEEP_S * 2**fruitless))
+            wait = max(wait, min(_LONGEST_PAUSE_S, _SHORTEST_SLEEP_S * 2 ** min(fruitless, 10)))
         if wait <= 0:
             return 0.0
         turn = self.waiting.keys() / _LOOKS_PER_S * self._environment.uniform(0.5, 1.5)
