@@ -22,17 +22,19 @@ from apache_beam.testing.util import assert_that, equal_to
 
 from runners.simulated_lift_wing.server import SimulatedLiftWing, score, version
 from tests.support.events import at, edit, request
-from transforms.async_io.bounded import BundleAsync
+from transforms.async_io.bounded import BundleAsync, BundleAsyncFn
 from transforms.async_io.pending_request import PendingRequest, failure
 from transforms.elements import Failure, Score, ScoreRequest, ScoreRequests, ScoreResponse, json_text
 from transforms.environment import REAL
 from transforms.events.source_events import event_of
 from transforms.lift_wing.bulkhead import CallResult
+from transforms.lift_wing.process_bulkheads import ModelStats
 from transforms.lift_wing.responses import CallNotPermitted, LiftWingError, Refused, Unavailable, Unexpected
 from transforms.lift_wing.retry_policy import Limits
 from transforms.models.model import Configuration
 from transforms.score_with_lift_wing import ScoreWithLiftWing
 
+PATIENCE_S = 20
 UNKNOWN_REVISION = (
     "400: The MW API does not have any info related to the rev-id provided as input (7), therefore it is "
     "not possible to extract features properly. "
@@ -102,6 +104,25 @@ def test_each_request_becomes_the_response_of_its_model(
     counters = run(configuration, asked, [response(each) for each in asked], [])
     assert lift_wing.calls() == {(each.model, "enwiki", each.rev_id): 1 for each in asked}
     assert counters == {"calls_damaging": 29, "calls_goodfaith": 29, "calls_articletopic": 29}
+
+
+def test_nothing_is_counted_as_waiting_after_an_outage(
+    configuration: Configuration, lift_wing: SimulatedLiftWing
+) -> None:
+    fn = BundleAsyncFn(configuration)
+    fn.setup()
+    fn.start_bundle()
+    lift_wing.control(mode="status", status=503, model="damaging")
+    for of_event in by_event(requests(range(1, 100), "damaging")):
+        assert list(fn.process(of_event)) == []
+    until = time.monotonic() + PATIENCE_S
+    while not fn.lift_wing.stats().get("damaging", ModelStats()).waiting:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    lift_wing.clear()
+    assert len(list(fn.finish_bundle())) == 99
+    assert fn.lift_wing.stats()["damaging"].waiting == 0
+    fn.teardown()
 
 
 def test_where_an_event_came_from_stays_with_its_answer(

@@ -41,10 +41,10 @@ class BundleAsync:
 
     def asking(self, configuration: Configuration) -> beam.PTransform:
         """Returns the transform of ScoreRequests to `responses` and `failures`."""
-        return beam.ParDo(_BundleAsyncFn(configuration)).with_outputs("failures", main="responses")
+        return beam.ParDo(BundleAsyncFn(configuration)).with_outputs("failures", main="responses")
 
 
-class _BundleAsyncFn(AsyncScoreFn):
+class BundleAsyncFn(AsyncScoreFn):
     def open_client(self) -> LiftWingClient:
         """Returns one of its own: its limits are a worker's share, and a process may have several workers."""
         return LiftWingClient(self.configuration.lift_wing, self.environment)
@@ -128,7 +128,13 @@ class _BundleAsyncFn(AsyncScoreFn):
             pending.counted = wait > 0
             left_s = _GIVE_UP_AFTER_S - self.admission.seconds_failing(endpoint)
             wait = min(wait, max(_SHORTEST_LOOK_S, left_s))  # to be given up in time
-        self.lift_wing.call_later(max(0.0, wait), partial(self._submit, pending, endpoint, answers))
+        self.lift_wing.call_later(max(0.0, wait), partial(self._submit_again, pending, endpoint, answers))
+
+    def _submit_again(self, pending: PendingRequest, endpoint: Endpoint, answers: _Answers) -> None:
+        if pending.counted:
+            self.admission.forget(endpoint, pending)
+            pending.counted = False
+        self._submit(pending, endpoint, answers)
 
     def _is_for_another_run(self, endpoint: Endpoint, answer: CallResult) -> bool:
         """Returns whether the endpoint refuses everybody or is parked, which may last longer than this
