@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -126,7 +127,8 @@ class _Watching:
         monitor = StreamMonitor(
             FlinkMonitor(_address(options), options.group),
             KafkaMonitor(kafka, options.group, topics, ()),
-            lambda: room_if_known(state) if state.is_dir() else None,  # a disk that this machine has
+            # a disk that this machine has, and lets be seen
+            lambda: room_if_known(state) if os.path.isdir(state) else None,
         )
         self.health = HealthPoller(monitor, self._diagnosis)
         links = Links(options.lift_wing, options.runbook, options.grafana)

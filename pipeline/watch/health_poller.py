@@ -46,14 +46,22 @@ class HealthPoller:
 
     def _keep_looking(self) -> None:
         while True:
-            facts = self._monitor.facts()
-            self.facts, self.problems = facts, self._diagnosis.find(facts)
-            self.by_model = {
-                model: gauges
-                for model in self._diagnosis.models
-                if facts.flink and (gauges := _gauges(facts.flink, model))
-            }
+            try:
+                self._look()
+            except Exception as error:  # a page that looks no more must not go on with what it saw last
+                trouble = f"how the stream is cannot be told: {type(error).__name__}: {error}"
+                self.facts, self.problems = Facts(time.time(), FlinkFacts(trouble)), ()
+                self.by_model = {}
             time.sleep(_LOOK_S)
+
+    def _look(self) -> None:
+        facts = self._monitor.facts()
+        self.facts, self.problems = facts, self._diagnosis.find(facts)
+        self.by_model = {
+            model: gauges
+            for model in self._diagnosis.models
+            if facts.flink and (gauges := _gauges(facts.flink, model))
+        }
 
 
 def _gauges(flink: FlinkFacts, model: str) -> Gauges:
