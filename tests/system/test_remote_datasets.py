@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -365,6 +366,20 @@ def test_hdfs_that_starts_again_is_waited_for(tmp_path: Path, slow_lift_wing: Si
         calls = calls_of(slow_lift_wing)
         done = command("regenerate", *arguments, "--lift-wing", slow_lift_wing.url, "--resume")
         assert (done.returncode, calls_of(slow_lift_wing)) == (0, calls)
+
+
+@pytest.mark.parametrize("store", ["hdfs"], indirect=True)
+def test_threads_that_share_a_file_read_what_each_asks_for(store: Store) -> None:
+    """As DuckDB does."""
+    place, content = place_at(store / "shared"), random.Random(0).randbytes(3_000_000)
+    replace_file(place, content)
+    with place.open("rb") as file, ThreadPoolExecutor(4) as pool:
+
+        def is_wrong(offset: int) -> bool:
+            file.seek(offset)
+            return file.read(100_000) != content[offset : offset + 100_000]
+
+        assert sum(pool.map(is_wrong, [number * 7_919 % len(content) for number in range(400)])) == 0
 
 
 @pytest.mark.parametrize("store", ["hdfs"], indirect=True)

@@ -6,14 +6,16 @@ from __future__ import annotations
 import io
 import os
 import re
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache, lru_cache, partial
 from typing import Any, TypeVar, cast
 
 from fsspec import AbstractFileSystem
 from hdfs_native import Client, FileReader
 from hdfs_native.fsspec import HdfsFileSystem
+from typing_extensions import Self
 
 # to begin with, nobody waits for a NameNode that is away; later each question waits for it for a minute
 _FIRST_LOOK = {"dfs.client.failover.max.attempts": "3", "dfs.client.failover.sleep.base.millis": "200"}
@@ -70,7 +72,7 @@ class _HdfsReader(io.RawIOBase):
     """A file of HDFS as Python's buffers read one, which hdfs_native's own lacks the methods for."""
 
     def __init__(self, file: FileReader) -> None:
-        self._file = file
+        self._file, self._size, self._position = file, len(file), 0
 
     def readable(self) -> bool:
         return True
@@ -79,22 +81,45 @@ class _HdfsReader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        position = self._file.tell()
-
-        def read() -> bytes:
-            self._file.seek(position)
-            return self._file.read(len(buffer))
-
-        content = _patiently(read)
-        buffer[: len(content)] = content
-        return len(content)
+        size = min(len(buffer), max(0, self._size - self._position))
+        if size:
+            buffer[:size] = _patiently(partial(self._file.read_range, self._position, size))
+            self._position += size
+        return size
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        self._file.seek(offset, whence)
-        return self._file.tell()
+        since = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}
+        self._position = since[whence] + offset
+        return self._position
 
     def tell(self) -> int:
-        return self._file.tell()
+        return self._position
+
+
+class _FileForThreads:
+    """An open file in which each thread has a position and a buffer of its own: DuckDB seeks and reads one
+    from several threads."""
+
+    def __init__(self, file: FileReader) -> None:
+        self._file, self._of_thread = file, threading.local()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reader, name)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._reader.close()
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._reader)
+
+    @property
+    def _reader(self) -> io.BufferedReader:
+        if not hasattr(self._of_thread, "reader"):
+            self._of_thread.reader = io.BufferedReader(_HdfsReader(self._file), _BUFFER)
+        return cast(io.BufferedReader, self._of_thread.reader)
 
 
 @cache
@@ -112,7 +137,7 @@ class Hdfs(HdfsFileSystem):
 
     def _open(self, path: str, mode: str = "rb", **options: Any) -> Any:  # type: ignore[override]
         file = super()._open(path, mode, **options)
-        return io.BufferedReader(_HdfsReader(file), _BUFFER) if mode == "rb" else file
+        return _FileForThreads(file) if mode == "rb" else file
 
     def ls(self, *arguments: Any, **named: Any) -> Any:
         return _patiently(partial(super().ls, *arguments, **named))
