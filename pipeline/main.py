@@ -7,7 +7,6 @@ import errno
 import importlib
 import io
 import os
-import resource
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any, NamedTuple, NoReturn
 from pipeline.command_table import COMMANDS, DEMO, Command
 from pipeline.console.terminal import print_plain_text
 from pipeline.options import add_options, options_in
+from pipeline.process.limits import allow_many_sockets, share_heaps
 from pipeline.usage_error import UsageError
 
 _CHECKOUT = Path(__file__).parent.parent
@@ -69,8 +69,9 @@ def _output_of(options: object) -> object:
 
 def _run(invocation: Invocation) -> int:
     code: int
+    share_heaps()
     if invocation.command.takes_beam_options:
-        _allow_many_sockets()
+        allow_many_sockets()
         code = invocation.module.run(invocation.options, invocation.beam_options)
     else:
         code = invocation.module.run(invocation.options)
@@ -143,9 +144,3 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
-
-
-def _allow_many_sockets() -> None:
-    """Raises the limit of open files: a call in flight is a socket, and many systems begin with 1,024."""
-    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -3,12 +3,10 @@ and an account of it."""
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 
 import apache_beam as beam
@@ -20,7 +18,6 @@ from transforms.fuse import blown_fuse_in
 from transforms.models.model import Configuration, Model
 
 _GC_THRESHOLD = 50_000  # new containers between two walks; Python's default is 700
-_M_ARENA_MAX = -8  # of malloc.h
 
 
 def without_stopped(configuration: Configuration) -> Configuration:
@@ -47,14 +44,11 @@ def new_pipeline(options: Sequence[str]) -> beam.Pipeline:
     return beam.Pipeline(runner=runner, options=PipelineOptions(list(options)))
 
 
-def tune_memory() -> None:
+def tune_gc() -> None:
     """Leaves what is imported, all of Beam, out of the collector's walks, which took a tenth of a run's CPU,
-    and has it walk less often: events hold no circles. Has threads share two of glibc's heaps: it would make
-    one for each, of which little goes back."""
+    and has it walk less often: events hold no circles."""
     gc.freeze()
     gc.set_threshold(_GC_THRESHOLD)
-    with suppress(AttributeError):  # another C library
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
 
 
 def run(pipeline: beam.Pipeline) -> tuple[Counter[str], dict[str, tuple[int, int, int]]]:

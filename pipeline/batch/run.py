@@ -48,7 +48,7 @@ class BatchRun:
         runner: Runner,
         progress: Progress,
     ) -> Outcome:
-        direct_runner.tune_memory()
+        direct_runner.tune_gc()
         outcome, asked = Outcome(), configuration
         for chunk in [files] if runner.is_cluster else chunks(files):
             partitions = list(dict.fromkeys(file.partition for file in chunk if file.partition))

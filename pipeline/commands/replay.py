@@ -110,7 +110,7 @@ def _score(
     configuration: Configuration, kafka: Kafka, source: ReadDeadLetters, beam_options: list[str]
 ) -> Counter[str]:
     """Runs the graph, and returns its counters by step and name. Ends the process on SIGTERM or Ctrl-C."""
-    direct_runner.tune_memory()
+    direct_runner.tune_gc()
     pipeline = direct_runner.new_pipeline(beam_options)
     sink = WriteToKafka(kafka.address, configuration.failure_stream, kafka.properties)
     score_revisions(pipeline, configuration, source, sink, BundleAsync())
