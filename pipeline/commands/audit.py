@@ -45,8 +45,8 @@ def run(options: Options) -> int:
     print_left_out(found)
     if not options.scores.is_dir():
         raise UsageError(f"--scores: no such directory: {options.scores}")
-    streams = {model.name: model.stream for model in configuration.models.values()}
-    dataset = DatasetWriter(options.scores, streams=streams, failure_stream=configuration.failure_stream)
+    models = configuration.models.values()
+    dataset = DatasetWriter.of_models(options.scores, models, configuration.failure_stream)
     comparison = Comparison(configuration, dataset, options.scope)
     comparison.read(found.files)
     if options.list:

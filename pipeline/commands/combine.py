@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from heapq import merge
 from itertools import groupby
@@ -19,7 +19,6 @@ from pipeline.options import option
 from pipeline.process.directory_lock import locked_dataset
 from transforms.datasets.dataset_writer import DatasetWriter
 from transforms.datasets.manifests import MadeOf, find_partition, inputs_below, partitions_in
-from transforms.datasets.part_files import format_of
 from transforms.datasets.places import Place, each_at
 from transforms.datasets.units import failures_in, scores_in
 from transforms.events.combined_events import SCHEMAS, STREAM, Part, combined_score
@@ -49,8 +48,7 @@ def run(options: Options) -> int:
     models = options.models_there(
         model for model in configuration.models.values() if model.schema == schemas.REVISION_SCORE
     )
-    streams = {model.name: model.stream for model in models}
-    writer = DatasetWriter(options.root.resolve(), "parquet", streams, configuration.failure_stream)
+    writer = DatasetWriter.of_models(options.root.resolve(), models, configuration.failure_stream)
     with locked_dataset(writer, ""):
         writer.recover()
         waiting = _combine_all(writer, models, SCHEMAS[options.schema])
@@ -106,8 +104,7 @@ def _write(writer: DatasetWriter, partition: str, models: Sequence[Model], schem
         [entry for place in (*places.values(), failed) for entry in inputs_below(writer.root, place)],
         {"schema": schema},
     )
-    in_format = replace(writer, format=format_of(next(iter(places.values()))) or writer.format)
-    return in_format.replace_if_stale(
+    return writer.in_format_of(next(iter(places.values()))).replace_if_stale(
         writer.root / schemas.table_name(STREAM) / partition,
         schema,
         _combined(places, failed, schema),

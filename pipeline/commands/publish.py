@@ -6,14 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-import schemas
 from pipeline.config.overrides import load_with
-from pipeline.config.shared_options import SomeModelsOptions
-from pipeline.options import check_reached, directory, option
+from pipeline.config.shared_options import DatasetsOptions
+from pipeline.options import option
 from pipeline.process.directory_lock import locked_dataset
 from pipeline.usage_error import UsageError
 from transforms.datasets.dataset_writer import DatasetWriter
-from transforms.datasets.places import Place
 from transforms.models.model import Configuration
 
 NAMESPACE = "event"
@@ -22,8 +20,7 @@ Publish = Callable[[DatasetWriter, Configuration], bool]  # see publication.publ
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(SomeModelsOptions):
-    root: Place = option("root", type=directory, metavar="ROOT", help="the --output of regenerate")
+class Options(DatasetsOptions):
     catalog: str = option(
         "--catalog", required=True, metavar="NAME", help="a catalog of pyiceberg's configuration"
     )
@@ -33,15 +30,11 @@ class Options(SomeModelsOptions):
 
 
 def run(options: Options) -> int:
-    """Makes a snapshot of each table that has something new. Gives 1 when something cannot be read or
+    """Makes a snapshot of each table that has something new. Returns 1 when something cannot be read or
     committed."""
     configuration = load_with(options.models, options.overrides)
-    check_reached(options.root, "ROOT")
-    writer = DatasetWriter(options.root.resolve())
-    models = configuration.models.values()
-    if not any((writer.root / schemas.table_name(model.stream)).is_dir() for model in models):
-        raise UsageError(f"no dataset of a model lies in {options.root}; name the --output of regenerate")
-    publish = into(options.catalog, options.namespace)
+    options.models_there(configuration.models.values())
+    writer, publish = DatasetWriter(options.root.resolve()), into(options.catalog, options.namespace)
     with locked_dataset(writer, ""):
         writer.recover()
         is_whole = publish(writer, configuration)

@@ -60,10 +60,9 @@ def check_new(writer: DatasetWriter, output: Place, *, may_have_scores: bool) ->
 def writer_to(output: Place, chosen: str | None, configuration: Configuration) -> DatasetWriter:
     """Returns what writes the datasets of a configuration. Raises UsageError when tables are there in another
     format than `chosen`, or where nothing can be written into them."""
-    root = output.resolve()
-    streams = {model.name: model.stream for model in configuration.models.values()}
-    writer = DatasetWriter(root, chosen or "parquet", streams, configuration.failure_stream)
-    for table in [*map(writer.table, streams), writer.failures("")] if root.is_dir() else []:
+    root, models = output.resolve(), configuration.models.values()
+    writer = DatasetWriter.of_models(root, models, configuration.failure_stream, chosen or "parquet")
+    for table in [*map(writer.table, writer.streams), writer.failures("")] if root.is_dir() else []:
         found = format_of(table)
         if chosen and found and found != chosen:
             ways = f"leave --format out to go on in {found}, or name another directory"

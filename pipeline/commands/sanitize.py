@@ -3,7 +3,7 @@ another place (`event_sanitized` beside `event`)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import schemas
@@ -16,7 +16,6 @@ from pipeline.process.directory_lock import locked_dataset
 from pipeline.usage_error import UsageError
 from transforms.datasets.dataset_writer import DatasetWriter, rows_in
 from transforms.datasets.manifests import FoundPartition, MadeOf, find_partition, inputs_below, partitions_in
-from transforms.datasets.part_files import format_of
 from transforms.datasets.places import Place, each_at
 from transforms.events.combined_events import SCHEMAS, STREAM
 from transforms.events.parsing import NotAnEventError
@@ -65,7 +64,7 @@ def run(options: Options) -> int:
         writer.recover()
         wrong = 0
         for name, of_table in tables.items():
-            in_format = replace(writer, format=format_of(root / name) or writer.format)
+            in_format = writer.in_format_of(root / name)
             wrong += not _SanitizedTable(name, of_table, root / name, in_format, allowlist).write()
     return 1 if wrong else 0
 
@@ -175,12 +174,9 @@ class _SanitizedTable:
     def _schema(self, found: FoundPartition | None) -> str:
         """Returns the schema of a partition's events; a combined one is of the version that `combine` was
         told."""
-        manifest = found.manifest if found else {}
-        schema = manifest.get("rule", manifest).get("schema")
+        schema = found.rule.get("schema") if found else None
         return schema if schema in self.schemas else self.schemas[0]
 
     def _is_of_another_list(self, partition: str) -> bool:
         found = find_partition(self.writer.root / self.name / partition)
-        return bool(
-            found and found.manifest.get("rule", found.manifest).get("allowlist") != self.allowlist.digest
-        )
+        return bool(found and found.rule.get("allowlist") != self.allowlist.digest)

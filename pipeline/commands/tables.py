@@ -144,5 +144,5 @@ def _as_found(root: Place, table: Table) -> Table | None:
 def _combined_schema(table: Place) -> str:
     """Returns the schema of the table of combined events: the version that `combine` was told."""
     found = find_partition(table / partitions_in(table)[-1])
-    noted = found.manifest.get("rule", found.manifest).get("schema") if found else None
+    noted = found.rule.get("schema") if found else None
     return next((schema for schema in SCHEMAS.values() if schema == noted), SCHEMAS["3.0.0"])

@@ -8,7 +8,7 @@ import tempfile
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from transforms.datasets.manifests import (
 from transforms.datasets.part_files import PART_FILES, PartFile, format_of
 from transforms.datasets.places import Place, address_of, below, files_under, remove_tree
 from transforms.events.parsing import NotAnEventError, parse
+from transforms.models.model import Model
 
 _WORKING = ".working"  # readers of Hive tables pass over names that begin with a dot
 _ATTEMPT = "attempt-"
@@ -46,6 +47,18 @@ class DatasetWriter:
     failure_stream: str = ""
     # a file of so many bytes is followed by another of its partition; None: each has one, whatever its size
     part_bytes: int | None = None
+    layout: str = LAYOUT  # the keys of the folders that are a partition, for manifests
+
+    @classmethod
+    def of_models(
+        cls, root: Place, models: Iterable[Model], failure_stream: str, format: str = "parquet"
+    ) -> DatasetWriter:
+        """Returns one for the tables of models and of their failures."""
+        return cls(root, format, {model.name: model.stream for model in models}, failure_stream)
+
+    def in_format_of(self, table: Place) -> DatasetWriter:
+        """Returns one whose new tables are in the format of a table that is there, or of a partition."""
+        return replace(self, format=format_of(table) or self.format)
 
     @property
     def working(self) -> Place:
@@ -106,7 +119,8 @@ class DatasetWriter:
             total = sum(written.values())
             if manifest is not None:
                 files = [{"name": part.name, "bytes": part.stat().st_size} for part in written]
-                told = manifest_json({"format": form, **manifest(), "files": files, "rows": total})
+                about = {"format": form, "layout": self.layout, **manifest()}
+                told = manifest_json({**about, "files": files, "rows": total})
                 self._replace([*written], target, told)
             else:
                 target.mkdir(parents=True, exist_ok=True)
@@ -130,13 +144,12 @@ class DatasetWriter:
         schema: str,
         rows: Iterable[Mapping[str, Any]],
         made_of: MadeOf,
-        layout: str = LAYOUT,
     ) -> bool:
         """Replaces a partition unless it is whole and made of just that; returns whether it did."""
         found = find_partition(target)
         if found and not found.differences(made_of):
             return False
-        about = {**made_of.as_json(), "failures": {}, "missing": [], "layout": layout}
+        about = {**made_of.as_json(), "failures": {}, "missing": []}
         self.replace(target, schema, rows, lambda: about)
         return True
 

@@ -51,6 +51,12 @@ class FoundPartition:
     def is_known(self) -> bool:
         return not self.damage and not self.is_of_before
 
+    @property
+    def rule(self) -> Mapping[str, Any]:
+        """By what its rows were made; manifests of before have that beside all else."""
+        rule: Mapping[str, Any] = self.manifest.get("rule", self.manifest)
+        return rule
+
     def differences(self, wanted: MadeOf, scope: frozenset[str] | None = None) -> list[str]:
         """Returns in what the partition differs from one that is made now: damage, manifest, unread, inputs,
         rule, wikis. `scope`: the wikis that the run is about; None: all."""
