@@ -22,7 +22,7 @@ from pipeline.batch.tasks import Plan
 from transforms.datasets.durable_files import replace_file
 from transforms.datasets.journal import NO_MODEL, entries, journals
 from transforms.datasets.places import Place, each_at, files_under, remove_tree, sizes_in, subfolders
-from transforms.datasets.units import UnitIncompleteError, add_failures, commit_unit
+from transforms.datasets.unit_commit import UnitIncompleteError, add_failures, commit_unit
 from transforms.events.error_events import alike
 from transforms.events.parsing import NotAnEventError
 from transforms.models.model import Configuration

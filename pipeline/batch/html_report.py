@@ -13,9 +13,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pipeline.batch.outcome import Outcome
 from transforms.datasets.dataset_writer import DatasetWriter
 from transforms.datasets.durable_files import replace_file
-from transforms.datasets.manifests import find_partition, partitions_in
+from transforms.datasets.manifests import find_partition, now, partitions_in
 from transforms.datasets.places import Place, each_at
-from transforms.datasets.units import now
 from transforms.models.model import Configuration
 
 NAME = "_report.html"  # readers of Hive tables pass over names that begin with _

@@ -17,7 +17,8 @@ from transforms.datasets.event_files import InputFile
 from transforms.datasets.journal import ScoredBefore
 from transforms.datasets.manifests import FoundPartition, MadeOf, find_partition, partitions_in
 from transforms.datasets.places import Place, address_of, each_at, os_reason, sizes_in
-from transforms.datasets.units import Unit, score_of, scores_in, wiki_of_failure
+from transforms.datasets.stored_rows import score_of, scores_in, wiki_of_failure
+from transforms.datasets.unit_commit import Unit
 from transforms.events.parsing import NotAnEventError
 from transforms.events.source_events import wiki_of
 from transforms.models.model import Configuration, Model

@@ -14,11 +14,12 @@ from pyiceberg.catalog import Catalog, load_catalog
 import schemas
 from pipeline.console.columns import counted
 from pipeline.usage_error import UsageError
-from transforms.datasets.dataset_writer import DatasetWriter, rows_in
+from transforms.datasets.dataset_writer import DatasetWriter
 from transforms.datasets.filesystem import name_of
 from transforms.datasets.iceberg_table import CannotPublishError, Day, IcebergTable
 from transforms.datasets.manifests import find_partition, inputs_below, partitions_by
 from transforms.datasets.places import Place, address_of, each_at
+from transforms.datasets.stored_rows import rows_in
 from transforms.events.parsing import NotAnEventError
 from transforms.models.model import Configuration
 

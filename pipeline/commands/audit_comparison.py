@@ -15,7 +15,7 @@ from pipeline.console.columns import counted
 from transforms.datasets.dataset_writer import DatasetWriter
 from transforms.datasets.event_files import InputFile
 from transforms.datasets.manifests import FoundPartition, find_partition, partitions_in
-from transforms.datasets.units import failures_in, score_of, scores_in
+from transforms.datasets.stored_rows import failures_in, score_of, scores_in
 from transforms.events.parsing import NotAnEventError
 from transforms.events.predictions import read_prediction
 from transforms.events.source_events import wiki_of

@@ -17,7 +17,7 @@ from transforms.datasets.dataset_writer import DatasetWriter
 from transforms.datasets.journal import sorted_on_disk
 from transforms.datasets.manifests import LAYOUT, MadeOf, find_partition, inputs_below, partitions_by
 from transforms.datasets.places import Place, each_at
-from transforms.datasets.units import scores_in
+from transforms.datasets.stored_rows import scores_in
 from transforms.events.parsing import NotAnEventError
 from transforms.models.model import Model
 

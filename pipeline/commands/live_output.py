@@ -12,7 +12,7 @@ import orjson
 from pipeline.usage_error import UsageError
 from transforms.connectors.console_sink import show
 from transforms.connectors.eventstreams_position import Position
-from transforms.datasets.units import now
+from transforms.datasets.manifests import now
 from transforms.elements import OutputEvent
 
 _TAIL_BYTES = 2_000_000  # of each file, in which a killed run may have written more than it had noted

@@ -14,9 +14,10 @@ from pipeline.console.columns import counted
 from pipeline.options import check_reached, directory, option
 from pipeline.process.directory_lock import locked_dataset
 from pipeline.usage_error import UsageError
-from transforms.datasets.dataset_writer import DatasetWriter, rows_in
+from transforms.datasets.dataset_writer import DatasetWriter
 from transforms.datasets.manifests import FoundPartition, MadeOf, find_partition, inputs_below, partitions_in
 from transforms.datasets.places import Place, each_at
+from transforms.datasets.stored_rows import rows_in
 from transforms.events.combined_events import SCHEMAS, STREAM
 from transforms.events.parsing import NotAnEventError
 from transforms.models.model import Configuration

@@ -12,7 +12,6 @@ import pytest
 from pipeline.main import main
 from runners.simulated_lift_wing.server import SimulatedLiftWing
 from tests.support.commands import DAMAGING, HOURS, hourly, rows, run
-from transforms.datasets.dataset_writer import DatasetWriter
 from transforms.datasets.manifests import MANIFEST
 
 BY_DAY, BY_MONTH = f"{DAMAGING}_by_day", f"{DAMAGING}_by_month"
@@ -71,19 +70,3 @@ def test_what_is_new_is_written_and_an_hour_that_cannot_be_read_is_named(
     assert run(lift_wing, out.parent, "--only", "damaging", "--resume").returncode == 0
     assert main(["compact", str(out)]) == 0
     assert rows(out / BY_DAY) == before
-
-
-def test_a_part_that_is_large_enough_is_followed_by_another(tmp_path: Path) -> None:
-    writer = DatasetWriter(tmp_path, "jsonl", part_bytes=20_000)
-    scores = [{"meta": {"id": f"{number * 7919 % 60_000:x}"}, "rev_id": number} for number in range(40_000)]
-    schema = "/mediawiki/revision/score/3.0.0"
-    assert writer.replace(tmp_path / "t" / DAY, schema, scores, dict) == 40_000
-    parts = sorted((tmp_path / "t" / DAY).glob("part-*"))
-    manifest = orjson.loads((tmp_path / "t" / DAY / MANIFEST).read_bytes())
-    assert len(parts) > 2
-    assert sorted(file["name"] for file in manifest["files"]) == [part.name for part in parts]
-    assert manifest["rows"] == 40_000
-    names = {part.name for part in parts}
-    assert writer.replace(tmp_path / "t" / DAY, schema, scores[:10], dict) == 10
-    (left,) = (tmp_path / "t" / DAY).glob("part-*")
-    assert left.name in names

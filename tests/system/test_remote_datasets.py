@@ -27,11 +27,12 @@ from tests.support.commands import DAMAGING, HOURS, command, hourly, rows
 from tests.support.eventgate import scored
 from tests.support.events import ROOT
 from tests.support.stores import BUCKET, Store, hdfs_store, s3_store
-from transforms.datasets.dataset_writer import DatasetWriter, rows_in
+from transforms.datasets.dataset_writer import DatasetWriter
 from transforms.datasets.durable_files import replace_file
 from transforms.datasets.filesystem import located
 from transforms.datasets.manifests import MANIFEST, find_partition
 from transforms.datasets.places import Place, files_under, place_at, sizes_in
+from transforms.datasets.stored_rows import rows_in
 from transforms.events.parsing import NotAnEventError
 
 OF_MANIFEST = {"failures": {}, "inputs": [], "rule": {}, "wikis": {}, "missing": []}

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import tempfile
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from itertools import chain, count, islice
@@ -14,25 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import schemas
-from transforms.datasets.durable_files import move, publish, replace_file, sync
-from transforms.datasets.event_files import InputFile, read_file
-from transforms.datasets.manifests import (
-    LAYOUT,
-    MANIFEST,
-    MadeOf,
-    files_below,
-    files_of,
-    find_partition,
-    manifest_json,
-    parts_told,
-)
+from transforms.datasets.durable_files import publish
+from transforms.datasets.manifests import LAYOUT, MadeOf, files_of, find_partition, manifest_json
 from transforms.datasets.part_files import PART_FILES, PartFile, format_of
-from transforms.datasets.places import Place, address_of, below, files_under, remove_tree
-from transforms.events.parsing import NotAnEventError, parse
+from transforms.datasets.pending_partitions import PendingPartitions
+from transforms.datasets.places import Place, address_of, below, remove_tree
 from transforms.models.model import Model
 
 _WORKING = ".working"  # readers of Hive tables pass over names that begin with a dot
-_ATTEMPT = "attempt-"
 _ROWS_AT_ONCE = 500  # some 5 MB as objects of Python
 
 
@@ -65,10 +54,8 @@ class DatasetWriter:
         return self.root / _WORKING
 
     @property
-    def _pending(self) -> Place:
-        """Partitions on their way to their place, below a folder of who brings them, each with its manifest
-        once it is whole."""
-        return self.working / "pending"
+    def _pending(self) -> PendingPartitions:
+        return PendingPartitions(self.root, self.working / "pending")
 
     def table(self, model: str) -> Place:
         return self.root / schemas.table_name(self.streams[model])
@@ -107,36 +94,31 @@ class DatasetWriter:
         """
         table = below(target, self.root).partition("/")[0]
         form = format_of(self.root / table) or self.format
-        suffix = PART_FILES[form].suffix
-        # a file that is there keeps its name: it is replaced at once, where two would be seen together. A new
-        # one has the same from everybody: a worker that Flink gave up may still do what its successor does
-        before = [file["name"] for file in files_of(target) if file["name"].endswith(f".{suffix}")]
-        new = (f"part-{_name_of(below(target, self.root), number)}.{suffix}" for number in count(len(before)))
-        names = chain(before, (name for name in new if name not in before))
+        part_file, names = PART_FILES[form], self._part_names(target, PART_FILES[form].suffix)
         with self.scratch() as folder:
-            parts = (Path(folder, name) for name in names)
-            written = _write_parts(parts, PART_FILES[form], schema, rows, self.part_bytes)
+            parts = (part_file(Path(folder, name), schema) for name in names)
+            written = _write_parts(parts, rows, self.part_bytes)
             total = sum(written.values())
             if manifest is not None:
                 files = [{"name": part.name, "bytes": part.stat().st_size} for part in written]
                 about = {"format": form, "layout": self.layout, **manifest()}
                 told = manifest_json({**about, "files": files, "rows": total})
-                self._replace([*written], target, told)
+                self._pending.bring([*written], told, target)
             else:
                 target.mkdir(parents=True, exist_ok=True)
                 for part in written:
                     publish(part, target / part.name)
         return total
 
-    def _replace(self, parts: Sequence[Path], target: Place, manifest: bytes) -> None:
-        attempt = self._pending / f"{_ATTEMPT}{uuid.uuid4()}"
-        pending = attempt / below(target, self.root)
-        pending.mkdir(parents=True, exist_ok=True)
-        for part in parts:
-            publish(part, pending / part.name)
-        replace_file(pending / MANIFEST, manifest)  # from here on `recover` would end it
-        _bring(pending, target)
-        remove_tree(attempt)
+    def _part_names(self, target: Place, suffix: str) -> Iterator[str]:
+        """Returns names for the part files of a partition, without end.
+
+        A file that is there keeps its name: it is replaced at once, where two would be seen together. A new
+        one has the same from everybody: a worker that Flink gave up may still do what its successor does.
+        """
+        before = [file["name"] for file in files_of(target) if file["name"].endswith(f".{suffix}")]
+        new = (f"part-{_name_of(below(target, self.root), number)}.{suffix}" for number in count(len(before)))
+        return chain(before, (name for name in new if name not in before))
 
     def replace_if_stale(
         self,
@@ -156,13 +138,7 @@ class DatasetWriter:
     def recover(self) -> None:
         """Ends what was half done when a run was killed: rows that were replaced get their manifest, and what
         0.1 had moved away is there again."""
-        for file in list(files_under(self._pending)):
-            if file.name == MANIFEST:
-                attempt, _, partition = below(file.parent, self._pending).partition("/")
-                # a version before had no folders of attempts
-                partition = partition if attempt.startswith(_ATTEMPT) else f"{attempt}/{partition}"
-                _bring(file.parent, self.root / partition)
-        remove_tree(self._pending)
+        self._pending.recover()
         if isinstance(self.root, Path):
             _bring_back(self.root / _WORKING / "backup", self.root)
         for folder in ("backup", "staging", "scratch"):
@@ -176,20 +152,6 @@ class DatasetWriter:
             return False
         there = next(each for each in (place, *place.parents) if each.exists())
         return place.is_relative_to(self.root) and os.stat(there).st_dev != os.stat(self.root).st_dev
-
-
-def _bring(pending: Place, target: Place) -> None:
-    """Puts a partition that is whole in its place. May be repeated when it broke off."""
-    told = parts_told((pending / MANIFEST).read_bytes())
-    target.mkdir(parents=True, exist_ok=True)
-    if isinstance(target, Path):
-        sync(target.parent)
-    for part in files_of(pending):
-        move(pending / part["name"], target / part["name"])
-    for there in files_of(target):
-        if there["name"] not in told:  # of one that was written otherwise
-            (target / there["name"]).unlink(missing_ok=True)
-    move(pending / MANIFEST, target / MANIFEST)
 
 
 def _name_of(partition: str, number: int) -> uuid.UUID:
@@ -206,33 +168,19 @@ def _bring_back(backup: Path, root: Path) -> None:
 
 
 def _write_parts(
-    files: Iterator[Path],
-    kind: type[PartFile],
-    schema: str,
-    rows: Iterable[Mapping[str, Any]],
-    most_bytes: int | None,
+    parts: Iterable[PartFile], rows: Iterable[Mapping[str, Any]], most_bytes: int | None
 ) -> dict[Path, int]:
     """Returns the rows of each file: of the next of those given, when one has so many bytes. Writes one
     without rows, too: some readers take no table without one."""
     written, rows = dict[Path, int](), iter(rows)
     some = list(islice(rows, _ROWS_AT_ONCE))
-    while some or not written:
-        file = next(files)
-        part = kind(file, schema)
-        written[file] = 0
-        while some and (most_bytes is None or file.stat().st_size < most_bytes):
+    for part in parts:
+        written[part.path] = 0
+        while some and (most_bytes is None or part.path.stat().st_size < most_bytes):
             part.append(some)
-            written[file] += len(some)
+            written[part.path] += len(some)
             some = list(islice(rows, _ROWS_AT_ONCE))
         part.close()
+        if not some:
+            break
     return written
-
-
-def rows_in(place: Place, fields: frozenset[str] | None = None) -> Iterator[Mapping[str, Any]]:
-    """Yields all rows below a place, or some fields of theirs; none when there is no such place. Raises
-    NotAnEventError for what cannot be read."""
-    for path in sorted(map(address_of, files_below(place))):
-        for raw in read_file(InputFile(path, "", None), fields):
-            if raw.problem:
-                raise NotAnEventError(raw.problem)
-            yield parse(raw.data) if isinstance(raw.data, bytes) else raw.data

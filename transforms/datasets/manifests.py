@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from typing import Any
 
 import orjson
@@ -181,3 +182,8 @@ def inputs_below(root: Place, partition: Place) -> list[Mapping[str, Any]]:
         }
         for name, size in _part_files(partition).items()
     ]
+
+
+def now() -> str:
+    """Returns the time in seconds, as manifests have it."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,29 +1,25 @@
-"""Units of work, a model and a partition each: out of its journal a unit becomes a partition of the model's
-table, whole or not at all."""
+"""Commits units of work, a model and a partition each: out of its journal a unit becomes a partition of the
+model's table, whole or not at all."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from functools import cache
 from typing import Any
 
 import schemas
-from transforms.datasets.dataset_writer import DatasetWriter, rows_in
-from transforms.datasets.journal import entries, failures_of, order, scores_in_order
-from transforms.datasets.manifests import files_of, find_partition, write_manifest
+from transforms.datasets.dataset_writer import DatasetWriter
+from transforms.datasets.journal import entries, failures_of, scores_in_order
+from transforms.datasets.manifests import files_of, find_partition, now, write_manifest
 from transforms.datasets.places import Place, os_reason
+from transforms.datasets.stored_rows import Row, failures_in, revision_of, score_of, scores_in
 from transforms.events.error_events import alike, origin_of
-from transforms.events.parsing import NotAnEventError, parse
+from transforms.events.parsing import NotAnEventError
 from transforms.events.predictions import read_prediction
-from transforms.events.score_events import score_id
-from transforms.events.source_events import rev_id_of, wiki_of
+from transforms.events.source_events import wiki_of
 from transforms.models.model import Model
-
-Row = Mapping[str, Any]
-_OF_FAILURES = ("error_type", "message", "raw_event")
 
 
 @dataclass(frozen=True)
@@ -127,14 +123,7 @@ def add_failures(
 
 def _replace_rows(writer: DatasetWriter, unit: Unit, failures: Sequence[Row]) -> None:
     target, stats = writer.partition(unit.model.name, unit.partition), PartitionStats()
-    missing = {score_of(row, unit.model): row for row in failures}
-    about = {
-        "model": unit.model.name,
-        "partition": unit.partition,
-        "written": now(),
-        "failures": Counter(map(alike, failures)),
-        **unit.about,
-    }
+    missing, about = {score_of(row, unit.model): row for row in failures}, _about(unit, failures)
     has_scores = any(not entry.failure for entry in entries(unit.journal))
     found = find_partition(target) if unit.only_adds and not has_scores else None
     if found and found.is_known:
@@ -156,60 +145,17 @@ def _replace_rows(writer: DatasetWriter, unit: Unit, failures: Sequence[Row]) ->
     writer.replace(target, unit.model.schema, stats.counted(rows(), unit.model.name), manifest)
 
 
+def _about(unit: Unit, failures: Sequence[Row]) -> dict[str, Any]:
+    """Returns what the manifest says whatever rows there are."""
+    return {
+        "model": unit.model.name,
+        "partition": unit.partition,
+        "written": now(),
+        "failures": Counter(map(alike, failures)),
+        **unit.about,
+    }
+
+
 def _told(missing: Mapping[str | None, Row]) -> list[Mapping[str, Any]]:
-    """The scores that are not there, for the manifest."""
-    return [{"id": name, **_revision_of(row)} for name, row in missing.items()]
-
-
-def _revision_of(failure: Row) -> Mapping[str, Any]:
-    try:
-        raw = parse(failure["raw_event"])
-    except NotAnEventError:  # its original was cut
-        return {"wiki": None, "rev_id": None}
-    return {"wiki": wiki_of(raw), "rev_id": rev_id_of(raw)}
-
-
-def scores_in(place: Place, model: str, fields: frozenset[str] | None = None) -> Iterator[Row]:
-    """Yields the scores of a model that lie at a place, or some fields of theirs. Raises NotAnEventError for
-    what cannot be read or is none."""
-    for row in rows_in(place, fields):
-        try:
-            order(row), read_prediction(row, model)
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise NotAnEventError(
-                f"{place}: expected scores of {model}, found a row that is none ({error!r:.100})"
-            ) from error
-        yield row
-
-
-def failures_in(place: Place) -> Iterator[Row]:
-    """Yields the rows of the failure table that lie at a place. Raises NotAnEventError for what cannot be
-    read or is none."""
-    for row in rows_in(place):
-        if not (
-            isinstance(row.get("meta"), dict)
-            and all(isinstance(text, str) for text in (row["meta"].get("id"), *map(row.get, _OF_FAILURES)))
-        ):
-            raise NotAnEventError(f"{place}: expected failures, found a row that is none")
-        yield row
-
-
-def wiki_of_failure(failure: Row) -> str | None:
-    """The wiki of a row of the failure table; None when its original was cut."""
-    wiki: str | None = _revision_of(failure)["wiki"]
-    return wiki
-
-
-def score_of(failure: Row, model: Model) -> str | None:
-    """The `meta.id` that the score would have had which a row of the failure table is of; None when it is of
-    no score of this model."""
-    if origin_of(failure)[1] != model.name:
-        return None
-    try:
-        return score_id(parse(failure["raw_event"]), model.stream)
-    except (NotAnEventError, KeyError, AttributeError):  # its original was cut
-        return None
-
-
-def now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")
+    """Returns the scores that are not there, for the manifest."""
+    return [{"id": name, **revision_of(row)} for name, row in missing.items()]
