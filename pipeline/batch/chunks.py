@@ -9,6 +9,11 @@ from transforms.datasets.event_files import InputFile
 _CHUNK_BYTES = 64_000_000  # some 200,000 events in Parquet
 
 
+def partitions_of(files: Sequence[InputFile]) -> list[str]:
+    """Returns the partitions of files, each once; not of those whose place does not tell it."""
+    return list(dict.fromkeys(file.partition for file in files if file.partition))
+
+
 def chunks(files: Sequence[InputFile]) -> Iterator[list[InputFile]]:
     """Yields whole partitions, as many as make a good load; all, where a place does not tell the
     partition."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from pipeline.batch.chunks import chunks
+from pipeline.batch.chunks import chunks, partitions_of
 from pipeline.batch.plan import Planner
 from pipeline.console.columns import print_columns
 from transforms.datasets.event_files import InputFile, read_file
@@ -35,19 +35,18 @@ class _Counts:
 
 
 def run(configuration: Configuration, files: Sequence[InputFile], planner: Planner) -> int:
-    """Prints the estimate. Gives 0."""
+    """Prints the estimate. Returns 0."""
     counts = _Counts()
     for chunk in chunks(files):
-        plan = planner.plan(
-            configuration, chunk, list(dict.fromkeys(file.partition for file in chunk if file.partition))
-        )
+        plan = planner.plan(configuration, chunk, partitions_of(chunk))
         for text in [*plan.remarks, *plan.blocked.values()]:
             print(text)
         _count(counts, configuration, chunk, planner.done(plan))
     _print_events(counts)
     _print_models(configuration, counts.calls, _BYTES_A_SCORE[planner.writer.format])
     if counts.calls:
-        _print_what_takes_longest(configuration, counts.calls)
+        _print_time(configuration, counts.calls)
+        _print_busiest(configuration, counts.calls)
     print("nothing was called")
     return 0
 
@@ -104,37 +103,27 @@ def _print_models(configuration: Configuration, calls: Counter[Endpoint], bytes_
 
 
 def _seconds(configuration: Configuration, calls: Counter[Endpoint] | dict[Endpoint, int]) -> float:
-    """How long the busiest of the endpoints takes, at as many calls at once as it is allowed."""
+    """Returns how long the busiest of the endpoints takes, at as many calls at once as it is allowed."""
     return max(
         count * configuration.models[endpoint.model].call_s / endpoint.concurrency
         for endpoint, count in calls.items()
     )
 
 
-def _print_what_takes_longest(configuration: Configuration, calls: Counter[Endpoint]) -> None:
-    together = (
-        sum(count * configuration.models[endpoint.model].call_s for endpoint, count in calls.items())
-        / configuration.lift_wing.in_flight
-    )
-    rate = configuration.lift_wing.calls_per_s
+def _print_time(configuration: Configuration, calls: Counter[Endpoint]) -> None:
+    settings, rate = configuration.lift_wing, configuration.lift_wing.calls_per_s
+    in_turn = sum(count * configuration.models[endpoint.model].call_s for endpoint, count in calls.items())
     paced = sum(calls.values()) / rate if rate else 0.0
-    limits = f"{configuration.lift_wing.in_flight} calls at once" + (
-        f" and {rate:g} a second" if rate else ""
-    )
-    print(
-        f"\nall models together, {limits} at most: "
-        f"{_time(max(together, paced, _seconds(configuration, calls)))}"
-    )
-    slowest = sorted(calls, key=lambda endpoint: -_seconds(configuration, {endpoint: calls[endpoint]}))[
-        :_SHOWN
-    ]
-    print(
-        "longest: "
-        + _names(
-            (f"{endpoint.name} {_time(_seconds(configuration, {endpoint: calls[endpoint]}))}")
-            for endpoint in slowest
-        )
-    )
+    seconds = max(in_turn / settings.in_flight, paced, _seconds(configuration, calls))
+    limits = f"{settings.in_flight} calls at once" + (f" and {rate:g} a second" if rate else "")
+    print(f"\nall models together, {limits} at most: {_time(seconds)}")
+
+
+def _print_busiest(configuration: Configuration, calls: Counter[Endpoint]) -> None:
+    """Names the endpoints that take longest, and the wikis with most calls."""
+    seconds = {endpoint: _seconds(configuration, {endpoint: count}) for endpoint, count in calls.items()}
+    slowest = sorted(calls, key=lambda endpoint: -seconds[endpoint])[:_SHOWN]
+    print("longest: " + _names(f"{endpoint.name} {_time(seconds[endpoint])}" for endpoint in slowest))
     wikis: Counter[str] = Counter()
     for endpoint, count in calls.items():
         wikis[endpoint.wiki] += count

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from pipeline.batch.outcome import Outcome
 from transforms.datasets.dataset_writer import DatasetWriter
@@ -21,17 +21,10 @@ NAME = "_report.html"  # readers of Hive tables pass over names that begin with 
 
 
 def write(configuration: Configuration, writer: DatasetWriter, outcome: Outcome) -> Place:
-    """Writes the report below the root of the tables; gives where."""
+    """Writes the report below the root of the tables; returns where. Raises OSError."""
     found = [manifest for model in configuration.models for manifest in _manifests(writer.table(model))]
     models = {name: _OfModel(each) for name, each in _by("model", found).items()}
-    templates = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        trim_blocks=True,
-        undefined=StrictUndefined,
-        finalize=lambda value: f"{value:,}" if isinstance(value, int) else value,
-    )
-    text = templates.get_template("report.html").render(
+    text = _template().render(
         root=writer.root.name,
         lift_wing=configuration.lift_wing.url,
         now=now(),
@@ -51,8 +44,19 @@ def write(configuration: Configuration, writer: DatasetWriter, outcome: Outcome)
     return file
 
 
+def _template() -> Template:
+    templates = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        trim_blocks=True,
+        undefined=StrictUndefined,
+        finalize=lambda value: f"{value:,}" if isinstance(value, int) else value,
+    )
+    return templates.get_template("report.html")
+
+
 def _manifests(table: Place) -> Iterator[Mapping[str, Any]]:
-    """Of the partitions of a table, but for those that cannot be read: `audit` names them."""
+    """Yields those of a table, but for those that cannot be read: `audit` names them."""
     for found in each_at(table, lambda partition: find_partition(table / partition), partitions_in(table)):
         if found and found.manifest and "model" in found.manifest:
             yield found.manifest
@@ -81,7 +85,7 @@ class _OfModel:
 
 
 def _row(partition: str, manifests: Sequence[Mapping[str, Any]]) -> Sequence[Any]:
-    """Of a partition, all models together."""
+    """Returns the cells of a partition, all models together."""
     scores = sum(manifest["rows"] for manifest in manifests)
     failures = sum(sum(manifest["failures"].values()) for manifest in manifests)
     size = sum(file["bytes"] for manifest in manifests for file in manifest["files"])

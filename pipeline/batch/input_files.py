@@ -25,8 +25,12 @@ def input_files(configuration: Configuration, options: EventFilesOptions) -> Eve
     except (OSError, ValueError) as error:
         raise UsageError(f"--input: {printable(str(error))}") from error
     since, until = time_of("--from", options.since), time_of("--to", options.until)
-    if since is None and until is None:
-        return found
+    return found if since is None and until is None else _of_time(found, options.input, since, until)
+
+
+def _of_time(found: EventFiles, place: str, since: datetime | None, until: datetime | None) -> EventFiles:
+    """Returns the files at a place whose partitions are of a time, those without a partition among what is
+    left out. Raises UsageError when there are none."""
     hours = sorted({hour_of(file.partition) for file in found.files if file.partition})
     if not hours:
         raise UsageError(
@@ -38,7 +42,7 @@ def input_files(configuration: Configuration, options: EventFilesOptions) -> Eve
     ]
     if not chosen:
         raise UsageError(
-            f"--from, --to: no partition of {options.input} is of that time; it has "
+            f"--from, --to: no partition of {place} is of that time; it has "
             f"{hours[0]:%Y-%m-%dT%H:%M} to {hours[-1]:%Y-%m-%dT%H:%M}"
         )
     without = [

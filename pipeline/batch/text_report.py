@@ -16,45 +16,50 @@ _REASONS_SHOWN = 10
 def print_report(configuration: Configuration, outcome: Outcome, output: Place, narrowed: str) -> None:
     """Prints what became of a run below `output`; `narrowed`: the options that left events out, as they were
     given."""
-    counters = outcome.counters
-    if not counters and not outcome.unfinished:
+    if not outcome.counters and not outcome.unfinished:
         print("\nnothing to ask for: every partition has what its input, rule and wikis ask for now")
     else:
-        events, without = counters["ReadEvents/events"], counters["SelectModels/dropped_no_model"]
-        print(
-            f"\n{counted(events, 'event')}, {without:,} of them without a model"
-            + (narrowed and f" of {narrowed}")
-        )
-        if done := counters["SelectModels/done_before"]:
-            print(
-                f"{counted(done, 'score')} {'was' if done == 1 else 'were'} there already, or not to be "
-                "asked for"
-            )
+        _print_counts(outcome, narrowed)
         direct_runner.print_models(
             configuration,
-            counters,
+            outcome.counters,
             "dataset",
             lambda model: address_of(output / schemas.table_name(model.stream)),
         )
     if outcome.unwanted:
         _print_unwanted(outcome)
     if outcome.failures:
-        print(
-            f"\n{counted(outcome.failures.total(), 'failure')}, with their originals in "
-            f"{address_of(output / schemas.table_name(configuration.failure_stream))}"
-        )
-        direct_runner.print_reasons(outcome.failures, _REASONS_SHOWN)
+        _print_failures(outcome, address_of(output / schemas.table_name(configuration.failure_stream)))
     if outcome.unread:
-        print(
-            f"\n{counted(len(outcome.unread), 'file')} could not be read; the partitions have what the "
-            "others hold, and --resume tries again:"
-        )
-        for reason in outcome.unread:
-            print(f"          {reason}")
+        _print_unread(outcome)
     if outcome.unfinished:
         _print_unfinished(outcome)
     if outcome.ended:
         print(f"\nno model that was asked gave a score, so nothing more was asked: {outcome.ended}")
+
+
+def _print_counts(outcome: Outcome, narrowed: str) -> None:
+    counters = outcome.counters
+    events, without = counters["ReadEvents/events"], counters["SelectModels/dropped_no_model"]
+    of_models = narrowed and f" of {narrowed}"
+    print(f"\n{counted(events, 'event')}, {without:,} of them without a model{of_models}")
+    if done := counters["SelectModels/done_before"]:
+        were = "was" if done == 1 else "were"
+        print(f"{counted(done, 'score')} {were} there already, or not to be asked for")
+
+
+def _print_failures(outcome: Outcome, place: str) -> None:
+    print(f"\n{counted(outcome.failures.total(), 'failure')}, with their originals in {place}")
+    direct_runner.print_reasons(outcome.failures, _REASONS_SHOWN)
+
+
+def _print_unread(outcome: Outcome) -> None:
+    print(
+        f"\n{counted(len(outcome.unread), 'file')} could not be read; the partitions have what the "
+        "others hold, and --resume tries again:"
+    )
+    for reason in outcome.unread:
+        print(f"          {reason}")
 
 
 def _print_unwanted(outcome: Outcome) -> None:
