@@ -10,6 +10,7 @@ from typing import Any
 
 from pipeline.batch.holes import BackfillList, UnitKey, WantedScores
 from pipeline.batch.made_of import input_entry, made_of
+from pipeline.batch.row_plan import RowPlanner, StoredUnit, why_unreadable
 from pipeline.batch.tasks import Keeps, Plan, Task
 from pipeline.usage_error import UsageError
 from transforms.datasets.dataset_writer import DatasetWriter
@@ -17,15 +18,10 @@ from transforms.datasets.event_files import InputFile
 from transforms.datasets.journal import ScoredBefore
 from transforms.datasets.manifests import FoundPartition, MadeOf, find_partition, partitions_in
 from transforms.datasets.places import Place, address_of, each_at, os_reason, sizes_in
-from transforms.datasets.stored_rows import score_of, scores_in, wiki_of_failure
+from transforms.datasets.stored_rows import score_of, wiki_of_failure
 from transforms.datasets.unit_commit import Unit
-from transforms.events.parsing import NotAnEventError
 from transforms.events.source_events import wiki_of
 from transforms.models.model import Configuration, Model
-
-OF_SCORES = frozenset(
-    {"meta", "database", "wiki_id", "rev_id", "revision", "scores", "predicted_classification"}
-)
 
 
 @dataclass(frozen=True)
@@ -59,22 +55,22 @@ class Planner:
     def _plan(
         self, configuration: Configuration, files: Sequence[InputFile], partitions: Sequence[str]
     ) -> Plan:
-        plan, to_look = (
-            Plan(inputs=[(file.partition, input_entry(file)) for file in files]),
-            dict[UnitKey, FoundPartition](),
-        )
+        plan = Plan(inputs=[(file.partition, input_entry(file)) for file in files])
         units = [
             (name, partition)
             for name in configuration.models
             for partition in partitions or self._known_partitions(name)
         ]
         there = each_at(self.writer.root, lambda unit: find_partition(self.writer.partition(*unit)), units)
+        to_read: list[StoredUnit] = []
         for unit, found in zip(units, there, strict=True):
             made_of = self._made_of(plan, configuration.models[unit[0]], unit[1])
-            if compared := self._plan_unit(plan, unit, made_of, found):
-                to_look[unit] = compared
-        if to_look:
-            self._look(plan, configuration, files, to_look)
+            if stored := self._plan_unit(plan, unit, made_of, found):
+                to_read.append(stored)
+        if to_read:
+            models = {unit.model: configuration.models[unit.model] for unit in to_read}
+            wanted = WantedScores(replace(configuration, models=models))
+            RowPlanner(self.writer, self.scope, plan).plan_units(to_read, wanted, files)
         return plan
 
     def task(self, plan: Plan, model: Model, partition: str) -> Task:
@@ -128,8 +124,8 @@ class Planner:
 
     def _plan_unit(
         self, plan: Plan, unit: UnitKey, made_of: MadeOf, found: FoundPartition | None
-    ) -> FoundPartition | None:
-        """Plans a unit by its manifest; returns the partition when its rows have to be looked at."""
+    ) -> StoredUnit | None:
+        """Plans a unit by its manifest; returns it when its rows have to be read for that."""
         if self.writer.is_on_another_device(self.writer.partition(*unit)):
             plan.blocked[unit] = (
                 f"{self.writer.partition(*unit)} is on another file system than {self.writer.root}; write "
@@ -140,30 +136,28 @@ class Planner:
         elif found is None:
             plan.tasks[unit] = Task(None, Keeps.NONE, made_of)
         elif self.overwrite and found.manifest.get("run") != self.run:
-            self._plan_overwrite(plan, unit, made_of, found)
+            self._plan_overwrite(plan, StoredUnit(unit, found, made_of))
         elif found.differences(made_of, self.scope):
-            return found
+            return StoredUnit(unit, found, made_of)
         else:
-            return self._plan_failures(plan, unit, made_of, found)
+            return self._plan_failures(plan, StoredUnit(unit, found, made_of))
         return None
 
-    def _plan_failures(
-        self, plan: Plan, unit: UnitKey, made_of: MadeOf, found: FoundPartition
-    ) -> FoundPartition | None:
-        """Of a partition that is as it would be made now, what failed is asked for again."""
-        failed = [
-            score for score in found.manifest["missing"] if self.scope is None or score["wiki"] in self.scope
-        ]
+    def _plan_failures(self, plan: Plan, unit: StoredUnit) -> StoredUnit | None:
+        """Has what failed asked for again, of a partition that is as it would be made now; returns the unit
+        when its manifest does not tell what that is."""
+        manifest = unit.found.manifest
+        failed = [score for score in manifest["missing"] if self.scope is None or score["wiki"] in self.scope]
         if any(score["id"] is None for score in failed):
-            return found
-        unwanted = dict(found.manifest.get("unwanted", {}))
-        if failed or any(sizes_in(self.journals / unit[1] / unit[0])):
+            return unit
+        unwanted = dict(manifest.get("unwanted", {}))
+        if failed or any(sizes_in(self.journals / unit.partition / unit.model)):
             ids = frozenset(score["id"] for score in failed)
-            plan.tasks[unit] = Task(ids, Keeps.ALL, found.with_others(made_of, self.scope), unwanted)
+            plan.tasks[unit.key] = Task(ids, Keeps.ALL, unit.with_others(self.scope), unwanted)
         else:
-            plan.whole.add(unit)
-        self._note(plan, unit, unwanted)
-        plan.failures[unit[1]] = Counter(found.manifest.get("unusable_events", {}))
+            plan.whole.add(unit.key)
+        plan.note_unwanted(unit.key, unwanted, self.scope)
+        plan.failures[unit.partition] = Counter(manifest.get("unusable_events", {}))
         return None
 
     def _plan_backfill(
@@ -172,7 +166,7 @@ class Planner:
         ids = (self.backfill or BackfillList({})).ids.get(unit)
         if not ids:
             plan.whole.add(unit)
-        elif problem := self._unreadable(unit, found):
+        elif problem := why_unreadable(self.writer, unit, found):
             plan.blocked[unit] = f"{problem}; regenerate --resume makes the partition anew"
         elif found and found.is_known:
             there = found.manifest
@@ -185,99 +179,14 @@ class Planner:
         else:  # nothing is known of what the rest of it was made of
             plan.tasks[unit] = Task(ids, Keeps.ALL, replace(made_of, wikis={}))
 
-    def _plan_overwrite(self, plan: Plan, unit: UnitKey, made_of: MadeOf, found: FoundPartition) -> None:
+    def _plan_overwrite(self, plan: Plan, unit: StoredUnit) -> None:
         if self.scope is None:
-            plan.tasks[unit] = Task(None, Keeps.NONE, made_of)
-        elif problem := self._unreadable(unit, found):
-            plan.blocked[unit] = (
+            plan.tasks[unit.key] = Task(None, Keeps.NONE, unit.made_of)
+        elif problem := why_unreadable(self.writer, unit.key, unit.found):
+            plan.blocked[unit.key] = (
                 f"{problem}, and there may be other wikis than those of --wikis in it; say --overwrite "
                 "without --wikis"
             )
         else:
-            plan.tasks[unit] = Task(
-                None,
-                Keeps.OTHER_WIKIS,
-                found.with_others(made_of, self.scope),
-                self._of_others(found, made_of),
-            )
-
-    def _unreadable(self, unit: UnitKey, found: FoundPartition | None) -> str:
-        """Why the rows of a partition that is not as it was written cannot be read; empty when they can."""
-        if found and found.damage:
-            try:
-                for _ in scores_in(self.writer.partition(*unit), unit[0], OF_SCORES):
-                    pass
-            except (NotAnEventError, OSError) as error:
-                return str(error)
-        return ""
-
-    def _look(
-        self,
-        plan: Plan,
-        configuration: Configuration,
-        files: Sequence[InputFile],
-        units: Mapping[UnitKey, FoundPartition],
-    ) -> None:
-        """Plans units by their rows: what the input asks for and is not there is to be asked for."""
-        there = {
-            unit: wikis for unit in units if (wikis := self._wikis_by_id(plan, unit, units[unit])) is not None
-        }
-        wanted = WantedScores(
-            replace(configuration, models={name: configuration.models[name] for name, _ in units})
-        )
-        ids: dict[UnitKey, set[str]] = {unit: set() for unit in there}
-        partitions = {None, *(partition for _, partition in units)}
-        for score in wanted.of([file for file in files if file.partition in partitions]):
-            if score.place.unit in ids:
-                ids[score.place.unit].add(score.id)
-        plan.has_trouble = bool(wanted.unreadable or wanted.unusable)
-        for unit, wikis in there.items():
-            made_of = self._made_of(plan, configuration.models[unit[0]], unit[1])
-            unwanted = Counter(self._of_others(units[unit], made_of))
-            unwanted.update(
-                wiki
-                for name, wiki in wikis.items()
-                if name not in ids[unit] and (self.scope is None or wiki in self.scope)
-            )
-            plan.tasks[unit] = Task(
-                frozenset(ids[unit] - wikis.keys()),
-                Keeps.ALL,
-                units[unit].with_others(made_of, self.scope),
-                unwanted,
-            )
-            self._note(plan, unit, unwanted)
-        for unit in units.keys() - there.keys() - plan.blocked.keys():
-            plan.tasks[unit] = Task(
-                None, Keeps.NONE, self._made_of(plan, configuration.models[unit[0]], unit[1])
-            )
-
-    def _wikis_by_id(self, plan: Plan, unit: UnitKey, found: FoundPartition) -> Mapping[str, str] | None:
-        """The scores that are there; None when they cannot be read, and the unit is made anew."""
-        partition = self.writer.partition(*unit)
-        try:
-            rows = {row["meta"]["id"]: wiki_of(row) for row in scores_in(partition, unit[0], OF_SCORES)}
-        except NotAnEventError as error:
-            plan.remarks.append(f"{error}; the partition is made anew")
-            return None
-        except OSError as error:
-            plan.blocked[unit] = f"{partition}: cannot be read: {os_reason(error)}"
-            return None
-        if found.damage:
-            plan.remarks.append(f"{found.damage}; what is missing in the partition is asked for")
-        return rows
-
-    def _of_others(self, found: FoundPartition, made_of: MadeOf) -> Mapping[str, int]:
-        """Rows of other wikis than the run's that nothing asked for when they were looked at."""
-        if self.scope is None or set(found.differences(made_of, self.scope)) - {"wikis"}:
-            return {}
-        return {
-            wiki: count
-            for wiki, count in found.manifest.get("unwanted", {}).items()
-            if wiki not in self.scope
-        }
-
-    def _note(self, plan: Plan, unit: UnitKey, unwanted: Mapping[str, int]) -> None:
-        if count := sum(
-            count for wiki, count in unwanted.items() if self.scope is None or wiki in self.scope
-        ):
-            plan.unwanted[unit] = count
+            made_of, unwanted = unit.with_others(self.scope), unit.unwanted_of_others(self.scope)
+            plan.tasks[unit.key] = Task(None, Keeps.OTHER_WIKIS, made_of, unwanted)

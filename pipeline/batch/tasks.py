@@ -47,6 +47,12 @@ class Plan:
     # whether the input has what cannot be read or is no event, of which the run has to tell
     has_trouble: bool = False
 
+    def note_unwanted(self, unit: UnitKey, rows: Mapping[str, int], scope: frozenset[str] | None) -> None:
+        """Notes how many rows of a unit nothing asks for, of the wikis that the run is about (`scope`; None:
+        all). `rows`: how many of each wiki."""
+        if count := sum(count for wiki, count in rows.items() if scope is None or wiki in scope):
+            self.unwanted[unit] = count
+
     def asks(self, partition: str) -> bool:
         """Whether the input of the partition has to go through the steps."""
         tasks = [task for (_, of_task), task in self.tasks.items() if of_task == partition]

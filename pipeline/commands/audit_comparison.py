@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from pipeline.batch.holes import Hole, Place, UnitKey, Wanted, WantedScores
 from pipeline.batch.made_of import input_entry, made_of, program_of
-from pipeline.batch.plan import OF_SCORES
+from pipeline.batch.row_plan import OF_SCORES
 from pipeline.console.columns import counted
 from transforms.datasets.dataset_writer import DatasetWriter
 from transforms.datasets.event_files import InputFile
