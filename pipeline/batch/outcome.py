@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pipeline.batch.holes import UnitKey
@@ -34,6 +35,14 @@ class Outcome:
     unwanted: Counter[UnitKey] = field(default_factory=Counter)  # rows that stay though nothing asks for them
     ended: str = ""  # why nothing was asked any more, as no model that was asked gave a score
     call_ms: dict[str, CallTimes] = field(default_factory=dict)  # by model
+
+    def add_job(self, counters: Counter[str], call_ms: Mapping[str, tuple[int, int, int]]) -> None:
+        """Adds the metrics of a job; `call_ms`: by model the number of calls, their sum and the longest, in
+        milliseconds."""
+        self.counters += counters
+        for name, (count, total, most) in call_ms.items():
+            times = self.call_ms.setdefault(name, CallTimes())
+            times.count, times.sum, times.max = times.count + count, times.sum + total, max(times.max, most)
 
     @property
     def is_incomplete(self) -> bool:

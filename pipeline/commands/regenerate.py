@@ -10,9 +10,9 @@ from pathlib import Path
 from pipeline.batch import direct_runner, estimate, flink_runner, html_report
 from pipeline.batch.holes import BackfillList
 from pipeline.batch.input_files import input_files, print_left_out
-from pipeline.batch.open_run import load_or_create, new_planner, open_run
 from pipeline.batch.outcome import Outcome
 from pipeline.batch.plan import Planner
+from pipeline.batch.resume import load_or_create, new_planner, open_run
 from pipeline.batch.runner import Runner
 from pipeline.batch.text_report import print_report
 from pipeline.commands.publish import NAMESPACE, Publish, into

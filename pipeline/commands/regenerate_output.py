@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path, PurePath
 
-from pipeline.batch.open_run import working_before
+from pipeline.batch.resume import working_before
 from pipeline.usage_error import UsageError
 from transforms.datasets.dataset_writer import DatasetWriter
 from transforms.datasets.filesystem import is_remote, name_of

@@ -1,4 +1,4 @@
-"""Begins a run, or goes on with the one that broke off."""
+"""Begins a run of `regenerate`, or goes on with the one that broke off."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pathlib import Path
 
 import orjson
 
+from pipeline.batch.batch_run import BatchRun
 from pipeline.batch.holes import BackfillList
 from pipeline.batch.made_of import program_of
 from pipeline.batch.plan import Planner
-from pipeline.batch.run import BatchRun
 from pipeline.console.columns import counted
 from pipeline.process.directory_lock import locked_dataset
 from transforms.datasets.dataset_writer import DatasetWriter
@@ -27,7 +27,7 @@ _NOTE = "run.json"
 
 
 def load_or_create(planner: Planner) -> Planner:
-    """The run that broke off in the working folder, or a new one."""
+    """Returns the planner of the run that broke off in the working folder, or the given one."""
     try:
         note = orjson.loads((planner.writer.working / _NOTE).read_bytes())
         return replace(planner, run=str(note["name"]), overwrite=bool(note["overwrite"]))
@@ -54,7 +54,8 @@ def new_planner(
 
 @contextmanager
 def open_run(planner: Planner, *, resume: bool) -> Iterator[BatchRun]:
-    """A run of its own, or the one that broke off there. Raises UsageError when another one works there."""
+    """Yields a new run, or with `resume` the one that broke off there. Raises UsageError when another one
+    works there."""
     writer = planner.writer
     with locked_dataset(writer, "--output: "):
         if isinstance(writer.root, Path):
@@ -76,7 +77,7 @@ def open_run(planner: Planner, *, resume: bool) -> Iterator[BatchRun]:
 
 
 def working_before(root: Path) -> Path:
-    """Where 0.1 had what is not whole yet: beside the root."""
+    """Returns where 0.1 had what is not whole yet: beside the root."""
     return root.with_name(f".{root.name}.working")
 
 

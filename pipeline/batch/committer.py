@@ -1,10 +1,9 @@
-"""The last step of a run of `regenerate`: what journals have of a partition becomes its rows and its
+"""Commits partitions, each with all its models: what journals have of it becomes its rows and its
 failures."""
 
 from __future__ import annotations
 
 import threading
-import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,19 +12,40 @@ from functools import cached_property
 from importlib.metadata import version
 from typing import Any
 
-import apache_beam as beam
-import orjson
-
 from pipeline.batch.holes import UNKNOWN
 from pipeline.batch.plan import Planner
 from pipeline.batch.tasks import Plan
-from transforms.datasets.durable_files import replace_file
 from transforms.datasets.journal import NO_MODEL, entries, journals
-from transforms.datasets.places import Place, each_at, files_under, remove_tree, sizes_in, subfolders
+from transforms.datasets.places import sizes_in, subfolders
 from transforms.datasets.unit_commit import UnitIncompleteError, add_failures, commit_unit
 from transforms.events.error_events import alike
 from transforms.events.parsing import NotAnEventError
 from transforms.models.model import Configuration
+
+
+class _Room:
+    """Lets so many units be committed at the same time that their journals are of so many bytes together, or
+    one, of whatever size: each holds as much as it sorts in memory."""
+
+    def __init__(self, size: int) -> None:
+        self._size = self._free = size
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def taken(self, size: int) -> Iterator[None]:
+        size = min(size, self._size)
+        with self._changed:
+            self._changed.wait_for(lambda: self._free >= size)
+            self._free -= size
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free += size
+                self._changed.notify_all()
+
+
+_ROOM = _Room(32 << 20)  # of this process
 
 
 @dataclass(frozen=True)
@@ -51,7 +71,7 @@ class Committer:
     is_placed: bool  # whether the places of the input files tell their partitions
 
     def partitions(self) -> list[str]:
-        """Those that are planned, and those that have journals."""
+        """Returns those that are planned, and those that have journals."""
         return sorted({*self.planned, *(partition for partition, _, _ in journals(self.planner.journals))})
 
     @cached_property
@@ -65,7 +85,8 @@ class Committer:
         return planned
 
     def commit(self, partition: str) -> Committed:
-        """May be repeated: journals stay. A model whose partition cannot be made whole keeps what it has."""
+        """Returns what became of a partition. A model whose partition cannot be made whole keeps what it has.
+        May be repeated: journals stay."""
         unread, unusable_events = self._without_model(partition)
         unusable, over = Counter[str](), list[str]()
         try:
@@ -77,12 +98,7 @@ class Committer:
             unusable.update(map(alike, unusable_events.values()))
             over.append(NO_MODEL)
         failures, unfinished = Counter(unusable), dict[str, Counter[str]]()
-        about = {
-            "lift_wing": self.configuration.lift_wing.url,
-            "revision_scores": version("revision-scores"),
-            "unusable_events": unusable or self.plan.failures.get(partition, Counter()),
-            "unread": [*(unread + self.unread_anywhere)],
-        }
+        about = self._about(unusable or self.plan.failures.get(partition, Counter()), unread)
         for name in sorted(self._models(partition)):
             try:
                 failures += self._commit_unit(name, partition, about)
@@ -91,6 +107,15 @@ class Committer:
             else:
                 over.append(name)
         return Committed(partition, over, unfinished, failures, unread)
+
+    def _about(self, unusable_events: Counter[str], unread: Counter[str]) -> Mapping[str, Any]:
+        """Returns what the manifests of a partition say whatever the model."""
+        return {
+            "lift_wing": self.configuration.lift_wing.url,
+            "revision_scores": version("revision-scores"),
+            "unusable_events": unusable_events,
+            "unread": [*(unread + self.unread_anywhere)],
+        }
 
     def _commit_unit(self, name: str, partition: str, about: Mapping[str, Any]) -> Counter[str]:
         """Returns its failures by reason. Raises UnitIncompleteError."""
@@ -123,95 +148,3 @@ class Committer:
     def unread_anywhere(self) -> Counter[str]:
         """What of the input could not be read and may be of any partition."""
         return self._without_model(UNKNOWN)[0]
-
-
-@dataclass
-class CommitPartitions(beam.PTransform):
-    """Commits each partition when all journals are written; `take_committed` has what became of it.
-
-    In: what tells that journals are written, at least one.
-    Out: nothing, as no runner gives elements back.
-    Bounded: bounded.
-    Guarantee: a partition is committed whole or not at all, and may be again; which there are the journals
-        say, as an attempt that a runner makes again writes nothing for those that the one before has asked
-        for.
-    """
-
-    committer: Committer
-
-    def expand(self, written: tuple[beam.PCollection[str], ...]) -> beam.PCollection[None]:
-        return (
-            written
-            | beam.Flatten()
-            | "AllWritten" >> beam.Distinct()
-            | "ListPartitions" >> beam.FlatMap(lambda _: self.committer.partitions())
-            | "Spread" >> beam.Reshuffle()
-            | "Commit" >> beam.ParDo(_CommitFn(self.committer))
-        )
-
-
-class _Room:
-    """Lets so many units be committed at the same time that their journals are of so many bytes together, or
-    one, of whatever size: each holds as much as it sorts in memory."""
-
-    def __init__(self, size: int) -> None:
-        self._size = self._free = size
-        self._changed = threading.Condition()
-
-    @contextmanager
-    def taken(self, size: int) -> Iterator[None]:
-        size = min(size, self._size)
-        with self._changed:
-            self._changed.wait_for(lambda: self._free >= size)
-            self._free -= size
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._free += size
-                self._changed.notify_all()
-
-
-_ROOM = _Room(32 << 20)  # of this process
-
-
-class _CommitFn(beam.DoFn):
-    def __init__(self, committer: Committer) -> None:
-        self._committer = committer
-
-    def start_bundle(self) -> None:
-        self._partitions: list[str] = []
-
-    def process(self, partition: str) -> None:
-        if partition != UNKNOWN:
-            self._partitions.append(partition)
-
-    def finish_bundle(self) -> None:
-        committer, root = self._committer, self._committer.planner.writer.root
-        told = orjson.dumps(each_at(root, committer.commit, self._partitions))
-        place = _told_in(committer.planner) / f"{uuid.uuid4()}.json"
-        place.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(place, told)
-
-
-def _told_in(planner: Planner) -> Place:
-    return planner.writer.working / "committed"
-
-
-def take_committed(planner: Planner) -> Iterator[Committed]:
-    """Yields what became of each partition of a job that is over."""
-    files = [file for file in files_under(_told_in(planner)) if not file.name.startswith(".")]
-    told = [Committed(**each) for file in files for each in _read(file)]
-    forget_committed(planner)
-    # a worker that died may have told what its successor told again
-    yield from {committed.partition: committed for committed in told}.values()
-
-
-def forget_committed(planner: Planner) -> None:
-    """Removes what jobs have told; one that was killed may have left some of it, whole or half."""
-    remove_tree(_told_in(planner))
-
-
-def _read(file: Place) -> list[dict[str, Any]]:
-    told: list[dict[str, Any]] = orjson.loads(file.read_bytes())
-    return told

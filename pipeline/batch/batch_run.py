@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import apache_beam as beam
 
 from pipeline.batch import direct_runner
-from pipeline.batch.chunks import chunks
-from pipeline.batch.commit import CommitPartitions, Committer, forget_committed, take_committed
+from pipeline.batch.chunks import chunks, partitions_of
+from pipeline.batch.commit_partitions import CommitPartitions, forget_committed, take_committed
+from pipeline.batch.committer import Committer
 from pipeline.batch.holes import UNKNOWN, UnitKey
-from pipeline.batch.outcome import CallTimes, Outcome
+from pipeline.batch.outcome import Outcome
 from pipeline.batch.plan import Planner
 from pipeline.batch.progress import Progress
 from pipeline.batch.runner import Runner
@@ -38,81 +39,77 @@ class BatchRun:
     def score(self, configuration: Configuration, files: Sequence[InputFile], runner: Runner) -> Outcome:
         """Scores what is not whole. A model that gives no score at all is not asked again in this run."""
         in_places = {file.partition for file in files}
+        scoring = _Scoring(self.planner, configuration, runner, asked=configuration)
         with Progress(self.planner.journals, 0 if None in in_places else len(in_places)) as progress:
-            return self._score(configuration, files, runner, progress)
+            direct_runner.tune_gc()
+            for chunk in [files] if runner.is_cluster else chunks(files):
+                scoring.score(chunk)
+                progress.done += len(partitions_of(chunk))
+        return scoring.outcome
 
-    def _score(
-        self,
-        configuration: Configuration,
-        files: Sequence[InputFile],
-        runner: Runner,
-        progress: Progress,
-    ) -> Outcome:
-        direct_runner.tune_gc()
-        outcome, asked = Outcome(), configuration
-        for chunk in [files] if runner.is_cluster else chunks(files):
-            partitions = list(dict.fromkeys(file.partition for file in chunk if file.partition))
-            plan = self.planner.plan(configuration, chunk, partitions)
-            open_ = [file for file in chunk if file.partition is None or plan.asks(file.partition)]
-            _note(outcome, plan, {partition for partition in partitions if not plan.asks(partition)})
-            committer = Committer(
-                self.planner, configuration, frozenset(asked.models), plan, is_placed=bool(partitions)
+
+@dataclass
+class _Scoring:
+    """A run while it goes on."""
+
+    planner: Planner
+    configuration: Configuration
+    runner: Runner
+    asked: Configuration  # with the models alone that are asked still
+    outcome: Outcome = field(default_factory=Outcome)
+
+    def score(self, files: Sequence[InputFile]) -> None:
+        """Scores what is not whole of some files' partitions, and notes what became of it."""
+        partitions = partitions_of(files)
+        plan = self.planner.plan(self.configuration, files, partitions)
+        open_ = [file for file in files if file.partition is None or plan.asks(file.partition)]
+        _note(self.outcome, plan, {partition for partition in partitions if not plan.asks(partition)})
+        models = frozenset(self.asked.models)
+        committer = Committer(self.planner, self.configuration, models, plan, is_placed=bool(partitions))
+        counters = self._run(open_ if models else [], committer)
+        unfinished = self._take_committed(committer)
+        self.outcome.unfinished |= unfinished
+        self.asked = replace(self.asked, models=_answering(self.asked, counters, unfinished))
+        if not self.asked.models:
+            self.outcome.ended = self.outcome.ended or next(
+                (reason for reasons in unfinished.values() for reason in reasons), ""
             )
-            counters = self._run(asked, open_ if asked.models else [], committer, runner, outcome)
-            unfinished = self._take_committed(committer, outcome)
-            outcome.unfinished |= unfinished
-            progress.done += len(partitions)
-            asked = replace(asked, models=_answering(asked, counters, unfinished))
-            if not asked.models:
-                outcome.ended = outcome.ended or next(
-                    (reason for reasons in unfinished.values() for reason in reasons), ""
-                )
-        return outcome
 
-    def _run(
-        self,
-        configuration: Configuration,
-        files: Sequence[InputFile],
-        committer: Committer,
-        runner: Runner,
-        outcome: Outcome,
-    ) -> Counter[str]:
-        """Has the steps ask for what the files' events want, and then commits, in one job."""
+    def _run(self, files: Sequence[InputFile], committer: Committer) -> Counter[str]:
+        """Has the steps ask for what the files' events want, and then commits, in one job; returns its
+        counters."""
         if not (files or committer.partitions()):
             return Counter()
         forget_committed(self.planner)
-        pipeline = direct_runner.new_pipeline(runner.options)
+        pipeline = direct_runner.new_pipeline(self.runner.options)
         written = [pipeline | "WrittenBefore" >> beam.Create([address_of(self.planner.journals)])]
         if files:
             written += score_revisions(
                 pipeline,
-                runner.share_of(configuration),
-                Files(files, fields_to_read(configuration.models.values())),
+                self.runner.share_of(self.asked),
+                Files(files, fields_to_read(self.asked.models.values())),
                 Journals(self.planner.journals),
                 BundleAsync(),
                 self.planner.done(committer.plan),
             )
         _ = tuple(written) | "CommitPartitions" >> CommitPartitions(committer)
         counters, call_ms = direct_runner.run(pipeline)
-        outcome.counters += counters
-        for name, (count, total, most) in call_ms.items():
-            times = outcome.call_ms.setdefault(name, CallTimes())
-            times.count, times.sum, times.max = times.count + count, times.sum + total, max(times.max, most)
+        self.outcome.add_job(counters, call_ms)
         return counters
 
-    def _take_committed(self, committer: Committer, outcome: Outcome) -> dict[UnitKey, Counter[str]]:
+    def _take_committed(self, committer: Committer) -> dict[UnitKey, Counter[str]]:
         """Adds to the outcome what became of partitions, and removes the journals of those that are whole;
         returns the reasons of those that are not."""
         unfinished = {unit: Counter([reason]) for unit, reason in committer.plan.blocked.items()}
-        outcome.unread.update(committer.unread_anywhere.keys())
+        self.outcome.unread.update(committer.unread_anywhere.keys())
         over = [self.planner.journals / UNKNOWN]
         untold = dict(committer.planned)
         for committed in take_committed(self.planner):
             untold.pop(committed.partition, None)
             partition, journals = committed.partition, self.planner.journals / committed.partition
             unfinished |= {(model, partition): Counter(why) for model, why in committed.unfinished.items()}
-            outcome.failures += Counter(committed.failures)
-            outcome.unread.update(committed.unread.keys())
+            self.outcome.failures += Counter(committed.failures)
+            self.outcome.unread.update(committed.unread.keys())
             over += [journals / name for name in committed.over]
         for partition, models in untold.items():
             unfinished |= {(model, partition): Counter([_UNTOLD]) for model in models}
@@ -123,7 +120,7 @@ class BatchRun:
 def _answering(
     asked: Configuration, counters: Counter[str], unfinished: Mapping[UnitKey, object]
 ) -> Mapping[str, Model]:
-    """The models to ask on: not one that gave no score at all, and none when all that were asked gave
+    """Returns the models to ask on: not one that gave no score at all, and none when all that were asked gave
     none."""
     silent = {
         name
