@@ -16,7 +16,8 @@ from pipeline.console.columns import counted
 from pipeline.usage_error import UsageError
 from transforms.datasets.dataset_writer import DatasetWriter
 from transforms.datasets.filesystem import name_of
-from transforms.datasets.iceberg_table import CannotPublishError, Day, IcebergTable
+from transforms.datasets.iceberg_files import Day
+from transforms.datasets.iceberg_table import CannotPublishError, IcebergTable
 from transforms.datasets.manifests import find_partition, inputs_below, partitions_by
 from transforms.datasets.places import Place, address_of, each_at
 from transforms.datasets.stored_rows import rows_in

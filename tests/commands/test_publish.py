@@ -17,7 +17,8 @@ from runners.simulated_lift_wing.server import SimulatedLiftWing
 from tests.support.commands import DAMAGING, ERRORS, HOURS, hourly, rows, run, wrong_use
 from tests.support.iceberg import CATALOG, NAMESPACE, catalog_in, rows_of
 from transforms.datasets.dataset_writer import DatasetWriter
-from transforms.datasets.iceberg_table import CannotPublishError, Day, IcebergTable
+from transforms.datasets.iceberg_files import Day
+from transforms.datasets.iceberg_table import CannotPublishError, IcebergTable
 
 DAY = HOURS[0].rpartition("/")[0]
 EVENT = {"$schema": schemas.REVISION_SCORE, "database": "enwiki", "dt": "2023-01-24T00:00:00Z"}
