@@ -59,31 +59,33 @@ def _below(system: Any, folder: str, real: str, above: frozenset[str]) -> Iterat
             raise
         yield LeftOut(folder, f"cannot be opened: {error.strerror or error}", may_hold_events=True)
         return
-    for entry in entries:
-        name = entry["name"]
-        at = os.path.realpath(name) if entry.get("islink") else os.path.join(real, os.path.basename(name))
-        try:
-            entry = {**(system.info(name) if entry.get("islink") else entry), _REAL: at}
-        except OSError as error:
-            yield LeftOut(
-                name,
-                f"a link to {entry['destination']}, which cannot be opened: {error.strerror or error}",
-                may_hold_events=True,
-            )
-            continue
-        if entry["type"] == "file":
+    for listed in entries:
+        name, entry = listed["name"], _followed(system, listed, real)
+        if isinstance(entry, LeftOut) or entry["type"] == "file":
             yield entry
         elif entry["type"] != "directory":
             yield LeftOut(name, "not a regular file", may_hold_events=True)
-        elif at in above:
+        elif entry[_REAL] in above:
             yield LeftOut(name, "a link to a folder that it lies in", may_hold_events=False)
         else:
-            yield from _below(system, name, at, above)
+            yield from _below(system, name, entry[_REAL], above)
+
+
+def _followed(system: Any, entry: Entry, real: str) -> Entry | LeftOut:
+    """Returns an entry of the folder at `real`, or of a link what it leads to."""
+    name: str = entry["name"]
+    if not entry.get("islink"):
+        return {**entry, _REAL: os.path.join(real, os.path.basename(name))}
+    try:
+        return {**system.info(name), _REAL: os.path.realpath(name)}
+    except OSError as error:
+        why = f"a link to {entry['destination']}, which cannot be opened: {error.strerror or error}"
+        return LeftOut(name, why, may_hold_events=True)
 
 
 def _each_once(files: list[Entry], left_out: list[LeftOut]) -> list[Entry]:
-    """Where links lead to a file twice, it is read in the place that names its partition, or else in its
-    own."""
+    """Returns each file once: one to which links lead as well, in the place that names its partition, or else
+    in its own."""
     first: dict[str, Entry] = {}
     for entry in sorted(
         files,

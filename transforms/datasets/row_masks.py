@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
@@ -27,7 +28,7 @@ Mask = Callable[[Any], Any]
 
 
 def problems(allowlist: Mapping[str, Any]) -> Iterator[str]:
-    """What in an allowlist is no allowlist, whatever the tables."""
+    """Yields what in an allowlist is no allowlist, whatever the tables."""
     for table, told in allowlist.items():
         if isinstance(told, Mapping):
             yield from _problems_of_fields(told, table)
@@ -49,7 +50,7 @@ def _problems_of_fields(told: Mapping[str, Any], path: str) -> Iterator[str]:
 def mask_of_table(
     allowlist: Mapping[str, Any], table: str, columns: pa.Schema, salt: bytes | None
 ) -> Mask | None:
-    """What makes a row, an event by its fields, into what is kept of it; None when nothing is.
+    """Returns what makes a row, an event by its fields, into what is kept of it; None when nothing is.
 
     Raises ValueError, with a line for each thing that is wrong, when the list does not fit the columns.
     """
@@ -57,10 +58,10 @@ def mask_of_table(
     told = by_name.get(table)
     if told is None or told == _KEEP_ALL:
         return None if told is None else _same
-    wrong: list[str] = []
-    mask = _of_struct(_merged(by_name.get(DEFAULTS, {}), told), pa.struct(list(columns)), table, salt, wrong)
-    if wrong:
-        raise ValueError("\n".join(wrong))
+    builder = _MaskBuilder(salt)
+    mask = builder.of_struct(_merged(by_name.get(DEFAULTS, {}), told), pa.struct(list(columns)), table)
+    if builder.wrong:
+        raise ValueError("\n".join(builder.wrong))
     return mask
 
 
@@ -87,51 +88,50 @@ def _same(value: Any) -> Any:
     return value
 
 
-def _of_struct(
-    told: Mapping[str, Any], kind: pa.StructType, path: str, salt: bytes | None, wrong: list[str]
-) -> Mask:
-    masks = {
-        field.name: _mask(told[field.name.lower()], field.type, f"{path}.{field.name}", salt, wrong)
-        for field in kind
-        if field.name.lower() in told
-    }
+@dataclass
+class _MaskBuilder:
+    """Makes masks for the columns of a table, and notes what of an allowlist does not fit them."""
 
-    def mask(event: Mapping[str, Any]) -> Mapping[str, Any]:
-        by_name = ((name, masks.get(schemas.column_name(name)), value) for name, value in event.items())
-        return {name: of_field(value) for name, of_field, value in by_name if of_field and value is not None}
+    salt: bytes | None
+    wrong: list[str] = field(default_factory=list)  # a line each
 
-    return mask
+    def of_struct(self, told: Mapping[str, Any], kind: pa.StructType, path: str) -> Mask:
+        masks = {
+            column.name: self._mask(told[column.name.lower()], column.type, f"{path}.{column.name}")
+            for column in kind
+            if column.name.lower() in told
+        }
+
+        def mask(event: Mapping[str, Any]) -> Mapping[str, Any]:
+            by_name = ((name, masks.get(schemas.column_name(name)), value) for name, value in event.items())
+            return {
+                name: of_field(value) for name, of_field, value in by_name if of_field and value is not None
+            }
+
+        return mask
+
+    def _of_map(self, told: Mapping[str, Any], kind: pa.MapType, path: str) -> Mask:
+        masks = {name: self._mask(below, kind.item_type, f"{path}.{name}") for name, below in told.items()}
+        return lambda values: {
+            key: masks[key.lower()](value) for key, value in values.items() if key.lower() in masks
+        }
+
+    def _mask(self, told: Any, kind: pa.DataType, path: str) -> Mask:
+        is_struct, is_map = pa.types.is_struct(kind), pa.types.is_map(kind)
+        if isinstance(told, Mapping) and (is_struct or is_map):
+            return (self.of_struct if is_struct else self._of_map)(told, kind, path)
+        if told == _HASH and kind == pa.string():
+            if self.salt is None:
+                self.wrong.append(f"{path}: hash needs a salt; say --salt FILE")
+            key = self.salt or b""
+            return lambda text: hmac.new(key, text.encode(), hashlib.sha256).hexdigest().upper()
+        if told != (_KEEP_ALL if is_struct or is_map else _KEEP):
+            self.wrong.append(f"{path}: it is {_in_words(kind)}, got {told!r}")
+        return _same
 
 
-def _of_map(
-    told: Mapping[str, Any], kind: pa.MapType, path: str, salt: bytes | None, wrong: list[str]
-) -> Mask:
-    masks = {
-        name: _mask(below, kind.item_type, f"{path}.{name}", salt, wrong) for name, below in told.items()
-    }
-    return lambda values: {
-        key: masks[key.lower()](value) for key, value in values.items() if key.lower() in masks
-    }
-
-
-def _mask(told: Any, kind: pa.DataType, path: str, salt: bytes | None, wrong: list[str]) -> Mask:
-    is_struct, is_map = pa.types.is_struct(kind), pa.types.is_map(kind)
-    if isinstance(told, Mapping) and (is_struct or is_map):
-        return (_of_struct if is_struct else _of_map)(told, kind, path, salt, wrong)
-    if told == _HASH and kind == pa.string():
-        if salt is None:
-            wrong.append(f"{path}: hash needs a salt; say --salt FILE")
-        return lambda text: hmac.new(salt or b"", text.encode(), hashlib.sha256).hexdigest().upper()
-    if told != (_KEEP_ALL if is_struct or is_map else _KEEP):
-        expected = (
-            "keep_all or a mapping"
-            if is_struct or is_map
-            else "keep or hash"
-            if kind == pa.string()
-            else "keep"
-        )
-        wrong.append(
-            f"{path}: it is {'a struct' if is_struct else 'a map' if is_map else schemas.hive_type(kind)}; "
-            f"expected {expected}, got {told!r}"
-        )
-    return _same
+def _in_words(kind: pa.DataType) -> str:
+    """Returns what a column is and what an allowlist may say of it."""
+    if pa.types.is_struct(kind) or pa.types.is_map(kind):
+        return f"{'a struct' if pa.types.is_struct(kind) else 'a map'}; expected keep_all or a mapping"
+    return f"{schemas.hive_type(kind)}; expected {'keep or hash' if kind == pa.string() else 'keep'}"
