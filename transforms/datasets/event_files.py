@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -19,9 +18,8 @@ from transforms.datasets.file_contents import UnknownContentError, format_by_nam
 from transforms.datasets.file_pieces import BadRow, Unreadable, pieces
 from transforms.datasets.filesystem import FoundFile, list_files, open_file, printable
 from transforms.datasets.folder_walk import LeftOut
+from transforms.datasets.places import in_threads
 from transforms.elements import SourceRecord
-
-_LOOKED_AT_AT_ONCE = 16  # files, of which each may be a request to a store
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +53,7 @@ def find_files(root: str, default_datacenter: str) -> EventFiles:
     Raises FileNotFoundError when there is none, and what `list_files` raises.
     """
     listing = list_files(root)
-    with ThreadPoolExecutor(_LOOKED_AT_AT_ONCE) as pool:
-        reasons = list(pool.map(_why_left_out, listing.files))
+    reasons = in_threads(_why_left_out, listing.files)  # each may be a request to a store
     files = [
         _input_file(file, default_datacenter)
         for file, reason in zip(listing.files, reasons, strict=True)

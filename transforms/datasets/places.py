@@ -118,8 +118,14 @@ def each_at(
 ) -> list[_Result]:
     """Does the same with each item, and returns what comes of it, in their order: several at a time where
     each waits for another machine, else one after the other. Raises what the action raises."""
-    if isinstance(place, Path):
-        return list(map(action, items))
+    return list(map(action, items)) if isinstance(place, Path) else in_threads(action, items, at_once)
+
+
+def in_threads(
+    action: Callable[[_Item], _Result], items: Iterable[_Item], at_once: int = _AT_ONCE
+) -> list[_Result]:
+    """Does the same with several items at a time, and returns what comes of it, in their order. Raises what
+    the action raises."""
     with ThreadPoolExecutor(at_once) as pool:
         return list(pool.map(action, items))
 
