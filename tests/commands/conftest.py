@@ -9,6 +9,7 @@ import pytest
 from runners.simulated_lift_wing.server import SimulatedLiftWing
 from tests.support.commands import command, events_file
 from tests.support.events import edit
+from tests.support.exports import Export
 
 
 @pytest.fixture
@@ -28,3 +29,8 @@ def root(lift_wing: SimulatedLiftWing, tmp_path: Path) -> Path:
     )
     assert (done.returncode, done.stderr) == (0, "")
     return tmp_path / "out"
+
+
+@pytest.fixture
+def export(lift_wing: SimulatedLiftWing, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Export:
+    return Export(tmp_path, lift_wing, capsys)

@@ -6,104 +6,14 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 import pytest
 
-from pipeline.main import main
-from runners.simulated_lift_wing.server import SimulatedLiftWing
 from tests.support.commands import DAMAGING, ERRORS, events_file, rows
 from tests.support.events import edit
-from transforms.datasets.manifests import MANIFEST
-
-GOODFAITH = "mediawiki_revision_score_goodfaith"
-HOURS = [f"datacenter=eqiad/year=2024/month=2/day=5/hour={hour}" for hour in range(2)]
-MODELS = """\
-lift_wing: {{url: "{url}", timeout_s: 60, max_age_s: {max_age}}}
-streams: {{score: "mediawiki.revision-score-{{model}}", failure: mediawiki.revision-score.error}}
-models:
-  damaging: {{namespace: revscoring-editquality-damaging, wikis: {wikis}{match}}}
-  goodfaith: {{namespace: revscoring-editquality-goodfaith, wikis: [enwiki]}}
-"""
-Call = tuple[str, str, int]
-
-
-def calls_of(wiki: str, *rev_ids: int, models: tuple[str, ...] = ("damaging", "goodfaith")) -> set[Call]:
-    return {(model, wiki, rev_id) for model in models for rev_id in rev_ids}
-
-
-class Ran(NamedTuple):
-    code: int
-    said: str
-    asked: Counter[Call]
-
-
-class Export:
-    """An export of two hours, its datasets, and the commands over both."""
-
-    def __init__(
-        self, folder: Path, lift_wing: SimulatedLiftWing, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        self.folder, self.lift_wing, self._capsys = folder, lift_wing, capsys
-        self.source, self.out = folder / "in", folder / "out"
-        self.write(0, *range(1, 6))
-        self.write(1, *range(11, 14))
-        self.set_models()
-
-    def write(self, hour: int, *rev_ids: int, name: str = "part-0.jsonl", **changes: Any) -> Path:
-        (self.source / HOURS[hour]).mkdir(parents=True, exist_ok=True)
-        events = [
-            edit(rev_id=rev_id, dt=f"2024-02-05T0{hour}:30:00Z", page_namespace=rev_id % 2, **changes)
-            for rev_id in rev_ids
-        ]
-        return events_file(self.source / HOURS[hour] / name, *events)
-
-    def set_models(self, wikis: str = "[enwiki]", match: str = "", max_age: int = 300) -> None:
-        (self.folder / "models.yaml").write_text(
-            MODELS.format(
-                url=self.lift_wing.url, wikis=wikis, match=match and f", match: {match}", max_age=max_age
-            ),
-            encoding="utf-8",
-        )
-
-    def regenerate(self, *options: str) -> Ran:
-        before = Counter(self.lift_wing.calls())
-        code = self._main("regenerate", "--input", str(self.source), "--output", str(self.out), *options)
-        return Ran(code, self._capsys.readouterr().out, Counter(self.lift_wing.calls()) - before)
-
-    def audit(self, *options: str) -> tuple[int, str]:
-        code = self._main("audit", "--input", str(self.source), "--scores", str(self.out), *options)
-        return code, self._capsys.readouterr().out
-
-    def _main(self, command: str, *arguments: str) -> int:
-        return main([command, "--models", str(self.folder / "models.yaml"), *arguments])
-
-    def scores(self) -> set[Call]:
-        found = Counter(
-            (place.split("/")[0].rpartition("_")[2], row["database"], row["rev_id"])
-            for place, of_place in rows(self.out).items()
-            for row in of_place
-            if not place.startswith(ERRORS)
-        )
-        assert set(found.values()) <= {1}
-        return set(found)
-
-    def manifest(self, table: str = DAMAGING, hour: int = 0) -> Path:
-        return self.out / table / HOURS[hour] / MANIFEST
-
-    def part(self, table: str = DAMAGING, hour: int = 0) -> Path:
-        (part,) = (self.out / table / HOURS[hour]).glob("part-*")
-        return part
-
-
-@pytest.fixture
-def export(lift_wing: SimulatedLiftWing, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Export:
-    return Export(tmp_path, lift_wing, capsys)
-
-
-ALL = calls_of("enwiki", 1, 2, 3, 4, 5, 11, 12, 13)
+from tests.support.exports import ALL, GOODFAITH, HOURS, Call, Export, calls_of
 
 
 def replace_input(export: Export) -> set[Call]:
@@ -268,51 +178,6 @@ def test_a_new_version_of_a_model_asks_for_nothing_until_an_audit_finds_what_is_
     assert export.regenerate("--resume").asked == Counter()
 
 
-def narrow_rule(export: Export) -> dict[str, int]:
-    export.set_models(match="{page_namespace: 0}")
-    return {"damaging": 5}
-
-
-def narrow_wikis(export: Export) -> dict[str, int]:
-    export.set_models(wikis="[frwiki]")
-    return {"damaging": 8}
-
-
-def narrow_input(export: Export) -> dict[str, int]:
-    export.write(0, 1, 2)
-    return {"damaging": 3, "goodfaith": 3}
-
-
-@pytest.mark.parametrize("change", [narrow_rule, narrow_wikis, narrow_input])
-def test_what_nothing_asks_for_any_more_stays_and_is_named_until_it_is_overwritten(
-    export: Export, change: Callable[[Export], dict[str, int]]
-) -> None:
-    assert export.regenerate().code == 0
-    unwanted = change(export)
-    for _ in range(2):
-        done = export.regenerate("--resume")
-        assert (done.code, done.asked) == (0, Counter())
-        assert export.scores() == ALL
-        _, _, named = done.said.partition(
-            "kept that the input, the rules and the wikis do not ask for any more; --overwrite "
-            "removes them:\n"
-        )
-        assert {
-            line.split()[1]: int(line.split()[0]) for line in named.splitlines()[: len(unwanted)]
-        } == unwanted
-    code, said = export.audit()
-    assert (
-        code,
-        *(
-            f"{count} rows of {model} that nothing asks for any more" in said
-            for model, count in unwanted.items()
-        ),
-    ) == (0, *(True for _ in unwanted))
-    done = export.regenerate("--overwrite")
-    assert export.scores() == set(done.asked)
-    assert "kept that" not in done.said
-
-
 def test_what_failed_for_good_is_asked_again_each_time_and_nothing_else(export: Export) -> None:
     gone = calls_of("enwiki", 3, 12)
     export.lift_wing.control(
@@ -345,115 +210,6 @@ def test_what_failed_for_good_is_asked_again_each_time_and_nothing_else(export: 
     ] * 2
 
 
-def test_wikis_one_after_the_other_and_one_again(export: Export) -> None:
-    export.set_models(wikis="[enwiki, frwiki]")
-    export.write(0, 101, 102, 103, name="part-fr.jsonl", database="frwiki")
-    export.lift_wing.control(
-        mode="status", status=404, rev_id=5, body={"error": "Missing resource for rev-id 5: RevisionNotFound"}
-    )
-    export.lift_wing.control(
-        mode="status",
-        status=404,
-        rev_id=103,
-        body={"error": "Missing resource for rev-id 103: RevisionNotFound"},
-    )
-    fr = calls_of("frwiki", 101, 102, 103, models=("damaging",))
-    failed = calls_of("enwiki", 5) | calls_of("frwiki", 103, models=("damaging",))
-    assert set(export.regenerate("--wikis", "enwiki").asked) == ALL
-    assert set(export.regenerate("--wikis", "frwiki", "--resume").asked) == fr
-    assert set(export.regenerate("--resume").asked) == failed
-    before = {
-        place: [row for row in of_place if row.get("database") != "frwiki"]
-        for place, of_place in rows(export.out).items()
-        if place.startswith("mediawiki")
-    }
-    assert export.scores() == (ALL | fr) - failed
-    assert set(export.regenerate("--overwrite", "--wikis", "frwiki").asked) == fr
-    assert {
-        place: [row for row in of_place if row.get("database") != "frwiki"]
-        for place, of_place in rows(export.out).items()
-    } == before
-    assert export.scores() == (ALL | fr) - failed
-    files = {path: path.read_bytes() for path in (export.out / GOODFAITH).rglob("*") if path.is_file()}
-    assert set(export.regenerate("--overwrite", "--only", "damaging").asked) == {
-        call for call in ALL | fr if call[0] == "damaging"
-    }
-    assert {
-        path: path.read_bytes() for path in (export.out / GOODFAITH).rglob("*") if path.is_file()
-    } == files
-    assert set(export.regenerate("--resume").asked) == failed
-
-
-def test_another_input_under_some_wikis_is_no_claim_for_the_others(export: Export) -> None:
-    export.set_models(wikis="[enwiki, frwiki]")
-    export.write(0, 101, name="part-fr.jsonl", database="frwiki")
-    export.regenerate()
-    export.write(0, 6, name="part-1.jsonl")
-    export.write(0, 102, name="part-fr-1.jsonl", database="frwiki")
-    assert set(export.regenerate("--resume", "--wikis", "frwiki").asked) == calls_of(
-        "frwiki", 102, models=("damaging",)
-    )
-    assert set(export.regenerate("--resume").asked) == calls_of("enwiki", 6)
-
-
-def test_a_file_that_cannot_be_read_is_named_until_it_can_and_what_others_hold_is_scored(
-    export: Export,
-) -> None:
-    cut = export.source / HOURS[0] / "part-1.parquet"
-    cut.write_bytes(b"PAR1 and no more")
-    done = export.regenerate()
-    assert (done.code, set(done.asked), export.scores()) == (1, ALL, ALL)
-    assert (
-        "1 file could not be read; the partitions have what the others hold, and --resume tries again:\n  "
-        f"        {cut}: cannot be read" in done.said
-    )
-    for _ in range(2):
-        done = export.regenerate("--resume")
-        assert (done.code, done.asked) == (1, Counter())
-        assert f"{cut}: cannot be read" in done.said
-    code, said = export.audit()
-    assert (code, f"{cut}: cannot be read" in said) == (1, True)
-    cut.unlink()
-    export.write(0, 6, name="part-1.jsonl")
-    done = export.regenerate("--resume")
-    assert (done.code, set(done.asked)) == (0, calls_of("enwiki", 6))
-    assert export.audit()[0] == 0
-
-
-def test_rows_that_are_no_events_are_failures_of_every_run(export: Export) -> None:
-    (export.source / HOURS[0] / "part-1.jsonl").write_bytes(b"no event\n")
-    for options in ([], ["--resume"], ["--resume"]):
-        done = export.regenerate(*options)
-        assert (
-            done.code,
-            "\n1 failure, with its" in done.said or "\n1 failure, with their" in done.said,
-        ) == (1, True)
-    assert export.audit()[0] == 1
-
-
-def test_journals_and_notes_that_are_damaged_cost_only_what_they_said(export: Export) -> None:
-    export.set_models(max_age=5)
-    export.lift_wing.control(mode="status", status=503, model="goodfaith", rev_id=13)
-    assert export.regenerate().code == 1
-    for journal in (export.out / ".working" / "journals").rglob("goodfaith/*.jsonl"):
-        if scores := [
-            line
-            for line in journal.read_bytes().splitlines(keepends=True)
-            if line.endswith(b",false,false]\n")
-        ]:
-            break
-    assert len(scores) == 2
-    journal.write_bytes(scores[0] + b"\0" * 40 + scores[1] + b"[]\n" + b'{"a": 1}\n' + b"\xff\n" + b"\0" * 40)
-    (export.out / ".working" / "run.json").write_bytes(b"")
-    export.lift_wing.clear()
-    done = export.regenerate("--resume")
-    assert done.code == 0
-    assert "5 lines of what was answered before cannot be read, and is asked for again\n" in done.said
-    lost = orjson.loads(scores[1])[0]["rev_id"]
-    assert done.asked == Counter(calls_of("enwiki", lost, 13, models=("goodfaith",)))
-    assert export.scores() == ALL
-
-
 def test_a_table_keeps_its_format(export: Export, capsys: pytest.CaptureFixture[str]) -> None:
     assert export.regenerate("--format", "avro", "--only", "damaging").code == 0
     assert set(export.regenerate("--resume").asked) == {call for call in ALL if call[0] == "goodfaith"}
@@ -484,14 +240,3 @@ def test_without_hive_layout_other_models_and_hours_are_left_alone(export: Expor
     )
     assert export.regenerate("--resume").asked == Counter()
     assert export.scores() == calls_of("enwiki", 1, 2, 3)
-
-
-def test_when_all_models_refuse_the_run_ends_with_a_line(export: Export) -> None:
-    export.lift_wing.control(mode="status", status=403, body={"error": "not for you"})
-    done = export.regenerate()
-    assert done.code == 1
-    assert "\nno model that was asked gave a score, so nothing more was asked: 403" in done.said
-    assert "4 partitions are not written" in done.said
-    export.lift_wing.clear()
-    done = export.regenerate("--resume")
-    assert (done.code, set(done.asked)) == (0, ALL)
