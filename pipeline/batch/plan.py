@@ -15,9 +15,9 @@ from pipeline.batch.tasks import Keeps, Plan, Task
 from pipeline.usage_error import UsageError
 from transforms.datasets.dataset_writer import DatasetWriter
 from transforms.datasets.event_files import InputFile
-from transforms.datasets.journal import ScoredBefore
 from transforms.datasets.manifests import FoundPartition, MadeOf, find_partition, partitions_in
 from transforms.datasets.places import Place, address_of, each_at, os_reason, sizes_in
+from transforms.datasets.scored_before import ScoredBefore
 from transforms.datasets.stored_rows import score_of, wiki_of_failure
 from transforms.datasets.unit_commit import Unit
 from transforms.events.source_events import wiki_of

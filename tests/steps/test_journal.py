@@ -9,12 +9,12 @@ import orjson
 from tests.support.events import edit
 from tests.support.journals import ERRORS, HOUR, NOW, STREAM, failure, score, scored, write_journals
 from transforms.datasets.journal import (
-    ScoredBefore,
     drop_failures,
     entries,
     journals,
     scores_in_order,
 )
+from transforms.datasets.scored_before import ScoredBefore
 from transforms.elements import Failure
 from transforms.events.error_events import failed
 from transforms.events.source_events import event_of

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from transforms.datasets.event_files import InputFile, read_file
-from transforms.datasets.journal import order
 from transforms.datasets.manifests import files_below
 from transforms.datasets.places import Place, address_of
+from transforms.datasets.score_order import order
 from transforms.events.error_events import origin_of
 from transforms.events.parsing import NotAnEventError, parse
 from transforms.events.predictions import read_prediction
