@@ -76,8 +76,8 @@ class Committer:
 
     @cached_property
     def planned(self) -> Mapping[str, set[str]]:
-        """The models to commit by partition: those with a task; where places tell no partitions, those to
-        which nothing is added, as the journals tell of the others."""
+        """Returns the models to commit by partition: those with a task; where places tell no partitions,
+        those to which nothing is added, as the journals tell of the others."""
         planned: dict[str, set[str]] = {}
         for (model, partition), task in self.plan.tasks.items():
             if self.is_placed or task.ids is not None:
@@ -146,5 +146,5 @@ class Committer:
 
     @cached_property
     def unread_anywhere(self) -> Counter[str]:
-        """What of the input could not be read and may be of any partition."""
+        """Returns what of the input could not be read and may be of any partition, by reason."""
         return self._without_model(UNKNOWN)[0]

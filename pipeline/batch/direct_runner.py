@@ -21,8 +21,8 @@ _GC_THRESHOLD = 50_000  # new containers between two walks; Python's default is 
 
 
 def without_stopped(configuration: Configuration) -> Configuration:
-    """The configuration without the endpoints that get no calls (`concurrency: 0`), for which no bundle can
-    wait; says which these are."""
+    """Returns the configuration without the endpoints that get no calls (`concurrency: 0`), for which no
+    bundle can wait; prints which these are."""
     endpoints = [endpoint for model in configuration.models.values() for endpoint in model.endpoints.values()]
     if stopped := sorted(
         endpoint.name for endpoint in endpoints if endpoint.enabled and not endpoint.concurrency
@@ -38,8 +38,8 @@ def without_stopped(configuration: Configuration) -> Configuration:
 
 
 def new_pipeline(options: Sequence[str]) -> beam.Pipeline:
-    """For the DirectRunner proper, which by name alone would first try to download and start Prism; or for
-    the runner that the options name."""
+    """Returns a pipeline for the runner that the options name, or else for the DirectRunner proper, which by
+    name alone would first try to download and start Prism."""
     runner = None if any(option.startswith("--runner") for option in options) else FnApiRunner()
     return beam.Pipeline(runner=runner, options=PipelineOptions(list(options)))
 
@@ -52,7 +52,7 @@ def tune_gc() -> None:
 
 
 def run(pipeline: beam.Pipeline) -> tuple[Counter[str], dict[str, tuple[int, int, int]]]:
-    """Runs a pipeline to its end; gives its counters by step and name, and by model how many calls there
+    """Runs a pipeline to its end; returns its counters by step and name, and by model how many calls there
     were, their sum and the longest in ms.
 
     Ends the process with exit code 1 and one line when a step's fuse blows.
@@ -79,7 +79,7 @@ def run(pipeline: beam.Pipeline) -> tuple[Counter[str], dict[str, tuple[int, int
 def print_models(
     configuration: Configuration, counters: Mapping[str, int], destination: str, of: Callable[[Model], object]
 ) -> None:
-    """A line for each model that had requests, with where its scores are."""
+    """Prints a line for each model that had requests, with where its scores are, which `of` tells."""
     rows: list[Sequence[object]] = []
     for model in configuration.models.values():
         requests, scores = (
@@ -93,7 +93,7 @@ def print_models(
 
 
 def print_reasons(reasons: Counter[str], most: int) -> None:
-    """The most common ones, and how many there are beside them."""
+    """Prints the `most` most common ones, and how many there are beside them."""
     for reason, count in reasons.most_common(most):
         print(f"{count:>8}  {reason}")
     if len(reasons) > most:

@@ -40,10 +40,10 @@ def runner_of(options: Sequence[str]) -> Runner:
 
 @contextmanager
 def started_if_asked(runner: Runner, output: str, folder: Path) -> Iterator[Runner]:
-    """The runner with the options for the job server that runs while the context is open, with its logs in
-    `folder`; the given one where it is no Flink. A job that writes to `output` and is not over is cancelled,
-    at the end and, as a command may have been killed, at the start. Raises UsageError for an option that
-    nobody knows, and what starting servers raises."""
+    """Yields the runner with the options for a job server that runs while the context is open, with its logs
+    in `folder`; the given one where it is no Flink. Cancels a job that writes to `output` and is not over, at
+    the end and, as a command may have been killed, at the start. Raises UsageError for an option that nobody
+    knows, and what starting servers raises."""
     asked = _asked(runner.options)
     job_name = asked.job_name or f"regenerate-{re.sub(r'[^a-zA-Z0-9.=]+', '-', output)}"
     if not runner.is_cluster:
@@ -68,7 +68,7 @@ def started_if_asked(runner: Runner, output: str, folder: Path) -> Iterator[Runn
 
 @contextmanager
 def _without_log() -> Iterator[None]:
-    """Beam logs what ends a job, which comes out of the run, too."""
+    """Silences logs while the context is open: Beam logs what ends a job, which comes out of the run, too."""
     root = logging.getLogger()
     level = root.level
     root.setLevel(logging.CRITICAL)
@@ -80,6 +80,7 @@ def _without_log() -> Iterator[None]:
 
 @contextmanager
 def _alone(master: str | None, job_name: str) -> Iterator[None]:
+    """Cancels jobs of that name before and after, on a cluster that outlives this command."""
     if not master:  # a job ends with the Flink of this command
         yield
         return

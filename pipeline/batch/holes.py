@@ -77,6 +77,7 @@ class WantedScores:
         self._streams = {model.name: model.stream for model in models}
 
     def of(self, files: Sequence[InputFile]) -> Iterator[Wanted]:
+        """Yields the scores that the events of files ask for; one that comes again may come again."""
         for file in files:
             for raw in read_file(file, self._fields):
                 yield from self._of_raw(raw, file)
@@ -113,7 +114,7 @@ class BackfillList:
 
     @classmethod
     def read(cls, path: Path) -> BackfillList:
-        """Raises UsageError when the file is no list that an audit wrote."""
+        """Returns what a file lists. Raises UsageError when it is no list that an audit wrote."""
         ids: dict[UnitKey, set[str]] = {}
         try:
             for hole in map(orjson.loads, path.read_bytes().splitlines()):

@@ -17,14 +17,15 @@ from transforms.models.model import ANY_WIKI, Configuration, Model
 
 
 def program_of(configuration: Configuration) -> Mapping[str, Any]:
-    """What tells which scores are wanted beside a model's own rule and wikis: the version of this program,
-    and the table of wikis."""
+    """Returns what tells which scores are wanted beside a model's own rule and wikis: the version of this
+    program, and the table of wikis."""
     table = hashlib.sha256(repr(sorted(configuration.wikis)).encode()).hexdigest()
     return {"revision_scores": version("revision-scores"), "table_of_wikis": table}
 
 
 def made_of(model: Model, inputs: Sequence[Mapping[str, Any]], program: Mapping[str, Any]) -> MadeOf:
-    """What the rows of a unit follow from now."""
+    """Returns what the rows of a unit follow from now. `inputs`: see `input_entry`; `program`: see
+    `program_of`."""
     rule = {"source": model.source, "match": model.match, "match_not": model.match_not, **program}
     if ANY_WIKI not in model.endpoints:
         del rule["table_of_wikis"]
@@ -33,7 +34,7 @@ def made_of(model: Model, inputs: Sequence[Mapping[str, Any]], program: Mapping[
 
 
 def input_entry(file: InputFile) -> Mapping[str, Any]:
-    """An input file as manifests have it."""
+    """Returns an input file as manifests have it."""
     return {
         "path": printable(file.path if is_remote(file.path) else os.path.abspath(file.path)),
         "bytes": file.size,

@@ -46,5 +46,5 @@ class Outcome:
 
     @property
     def is_incomplete(self) -> bool:
-        """Whether some of what was asked for is no score."""
+        """Returns whether some of what was asked for is no score."""
         return bool(self.failures or self.unfinished or self.unread)

@@ -80,7 +80,7 @@ class Planner:
         )
 
     def done(self, plan: Plan) -> ScoredBefore:
-        """Tells the steps which scores not to ask for."""
+        """Returns what tells the steps which scores not to ask for."""
         only = {unit: task.ids for unit, task in plan.tasks.items() if task.ids is not None}
         return ScoredBefore(
             address_of(self.journals),

@@ -60,8 +60,8 @@ class Progress:
             self._out.flush()
 
     def line(self) -> str:
-        """Such as: 12,345 scores (damaging 6,000, goodfaith 6,345), 3 failures, 812/s; 12 of 240 partitions,
-        0:42:10 left."""
+        """Returns a line such as: 12,345 scores (damaging 6,000, goodfaith 6,345), 3 failures, 812/s; 12 of
+        240 partitions, 0:42:10 left. Raises OSError."""
         self._count()
         seconds = time.monotonic() - self._began
         of_models = ", ".join(f"{model} {count:,}" for model, count in sorted(self._scores.items()))

@@ -123,7 +123,7 @@ def _write(table: IcebergTable, found: _DayFound) -> list[str] | str:
 
 
 def _facts(days: Mapping[_DayFound, object]) -> dict[str, str]:
-    """What manifests say of the hours that are new in a snapshot, for its summary."""
+    """Returns what manifests say of the hours that are new in a snapshot, for its summary."""
     manifests = [manifest for day in days for manifest in day.manifests]
     return {
         "days": str(len(days)),

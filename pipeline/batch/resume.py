@@ -49,6 +49,8 @@ def new_planner(
     scope: frozenset[str] | None,
     backfill: BackfillList | None,
 ) -> Planner:
+    """Returns the planner of a new run. `scope`: the wikis that it is about; None: all. `backfill`: the only
+    work, if given."""
     return Planner(writer, str(uuid.uuid4()), overwrite, program_of(configuration), scope, backfill)
 
 

@@ -54,6 +54,6 @@ class Plan:
             self.unwanted[unit] = count
 
     def asks(self, partition: str) -> bool:
-        """Whether the input of the partition has to go through the steps."""
+        """Returns whether the input of the partition has to go through the steps."""
         tasks = [task for (_, of_task), task in self.tasks.items() if of_task == partition]
         return any(task.ids is None or task.ids for task in tasks) or (bool(tasks) and self.has_trouble)

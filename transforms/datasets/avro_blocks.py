@@ -69,7 +69,7 @@ def _check_items(schema: Any) -> None:
 
 
 def _after_sync(file: BinaryIO, at: int, sync: bytes) -> int | None:
-    """Seeks to the place after the next marker; None when there is no block after it."""
+    """Seeks to the place after the next marker, and returns it; None when there is no block after it."""
     file.seek(at)
     data, start = b"", at
     while more := file.read(_SCANNED):

@@ -51,6 +51,7 @@ class DatasetWriter:
 
     @property
     def working(self) -> Place:
+        """Returns the folder of what is not whole yet."""
         return self.root / _WORKING
 
     @property
@@ -58,17 +59,20 @@ class DatasetWriter:
         return PendingPartitions(self.root, self.working / "pending")
 
     def table(self, model: str) -> Place:
+        """Returns where the table of a model is."""
         return self.root / schemas.table_name(self.streams[model])
 
     def partition(self, model: str, partition: str) -> Place:
+        """Returns where a partition of a model is."""
         return self.table(model) / partition
 
     def failures(self, partition: str) -> Place:
+        """Returns where a partition of the failure table is."""
         return self.root / schemas.table_name(self.failure_stream) / partition
 
     def scratch(self) -> AbstractContextManager[str]:
-        """A folder of this machine, gone with its context, for files on their way to `root`: there, where
-        that is here, as a rename must not cross file systems."""
+        """Yields a folder of this machine, gone with its context, for files on their way to `root`: there,
+        where that is here, as a rename must not cross file systems."""
         if not isinstance(self.root, Path):
             return tempfile.TemporaryDirectory(prefix=self._scratch_prefix)
         folder = self.root / _WORKING / "scratch"
@@ -77,7 +81,8 @@ class DatasetWriter:
 
     @property
     def _scratch_prefix(self) -> str:
-        """Of the folders of this machine that are for `root`, by which those of a killed run are found."""
+        """Returns how the folders of this machine that are for `root` begin, by which those of a killed run
+        are found."""
         return f"revision-scores-{uuid.uuid5(uuid.NAMESPACE_URL, address_of(self.root))}-"
 
     def replace(
@@ -147,7 +152,8 @@ class DatasetWriter:
             remove_tree(scratch)
 
     def is_on_another_device(self, place: Place) -> bool:
-        """Whether a place is on another file system than `root`, so that nothing can be renamed to it."""
+        """Returns whether a place is on another file system than `root`, so that nothing can be renamed to
+        it."""
         if not isinstance(self.root, Path) or not isinstance(place, Path) or not self.root.exists():
             return False
         there = next(each for each in (place, *place.parents) if each.exists())
@@ -155,7 +161,7 @@ class DatasetWriter:
 
 
 def _name_of(partition: str, number: int) -> uuid.UUID:
-    """A name for a part file that no other partition has."""
+    """Returns a name for a part file that no other partition has."""
     return uuid.uuid5(uuid.NAMESPACE_URL, f"{partition}/{number}")
 
 

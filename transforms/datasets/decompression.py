@@ -54,8 +54,8 @@ def decompressed(file: BinaryIO, head: bytes, path: str) -> BinaryIO | None:
 
 
 def _streams(file: BinaryIO, magic: re.Pattern[bytes], new: Callable[[], Any]) -> Iterator[bytes]:
-    """One compressed stream after the other; between and after them there may be zeros, as tapes and gzip
-    know them."""
+    """Yields one compressed stream after the other; between and after them there may be zeros, as tapes and
+    gzip know them."""
     stream, data = new(), b""
     while data := data or file.read(_CHUNK):
         if stream.eof:
@@ -75,7 +75,8 @@ def _streams(file: BinaryIO, magic: re.Pattern[bytes], new: Callable[[], Any]) -
 
 
 def _hadoop_codec(head: bytes, path: str) -> Callable[[bytes, int], bytes] | None:
-    """Hadoop's snappy and lz4 have no magic bytes: the first block tells which it is, if any."""
+    """Returns the codec of Hadoop's by which a file is compressed, if any: its snappy and lz4 have no magic
+    bytes, and the first block tells."""
     whole, size = int.from_bytes(head[:4], "big"), int.from_bytes(head[4:8], "big")
     if not 0 < whole <= _LARGEST_BLOCK or not 0 < size <= whole + whole // 6 + 64:
         return None

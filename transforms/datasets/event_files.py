@@ -70,8 +70,8 @@ def find_files(root: str, default_datacenter: str) -> EventFiles:
 
 
 def _why_left_out(file: FoundFile) -> tuple[str, bool] | None:
-    """The reason, and whether the file may hold events; None for a file to read. One whose name says its
-    format is not opened here."""
+    """Returns the reason, and whether the file may hold events; None for a file to read. One whose name says
+    its format is not opened here."""
     if not file.size:
         return "empty", False
     if key := wrong_key_in(file.path):

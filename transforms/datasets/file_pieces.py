@@ -43,7 +43,7 @@ def pieces(path: str, fields: frozenset[str] | None = None) -> Iterator[Piece]:
 
 
 def pieces_of(file: BinaryIO, path: str, fields: frozenset[str] | None = None) -> Iterator[Piece]:
-    """The same of an open file, which need not be one that can be sought in."""
+    """Yields the same of an open file, which need not be one that can be sought in."""
     try:
         found, content = opened(file, path)
         yield from _READERS[found](content, fields)

@@ -44,7 +44,7 @@ def _patiently(ask: Callable[[], Answer]) -> Answer:
 
 
 def _message_of(error: Exception) -> str:
-    """What HDFS says, without the stack trace of its server."""
+    """Returns what HDFS says, without the stack trace of its server."""
     found = re.fullmatch(r'\w+\("[\w.$]+", "(.*?)(?:\\n.*)?"\)', str(error))
     return found[1].replace('\\"', '"') if found else str(error)
 
@@ -124,8 +124,8 @@ class _FileForThreads:
 
 @cache
 def _client_of(url: str) -> _HdfsClient:
-    """The one client of a process for all its threads. It is kept: fsspec lets file systems go in a child
-    that was forked, where a client would wait for ever for its threads to end."""
+    """Returns the one client of a process for all its threads. It is kept: fsspec lets file systems go in a
+    child that was forked, where a client would wait for ever for its threads to end."""
     return _HdfsClient(Client(url, _LATER))
 
 

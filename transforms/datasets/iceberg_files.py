@@ -47,7 +47,8 @@ def _times(texts: Sequence[str | None]) -> pa.Array:
 
 
 def _time(text: str) -> datetime:
-    """RFC 3339 has more than Arrow reads: small letters, more than six digits, leap seconds."""
+    """Returns a time of RFC 3339, which has more than Arrow reads: small letters, more than six digits, leap
+    seconds. Raises ValueError."""
     usual = re.sub(r"\.(\d+)", lambda found: f".{found[1][:6]:0<6}", text.upper()).replace("Z", "+00:00")
     is_leap = usual[16:19] == ":60"
     time = datetime.fromisoformat(f"{usual[:16]}:59{usual[19:]}" if is_leap else usual)

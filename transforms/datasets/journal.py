@@ -89,7 +89,7 @@ def scores_in_order(
 
 
 def is_of_failure(line: bytes) -> bool:
-    """Whether the line of a journal is of a failure; told by its end, without reading it all."""
+    """Returns whether the line of a journal is of a failure; told by its end, without reading it all."""
     return line.endswith((b",true,true]\n", b",true,false]\n"))
 
 
@@ -102,8 +102,8 @@ def journals(folder: Place) -> Iterator[tuple[str, str | None, Place]]:
 
 
 def drop_failures(folder: Place) -> int:
-    """Has journals say nothing of what failed, so that it is tried again, nor of what is damaged; returns how
-    many lines are. Raises OSError."""
+    """Removes from journals the lines of what failed, so that it is tried again, and those that are damaged;
+    returns how many lines are damaged. Raises OSError."""
     damaged = 0
     for path in _files_under(folder):
         kept, dropped = bytearray(), 0

@@ -143,7 +143,7 @@ class _Segments:
 
 
 def journal_of(event: OutputEvent) -> str:
-    """The journal of an event: its partition, and below that its model."""
+    """Returns the journal of an event: its partition, and below that its model."""
     model = event.request.model if event.request else event.failure.model if event.failure else None
     partition = event.partition
     if partition is None and event.request:

@@ -33,6 +33,7 @@ class MadeOf:
     wikis: Mapping[str, str] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
+        """Returns it as manifests have it."""
         return {"inputs": list(self.inputs), "rule": self.rule, "wikis": self.wikis}
 
 
@@ -45,16 +46,17 @@ class FoundPartition:
 
     @property
     def is_of_before(self) -> bool:
-        """Whether its manifest does not say what it was made of, as those of 0.1."""
+        """Returns whether its manifest does not say what it was made of, as those of 0.1."""
         return bool(self.manifest) and "v" not in self.manifest
 
     @property
     def is_known(self) -> bool:
+        """Returns whether it is as it was written, and its manifest says what it was made of."""
         return not self.damage and not self.is_of_before
 
     @property
     def rule(self) -> Mapping[str, Any]:
-        """By what its rows were made; manifests of before have that beside all else."""
+        """Returns by what its rows were made, which manifests of 0.1 have beside all else."""
         rule: Mapping[str, Any] = self.manifest.get("rule", self.manifest)
         return rule
 
@@ -135,6 +137,7 @@ def write_manifest(partition: Place, manifest: Mapping[str, Any]) -> None:
 
 
 def manifest_json(manifest: Mapping[str, Any]) -> bytes:
+    """Returns the content of a manifest, with its version; by hours, where it does not say another layout."""
     return orjson.dumps({"v": VERSION, "layout": LAYOUT, **manifest}, option=orjson.OPT_INDENT_2)
 
 

@@ -28,10 +28,12 @@ class PartFile(ABC):
         self.path, self.schema = path, schema
 
     @abstractmethod
-    def append(self, events: Sequence[Mapping[str, Any]]) -> None: ...
+    def append(self, events: Sequence[Mapping[str, Any]]) -> None:
+        """Takes events to be written. Raises OSError, and what events of another schema raise."""
 
     @abstractmethod
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Writes what is not written yet, and closes the file. Raises OSError."""
 
 
 class ParquetPart(PartFile):
@@ -97,8 +99,8 @@ PART_FILES: Mapping[str, type[PartFile]] = {"parquet": ParquetPart, "avro": Avro
 
 
 def format_of(folder: Place) -> str | None:
-    """The key of PART_FILES that the rows below a folder, a table or a partition, are of: of the first file.
-    None where there is none."""
+    """Returns the key of PART_FILES that the rows below a folder, a table or a partition, are of: of the
+    first file. None where there is none."""
     for path in files_under(folder):
         for form, part in PART_FILES.items():
             if path.name.startswith("part-") and path.name.endswith(f".{part.suffix}"):

@@ -30,7 +30,7 @@ class PendingPartitions:
         for part in parts:
             publish(part, pending / part.name)
         replace_file(pending / MANIFEST, manifest)  # from here on `recover` would end it
-        _move(pending, target)
+        _put_in_place(pending, target)
         remove_tree(attempt)
 
     def recover(self) -> None:
@@ -40,11 +40,11 @@ class PendingPartitions:
                 attempt, _, partition = below(file.parent, self.folder).partition("/")
                 # a version before had no folders of attempts
                 partition = partition if attempt.startswith(_ATTEMPT) else f"{attempt}/{partition}"
-                _move(file.parent, self.root / partition)
+                _put_in_place(file.parent, self.root / partition)
         remove_tree(self.folder)
 
 
-def _move(pending: Place, target: Place) -> None:
+def _put_in_place(pending: Place, target: Place) -> None:
     """Puts a partition that is whole in its place. May be repeated when it broke off."""
     told = parts_told((pending / MANIFEST).read_bytes())
     target.mkdir(parents=True, exist_ok=True)

@@ -66,7 +66,7 @@ def mask_of_table(
 
 
 def _by_name(told: Any) -> Any:
-    """With the names that fields have as columns, in lower case, as refine has them."""
+    """Returns a list with the names that fields have as columns, in lower case, as refine has them."""
     return (
         {schemas.column_name(name).lower(): _by_name(below) for name, below in told.items()}
         if isinstance(told, Mapping)
