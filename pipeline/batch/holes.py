@@ -25,8 +25,8 @@ UnitKey = tuple[str, str]  # model and partition
 UNKNOWN = "_"  # the partition of a file that cannot be read, where its path does not tell it
 
 
-class Place(NamedTuple):
-    """What is counted together."""
+class ScoreGroup(NamedTuple):
+    """Scores that are counted together."""
 
     model: str
     wiki: str
@@ -40,7 +40,7 @@ class Place(NamedTuple):
 class Wanted(NamedTuple):
     """A score that there should be."""
 
-    place: Place
+    group: ScoreGroup
     rev_id: int
     id: str  # its `meta.id`
 
@@ -49,7 +49,7 @@ class Wanted(NamedTuple):
 class Hole:
     """A score that is not there, or not the newest model's."""
 
-    place: Place
+    group: ScoreGroup
     rev_id: int
     id: str  # its `meta.id`
     # missing: nothing is known of it; failed: a failure is; older: it is of another version than the newest
@@ -57,7 +57,7 @@ class Hole:
     why: str
 
     def as_json(self) -> Mapping[str, Any]:
-        return {**self.place._asdict(), "rev_id": self.rev_id, "id": self.id, "why": self.why}
+        return {**self.group._asdict(), "rev_id": self.rev_id, "id": self.id, "why": self.why}
 
 
 @dataclass
@@ -100,7 +100,7 @@ class WantedScores:
         elif partition is not None:
             for endpoint in endpoints:
                 yield Wanted(
-                    Place(endpoint.model, wiki, partition),
+                    ScoreGroup(endpoint.model, wiki, partition),
                     rev_id_of(event),
                     score_id(event, self._streams[endpoint.model]),
                 )

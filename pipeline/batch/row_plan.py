@@ -67,8 +67,8 @@ class RowPlanner:
         ids: dict[UnitKey, set[str]] = {key: set() for key in there}
         partitions = {None, *(unit.partition for unit in units)}
         for score in wanted.of([file for file in files if file.partition in partitions]):
-            if score.place.unit in ids:
-                ids[score.place.unit].add(score.id)
+            if score.group.unit in ids:
+                ids[score.group.unit].add(score.id)
         self.plan.has_trouble = bool(wanted.unreadable or wanted.unusable)
         for unit in units:
             if unit.key in there:

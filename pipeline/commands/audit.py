@@ -11,7 +11,7 @@ from pathlib import Path
 
 import orjson
 
-from pipeline.batch.holes import Hole, Place
+from pipeline.batch.holes import Hole, ScoreGroup
 from pipeline.batch.input_files import input_files, print_left_out
 from pipeline.commands.audit_comparison import Comparison
 from pipeline.config.overrides import load_with
@@ -20,14 +20,14 @@ from pipeline.console.columns import print_columns
 from pipeline.options import check_reached, directory, flag, option
 from pipeline.usage_error import UsageError
 from transforms.datasets.dataset_writer import DatasetWriter
-from transforms.datasets.places import Place as DatasetPlace
+from transforms.datasets.places import Place
 
 _WHY = ("missing", "failed", "older")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options(EventFilesOptions, SomeWikisOptions):
-    scores: DatasetPlace = option(
+    scores: Place = option(
         "--scores", type=directory, required=True, metavar="DIR", help="the --output of regenerate"
     )
     list: Path | None = option(
@@ -51,7 +51,7 @@ def run(options: Options) -> int:
     comparison.read(found.files)
     if options.list:
         _write_list(options.list, comparison.holes)
-    counts = Counter((hole.place, hole.why) for hole in comparison.holes)
+    counts = Counter((hole.group, hole.why) for hole in comparison.holes)
     (_print_json if options.json else _print_table)(comparison.expected, counts)
     for line in comparison.account():
         print(line, file=sys.stderr if options.json else sys.stdout)
@@ -67,26 +67,26 @@ def _write_list(path: Path, holes: Sequence[Hole]) -> None:
         raise UsageError(f"--list: {path} cannot be written: {error.strerror}") from error
 
 
-def _print_json(expected: Counter[Place], holes: Counter[tuple[Place, str]]) -> None:
-    for place, count in sorted(expected.items()):
+def _print_json(expected: Counter[ScoreGroup], holes: Counter[tuple[ScoreGroup, str]]) -> None:
+    for group, count in sorted(expected.items()):
         print(
             orjson.dumps(
-                {**place._asdict(), "expected": count, **{why: holes[place, why] for why in _WHY}}
+                {**group._asdict(), "expected": count, **{why: holes[group, why] for why in _WHY}}
             ).decode()
         )
 
 
-def _print_table(expected: Counter[Place], holes: Counter[tuple[Place, str]]) -> None:
+def _print_table(expected: Counter[ScoreGroup], holes: Counter[tuple[ScoreGroup, str]]) -> None:
     """Prints a line for each model and wiki with holes, and one for all of each model."""
     rows: list[Sequence[object]] = []
-    for model in sorted({place.model for place in expected}):
-        of_model = {place: count for place, count in expected.items() if place.model == model}
-        wikis = sorted({place.wiki for place, _ in holes if place.model == model})
+    for model in sorted({group.model for group in expected}):
+        of_model = {group: count for group, count in expected.items() if group.model == model}
+        wikis = sorted({group.wiki for group, _ in holes if group.model == model})
         for wiki in [*wikis, "all"]:
-            places = [place for place in of_model if wiki in ("all", place.wiki)]
-            counts = [sum(holes[place, why] for place in places) for why in _WHY]
-            with_holes = len({place.partition for place in places if any(holes[place, why] for why in _WHY)})
-            rows.append([model, wiki, sum(of_model[place] for place in places), *counts, with_holes])
+            groups = [group for group in of_model if wiki in ("all", group.wiki)]
+            counts = [sum(holes[group, why] for group in groups) for why in _WHY]
+            with_holes = len({group.partition for group in groups if any(holes[group, why] for why in _WHY)})
+            rows.append([model, wiki, sum(of_model[group] for group in groups), *counts, with_holes])
     print_columns(
         ["model", "wiki", "expected", *_WHY, "partitions with holes"], rows, right=["expected", *_WHY]
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import NamedTuple
 
-from pipeline.batch.holes import Hole, Place, UnitKey, Wanted, WantedScores
+from pipeline.batch.holes import Hole, ScoreGroup, UnitKey, Wanted, WantedScores
 from pipeline.batch.made_of import input_entry, made_of, program_of
 from pipeline.batch.row_plan import OF_SCORES
 from pipeline.console.columns import counted
@@ -56,7 +56,7 @@ class Comparison:
     configuration: Configuration
     dataset: DatasetWriter
     scope: frozenset[str] | None = None
-    expected: Counter[Place] = field(default_factory=Counter)
+    expected: Counter[ScoreGroup] = field(default_factory=Counter)
     holes: list[Hole] = field(default_factory=list)
     problems: dict[str, None] = field(default_factory=dict)  # what cannot be read, each once, in order
     # partitions by what they were made of other than now
@@ -77,7 +77,7 @@ class Comparison:
                 {(name, partition): {} for name in self.configuration.models} if partition else {}
             )
             for score in wanted.of(group):
-                units.setdefault(score.place.unit, {})[score.id] = score
+                units.setdefault(score.group.unit, {})[score.id] = score
             failed = {place: self._read_failures(place) for _, place in units}
             for unit, scores in units.items():
                 name, of_partition = unit
@@ -108,9 +108,9 @@ class Comparison:
 
     def _compare(self, scores: Mapping[str, Wanted], stored: _Stored) -> None:
         for name, score in scores.items():
-            self.expected[score.place] += 1
-            if why := stored.why_hole(name, score.place.wiki):
-                self.holes.append(Hole(score.place, score.rev_id, name, why))
+            self.expected[score.group] += 1
+            if why := stored.why_hole(name, score.group.wiki):
+                self.holes.append(Hole(score.group, score.rev_id, name, why))
 
     def _read_versions(
         self, unit: UnitKey, files: Sequence[InputFile], scores: Mapping[str, Wanted]
