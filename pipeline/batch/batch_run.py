@@ -12,7 +12,7 @@ from pipeline.batch import direct_runner
 from pipeline.batch.chunks import chunks, partitions_of
 from pipeline.batch.commit_partitions import CommitPartitions, forget_committed, take_committed
 from pipeline.batch.committer import Committer
-from pipeline.batch.holes import UNKNOWN, UnitKey
+from pipeline.batch.holes import UnitKey
 from pipeline.batch.outcome import Outcome
 from pipeline.batch.plan import Planner
 from pipeline.batch.progress import Progress
@@ -21,6 +21,7 @@ from pipeline.batch.tasks import Plan
 from pipeline.graph import score_revisions
 from transforms.async_io.bounded import BundleAsync
 from transforms.datasets.event_files import Files, InputFile
+from transforms.datasets.journal import UNKNOWN
 from transforms.datasets.journal_sink import Journals
 from transforms.datasets.places import address_of, each_at, remove_tree
 from transforms.models.model import Configuration, Model

@@ -11,9 +11,9 @@ import apache_beam as beam
 import orjson
 
 from pipeline.batch.committer import Committed, Committer
-from pipeline.batch.holes import UNKNOWN
 from pipeline.batch.plan import Planner
 from transforms.datasets.durable_files import replace_file
+from transforms.datasets.journal import UNKNOWN
 from transforms.datasets.places import Place, each_at, files_under, remove_tree
 
 
@@ -56,18 +56,18 @@ class _CommitFn(beam.DoFn):
     def finish_bundle(self) -> None:
         committer, root = self._committer, self._committer.planner.writer.root
         told = orjson.dumps(each_at(root, committer.commit, self._partitions))
-        place = _told_in(committer.planner) / f"{uuid.uuid4()}.json"
+        place = _committed_in(committer.planner) / f"{uuid.uuid4()}.json"
         place.parent.mkdir(parents=True, exist_ok=True)
         replace_file(place, told)
 
 
-def _told_in(planner: Planner) -> Place:
+def _committed_in(planner: Planner) -> Place:
     return planner.writer.working / "committed"
 
 
 def take_committed(planner: Planner) -> Iterator[Committed]:
     """Yields what became of each partition of a job that is over."""
-    files = [file for file in files_under(_told_in(planner)) if not file.name.startswith(".")]
+    files = [file for file in files_under(_committed_in(planner)) if not file.name.startswith(".")]
     told = [Committed(**each) for file in files for each in _read(file)]
     forget_committed(planner)
     # a worker that died may have told what its successor told again
@@ -76,7 +76,7 @@ def take_committed(planner: Planner) -> Iterator[Committed]:
 
 def forget_committed(planner: Planner) -> None:
     """Removes what jobs have told; one that was killed may have left some of it, whole or half."""
-    remove_tree(_told_in(planner))
+    remove_tree(_committed_in(planner))
 
 
 def _read(file: Place) -> list[dict[str, Any]]:

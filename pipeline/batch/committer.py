@@ -12,10 +12,9 @@ from functools import cached_property
 from importlib.metadata import version
 from typing import Any
 
-from pipeline.batch.holes import UNKNOWN
 from pipeline.batch.plan import Planner
 from pipeline.batch.tasks import Plan
-from transforms.datasets.journal import NO_MODEL, entries, journals
+from transforms.datasets.journal import NO_MODEL, UNKNOWN, entries, journals
 from transforms.datasets.places import sizes_in, subfolders
 from transforms.datasets.unit_commit import UnitIncompleteError, add_failures, commit_unit
 from transforms.events.error_events import alike

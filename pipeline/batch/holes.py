@@ -13,6 +13,7 @@ import orjson
 from pipeline.usage_error import UsageError
 from transforms.datasets.event_files import InputFile, read_file
 from transforms.datasets.filesystem import printable
+from transforms.datasets.journal import UNKNOWN
 from transforms.elements import SourceRecord
 from transforms.events.parsing import NotAnEventError, event_in, why_dropped
 from transforms.events.score_events import score_id
@@ -22,7 +23,6 @@ from transforms.models.scorable import fields_to_read
 from transforms.models.selection import Selection
 
 UnitKey = tuple[str, str]  # model and partition
-UNKNOWN = "_"  # the partition of a file that cannot be read, where its path does not tell it
 
 
 class ScoreGroup(NamedTuple):

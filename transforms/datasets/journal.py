@@ -13,7 +13,8 @@ from transforms.datasets.filesystem import open_file
 from transforms.datasets.places import Place, address_of, below, files_under
 from transforms.datasets.score_order import Order, in_order, order, placed
 
-NO_MODEL = "_"
+NO_MODEL = "_"  # of what failed before there was a model
+UNKNOWN = "_"  # the partition of a file that cannot be read, where its path does not tell it
 
 
 class Entry(NamedTuple):

@@ -19,7 +19,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 from upath import UPath
 
 from schemas.hive_layout import partition_at
-from transforms.datasets.journal import NO_MODEL
+from transforms.datasets.journal import NO_MODEL, UNKNOWN
 from transforms.datasets.places import Place, address_of, each_at
 from transforms.elements import OutputEvent
 from transforms.events.parsing import NotAnEventError, parse
@@ -27,7 +27,6 @@ from transforms.events.source_events import partition_of_event
 from transforms.global_window import in_global_window
 
 _MOST_FILES_OPEN = 64
-_UNKNOWN_PLACE = "_"  # of a file that cannot be read: it may be of any
 _SEGMENTS_BYTES, _SEGMENTS_S = 16 << 20, 30.0  # of lines that wait to be written, over all journals
 
 
@@ -150,7 +149,7 @@ def journal_of(event: OutputEvent) -> str:
         partition = partition_of_event(event.request.event.raw, event.datacenter)
     if partition is None and event.failure:
         partition = _partition_of_original(event.failure.original, event.datacenter) or (
-            _UNKNOWN_PLACE if event.failure.retryable else None
+            UNKNOWN if event.failure.retryable else None
         )
     return f"{partition or partition_at(event.datacenter, event.body['dt'])}/{model or NO_MODEL}"
 
