@@ -84,8 +84,8 @@ class Committer:
         return planned
 
     def commit(self, partition: str) -> Committed:
-        """Returns what became of a partition. A model whose partition cannot be made whole keeps what it has.
-        May be repeated: journals stay."""
+        """Commits a partition, and returns what became of it. A model of which it cannot be made whole keeps
+        what it has. May be repeated: journals stay."""
         unread, unusable_events = self._without_model(partition)
         unusable, over = Counter[str](), list[str]()
         try:

@@ -1,4 +1,4 @@
-"""Tables of a dataset: a partition is one file with its manifest, each replaced at once, the manifest
+"""Tables of a dataset: a partition is its part files and a manifest, each replaced at once, the manifest
 last."""
 
 from __future__ import annotations
