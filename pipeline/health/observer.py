@@ -54,9 +54,7 @@ class Observer:
         self._notifier.update(problems, facts.at)
         if facts.at >= self._next_asking and any(problem.key[0] in _OF_SINK for problem in problems):
             self._next_asking = facts.at + _REPORT_S
-            for finding in self._ask_sink():
-                if finding.state == WRONG:
-                    command_log.warn(f"where scores go: {finding.text}")
+            self._tell_of_sink()
         if facts.at >= self._next_report and facts.flink and not facts.flink.trouble:
             self._next_report = facts.at + _REPORT_S
             command_log.say(
@@ -64,3 +62,11 @@ class Observer:
                     f"{count} {what}" for what, count in counts(facts.flink, self._diagnosis.models).items()
                 )
             )
+
+    def _tell_of_sink(self) -> None:
+        try:
+            for finding in self._ask_sink():
+                if finding.state == WRONG:
+                    command_log.warn(f"where scores go: {finding.text}")
+        except Exception as error:  # such as a broker's, which may be why scores are not taken
+            command_log.warn(f"where scores go cannot be looked at: {type(error).__name__}: {error}")
