@@ -3,10 +3,8 @@ failures."""
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version
@@ -15,36 +13,11 @@ from typing import Any
 from pipeline.batch.plan import Planner
 from pipeline.batch.tasks import Plan
 from transforms.datasets.journal import NO_MODEL, UNKNOWN, entries, journals
-from transforms.datasets.places import sizes_in, subfolders
+from transforms.datasets.places import subfolders
 from transforms.datasets.unit_commit import UnitIncompleteError, add_failures, commit_unit
 from transforms.events.error_events import alike
 from transforms.events.parsing import NotAnEventError
 from transforms.models.model import Configuration
-
-
-class _Room:
-    """Lets so many units be committed at the same time that their journals are of so many bytes together, or
-    one, of whatever size: each holds as much as it sorts in memory."""
-
-    def __init__(self, size: int) -> None:
-        self._size = self._free = size
-        self._changed = threading.Condition()
-
-    @contextmanager
-    def taken(self, size: int) -> Iterator[None]:
-        size = min(size, self._size)
-        with self._changed:
-            self._changed.wait_for(lambda: self._free >= size)
-            self._free -= size
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._free += size
-                self._changed.notify_all()
-
-
-_ROOM = _Room(32 << 20)  # of this process
 
 
 @dataclass(frozen=True)
@@ -123,8 +96,7 @@ class Committer:
         if name not in self.asked and (task.ids != frozenset() or self.plan.asks(partition)):
             raise UnitIncompleteError(Counter(["not asked any more"]))
         unit = self.planner.unit(task, model, partition, {"stream": model.stream, **about})
-        with _ROOM.taken(sum(sizes_in(unit.journal).values())):
-            return commit_unit(self.planner.writer, unit)
+        return commit_unit(self.planner.writer, unit)
 
     def _models(self, partition: str) -> set[str]:
         models = set(self.planned.get(partition, ()))

@@ -4,7 +4,8 @@ model's table, whole or not at all."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -13,7 +14,8 @@ import schemas
 from transforms.datasets.dataset_writer import DatasetWriter
 from transforms.datasets.journal import entries, failures_of, scores_in_order
 from transforms.datasets.manifests import files_of, find_partition, now, write_manifest
-from transforms.datasets.places import Place, os_reason
+from transforms.datasets.places import Place, os_reason, sizes_in
+from transforms.datasets.sorting_room import SORTING_ROOM
 from transforms.datasets.stored_rows import Row, failures_in, revision_of, score_of, scores_in
 from transforms.events.error_events import alike, origin_of
 from transforms.events.parsing import NotAnEventError
@@ -134,15 +136,18 @@ def _replace_rows(writer: DatasetWriter, unit: Unit, failures: Sequence[Row]) ->
     def manifest() -> Mapping[str, Any]:
         return {**about, "missing": _told(missing), **vars(stats)}
 
-    def rows() -> Iterator[Row]:
+    def rows() -> Generator[Row, None, None]:
         there = scores_in(target, unit.model.name) if unit.keeps else ()
         kept = (row for row in there if unit.keeps and unit.keeps(row))
-        with writer.scratch() as folder:
+        size = sum(sizes_in(unit.journal).values())
+        # not while files get to their place, where HDFS has others wait for seconds
+        with SORTING_ROOM.taken(size), writer.scratch() as folder:
             for row in scores_in_order(unit.journal, folder, kept):
                 missing.pop(row["meta"]["id"], None)  # an older score is there
                 yield row
 
-    writer.replace(target, unit.model.schema, stats.counted(rows(), unit.model.name), manifest)
+    with closing(rows()) as scores:
+        writer.replace(target, unit.model.schema, stats.counted(scores, unit.model.name), manifest)
 
 
 def _about(unit: Unit, failures: Sequence[Row]) -> dict[str, Any]:
