@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, NoReturn
 from pipeline.command_table import COMMANDS, DEMO, Command
 from pipeline.console.terminal import print_plain_text
 from pipeline.options import add_options, options_in
-from pipeline.process.limits import allow_many_sockets, share_heaps
+from pipeline.process.limits import allow_many_sockets, give_memory_back
 from pipeline.usage_error import UsageError
 
 _CHECKOUT = Path(__file__).parent.parent
@@ -37,6 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     configuration."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a path may have bytes that are no UTF-8
+    give_memory_back()
     words = list(sys.argv[1:] if argv is None else argv)
     name = words[0] if words else ""
     options: object = None
@@ -69,7 +70,6 @@ def _output_of(options: object) -> object:
 
 def _run(invocation: Invocation) -> int:
     code: int
-    share_heaps()
     if invocation.command.takes_beam_options:
         allow_many_sockets()
         code = invocation.module.run(invocation.options, invocation.beam_options)

@@ -66,6 +66,8 @@ def run(pipeline: beam.Pipeline) -> tuple[Counter[str], dict[str, tuple[int, int
         if blown := blown_fuse_in(error):
             raise SystemExit(f"revision-scores: the run ends at {blown}") from error
         raise
+    finally:
+        gc.collect()  # a pipeline is full of circles
     counters: Counter[str] = Counter()
     metrics = result.metrics().query()
     for counter in metrics["counters"]:

@@ -1,13 +1,14 @@
-"""What a command's process may have: open files, and heaps."""
+"""What a command's process may have: open files, and memory that nothing uses."""
 
 from __future__ import annotations
 
 import ctypes
+import os
 import resource
 from contextlib import suppress
 
-_M_ARENA_MAX = -8  # of glibc's malloc.h
-_HEAPS = 2
+_M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8  # of glibc's malloc.h
+_HEAPS, _LARGE_BYTES = 2, 128 << 10
 
 
 def allow_many_sockets() -> None:
@@ -16,8 +17,12 @@ def allow_many_sockets() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def share_heaps() -> None:
-    """Has threads share two of glibc's heaps, where each would get one of its own, of which little goes
-    back. Only what is called before threads are started counts."""
+def give_memory_back() -> None:
+    """Has memory that is free go back to the system: threads share two of glibc's heaps, where each would get
+    one of its own; what is large never lies in a heap; Arrow keeps none for itself. Counts when it is called
+    before threads are started and pyarrow is imported."""
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     with suppress(AttributeError):  # another C library
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, _HEAPS)
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_M_ARENA_MAX, _HEAPS)
+        mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)

@@ -14,7 +14,7 @@ import orjson
 
 from transforms.events.source_events import rev_id_of, wiki_of
 
-_SORTED_AT_ONCE = 24 << 20  # bytes of JSON in memory, some 20,000 scores
+_SORTED_AT_ONCE = 8 << 20  # bytes of JSON in memory, some 7,000 scores
 
 Order = tuple[str, int, str]  # wiki, revision and `meta.id`
 

@@ -29,4 +29,4 @@ class SortingRoom:
                 self._changed.notify_all()
 
 
-SORTING_ROOM = SortingRoom(32 << 20)  # of this process
+SORTING_ROOM = SortingRoom(16 << 20)  # of this process
