@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -10,6 +11,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
@@ -43,7 +45,7 @@ def measured(*arguments: str) -> Used:
             preexec_fn=die_with_parent,
         )
         try:
-            sampled = _SampledCpu(process.pid)
+            sampled = _Sampled(process.pid)
             with meanwhile(sampled.look, _SAMPLED_EVERY_S):
                 _pid, status, usage = os.wait4(process.pid, 0)
             process.returncode = os.waitstatus_to_exitcode(status)
@@ -56,26 +58,35 @@ def measured(*arguments: str) -> Used:
         told = output.read()
     if process.returncode:
         raise RuntimeError(f"{' '.join(arguments[:2])} ended with {process.returncode}; it said:\n{told}")
-    return Used(seconds, max(sampled.cpu_s, usage.ru_utime + usage.ru_stime), usage.ru_maxrss / 1024, told)
+    return Used(seconds, max(sampled.cpu_s, usage.ru_utime + usage.ru_stime), sampled.peak_mb, told)
 
 
-class _SampledCpu:
+class _Sampled:
     """What a process and all below it used, as far as it was seen: a process of Spark's that nobody waits for
-    is in no other account."""
+    is in no other account, and what the account says of memory begins with that of this process."""
 
     def __init__(self, pid: int) -> None:
         self._process = psutil.Process(pid)
-        self._by_pid: dict[int, float] = {}
+        self._cpu_s: dict[int, float] = {}
+        self.peak_mb = 0.0
 
     @property
     def cpu_s(self) -> float:
-        return sum(self._by_pid.values())
+        return sum(self._cpu_s.values())
 
     def look(self) -> None:
         with suppress(psutil.Error):
             for each in [self._process, *self._process.children(recursive=True)]:
-                with suppress(psutil.Error):
-                    self._by_pid[each.pid] = sum(each.cpu_times()[:2])
+                with suppress(psutil.Error, FileNotFoundError, ProcessLookupError):
+                    self._cpu_s[each.pid] = sum(each.cpu_times()[:2])
+                    self.peak_mb = max(self.peak_mb, _peak_mb(each.pid))
+
+
+def _peak_mb(pid: int) -> float:
+    """The most memory that a process had since it began its program; 0 when it is over."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    told = re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE)
+    return int(told[1]) / 1024 if told else 0.0
 
 
 def per_10_000(cpu_s: float, count: float) -> float:
