@@ -8,11 +8,13 @@ from contextlib import suppress
 from typing import NoReturn
 
 from pipeline.process.interrupts import end_in_one_line
+from pipeline.process.limits import give_memory_back
 
 
 def main() -> NoReturn:
     """Runs the command that the arguments name, and exits with its exit code. Loads other modules, which
     takes a second, after Ctrl-C is cared for."""
+    give_memory_back()
     end_in_one_line(" ".join(["revision-scores", *sys.argv[1:2]]))
     from pipeline.main import main as run_command
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, NoReturn
 from pipeline.command_table import COMMANDS, DEMO, Command
 from pipeline.console.terminal import print_plain_text
 from pipeline.options import add_options, options_in
-from pipeline.process.limits import allow_many_sockets, give_memory_back
+from pipeline.process.limits import allow_many_sockets
 from pipeline.usage_error import UsageError
 
 _CHECKOUT = Path(__file__).parent.parent
@@ -37,7 +37,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     configuration."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a path may have bytes that are no UTF-8
-    give_memory_back()
     words = list(sys.argv[1:] if argv is None else argv)
     name = words[0] if words else ""
     options: object = None
