@@ -5,13 +5,15 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from transforms.datasets.durable_files import move, publish, replace_file, sync
 from transforms.datasets.manifests import MANIFEST, files_of, parts_told
-from transforms.datasets.places import Place, below, files_under, remove_tree
+from transforms.datasets.places import Place, below, each_at, files_under, remove_tree
 
 _ATTEMPT = "attempt-"
+_WRITTEN = "manifest"  # of a partition whose part files may not be
 
 
 @dataclass(frozen=True)
@@ -27,9 +29,10 @@ class PendingPartitions:
         attempt = self.folder / f"{_ATTEMPT}{uuid.uuid4()}"
         pending = attempt / below(target, self.root)
         pending.mkdir(parents=True, exist_ok=True)
-        for part in parts:
-            publish(part, pending / part.name)
-        replace_file(pending / MANIFEST, manifest)  # from here on `recover` would end it
+        writes = [partial(publish, part, pending / part.name) for part in parts]
+        writes.append(partial(replace_file, attempt / _WRITTEN, manifest))
+        each_at(attempt, lambda write: write(), writes)
+        move(attempt / _WRITTEN, pending / MANIFEST)  # from here on `recover` would end it
         _put_in_place(pending, target)
         remove_tree(attempt)
 
