@@ -14,6 +14,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from pipeline.console.columns import print_columns
+from pipeline.process.limits import release_memory
 from transforms.fuse import blown_fuse_in
 from transforms.models.model import Configuration, Model
 
@@ -67,7 +68,7 @@ def run(pipeline: beam.Pipeline) -> tuple[Counter[str], dict[str, tuple[int, int
             raise SystemExit(f"revision-scores: the run ends at {blown}") from error
         raise
     finally:
-        gc.collect()  # a pipeline is full of circles
+        release_memory()  # a pipeline is full of circles
     counters: Counter[str] = Counter()
     metrics = result.metrics().query()
     for counter in metrics["counters"]:
