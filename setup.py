@@ -31,6 +31,7 @@ setup(
         "transforms.lift_wing",
         "transforms.metrics",
         "transforms.models",
+        "transforms.worker",
     ],
     package_data={
         "pipeline": ["*.yaml"],

@@ -15,12 +15,13 @@ from apache_beam.pvalue import TaggedOutput
 
 import schemas
 from schemas.hive_layout import partition_at
-from transforms.elements import Event, Failure, OutputEvent, Score, ScoreResponse, json_text
+from transforms.elements import Event, Failure, OutputEvent, Score, ScoreResponse
+from transforms.events.json_text import json_text
 from transforms.events.score_events import utc_now
 from transforms.metrics.bundle_metrics import BundleMetrics
 from transforms.models.adapters import KINDS
 from transforms.models.model import Model
-from transforms.unforeseen import Fused
+from transforms.worker.unforeseen import Fused
 
 
 class Built(NamedTuple):
@@ -40,7 +41,7 @@ class BuildRevisionScore(beam.PTransform):
 
     models: Mapping[str, Model]
     clock: Callable[[], str] = utc_now
-    holds: bool = False  # a blown fuse of this step waits; see transforms.unforeseen
+    holds: bool = False  # a blown fuse of this step waits; see transforms.worker.unforeseen
 
     def expand(self, responses: beam.PCollection[ScoreResponse]) -> Built:
         built = responses | "BuildEvent" >> beam.ParDo(

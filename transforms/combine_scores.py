@@ -16,6 +16,7 @@ from apache_beam.transforms.userstate import BagStateSpec, TimerSpec, on_timer
 from apache_beam.utils.timestamp import Timestamp
 
 import schemas
+from transforms.async_io.outcome_codec import Outcome, decode_outcome, encode_outcome
 from transforms.elements import Failure, OutputEvent
 from transforms.events.combined_events import STREAM, Part, combined_score
 from transforms.events.parsing import NotAnEventError, parse
@@ -24,8 +25,7 @@ from transforms.events.source_events import rev_id_of, wiki_of
 from transforms.metrics.bundle_metrics import BundleMetrics
 from transforms.models.model import Model
 from transforms.models.selection import Selection
-from transforms.outcome_codec import Outcome, decode_outcome, encode_outcome
-from transforms.unforeseen import Fused
+from transforms.worker.unforeseen import Fused
 
 _REMEMBERED_S = 3600.0  # that a revision is done, so that what comes late makes no second event
 

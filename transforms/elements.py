@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from transforms.json_text import json_text as json_text
+from transforms.events.json_text import json_text
 
 
 @dataclass(slots=True)

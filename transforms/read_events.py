@@ -17,7 +17,7 @@ from transforms.elements import Event, Failure, SourceRecord
 from transforms.events.parsing import CANARY, NotAnEventError, event_in, why_dropped
 from transforms.events.source_events import event_of
 from transforms.metrics.bundle_metrics import BundleMetrics
-from transforms.unforeseen import Fused
+from transforms.worker.unforeseen import Fused
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class ReadEvents(beam.PTransform):
     """
 
     source: beam.PTransform
-    holds: bool = False  # a blown fuse of this step waits; see transforms.unforeseen
+    holds: bool = False  # a blown fuse of this step waits; see transforms.worker.unforeseen
 
     def expand(self, pbegin: beam.pvalue.PBegin) -> Read:
         read = (

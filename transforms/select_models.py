@@ -12,13 +12,14 @@ import apache_beam as beam
 from apache_beam.metrics import Metrics
 from apache_beam.pvalue import TaggedOutput
 
-from transforms.elements import Event, Failure, ScoreRequest, ScoreRequests, json_text
+from transforms.elements import Event, Failure, ScoreRequest, ScoreRequests
+from transforms.events.json_text import json_text
 from transforms.metrics.bundle_metrics import BundleMetrics
 from transforms.models.model import Endpoint, Model
 from transforms.models.scorable import why_no_score
 from transforms.models.selection import Selection
 from transforms.models.wikis import Wikis
-from transforms.unforeseen import Fused
+from transforms.worker.unforeseen import Fused
 
 _MOST_SAID = 1_000
 _LOGGER = logging.getLogger(__name__)
@@ -43,7 +44,7 @@ class SelectModels(beam.PTransform):
 
     models: Mapping[str, Model]
     done: AlreadyScored | None = None
-    holds: bool = False  # a blown fuse of this step waits; see transforms.unforeseen
+    holds: bool = False  # a blown fuse of this step waits; see transforms.worker.unforeseen
     wikis: Wikis | None = None  # None: the shipped table
 
     def expand(self, events: beam.PCollection[Event]) -> Selected:

@@ -15,8 +15,8 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from pipeline.console.columns import print_columns
 from pipeline.process.limits import release_memory
-from transforms.fuse import blown_fuse_in
 from transforms.models.model import Configuration, Model
+from transforms.worker.fuse import blown_fuse_in
 
 _GC_THRESHOLD = 50_000  # new containers between two walks; Python's default is 700
 

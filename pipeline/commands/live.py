@@ -30,13 +30,13 @@ from pipeline.usage_error import UsageError
 from transforms.connectors.eventstreams import LARGEST_EVENT, EventStreams, RefusedError
 from transforms.connectors.eventstreams_position import Position
 from transforms.elements import SourceRecord
-from transforms.environment import REAL
 from transforms.events.source_events import STREAMS
 from transforms.http.server_sent_events import ServerSentEvent
 from transforms.lift_wing.client import LiftWingClient
 from transforms.lift_wing.credentials import is_token
 from transforms.models.model import Configuration
-from transforms.shared import SHARED
+from transforms.worker.environment import REAL
+from transforms.worker.shared import SHARED
 
 PUBLIC_LIFT_WING = "https://api.wikimedia.org/service/lw/inference"
 _PUBLIC_STREAMS = "https://stream.wikimedia.org/v2/stream"

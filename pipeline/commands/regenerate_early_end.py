@@ -9,7 +9,7 @@ import signal
 import sys
 
 from pipeline.flink.causes import root_cause
-from transforms.fuse import FuseBlownError
+from transforms.worker.fuse import FuseBlownError
 
 
 def raise_on_signals() -> list[int]:

@@ -18,6 +18,7 @@ import schemas
 from pipeline.config.models_file import load
 from tests.fuzz.events import Fuzzer
 from tests.support.events import ROOT
+from transforms.async_io.outcome_codec import decode_outcome
 from transforms.build_revision_score import _BuildRevisionScoreFn
 from transforms.combine_scores import _KeyFn
 from transforms.elements import (
@@ -37,7 +38,6 @@ from transforms.models.adapters import KINDS, request_body
 from transforms.models.model import Configuration
 from transforms.models.model_inputs import UnsupportedRequestError
 from transforms.models.wikis import shipped_wikis
-from transforms.outcome_codec import decode_outcome
 from transforms.read_events import _CheckEventFn
 from transforms.select_models import SelectModels, _SelectModelsFn
 

@@ -191,7 +191,7 @@ def _scores(endpoint: Service, asked: Any, revisions: Sequence[int]) -> bytes:
 
 
 class Connection:
-    """What a worker process calls through: transforms.environment.Connection without threads."""
+    """What a worker process calls through: transforms.worker.environment.Connection without threads."""
 
     def __init__(self, lift_wing: LiftWing, process: str, timeout_s: float, on_fault: OnFault) -> None:
         self._lift_wing, self._process, self._timeout_s, self._on_fault = (

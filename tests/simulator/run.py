@@ -26,8 +26,8 @@ from transforms.async_io.stateful import StatefulAsync
 from transforms.connectors.kafka_sink import WriteToKafka
 from transforms.delivery.retry_deliveries import RetryDeliveries
 from transforms.elements import Failure, ScoreResponse, SourceRecord
-from transforms.environment import Environment
-from transforms.shared import SHARED
+from transforms.worker.environment import Environment
+from transforms.worker.shared import SHARED
 
 PATIENCE_S = 900.0  # after the last trouble, until everything has ended
 TRACED = 60

@@ -18,7 +18,8 @@ import schemas
 from runners.simulated_lift_wing import scores as simulated_scores
 from tests.support.events import ABSENT, ROOT, edit, request
 from transforms.build_revision_score import BuildRevisionScore
-from transforms.elements import Failure, OutputEvent, Score, ScoreResponse, json_text
+from transforms.elements import Failure, OutputEvent, Score, ScoreResponse
+from transforms.events.json_text import json_text
 from transforms.events.score_events import ScoreStream, predictions, revision_score, utc_now
 from transforms.models.model import Configuration
 

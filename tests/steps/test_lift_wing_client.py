@@ -14,7 +14,7 @@ from transforms.elements import Score
 from transforms.lift_wing.bulkhead import CallResult
 from transforms.lift_wing.client import ClientError, LiftWingClient
 from transforms.models.model import LiftWingSettings
-from transforms.shared import SHARED
+from transforms.worker.shared import SHARED
 
 # Turns
 

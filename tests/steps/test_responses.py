@@ -10,7 +10,6 @@ import pytest
 
 from tests.support.events import edit
 from transforms.elements import Score, ScoreRequest
-from transforms.environment import REAL
 from transforms.events.source_events import event_of
 from transforms.http.curl_client import HttpAnswer
 from transforms.lift_wing.responses import (
@@ -24,6 +23,7 @@ from transforms.lift_wing.responses import (
 )
 from transforms.lift_wing.retry_policy import LONGEST_REFUSED_S, Limits, seconds_to_next_try
 from transforms.models.adapters import KINDS, ModelAdapter
+from transforms.worker.environment import REAL
 
 REVISION = 7
 EVENT = event_of({**edit(rev_id=REVISION), "wiki_id": "enwiki"}, "eqiad")

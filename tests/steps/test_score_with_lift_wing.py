@@ -24,8 +24,8 @@ from runners.simulated_lift_wing.server import SimulatedLiftWing, score, version
 from tests.support.events import at, edit, request
 from transforms.async_io.bounded import BundleAsync, BundleAsyncFn
 from transforms.async_io.pending_request import PendingRequest, failure
-from transforms.elements import Failure, Score, ScoreRequest, ScoreRequests, ScoreResponse, json_text
-from transforms.environment import REAL
+from transforms.elements import Failure, Score, ScoreRequest, ScoreRequests, ScoreResponse
+from transforms.events.json_text import json_text
 from transforms.events.source_events import event_of
 from transforms.lift_wing.bulkhead import CallResult
 from transforms.lift_wing.process_bulkheads import ModelStats
@@ -33,6 +33,7 @@ from transforms.lift_wing.responses import CallNotPermitted, LiftWingError, Refu
 from transforms.lift_wing.retry_policy import Limits
 from transforms.models.model import Configuration
 from transforms.score_with_lift_wing import ScoreWithLiftWing
+from transforms.worker.environment import REAL
 
 PATIENCE_S = 20
 UNKNOWN_REVISION = (

@@ -19,7 +19,7 @@ from transforms.delivery.redelivery import Redelivery
 from transforms.delivery.undelivered_codec import decode_events
 from transforms.delivery.write_streams import WriteFn, streams_of
 from transforms.elements import OutputEvent
-from transforms.environment import Environment
+from transforms.worker.environment import Environment
 
 pytestmark = pytest.mark.kafka
 

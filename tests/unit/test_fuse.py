@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from transforms.fuse import Fuse, is_of_an_element
+from transforms.worker.fuse import Fuse, is_of_an_element
 
 FAULT = ZeroDivisionError("nobody thought of that")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import orjson
 import pytest
 
+from transforms.async_io.outcome_codec import Outcome, decode_outcome, encode_outcome
 from transforms.async_io.state_codec import UnknownFormatError
 from transforms.events.combined_events import Part
-from transforms.outcome_codec import Outcome, decode_outcome, encode_outcome
 
 
 def test_the_format_of_what_waits_in_state_is_frozen() -> None:

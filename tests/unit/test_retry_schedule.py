@@ -9,7 +9,7 @@ from transforms.delivery.deliveries import Transport
 from transforms.delivery.redelivery import Attempt
 from transforms.delivery.retry_schedule import RetrySchedule
 from transforms.delivery.write_streams import Writing
-from transforms.environment import REAL, Environment
+from transforms.worker.environment import REAL, Environment
 
 
 class Nowhere:

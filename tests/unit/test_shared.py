@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from transforms.shared import Shared
+from transforms.worker.shared import Shared
 
 
 class Thing:

@@ -13,8 +13,8 @@ from transforms.delivery.undelivered_codec import (
 )
 from transforms.delivery.waiting_counts import MOST_WAITING, gauge_name, waiting_deliveries
 from transforms.elements import Failure, OutputEvent
-from transforms.environment import Environment
 from transforms.events.error_events import failed
+from transforms.worker.environment import Environment
 
 BODY = {"meta": {"id": "a", "dt": "2024-02-15T00:00:00Z"}, "rev_id": 7}
 

@@ -16,14 +16,15 @@ import schemas
 from pipeline.batch import direct_runner
 from tests.support.events import edit, request
 from transforms.build_revision_score import BuildRevisionScore
-from transforms.elements import Failure, Score, ScoreResponse, SourceRecord, json_text
+from transforms.elements import Failure, Score, ScoreResponse, SourceRecord
 from transforms.events.error_events import failed
+from transforms.events.json_text import json_text
 from transforms.events.source_events import event_of
-from transforms.fuse import FuseBlownError, is_of_an_element
 from transforms.models.model import Configuration
 from transforms.read_events import ReadEvents
 from transforms.select_models import SelectModels
-from transforms.unforeseen import Fused, reason_of
+from transforms.worker.fuse import FuseBlownError, is_of_an_element
+from transforms.worker.unforeseen import Fused, reason_of
 
 FAULT = ZeroDivisionError("nobody thought of that")
 REASON = "unforeseen ZeroDivisionError: nobody thought of that"

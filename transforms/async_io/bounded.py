@@ -15,12 +15,12 @@ from apache_beam.utils.windowed_value import WindowedValue
 from transforms.async_io.pending_request import PendingRequest
 from transforms.async_io.score_fn import AsyncScoreFn, Output
 from transforms.elements import ScoreRequests
-from transforms.fuse import FuseBlownError
-from transforms.global_window import in_global_window
 from transforms.lift_wing.bulkhead import CallResult
 from transforms.lift_wing.client import LiftWingClient
 from transforms.lift_wing.responses import Refused
 from transforms.models.model import Configuration, Endpoint
+from transforms.worker.fuse import FuseBlownError
+from transforms.worker.global_window import in_global_window
 
 # requests of all models that answer; bounds the memory of a bundle, and is far above what is ever in flight
 _MAX_OUTSTANDING = 2_000

@@ -12,9 +12,9 @@ from apache_beam.utils.windowed_value import WindowedValue
 from transforms.async_io.pending_request import PendingRequest
 from transforms.async_io.state_codec import encode_pending
 from transforms.elements import ScoreRequests
-from transforms.environment import REAL, Environment
 from transforms.events.source_events import key_of
-from transforms.global_window import in_global_window
+from transforms.worker.environment import REAL, Environment
+from transforms.worker.global_window import in_global_window
 
 _TOGETHER_AT_MOST = 10  # events of a key: what a process holds in memory to ask one request of one of them
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from transforms.elements import Failure, ScoreRequest
-from transforms.json_text import json_text
+from transforms.events.json_text import json_text
 from transforms.lift_wing.bulkhead import CallResult
 from transforms.lift_wing.responses import LiftWingError, Refused, Unexpected
 from transforms.lift_wing.retry_policy import MOST_STRIKES, Limits, seconds_to_next_try

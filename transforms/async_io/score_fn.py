@@ -13,10 +13,8 @@ from apache_beam.pvalue import TaggedOutput
 
 from transforms.async_io.pending_request import PendingRequest, failure
 from transforms.elements import Score, ScoreResponse
-from transforms.environment import REAL, Environment
 from transforms.events.source_events import key_of
 from transforms.events.tracing import trace_headers
-from transforms.fuse import Fuse, is_of_an_element
 from transforms.lift_wing.bulkhead import CallResult
 from transforms.lift_wing.client import ClientError, LiftWingClient
 from transforms.lift_wing.responses import CallNotPermitted, LiftWingError, Refused, Unavailable
@@ -24,8 +22,10 @@ from transforms.lift_wing.retry_policy import Limits
 from transforms.metrics.bundle_metrics import BundleMetrics
 from transforms.metrics.rolling_quantiles import RollingQuantiles
 from transforms.models.model import Configuration, Endpoint
-from transforms.shared import SHARED
-from transforms.unforeseen import reason_of
+from transforms.worker.environment import REAL, Environment
+from transforms.worker.fuse import Fuse, is_of_an_element
+from transforms.worker.shared import SHARED
+from transforms.worker.unforeseen import reason_of
 
 _LOGGER = logging.getLogger(__name__)
 

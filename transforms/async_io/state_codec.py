@@ -9,8 +9,8 @@ import orjson
 
 from transforms.async_io.pending_request import PendingRequest
 from transforms.elements import ScoreRequest
+from transforms.events.json_text import json_text
 from transforms.events.source_events import event_of
-from transforms.json_text import json_text
 
 _VERSION = 1  # each version of this code reads the one before, too
 

@@ -21,10 +21,10 @@ from transforms.async_io.model_gauges import ModelGauges
 from transforms.async_io.score_fn import AsyncScoreFn, Output
 from transforms.async_io.state_codec import decode_pending
 from transforms.async_io.timer_tag import Tag, rests_of, wake
-from transforms.environment import REAL, Environment
 from transforms.lift_wing.bulkhead import CallResult
 from transforms.lift_wing.responses import CallNotPermitted
 from transforms.models.model import Configuration
+from transforms.worker.environment import REAL, Environment
 
 _SHORTEST_LOOK_S, _LONGEST_LOOK_S = 0.1, 2.5
 _LOOKS_PER_S = 20  # each emits all answers that are there, whatever their keys

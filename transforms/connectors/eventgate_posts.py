@@ -10,9 +10,9 @@ from functools import partial
 from transforms.connectors.eventgate_responses import verdict
 from transforms.delivery.deliveries import Delivery, Refusal
 from transforms.elements import OutputEvent
-from transforms.environment import REAL, Environment
 from transforms.events.tracing import as_lines, output_headers
 from transforms.http.curl_client import HttpAnswer
+from transforms.worker.environment import REAL, Environment
 
 ALL = "*"  # datacenters
 # of a POST, which is to be answered well within a second; EventGate takes 4 MB by default, Wikimedia's 10 MB

@@ -10,8 +10,8 @@ import apache_beam as beam
 from transforms.connectors.eventgate_posts import EventGatePosts
 from transforms.delivery.write_streams import WriteFn, Writing
 from transforms.elements import OutputEvent
-from transforms.environment import REAL, Environment
 from transforms.events.score_events import utc_now
+from transforms.worker.environment import REAL, Environment
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from confluent_kafka import KafkaError, KafkaException
 from transforms.delivery.deliveries import Delivery, Refusal
 from transforms.delivery.sink_metrics import timestamp_ms
 from transforms.elements import OutputEvent
-from transforms.environment import REAL, Environment
 from transforms.events.tracing import output_headers
+from transforms.worker.environment import REAL, Environment
 
 _SAFE = {
     "acks": "all",

@@ -13,8 +13,8 @@ from transforms.connectors.kafka_producers import KafkaProducers, NewProducer
 from transforms.connectors.kafka_security import client_settings
 from transforms.delivery.write_streams import WriteFn, Writing
 from transforms.elements import OutputEvent
-from transforms.environment import REAL, Environment
 from transforms.events.score_events import utc_now
+from transforms.worker.environment import REAL, Environment
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from transforms.datasets.places import Place, address_of, each_at
 from transforms.elements import OutputEvent
 from transforms.events.parsing import NotAnEventError, parse
 from transforms.events.source_events import partition_of_event
-from transforms.global_window import in_global_window
+from transforms.worker.global_window import in_global_window
 
 _MOST_FILES_OPEN = 64
 _SEGMENTS_BYTES, _SEGMENTS_S = 16 << 20, 30.0  # of lines that wait to be written, over all journals

@@ -10,8 +10,9 @@ import orjson
 
 from transforms.delivery.deliveries import Delivery, Outbox, is_decided, stream_of
 from transforms.delivery.streams import Streams
-from transforms.elements import Failure, OutputEvent, json_text
+from transforms.elements import Failure, OutputEvent
 from transforms.events.error_events import failed, shortened
+from transforms.events.json_text import json_text
 
 _EVENTS_PER_S = 1_000.0  # of a stream that takes events again, per process: what is new goes before
 # so many refusals of an event alone in no less time, with others acknowledged between them: it is the event

@@ -28,7 +28,7 @@ from transforms.delivery.waiting_counts import WaitingDeliveries, gauge_name
 from transforms.delivery.write_streams import Writing
 from transforms.elements import OutputEvent
 from transforms.metrics.bundle_metrics import BundleMetrics
-from transforms.shared import SHARED
+from transforms.worker.shared import SHARED
 
 _ANSWER_S = 0.1  # how long the stage waits for an acknowledgement before it does something else
 _GAUGES_S = 1.0

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from transforms.delivery.deliveries import Delivery, Outbox, Transport, undelivered
 from transforms.delivery.stream_health import StreamHealth
-from transforms.environment import REAL, Environment
+from transforms.worker.environment import REAL, Environment
 
 _AWAY_PAUSE_S = 1.0
 # how much longer the first events to a stream may take: who writes there has to connect, and be let in

@@ -7,8 +7,8 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 
-from transforms.environment import REAL, Environment
-from transforms.shared import SHARED
+from transforms.worker.environment import REAL, Environment
+from transforms.worker.shared import SHARED
 
 MOST_WAITING = 100_000  # events of a stream, per process; then its model is not called any more
 

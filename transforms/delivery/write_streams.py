@@ -20,11 +20,11 @@ from transforms.delivery.sink_metrics import SinkMetrics
 from transforms.delivery.streams import Streams
 from transforms.delivery.undelivered_codec import encode_events
 from transforms.elements import OutputEvent, ScoreRequest
-from transforms.environment import REAL, Environment
-from transforms.global_window import in_global_window
 from transforms.metrics.bundle_metrics import BundleMetrics
-from transforms.shared import SHARED
-from transforms.unforeseen import Fused
+from transforms.worker.environment import REAL, Environment
+from transforms.worker.global_window import in_global_window
+from transforms.worker.shared import SHARED
+from transforms.worker.unforeseen import Fused
 
 _HOLD_S = 1.0  # how long a bundle waits for a stream while others are acknowledged
 _HOLD_IN_BUNDLE_S = 20.0  # where there is nowhere else to wait

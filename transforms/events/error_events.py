@@ -13,9 +13,9 @@ from apache_beam.metrics import Metrics
 
 import schemas
 from transforms.elements import Failure, OutputEvent
-from transforms.fuse import is_of_an_element
-from transforms.json_text import well_formed
-from transforms.unforeseen import reason_of
+from transforms.events.json_text import well_formed
+from transforms.worker.fuse import is_of_an_element
+from transforms.worker.unforeseen import reason_of
 
 EMITTER = "revision-scores"
 # at the end of a message whose raw_event has only the beginning of the original

@@ -9,6 +9,7 @@ import orjson
 
 import schemas
 from transforms.elements import SourceRecord
+from transforms.events.json_text import loads
 from transforms.events.source_events import (
     PAGE_CHANGE,
     REVISION_CREATE,
@@ -17,7 +18,6 @@ from transforms.events.source_events import (
     source_with,
     stream_of,
 )
-from transforms.json_text import loads
 
 CANARY = "canary event"
 _SCHEMAS_EXPECTED = "/mediawiki/revision/create/1.x or 2.x, or /mediawiki/page/change/1.x"

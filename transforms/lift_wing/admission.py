@@ -10,12 +10,12 @@ from math import inf
 from typing import Protocol
 
 from transforms.delivery.waiting_counts import waiting_deliveries
-from transforms.environment import Environment
 from transforms.lift_wing.bulkhead import Bulkhead
 from transforms.lift_wing.process_bulkheads import ProcessBulkheads
 from transforms.lift_wing.responses import CallNotPermitted
 from transforms.lift_wing.retry_policy import Limits
 from transforms.models.model import Endpoint, LiftWingSettings
+from transforms.worker.environment import Environment
 
 # in each queue of a bulkhead, beyond those in flight: enough that it never runs dry while others are on their
 # way out of Flink's state

@@ -14,7 +14,6 @@ from functools import partial
 from typing import NamedTuple
 
 from transforms.elements import Score, ScoreRequest
-from transforms.environment import REAL, Environment
 from transforms.events.tracing import as_lines, trace_headers
 from transforms.http.curl_client import HttpAnswer
 from transforms.lift_wing.admission import Admission
@@ -32,6 +31,7 @@ from transforms.lift_wing.responses import (
 from transforms.models.adapters import request_body
 from transforms.models.model import Endpoint, LiftWingSettings
 from transforms.models.model_inputs import UnsupportedRequestError
+from transforms.worker.environment import REAL, Environment
 
 
 class _Batch(NamedTuple):

@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Collection
 from typing import NamedTuple
 
-from transforms.environment import Environment
 from transforms.http.user_agent import user_agent
 from transforms.lift_wing.bulkhead import Bulkhead
 from transforms.lift_wing.concurrency_limit import ConcurrencyLimit
 from transforms.models.adapters import KINDS
 from transforms.models.model import Endpoint, LiftWingSettings
+from transforms.worker.environment import Environment
 
 
 class ModelStats(NamedTuple):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from transforms.environment import Environment
 from transforms.lift_wing.responses import CallNotPermitted, LiftWingError, Refused, Rejected
+from transforms.worker.environment import Environment
 
 MOST_STRIKES = 3  # answers that speak against a request itself, until it is given up; an outage is none
 LONGEST_REFUSED_S = 24 * 3600.0  # how long a request waits for an endpoint that refuses whoever asks

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import regress
 
-from transforms.json_text import well_formed
+from transforms.events.json_text import well_formed
 from transforms.models.regex_safety import catastrophic_input
 
 # what ChangeProp takes for a regex; any other string is a literal

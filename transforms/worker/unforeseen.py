@@ -16,7 +16,7 @@ from typing import Generic, TypeVar
 
 from apache_beam.metrics import Metrics
 
-from transforms.fuse import Fuse, FuseBlownError, is_of_an_element
+from transforms.worker.fuse import Fuse, FuseBlownError, is_of_an_element
 
 Element = TypeVar("Element")
 Output = TypeVar("Output")

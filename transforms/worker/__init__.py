@@ -1,0 +1,1 @@
+"""What every step has of the worker process it runs in."""
