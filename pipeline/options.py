@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pipeline.usage_error import UsageError
-from transforms.datasets.places import Place, address_of, os_reason, place_at, reach
+from transforms.datasets.storage_paths import Place, address_of, os_reason, place_at, reach
 
 Options = TypeVar("Options")
 

@@ -10,12 +10,12 @@ import apache_beam as beam
 
 from pipeline.batch import direct_runner
 from pipeline.batch.chunks import chunks, partitions_of
-from pipeline.batch.commit_partitions import CommitPartitions, forget_committed, take_committed
+from pipeline.batch.commit_step import CommitPartitions, forget_committed, take_committed
 from pipeline.batch.committer import Committer
-from pipeline.batch.holes import UnitKey
-from pipeline.batch.outcome import Outcome
+from pipeline.batch.missing_scores import UnitKey
 from pipeline.batch.plan import Planner
 from pipeline.batch.progress import Progress
+from pipeline.batch.run_outcome import Outcome
 from pipeline.batch.runner import Runner
 from pipeline.batch.tasks import Plan
 from pipeline.graph import score_revisions
@@ -23,7 +23,7 @@ from transforms.async_io.bounded import BundleAsync
 from transforms.datasets.event_files import Files, InputFile
 from transforms.datasets.journal import UNKNOWN
 from transforms.datasets.journal_sink import Journals
-from transforms.datasets.places import address_of, each_at, remove_tree
+from transforms.datasets.storage_paths import address_of, each_at, remove_tree
 from transforms.models.model import Configuration, Model
 from transforms.models.scorable import fields_to_read
 

@@ -13,8 +13,8 @@ from typing import Any
 from pipeline.batch.plan import Planner
 from pipeline.batch.tasks import Plan
 from transforms.datasets.journal import NO_MODEL, UNKNOWN, entries, journals
-from transforms.datasets.places import subfolders
-from transforms.datasets.unit_commit import UnitIncompleteError, add_failures, commit_unit
+from transforms.datasets.partition_commit import UnitIncompleteError, add_failures, commit_unit
+from transforms.datasets.storage_paths import subfolders
 from transforms.events.error_events import alike
 from transforms.events.parsing import NotAnEventError
 from transforms.models.model import Configuration

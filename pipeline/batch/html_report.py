@@ -10,11 +10,11 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
-from pipeline.batch.outcome import Outcome
+from pipeline.batch.run_outcome import Outcome
 from transforms.datasets.dataset_writer import DatasetWriter
 from transforms.datasets.durable_files import replace_file
 from transforms.datasets.manifests import find_partition, now, partitions_in
-from transforms.datasets.places import Place, each_at
+from transforms.datasets.storage_paths import Place, each_at
 from transforms.models.model import Configuration
 
 NAME = "_report.html"  # readers of Hive tables pass over names that begin with _

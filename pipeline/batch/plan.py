@@ -8,18 +8,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pipeline.batch.holes import BackfillList, UnitKey, WantedScores
-from pipeline.batch.made_of import input_entry, made_of
+from pipeline.batch.missing_scores import BackfillList, UnitKey, WantedScores
+from pipeline.batch.provenance import input_entry, made_of
 from pipeline.batch.row_plan import RowPlanner, StoredUnit, why_unreadable
 from pipeline.batch.tasks import Keeps, Plan, Task
 from pipeline.usage_error import UsageError
 from transforms.datasets.dataset_writer import DatasetWriter
 from transforms.datasets.event_files import InputFile
 from transforms.datasets.manifests import FoundPartition, MadeOf, find_partition, partitions_in
-from transforms.datasets.places import Place, address_of, each_at, os_reason, sizes_in
+from transforms.datasets.partition_commit import Unit
 from transforms.datasets.scored_before import ScoredBefore
+from transforms.datasets.storage_paths import Place, address_of, each_at, os_reason, sizes_in
 from transforms.datasets.stored_rows import score_of, wiki_of_failure
-from transforms.datasets.unit_commit import Unit
 from transforms.events.source_events import wiki_of
 from transforms.models.model import Configuration, Model
 

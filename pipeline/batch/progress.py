@@ -18,7 +18,7 @@ from typing_extensions import Self
 from pipeline.console.terminal import steering
 from transforms.datasets.filesystem import open_file
 from transforms.datasets.journal import is_of_failure
-from transforms.datasets.places import Place, address_of, files_under
+from transforms.datasets.storage_paths import Place, address_of, files_under
 
 _ON_TERMINAL_S, _ELSEWHERE_S = 0.5, 60.0
 _ASKED_S = 10.0  # where the journals lie on other machines

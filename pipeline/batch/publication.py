@@ -19,7 +19,7 @@ from transforms.datasets.filesystem import name_of
 from transforms.datasets.iceberg_files import Day
 from transforms.datasets.iceberg_table import CannotPublishError, IcebergTable
 from transforms.datasets.manifests import find_partition, inputs_below, partitions_by
-from transforms.datasets.places import Place, address_of, each_at
+from transforms.datasets.storage_paths import Place, address_of, each_at
 from transforms.datasets.stored_rows import rows_in
 from transforms.events.parsing import NotAnEventError
 from transforms.models.model import Configuration

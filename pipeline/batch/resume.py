@@ -12,15 +12,15 @@ from pathlib import Path
 import orjson
 
 from pipeline.batch.batch_run import BatchRun
-from pipeline.batch.holes import BackfillList
-from pipeline.batch.made_of import program_of
+from pipeline.batch.missing_scores import BackfillList
 from pipeline.batch.plan import Planner
+from pipeline.batch.provenance import program_of
 from pipeline.console.columns import counted
 from pipeline.process.directory_lock import locked_dataset
 from transforms.datasets.dataset_writer import DatasetWriter
 from transforms.datasets.durable_files import replace_file
 from transforms.datasets.journal import drop_failures
-from transforms.datasets.places import remove_tree
+from transforms.datasets.storage_paths import remove_tree
 from transforms.models.model import Configuration
 
 _NOTE = "run.json"

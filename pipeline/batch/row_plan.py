@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pipeline.batch.holes import UnitKey, WantedScores
+from pipeline.batch.missing_scores import UnitKey, WantedScores
 from pipeline.batch.tasks import Keeps, Plan, Task
 from transforms.datasets.dataset_writer import DatasetWriter
 from transforms.datasets.event_files import InputFile
 from transforms.datasets.manifests import FoundPartition, MadeOf
-from transforms.datasets.places import os_reason
+from transforms.datasets.storage_paths import os_reason
 from transforms.datasets.stored_rows import scores_in
 from transforms.events.parsing import NotAnEventError
 from transforms.events.source_events import wiki_of

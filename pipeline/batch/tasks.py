@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from pipeline.batch.holes import UnitKey
+from pipeline.batch.missing_scores import UnitKey
 from transforms.datasets.manifests import MadeOf
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import schemas
 from pipeline.batch import direct_runner
-from pipeline.batch.outcome import Outcome
+from pipeline.batch.run_outcome import Outcome
 from pipeline.console.columns import counted
-from transforms.datasets.places import Place, address_of
+from transforms.datasets.storage_paths import Place, address_of
 from transforms.lift_wing.responses import NOT_CALLED
 from transforms.models.model import Configuration
 

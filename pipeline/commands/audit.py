@@ -11,8 +11,8 @@ from pathlib import Path
 
 import orjson
 
-from pipeline.batch.holes import Hole, ScoreGroup
 from pipeline.batch.input_files import input_files, print_left_out
+from pipeline.batch.missing_scores import Hole, ScoreGroup
 from pipeline.commands.audit_comparison import Comparison
 from pipeline.config.overrides import load_with
 from pipeline.config.shared_options import EventFilesOptions, SomeWikisOptions
@@ -20,7 +20,7 @@ from pipeline.console.columns import print_columns
 from pipeline.options import check_reached, directory, flag, option
 from pipeline.usage_error import UsageError
 from transforms.datasets.dataset_writer import DatasetWriter
-from transforms.datasets.places import Place
+from transforms.datasets.storage_paths import Place
 
 _WHY = ("missing", "failed", "older")
 

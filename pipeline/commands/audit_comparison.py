@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import NamedTuple
 
-from pipeline.batch.holes import Hole, ScoreGroup, UnitKey, Wanted, WantedScores
-from pipeline.batch.made_of import input_entry, made_of, program_of
+from pipeline.batch.missing_scores import Hole, ScoreGroup, UnitKey, Wanted, WantedScores
+from pipeline.batch.provenance import input_entry, made_of, program_of
 from pipeline.batch.row_plan import OF_SCORES
 from pipeline.console.columns import counted
 from transforms.datasets.dataset_writer import DatasetWriter
@@ -17,7 +17,7 @@ from transforms.datasets.event_files import InputFile
 from transforms.datasets.manifests import FoundPartition, find_partition, partitions_in
 from transforms.datasets.stored_rows import failures_in, score_of, scores_in
 from transforms.events.parsing import NotAnEventError
-from transforms.events.predictions import read_prediction
+from transforms.events.prediction_summary import read_prediction
 from transforms.events.source_events import wiki_of
 from transforms.models.model import Configuration, Model
 

@@ -19,7 +19,7 @@ from pipeline.options import option
 from pipeline.process.directory_lock import locked_dataset
 from transforms.datasets.dataset_writer import DatasetWriter
 from transforms.datasets.manifests import MadeOf, find_partition, inputs_below, partitions_in
-from transforms.datasets.places import Place, each_at
+from transforms.datasets.storage_paths import Place, each_at
 from transforms.datasets.stored_rows import failures_in, scores_in
 from transforms.events.combined_events import SCHEMAS, STREAM, Part, combined_score
 from transforms.events.error_events import origin_of

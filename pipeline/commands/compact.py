@@ -15,8 +15,8 @@ from pipeline.options import option
 from pipeline.process.directory_lock import locked_dataset
 from transforms.datasets.dataset_writer import DatasetWriter
 from transforms.datasets.manifests import LAYOUT, MadeOf, find_partition, inputs_below, partitions_by
-from transforms.datasets.places import Place, each_at
 from transforms.datasets.score_order import sorted_on_disk
+from transforms.datasets.storage_paths import Place, each_at
 from transforms.datasets.stored_rows import scores_in
 from transforms.events.parsing import NotAnEventError
 from transforms.models.model import Model

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.batch import direct_runner
-from pipeline.commands.live_output import LiveOutput, say
+from pipeline.commands.live_position import LiveOutput, say
 from pipeline.commands.live_scoring import LiveScoring
 from pipeline.config.beam_options import check as check_beam_options
 from pipeline.config.overrides import load_with, with_lift_wing_url, with_rate_limit

@@ -17,7 +17,7 @@ import apache_beam as beam
 import orjson
 
 from pipeline.batch import direct_runner
-from pipeline.commands.live_output import LiveOutput, say
+from pipeline.commands.live_position import LiveOutput, say
 from pipeline.commands.live_waiting import MOST, WaitingEdit, WaitingEdits
 from pipeline.graph import score_revisions
 from transforms.async_io.bounded import BundleAsync

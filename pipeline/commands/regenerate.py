@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.batch import direct_runner, estimate, flink_runner, html_report
-from pipeline.batch.holes import BackfillList
 from pipeline.batch.input_files import input_files, print_left_out
-from pipeline.batch.outcome import Outcome
+from pipeline.batch.missing_scores import BackfillList
 from pipeline.batch.plan import Planner
 from pipeline.batch.resume import load_or_create, new_planner, open_run
+from pipeline.batch.run_outcome import Outcome
 from pipeline.batch.runner import Runner
 from pipeline.batch.text_report import print_report
 from pipeline.commands.publish import NAMESPACE, Publish, into
@@ -24,7 +24,7 @@ from pipeline.console.columns import counted
 from pipeline.options import check_reached, directory, flag, option
 from transforms.datasets.dataset_writer import DatasetWriter
 from transforms.datasets.event_files import EventFiles
-from transforms.datasets.places import Place, address_of
+from transforms.datasets.storage_paths import Place, address_of
 from transforms.models.model import Configuration
 
 

@@ -9,7 +9,7 @@ from pipeline.usage_error import UsageError
 from transforms.datasets.dataset_writer import DatasetWriter
 from transforms.datasets.filesystem import is_remote, name_of
 from transforms.datasets.part_files import format_of
-from transforms.datasets.places import Place, address_of
+from transforms.datasets.storage_paths import Place, address_of
 from transforms.models.model import Configuration
 
 

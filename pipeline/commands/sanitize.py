@@ -16,7 +16,7 @@ from pipeline.process.directory_lock import locked_dataset
 from pipeline.usage_error import UsageError
 from transforms.datasets.dataset_writer import DatasetWriter
 from transforms.datasets.manifests import FoundPartition, MadeOf, find_partition, inputs_below, partitions_in
-from transforms.datasets.places import Place, each_at
+from transforms.datasets.storage_paths import Place, each_at
 from transforms.datasets.stored_rows import rows_in
 from transforms.events.combined_events import SCHEMAS, STREAM
 from transforms.events.parsing import NotAnEventError

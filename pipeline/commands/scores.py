@@ -22,8 +22,8 @@ from pipeline.options import directory, flag, option
 from pipeline.usage_error import UsageError
 from transforms.datasets.filesystem import for_arrow, name_of
 from transforms.datasets.manifests import files_below
-from transforms.datasets.places import Place, address_of, os_reason
-from transforms.events.predictions import read_prediction
+from transforms.datasets.storage_paths import Place, address_of, os_reason
+from transforms.events.prediction_summary import read_prediction
 from transforms.models.model import Model
 
 _SHOWN = 3

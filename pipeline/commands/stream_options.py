@@ -12,7 +12,7 @@ from pipeline.options import flag, option
 from pipeline.times import time_of
 from pipeline.usage_error import UsageError
 from transforms.async_io.stateful import REMEMBERED_S
-from transforms.connectors.kafka_places import EARLIEST, LATEST
+from transforms.connectors.kafka_offsets import EARLIEST, LATEST
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ from pipeline.usage_error import UsageError
 from transforms.datasets.filesystem import is_remote, name_of, printable
 from transforms.datasets.manifests import files_below, find_partition, partitions_in
 from transforms.datasets.part_files import PART_FILES
-from transforms.datasets.places import Place, os_reason, place_at, reach
+from transforms.datasets.storage_paths import Place, os_reason, place_at, reach
 from transforms.events.combined_events import SCHEMAS, STREAM
 from transforms.models.model import Configuration
 

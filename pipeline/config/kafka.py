@@ -15,7 +15,7 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
 from pipeline.usage_error import UsageError
-from transforms.connectors.kafka_places import KafkaPlaces
+from transforms.connectors.kafka_offsets import KafkaPlaces
 from transforms.connectors.kafka_security import PropertiesError, client_settings
 
 _PATIENCE_S, _TRY_S = 5.0, 0.5

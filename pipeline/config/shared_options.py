@@ -11,7 +11,7 @@ from pipeline.config.overrides import Overrides, names_in
 from pipeline.console.command_log import LEVELS
 from pipeline.options import check_reached, directory, option
 from pipeline.usage_error import UsageError
-from transforms.datasets.places import Place
+from transforms.datasets.storage_paths import Place
 from transforms.models.model import Model
 
 _MODELS = Path(__file__).parents[1] / "models.yaml"

@@ -10,7 +10,7 @@ from pathlib import Path
 from pipeline.process.lease import LEASE, leased
 from pipeline.usage_error import UsageError
 from transforms.datasets.dataset_writer import DatasetWriter
-from transforms.datasets.places import address_of, clear, files_under, os_reason, remove_empty
+from transforms.datasets.storage_paths import address_of, clear, files_under, os_reason, remove_empty
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from upath import UPath
 
 from pipeline.usage_error import UsageError
 from transforms.datasets.durable_files import replace_file
-from transforms.datasets.places import address_of
+from transforms.datasets.storage_paths import address_of
 
 LEASE = "lease"  # its name
 _BEAT_S = 5.0

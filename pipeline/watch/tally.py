@@ -15,7 +15,7 @@ from pipeline.watch.model_stats import Key, ModelStats
 from pipeline.watch.rolling_window import RecentCounts
 from transforms.events.error_events import alike, origin_of
 from transforms.events.parsing import NotAnEventError, check, parse, why_dropped
-from transforms.events.predictions import format_prediction, read_prediction
+from transforms.events.prediction_summary import format_prediction, read_prediction
 from transforms.events.source_events import rev_id_of, wiki_of
 from transforms.models.model import Configuration
 from transforms.models.selection import Selection

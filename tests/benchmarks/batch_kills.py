@@ -35,7 +35,7 @@ from tests.benchmarks.meanwhile import meanwhile
 from tests.benchmarks.measuring import table
 from tests.benchmarks.peers.run_pyspark import build
 from tests.support.stores import Store, hdfs_store, s3_store
-from transforms.datasets.places import Place, place_at
+from transforms.datasets.storage_paths import Place, place_at
 
 _STORES = ("local", "hdfs", "s3")
 

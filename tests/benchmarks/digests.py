@@ -16,7 +16,7 @@ import schemas
 from runners.programs import run
 from tests.benchmarks.peers.run_pyspark import answers
 from transforms.datasets.filesystem import for_arrow
-from transforms.datasets.places import Place, address_of, subfolders
+from transforms.datasets.storage_paths import Place, address_of, subfolders
 
 _PREFIX, _FAILURES = "mediawiki_revision_score_", "mediawiki_revision_score_error"
 _PARTITION = ["datacenter", "year", "month", "day", "hour"]

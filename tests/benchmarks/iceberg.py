@@ -24,7 +24,7 @@ from tests.benchmarks.inputs import events
 from tests.benchmarks.measuring import measured, table
 from tests.benchmarks.peers.run_pyspark import answers, build
 from transforms.datasets.dataset_writer import DatasetWriter
-from transforms.datasets.places import Place, place_at
+from transforms.datasets.storage_paths import Place, place_at
 from transforms.elements import Score
 from transforms.events.score_events import ScoreStream, revision_score
 

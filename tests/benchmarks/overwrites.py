@@ -36,7 +36,7 @@ from tests.support.stores import hdfs_store, s3_store
 from transforms.datasets.dataset_writer import DatasetWriter
 from transforms.datasets.filesystem import for_arrow, located, name_of
 from transforms.datasets.manifests import files_below
-from transforms.datasets.places import Place, address_of, place_at
+from transforms.datasets.storage_paths import Place, address_of, place_at
 
 _PARTITION = "mediawiki_revision_score_damaging/datacenter=eqiad/year=2023/month=1/day=24/hour=0"
 _READS_FIRST = 3  # by each reader, before the first overwrite

@@ -34,7 +34,7 @@ from tests.benchmarks.measuring import table
 from tests.benchmarks.peers.run_pyspark import answers
 from transforms.datasets.filesystem import for_arrow
 from transforms.datasets.manifests import files_below
-from transforms.datasets.places import Place, address_of, place_at, subfolders
+from transforms.datasets.storage_paths import Place, address_of, place_at, subfolders
 
 _HOUR = 1  # of those that are written
 _TRIES = 5

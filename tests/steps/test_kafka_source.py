@@ -13,7 +13,7 @@ import pytest
 from runners.local_kafka import LocalKafka
 from tests.support.kafka import PATIENCE_S, Topic
 from tests.support.state import Bag, Timer
-from transforms.connectors.kafka_places import Partition, Place
+from transforms.connectors.kafka_offsets import Partition, Place
 from transforms.connectors.kafka_source import KafkaTopics, ReadFn
 from transforms.connectors.partition_reader import PartitionReader, wait_for_any
 

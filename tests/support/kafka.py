@@ -13,7 +13,7 @@ from confluent_kafka import Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions
 
 from runners.local_kafka import LocalKafka
-from transforms.connectors.kafka_places import KafkaPlaces, Partition, Place
+from transforms.connectors.kafka_offsets import KafkaPlaces, Partition, Place
 from transforms.connectors.kafka_sink import WriteToKafka
 from transforms.connectors.offset_ranges import messages, offset_ranges
 from transforms.connectors.partition_reader import PartitionReader

@@ -31,7 +31,7 @@ from transforms.datasets.dataset_writer import DatasetWriter
 from transforms.datasets.durable_files import replace_file
 from transforms.datasets.filesystem import located
 from transforms.datasets.manifests import MANIFEST, find_partition
-from transforms.datasets.places import Place, files_under, place_at, sizes_in
+from transforms.datasets.storage_paths import Place, files_under, place_at, sizes_in
 from transforms.datasets.stored_rows import rows_in
 from transforms.events.parsing import NotAnEventError
 
@@ -387,7 +387,7 @@ def test_threads_that_share_a_file_read_what_each_asks_for(store: Store) -> None
 def test_a_process_that_looked_into_hdfs_may_fork(store: Store) -> None:
     """As it does when it starts a job server; its threads are not in the child."""
     program = (
-        "import subprocess; from transforms.datasets.places import place_at; "
+        "import subprocess; from transforms.datasets.storage_paths import place_at; "
         "from pipeline.process.child_process import die_with_parent; "
         f"place_at('{store / 'forked'}').exists(); "
         "subprocess.run(['true'], preexec_fn=die_with_parent, check=True)"

@@ -10,7 +10,7 @@ import orjson
 
 import schemas
 from transforms.elements import OutputEvent
-from transforms.events.predictions import format_prediction, read_prediction
+from transforms.events.prediction_summary import format_prediction, read_prediction
 from transforms.events.printable import in_one_line
 from transforms.events.source_events import rev_id_of, wiki_of
 

@@ -13,7 +13,7 @@ from apache_beam import coders
 from apache_beam.transforms.userstate import BagStateSpec
 from confluent_kafka import KafkaException
 
-from transforms.connectors.kafka_places import KafkaPlaces, Partition, Place
+from transforms.connectors.kafka_offsets import KafkaPlaces, Partition, Place
 
 if TYPE_CHECKING:
     from transforms.connectors.kafka_source import KafkaTopics

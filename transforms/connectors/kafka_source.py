@@ -28,7 +28,7 @@ from confluent_kafka import Message
 
 from transforms.connectors.kafka_commits import CommitFn
 from transforms.connectors.kafka_discovery import INTERVAL_S, DiscoverFn
-from transforms.connectors.kafka_places import Partition, Place
+from transforms.connectors.kafka_offsets import Partition, Place
 from transforms.connectors.kafka_security import client_settings
 from transforms.connectors.partition_reader import PartitionReader, wait_for_any
 from transforms.elements import SourceRecord

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from transforms.connectors.kafka_places import Partition, Place
+from transforms.connectors.kafka_offsets import Partition, Place
 
 _OWN = {
     "enable.auto.commit": False,

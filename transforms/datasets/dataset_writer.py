@@ -18,7 +18,7 @@ from transforms.datasets.durable_files import publish
 from transforms.datasets.manifests import LAYOUT, MadeOf, files_of, find_partition, manifest_json
 from transforms.datasets.part_files import PART_FILES, PartFile, format_of
 from transforms.datasets.pending_partitions import PendingPartitions
-from transforms.datasets.places import Place, address_of, below, remove_tree
+from transforms.datasets.storage_paths import Place, address_of, below, remove_tree
 from transforms.models.model import Model
 
 _WORKING = ".working"  # readers of Hive tables pass over names that begin with a dot

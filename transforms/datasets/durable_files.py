@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from upath import UPath
 
-from transforms.datasets.places import Place
+from transforms.datasets.storage_paths import Place
 
 _RENAMES = ("hdfs",)  # file systems that rename a file over another at once; an object appears at once
 

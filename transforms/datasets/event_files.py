@@ -18,7 +18,7 @@ from transforms.datasets.file_contents import UnknownContentError, format_by_nam
 from transforms.datasets.file_pieces import BadRow, Unreadable, pieces
 from transforms.datasets.filesystem import FoundFile, list_files, open_file, printable
 from transforms.datasets.folder_walk import LeftOut
-from transforms.datasets.places import in_threads
+from transforms.datasets.storage_paths import in_threads
 from transforms.elements import SourceRecord
 
 

@@ -10,8 +10,8 @@ import orjson
 
 from transforms.datasets.durable_files import replace_file
 from transforms.datasets.filesystem import open_file
-from transforms.datasets.places import Place, address_of, below, files_under
 from transforms.datasets.score_order import Order, in_order, order, placed
+from transforms.datasets.storage_paths import Place, address_of, below, files_under
 
 NO_MODEL = "_"  # of what failed before there was a model
 UNKNOWN = "_"  # the partition of a file that cannot be read, where its path does not tell it

@@ -20,7 +20,7 @@ from upath import UPath
 
 from schemas.hive_layout import partition_at
 from transforms.datasets.journal import NO_MODEL, UNKNOWN
-from transforms.datasets.places import Place, address_of, each_at
+from transforms.datasets.storage_paths import Place, address_of, each_at
 from transforms.elements import OutputEvent
 from transforms.events.parsing import NotAnEventError, parse
 from transforms.events.source_events import partition_of_event

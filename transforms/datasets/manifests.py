@@ -12,7 +12,7 @@ import orjson
 
 from transforms.datasets.durable_files import replace_file
 from transforms.datasets.filesystem import version_of
-from transforms.datasets.places import Place, address_of, below, files_under, sizes_in
+from transforms.datasets.storage_paths import Place, address_of, below, files_under, sizes_in
 from transforms.models.model import ANY_WIKI
 
 MANIFEST = "_manifest.json"  # beside the part files; readers of Hive tables pass over names that begin with _

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import schemas
-from transforms.datasets.places import Place, files_under
+from transforms.datasets.storage_paths import Place, files_under
 
 _ROWS_OF_A_GROUP = 4_000
 

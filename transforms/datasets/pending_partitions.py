@@ -10,7 +10,7 @@ from pathlib import Path
 
 from transforms.datasets.durable_files import move, publish, replace_file, sync
 from transforms.datasets.manifests import MANIFEST, files_of, parts_told
-from transforms.datasets.places import Place, below, each_at, files_under, remove_tree
+from transforms.datasets.storage_paths import Place, below, each_at, files_under, remove_tree
 
 _ATTEMPT = "attempt-"
 _WRITTEN = "manifest"  # of a partition whose part files may not be

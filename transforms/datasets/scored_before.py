@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from transforms.datasets.journal import entries
-from transforms.datasets.places import place_at
+from transforms.datasets.storage_paths import place_at
 from transforms.elements import Event
 from transforms.events.score_events import score_id
 from transforms.events.source_events import partition_of_event

@@ -8,11 +8,11 @@ from typing import Any
 
 from transforms.datasets.event_files import InputFile, read_file
 from transforms.datasets.manifests import files_below
-from transforms.datasets.places import Place, address_of
 from transforms.datasets.score_order import order
+from transforms.datasets.storage_paths import Place, address_of
 from transforms.events.error_events import origin_of
 from transforms.events.parsing import NotAnEventError, parse
-from transforms.events.predictions import read_prediction
+from transforms.events.prediction_summary import read_prediction
 from transforms.events.score_events import score_id
 from transforms.events.source_events import rev_id_of, wiki_of
 from transforms.models.model import Model

@@ -14,12 +14,12 @@ import schemas
 from transforms.datasets.dataset_writer import DatasetWriter
 from transforms.datasets.journal import entries, failures_of, scores_in_order
 from transforms.datasets.manifests import files_of, find_partition, now, write_manifest
-from transforms.datasets.places import Place, os_reason, sizes_in
 from transforms.datasets.sorting_room import SORTING_ROOM
+from transforms.datasets.storage_paths import Place, os_reason, sizes_in
 from transforms.datasets.stored_rows import Row, failures_in, revision_of, score_of, scores_in
 from transforms.events.error_events import alike, origin_of
 from transforms.events.parsing import NotAnEventError
-from transforms.events.predictions import read_prediction
+from transforms.events.prediction_summary import read_prediction
 from transforms.events.source_events import wiki_of
 from transforms.models.model import Model
 

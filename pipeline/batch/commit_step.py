@@ -14,7 +14,7 @@ from pipeline.batch.committer import Committed, Committer
 from pipeline.batch.plan import Planner
 from transforms.datasets.durable_files import replace_file
 from transforms.datasets.journal import UNKNOWN
-from transforms.datasets.places import Place, each_at, files_under, remove_tree
+from transforms.datasets.storage_paths import Place, each_at, files_under, remove_tree
 
 
 @dataclass

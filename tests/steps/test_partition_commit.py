@@ -14,8 +14,8 @@ from transforms.datasets.journal import (
 )
 from transforms.datasets.manifests import MadeOf, find_partition
 from transforms.datasets.part_files import PART_FILES
-from transforms.datasets.places import remove_tree
-from transforms.datasets.unit_commit import Unit, UnitIncompleteError, commit_unit
+from transforms.datasets.partition_commit import Unit, UnitIncompleteError, commit_unit
+from transforms.datasets.storage_paths import remove_tree
 from transforms.models.model import Model
 
 

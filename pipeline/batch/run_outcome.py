@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pipeline.batch.holes import UnitKey
+from pipeline.batch.missing_scores import UnitKey
 
 
 @dataclass
