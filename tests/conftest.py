@@ -19,7 +19,7 @@ os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSeri
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The slow ones first, so that no worker is left with one at the end."""
-    items.sort(key=lambda item: item.get_closest_marker("flink") is None)
+    items.sort(key=lambda item: (item.get_closest_marker("flink") is None, "system" not in item.path.parts))
 
 
 @pytest.fixture(scope="session")
