@@ -70,6 +70,33 @@ def test_a_bundle_waits_once_for_all_its_partitions(kafka: LocalKafka) -> None:
     fn.teardown()
 
 
+def test_polls_are_apart_and_together_and_the_state_keeps_few_places(kafka: LocalKafka) -> None:
+    """A bundle costs milliseconds, to clear the state a round trip; the last place in it is what counts."""
+    topics = [Topic(kafka), Topic(kafka)]
+    fn = ReadFn(KafkaTopics([topic.name for topic in topics], kafka.address, "apart", "earliest"))
+    keys = {str(topic.first): (Bag(), Timer()) for topic in topics}
+    fn.setup()
+    for topic, (place, poll) in zip(topics, keys.values(), strict=True):
+        list(fn.process((str(topic.first), topic.place().encode()), place, poll))
+    most, together, got = 0, 0, [0, 0]
+    for number in range(150):
+        for topic in topics:
+            topic.send([number])
+        began = time.time()
+        fn.start_bundle()
+        for index, (key, (place, poll)) in enumerate(keys.items()):
+            got[index] += len(list(fn.poll(key, poll.tag, place, poll)))
+            most = max(most, len(place.items))
+        first, second = (poll.at for _, poll in keys.values())
+        assert min(first, second) >= began + 0.039  # microseconds of the timer
+        together += first == second
+    assert together, "one bundle then reads both"
+    assert most == 64
+    last = [Place.last_of(place.read()) for place, _ in keys.values()]
+    assert [place.offset if place else None for place in last] == got
+    fn.teardown()
+
+
 def test_of_what_kafka_has_removed_the_number_is_told_and_the_rest_is_read(
     kafka: LocalKafka, caplog: pytest.LogCaptureFixture
 ) -> None:

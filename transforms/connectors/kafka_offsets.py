@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -54,6 +54,12 @@ class Place:
                 "version of revision-scores that wrote it"
             )
         return cls(*fields)
+
+    @classmethod
+    def last_of(cls, encoded: Iterable[bytes]) -> Place | None:
+        """Returns the last of encoded places, which is the one that counts; None where there is none."""
+        *_, last = [None, *encoded]
+        return cls.decode(last) if last else None
 
     @property
     def name(self) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,9 +35,10 @@ from transforms.connectors.partition_reader import PartitionReader, wait_for_any
 from transforms.elements import SourceRecord
 from transforms.metrics.bundle_metrics import BundleMetrics
 
-# for a message: each time that a timer fires costs Flink some milliseconds, and a barrier waits as long at
-# most
+# for a message: a timer that fires costs Flink some milliseconds, and a barrier waits as long at most
 _WAIT_S = 0.5
+_APART_S = 0.04  # between two polls: a bundle costs both processes milliseconds, however little it reads
+_PLACES_KEPT = 64  # in the state of a partition: to clear it is a round trip to Flink more
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -86,9 +88,9 @@ def raw_of_message(message: Message) -> SourceRecord:
 class ReadFn(beam.DoFn):
     """Reads partitions, each under its own key.
 
-    The state holds the place. The timer's tag names it, so that a reader that stands there need not read the
-    state, and an older timer is recognised. Nothing is read before `Discover` has said which topic is there:
-    after a restart the place may be one in a topic that is gone.
+    The state holds the place, behind those before it. The timer's tag names it, so that a reader that stands
+    there need not read the state, and an older timer is recognised. Nothing is read before `Discover` has
+    said which topic is there: after a restart the place may be one in a topic that is gone.
     """
 
     # by group and partition, the id of the topic that is there, in this process
@@ -104,11 +106,13 @@ class ReadFn(beam.DoFn):
 
     def setup(self) -> None:
         self._readers: dict[str, PartitionReader] = {}
+        self._saved: Counter[str] = Counter()  # by partition, how many places this instance has written
         self._metrics = BundleMetrics(self._lost, self._anew)
 
     def start_bundle(self) -> None:
         self._metrics.start_bundle()
         self._waited = False
+        self._next_poll = time.time() + _APART_S
 
     def teardown(self) -> None:
         for reader in self._readers.values():
@@ -121,11 +125,12 @@ class ReadFn(beam.DoFn):
         poll: Any = beam.DoFn.TimerParam(POLL),
     ) -> Iterator[TaggedOutput]:
         key, there = element[0], Place.decode(element[1])
-        before = _read(place)
+        before = Place.last_of(place.read())
         now = self._reconcile(key, before, there)
         self._told[self._name(key)] = there.topic_id
         if now != before:
-            _write(place, now)
+            place.clear()
+            place.add(now.encode())
         poll.set(Timestamp.of(time.time()), dynamic_timer_tag=now.name)
         if now.offset is not None:
             yield TaggedOutput("places", orjson.dumps([*Partition.of(key), now.offset]))
@@ -162,9 +167,16 @@ class ReadFn(beam.DoFn):
             self._lost.inc(reader.lost)
             reader.lost = 0
         if reader.place.name != tag:
-            _write(place, reader.place)
-        poll.set(Timestamp.of(time.time()), dynamic_timer_tag=reader.place.name)
+            self._save(key, reader.place, place)
+        # of all partitions at once, so that one bundle reads them
+        poll.set(Timestamp.of(max(time.time(), self._next_poll)), dynamic_timer_tag=reader.place.name)
         yield from map(raw_of_message, messages)
+
+    def _save(self, key: str, value: Place, place: Any) -> None:
+        if self._saved[key] % _PLACES_KEPT == 0:
+            place.clear()
+        place.add(value.encode())
+        self._saved[key] += 1
 
     def _reader_at(self, key: str, tag: str, place: Any) -> PartitionReader | None:
         """Returns the reader that stands at the place that the timer names, a new one where there is none;
@@ -172,7 +184,7 @@ class ReadFn(beam.DoFn):
         there, reader = self._told.get(self._name(key)), self._readers.get(key)
         if reader is not None and reader.place.name == tag and reader.place.topic_id == there:
             return reader
-        partition, stored = Partition.of(key), _read(place)
+        partition, stored = Partition.of(key), Place.last_of(place.read())
         is_read = partition.topic in self._source.topics
         if stored is None or stored.name != tag or stored.topic_id != there or not is_read:
             return None
@@ -186,13 +198,3 @@ class ReadFn(beam.DoFn):
 
     def _name(self, key: str) -> str:
         return f"{self._source.group} {key}"
-
-
-def _read(place: Any) -> Place | None:
-    stored = [Place.decode(each) for each in place.read()]
-    return stored[-1] if stored else None
-
-
-def _write(place: Any, value: Place) -> None:
-    place.clear()
-    place.add(value.encode())
