@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from pipeline.batch.runner import Runner
 from pipeline.config import beam_options
@@ -24,6 +25,17 @@ from pipeline.usage_error import UsageError
 
 _WORKERS = "127.0.0.1:50000"
 _CANCELLED_WITHIN_S = 30.0
+
+
+class _Asked(NamedTuple):
+    """Beam's options for its runner; None for one that is not given."""
+
+    runner: str | None
+    flink_master: str | None
+    environment_config: str
+    parallelism: str
+    job_name: str | None
+    others: Sequence[str]  # as they were given
 
 
 def runner_of(options: Sequence[str]) -> Runner:
@@ -100,7 +112,7 @@ def _cancel(master: str, job_name: str) -> None:
         print(f"{error}: whether it goes on with {job_name} is not known; cancel it there", file=sys.stderr)
 
 
-def _asked(options: Sequence[str]) -> argparse.Namespace:
+def _asked(options: Sequence[str]) -> _Asked:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--runner")
     parser.add_argument("--flink_master")
@@ -108,5 +120,4 @@ def _asked(options: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--parallelism", default="1")
     parser.add_argument("--job_name")
     asked, others = parser.parse_known_args(list(options))
-    asked.others = others
-    return asked
+    return _Asked(**vars(asked), others=others)
