@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, field, fields
+from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -47,7 +48,21 @@ def add_options(parser: argparse.ArgumentParser, options: type) -> None:
         group = about["exclusive"]
         if group not in groups:
             groups[group] = parser.add_mutually_exclusive_group()
+        if "action" not in settings:
+            settings["type"] = _not_empty(settings.get("type", str))
         groups[group].add_argument(*about["flags"], **settings)
+
+
+def _not_empty(convert: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Returns the function that refuses an empty text, which a shell's variable that is not set leaves."""
+
+    @wraps(convert)
+    def converted(text: str) -> Any:
+        if not text:
+            raise argparse.ArgumentTypeError("expected a value, got ''; leave it out where none is meant")
+        return convert(text)
+
+    return converted
 
 
 def options_in(parsed: argparse.Namespace, options: type[Options]) -> Options:

@@ -6,10 +6,9 @@ import difflib
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from pipeline.config.models_file import load
-from pipeline.config.value_kinds import is_contact
+from pipeline.config.value_kinds import is_contact, is_url
 from pipeline.usage_error import UsageError
 from transforms.lift_wing.credentials import TokenError, read_token
 from transforms.models.model import ANY_WIKI, Configuration, Model
@@ -109,12 +108,11 @@ def _of_wikis(model: Model, wikis: Collection[str]) -> Model:
 
 
 def _url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if not is_url(url):
         raise UsageError(
             f"--lift-wing: expected an address such as https://inference.discovery.wmnet:30443, got {url!r}"
         )
-    return url
+    return url.rstrip("/")
 
 
 def with_rate_limit(configuration: Configuration, rate: float | None) -> Configuration:

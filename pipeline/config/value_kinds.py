@@ -49,7 +49,8 @@ def _is_duration(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
 
 
-def _is_url(value: Any) -> bool:
+def is_url(value: Any) -> bool:
+    """Returns whether a value is the address of a server, without a query, a fragment or a password."""
     if not isinstance(value, str) or re.search(r"[\s?#@\\]", value):
         return False
     try:
@@ -94,7 +95,7 @@ RATE: Kind[float | None] = Kind("a number of calls above 0", "100", _is_duration
 URL: Kind[str] = Kind(
     "an http or https address without user, query or fragment",
     "https://inference.discovery.wmnet:30443",
-    _is_url,
+    is_url,
 )
 CA_FILE: Kind[str | None] = Kind(
     "a PEM file that exists",

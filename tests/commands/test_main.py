@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import fields
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
+from pipeline.command_table import COMMANDS
 from pipeline.main import main
 from pipeline.process.child_process import free_port
 from tests.support.commands import EDITS, command, events_file, everything_in, wrong_use
@@ -173,6 +176,17 @@ def test_a_wrong_use_is_one_line(
     assert told.count("\n") == 1
     assert everything_in(tmp_path) == before
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_value_that_is_empty_is_refused(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--lift-wing "$URL"` where the variable is not set would ask another Lift Wing than was meant."""
+    module = import_module(f"pipeline.commands.{name.replace('-', '_')}")
+    for each in fields(module.Options):
+        flag = each.metadata["flags"][0]
+        if "action" not in each.metadata["settings"]:
+            assert wrong_use(name, *([flag] if flag.startswith("-") else []), "") == 2
+            assert "expected a value, got ''" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
