@@ -20,6 +20,7 @@ from pipeline.flink import settings as flink_settings
 from pipeline.flink.job import jobs_called
 from pipeline.flink.job_server import JobServer, WorkerPool
 from pipeline.flink.rest import FlinkRest, UnreachableError
+from pipeline.options import EMPTY
 from pipeline.process.child_process import Server, free_port, started
 from pipeline.usage_error import UsageError
 
@@ -120,4 +121,7 @@ def _asked(options: Sequence[str]) -> _Asked:
     parser.add_argument("--parallelism", default="1")
     parser.add_argument("--job_name")
     asked, others = parser.parse_known_args(list(options))
+    for name, value in vars(asked).items():
+        if value == "":
+            raise UsageError(f"--{name}: {EMPTY}")
     return _Asked(**vars(asked), others=others)

@@ -156,6 +156,10 @@ def test_models_narrowed(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> 
             "--runner: a stream runs on Flink; name a cluster with --flink HOST:PORT, or leave both out",
         ),
         ("stream --kafka {nobody} --only x,damaging", "--only: no model is called 'x' in the models file; "),
+        (
+            "regenerate --input {file} --output {out} --runner=FlinkRunner --flink_master=",
+            "--flink_master: expected a value, got ''",
+        ),
         ("stream", "the following arguments are required: --kafka; see revision-scores stream --help"),
     ],
 )
