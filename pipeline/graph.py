@@ -7,8 +7,8 @@ from typing import Any
 
 import apache_beam as beam
 
-from transforms.async_io.bounded import BundleAsync
-from transforms.async_io.stateful import StatefulAsync
+from transforms.async_io.bundle_async import BundleAsync
+from transforms.async_io.stateful_async import StatefulAsync
 from transforms.build_revision_score import BuildRevisionScore
 from transforms.combine_scores import CombineInState
 from transforms.models.model import Configuration

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import apache_beam as beam
 
-from transforms.async_io.bounded import BundleAsync
-from transforms.async_io.stateful import StatefulAsync
+from transforms.async_io.bundle_async import BundleAsync
+from transforms.async_io.stateful_async import StatefulAsync
 from transforms.elements import Failure, ScoreRequests, ScoreResponse
 from transforms.models.model import Configuration
 

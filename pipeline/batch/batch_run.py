@@ -19,7 +19,7 @@ from pipeline.batch.run_outcome import Outcome
 from pipeline.batch.runner import Runner
 from pipeline.batch.tasks import Plan
 from pipeline.graph import score_revisions
-from transforms.async_io.bounded import BundleAsync
+from transforms.async_io.bundle_async import BundleAsync
 from transforms.datasets.event_files import Files, InputFile
 from transforms.datasets.journal import UNKNOWN
 from transforms.datasets.journal_sink import Journals

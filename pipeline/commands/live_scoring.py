@@ -20,7 +20,7 @@ from pipeline.batch import direct_runner
 from pipeline.commands.live_position import LiveOutput, say
 from pipeline.commands.live_waiting import MOST, WaitingEdit, WaitingEdits
 from pipeline.graph import score_revisions
-from transforms.async_io.bounded import BundleAsync
+from transforms.async_io.bundle_async import BundleAsync
 from transforms.connectors.collected import collecting
 from transforms.elements import Failure, OutputEvent, SourceRecord
 from transforms.events.source_events import wiki_of

@@ -22,7 +22,7 @@ from pipeline.graph import score_revisions
 from pipeline.options import flag, option
 from pipeline.times import time_of
 from pipeline.usage_error import UsageError
-from transforms.async_io.bounded import BundleAsync
+from transforms.async_io.bundle_async import BundleAsync
 from transforms.connectors.dead_letter_source import ReadDeadLetters, ReplayDecision, ReplayFilter, decisions
 from transforms.connectors.kafka_sink import WriteToKafka
 from transforms.connectors.offset_ranges import offset_ranges

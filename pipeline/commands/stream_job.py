@@ -15,7 +15,7 @@ from pipeline.flink.component_ids import LabelIds
 from pipeline.flink.state_identity import Identity
 from pipeline.graph import score_revisions
 from schemas import ERROR
-from transforms.async_io.stateful import StatefulAsync
+from transforms.async_io.stateful_async import StatefulAsync
 from transforms.combine_scores import CombineInState
 from transforms.connectors.eventgate_sink import EventGate
 from transforms.connectors.kafka_sink import WriteToKafka

@@ -11,7 +11,7 @@ from pipeline.flink import state_folder
 from pipeline.options import flag, option
 from pipeline.times import time_of
 from pipeline.usage_error import UsageError
-from transforms.async_io.stateful import REMEMBERED_S
+from transforms.async_io.stateful_async import REMEMBERED_S
 from transforms.connectors.kafka_offsets import EARLIEST, LATEST
 
 

@@ -10,7 +10,7 @@ from apache_beam.pipeline import AppliedPTransform, PipelineVisitor
 from pipeline.config.models_file import load
 from pipeline.graph import score_revisions
 from runners.programs import SHIPPED_MODELS
-from transforms.async_io.stateful import StatefulAsync
+from transforms.async_io.stateful_async import StatefulAsync
 from transforms.combine_scores import CombineInState
 from transforms.connectors.collected import Collected
 from transforms.events.combined_events import SCHEMAS

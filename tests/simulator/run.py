@@ -22,7 +22,7 @@ from tests.simulator.kafka import Broker, Producer
 from tests.simulator.ledger import Ledger, Name, Request, names_in
 from tests.simulator.lift_wing import Connection, LiftWing
 from tests.simulator.scenario import Deployment, Scenario
-from transforms.async_io.stateful import StatefulAsync
+from transforms.async_io.stateful_async import StatefulAsync
 from transforms.connectors.kafka_sink import WriteToKafka
 from transforms.delivery.retry_deliveries import RetryDeliveries
 from transforms.elements import Failure, ScoreResponse, SourceRecord

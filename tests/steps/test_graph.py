@@ -22,7 +22,7 @@ from pipeline.graph import score_revisions
 from runners.simulated_lift_wing import scores as simulated_scores
 from runners.simulated_lift_wing.server import SimulatedLiftWing
 from tests.support.events import ABSENT, ROOT, at, edit
-from transforms.async_io.bounded import BundleAsync
+from transforms.async_io.bundle_async import BundleAsync
 from transforms.datasets.event_files import Files, find_files
 from transforms.datasets.journal import entries, journals
 from transforms.datasets.journal_sink import Journals

@@ -22,7 +22,7 @@ from apache_beam.testing.util import assert_that, equal_to
 
 from runners.simulated_lift_wing.server import SimulatedLiftWing, score, version
 from tests.support.events import at, edit, request
-from transforms.async_io.bounded import BundleAsync, BundleAsyncFn
+from transforms.async_io.bundle_async import BundleAsync, BundleAsyncFn
 from transforms.async_io.pending_request import PendingRequest, failure
 from transforms.elements import Failure, Score, ScoreRequest, ScoreRequests, ScoreResponse
 from transforms.events.json_text import json_text

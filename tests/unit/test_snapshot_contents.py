@@ -14,7 +14,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from pipeline.flink.component_ids import LabelIds
 from pipeline.graph import score_revisions
-from transforms.async_io.stateful import StatefulAsync
+from transforms.async_io.stateful_async import StatefulAsync
 from transforms.combine_scores import CombineInState
 from transforms.connectors.kafka_sink import WriteToKafka
 from transforms.connectors.kafka_source import KafkaTopics

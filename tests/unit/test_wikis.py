@@ -20,7 +20,7 @@ from pipeline.graph import score_revisions
 from pipeline.main import main
 from tests.support.events import ROOT, edit
 from tests.support.loopback import Handler, LoopbackServer
-from transforms.async_io.bounded import BundleAsync
+from transforms.async_io.bundle_async import BundleAsync
 from transforms.connectors.console_sink import show
 from transforms.models.model import Configuration
 from transforms.models.selection import Selection

@@ -15,7 +15,7 @@ from tests.support.events import at, edit
 from tests.support.state import Bag, Timer, metrics_of_a_step
 from transforms.async_io.pending_request import PendingRequest
 from transforms.async_io.state_codec import decode_pending, encode_pending
-from transforms.async_io.stateful import StatefulAsyncFn
+from transforms.async_io.stateful_async import StatefulAsyncFn
 from transforms.elements import ScoreRequest
 from transforms.events.source_events import event_of
 from transforms.lift_wing.bulkhead import CallResult
