@@ -27,7 +27,7 @@ from transforms.models.model import Configuration
 from transforms.worker.environment import REAL, Environment
 
 _SHORTEST_LOOK_S, _LONGEST_LOOK_S = 0.1, 2.5
-_LOOKS_PER_S = 20  # each emits all answers that are there, whatever their keys
+_LOOKS_PER_S = 8  # each emits all answers that are there, whatever their keys
 REMEMBERED_S = 3600  # what ChangeProp remembers of an event
 _HELD_S = 30.0  # how long a request waits while too many meet exceptions that nobody foresaw
 # Beam's threads wait for Flink, and for each other, many times in a bundle, and the client's runs meanwhile:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -24,7 +24,7 @@ _OWN = {
 }
 _TIMEOUT_S = 2.0
 _TAKEN_AT_ONCE = 100
-_PEEK_S = 0.02  # at the other partitions, while the liveliest is waited for
+_PEEK_S = 0.04  # between two looks for a message: what comes in between is read together
 _LOOK_AGAIN_S = 1.0
 _BEYOND_S = 10.0  # a topic made anew is told of within that time
 _LOGGER = logging.getLogger(__name__)
@@ -36,7 +36,6 @@ class PartitionReader:
 
     def __init__(self, settings: Mapping[str, str], group: str, partition: Partition, place: Place) -> None:
         self.place, self.lost = place, 0
-        self.last_message_at = 0.0  # seconds of the monotonic clock
         self._partition = partition
         self._consumer = Consumer({**_OWN, **settings, "group.id": group}, logger=_LOGGER)
         self._here: list[Message] = []
@@ -50,14 +49,12 @@ class PartitionReader:
             self._next_look = time.monotonic() + _LOOK_AGAIN_S
             self._reposition()
         if not self._here:
-            self._keep(self._consumer.consume(_TAKEN_AT_ONCE, 0))
+            for message in self._consumer.consume(_TAKEN_AT_ONCE, 0):
+                if error := message.error():
+                    self._on_error(error)
+                else:
+                    self._here.append(message)
         return bool(self._here)
-
-    def wait(self, seconds: float) -> None:
-        """Waits so long at most until there is something to take."""
-        first = self._consumer.poll(seconds)
-        if first is not None:
-            self._keep([first, *self._consumer.consume(_TAKEN_AT_ONCE - 1, 0)])
 
     def take(self) -> list[Message]:
         """Returns up to 100 messages that are here, and moves the place past them."""
@@ -71,14 +68,6 @@ class PartitionReader:
 
     def close(self) -> None:
         self._consumer.close()
-
-    def _keep(self, messages: Sequence[Message]) -> None:
-        for message in messages:
-            if error := message.error():
-                self._on_error(error)
-            else:
-                self._here.append(message)
-                self.last_message_at = time.monotonic()
 
     def _go_to(self, offset: int | None) -> None:
         self._consumer.assign(
@@ -151,6 +140,5 @@ class PartitionReader:
 def wait_for_any(readers: Collection[PartitionReader], seconds: float) -> None:
     """Returns when one of the readers has messages, after so many seconds at the latest."""
     deadline = time.monotonic() + seconds
-    liveliest = max(readers, key=lambda reader: reader.last_message_at)
     while not any([reader.fetch() for reader in readers]) and time.monotonic() < deadline:
-        liveliest.wait(_PEEK_S)
+        time.sleep(_PEEK_S)
