@@ -57,7 +57,7 @@ def add_options(parser: argparse.ArgumentParser, options: type) -> None:
 def _not_empty(convert: Callable[[str], Any]) -> Callable[[str], Any]:
     """Returns the function that refuses an empty text, which a shell's variable that is not set leaves."""
 
-    @wraps(convert)
+    @wraps(convert, updated=())
     def converted(text: str) -> Any:
         if not text:
             raise argparse.ArgumentTypeError(EMPTY)
