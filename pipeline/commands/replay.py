@@ -38,8 +38,8 @@ class Options(KafkaOptions, ClientOptions):
         metavar="TOPICS",
         help="with commas between (default: the failure stream of each datacenter)",
     )
-    reason: str = option(
-        "--reason", default="", metavar="REGEX", help="only failures whose message has something like this"
+    reason: str | None = option(
+        "--reason", metavar="REGEX", help="only failures whose message has something like this"
     )
     since: str | None = option(
         "--since", metavar="TIME", help="only failures from then on, such as 2024-02-15T13:00, in UTC"
@@ -72,17 +72,18 @@ def run(options: Options, beam_options: list[str]) -> int:
 
 
 def _filter(configuration: Configuration, options: Options) -> ReplayFilter:
+    reason = options.reason or ""
     try:
-        re.compile(options.reason)
+        re.compile(reason)
     except re.error as error:
         raise UsageError(
-            f"--reason: expected a regular expression, got {options.reason!r} ({error}); put a backslash "
+            f"--reason: expected a regular expression, got {reason!r} ({error}); put a backslash "
             "before what is meant as it is"
         ) from error
     only, wikis = (
         frozenset(names_in(given)) if given else frozenset() for given in (options.only, options.wikis)
     )
-    return ReplayFilter(configuration.models, only, wikis, options.reason, configuration.wikis)
+    return ReplayFilter(configuration.models, only, wikis, reason, configuration.wikis)
 
 
 def _counted(all_decisions: Iterable[ReplayDecision]) -> tuple[Counter[str], Counter[str]]:
