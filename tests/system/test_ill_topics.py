@@ -72,8 +72,8 @@ class Sink:
         return [each for value in self._write.finish_bundle() for each in decode_events(value.value[1])]
 
     def deliver(self, left: list[OutputEvent]) -> None:
-        end = time.monotonic() + PATIENCE_S
-        while left and time.monotonic() < end:
+        end = clock() + PATIENCE_S
+        while left and clock() < end:
             attempt = self._redelivery.begin(left)
             while not self._redelivery.wait_for(attempt, 0.1):
                 pass
