@@ -188,6 +188,7 @@ def test_a_value_that_is_empty_is_refused(name: str, capsys: pytest.CaptureFixtu
     module = import_module(f"pipeline.commands.{name.replace('-', '_')}")
     for each in fields(module.Options):
         flag = each.metadata["flags"][0]
+        assert each.default != "", "argparse gives a default that is a text to the type, which refuses it"
         if "action" not in each.metadata["settings"]:
             assert wrong_use(name, *([flag] if flag.startswith("-") else []), "") == 2
             assert "expected a value, got ''" in capsys.readouterr().err
