@@ -220,7 +220,9 @@ def main(argv: list[str] | None = None) -> list[str]:
         name, url, calls, in_flight = arguments.client
         run_client(name, url, int(calls), int(in_flight))
         return []
-    wanted = arguments.clients.split(",")
+    wanted, known = arguments.clients.split(","), {name.partition(",")[0] for name in CLIENTS}
+    if unknown := sorted({*wanted} - known):
+        parser.error(f"--clients: there is no {', '.join(unknown)}; there are {', '.join(sorted(known))}")
     tables = [
         compare(
             [name for name in CLIENTS if name.partition(",")[0] in wanted], arguments.calls, arguments.rounds
