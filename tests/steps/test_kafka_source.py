@@ -51,14 +51,19 @@ def test_a_reader_goes_on_where_it_is_told_and_tells_where_it_is(kafka: LocalKaf
     again.close()
 
 
-def test_a_bundle_waits_once_for_all_its_partitions(kafka: LocalKafka) -> None:
-    """What it has read goes on when it ends."""
-    topics = [Topic(kafka), Topic(kafka)]
-    fn = ReadFn(KafkaTopics([topic.name for topic in topics], kafka.address, "once", "earliest"))
+def reading(kafka: LocalKafka, *topics: Topic) -> tuple[ReadFn, dict[str, tuple[Bag, Timer]]]:
+    """A DoFn that was told the first partition of each topic, and the state and timer of each."""
+    fn = ReadFn(KafkaTopics([topic.name for topic in topics], kafka.address, "readers", "earliest"))
     keys = {str(topic.first): (Bag(), Timer()) for topic in topics}
     fn.setup()
     for topic, (place, poll) in zip(topics, keys.values(), strict=True):
         list(fn.process((str(topic.first), topic.place().encode()), place, poll))
+    return fn, keys
+
+
+def test_a_bundle_waits_once_for_all_its_partitions(kafka: LocalKafka) -> None:
+    """What it has read goes on when it ends."""
+    fn, keys = reading(kafka, Topic(kafka), Topic(kafka))
     for _ in range(2):  # the first has to connect
         waited_s = []
         fn.start_bundle()
@@ -73,11 +78,7 @@ def test_a_bundle_waits_once_for_all_its_partitions(kafka: LocalKafka) -> None:
 def test_polls_are_apart_and_together_and_the_state_keeps_few_places(kafka: LocalKafka) -> None:
     """A bundle costs milliseconds, to clear the state a round trip; the last place in it is what counts."""
     topics = [Topic(kafka), Topic(kafka)]
-    fn = ReadFn(KafkaTopics([topic.name for topic in topics], kafka.address, "apart", "earliest"))
-    keys = {str(topic.first): (Bag(), Timer()) for topic in topics}
-    fn.setup()
-    for topic, (place, poll) in zip(topics, keys.values(), strict=True):
-        list(fn.process((str(topic.first), topic.place().encode()), place, poll))
+    fn, keys = reading(kafka, *topics)
     most, together, got = 0, 0, [0, 0]
     for number in range(150):
         for topic in topics:
