@@ -112,7 +112,7 @@ def _url(url: str) -> str:
         raise UsageError(
             f"--lift-wing: expected an address such as https://inference.discovery.wmnet:30443, got {url!r}"
         )
-    return url.rstrip("/")
+    return url
 
 
 def with_rate_limit(configuration: Configuration, rate: float | None) -> Configuration:
