@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 from pipeline.usage_error import UsageError
 from transforms.datasets.storage_paths import Place, address_of, os_reason, place_at, reach
 
-EMPTY = "expected a value, got ''; leave it out where none is meant"  # an option
 Options = TypeVar("Options")
 
 
@@ -60,7 +59,7 @@ def _not_empty(convert: Callable[[str], Any]) -> Callable[[str], Any]:
     @wraps(convert, updated=())
     def converted(text: str) -> Any:
         if not text:
-            raise argparse.ArgumentTypeError(EMPTY)
+            raise argparse.ArgumentTypeError("expected a value, got ''; leave it out where none is meant")
         return convert(text)
 
     return converted

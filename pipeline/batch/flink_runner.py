@@ -10,9 +10,8 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
 
 from pipeline.batch.runner import Runner
 from pipeline.config import beam_options
@@ -20,7 +19,7 @@ from pipeline.flink import settings as flink_settings
 from pipeline.flink.job import jobs_called
 from pipeline.flink.job_server import JobServer, WorkerPool
 from pipeline.flink.rest import FlinkRest, UnreachableError
-from pipeline.options import EMPTY
+from pipeline.options import add_options, option, options_in
 from pipeline.process.child_process import Server, free_port, started
 from pipeline.usage_error import UsageError
 
@@ -28,21 +27,21 @@ _WORKERS = "127.0.0.1:50000"
 _CANCELLED_WITHIN_S = 30.0
 
 
-class _Asked(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class _Asked:
     """Beam's options for its runner; None for one that is not given."""
 
-    runner: str | None
-    flink_master: str | None
-    environment_config: str
-    parallelism: str
-    job_name: str | None
-    others: Sequence[str]  # as they were given
+    runner: str | None = option("--runner")
+    flink_master: str | None = option("--flink_master")
+    environment_config: str = option("--environment_config", default=_WORKERS)
+    parallelism: str = option("--parallelism", default="1")
+    job_name: str | None = option("--job_name")
 
 
 def runner_of(options: Sequence[str]) -> Runner:
     """Returns the runner that the options ask for. Raises UsageError for an option that nobody knows; which
     ones Flink's runner knows is told by its job server alone."""
-    asked = _asked(options)
+    asked, _ = _asked(options)
     if asked.runner != "FlinkRunner":
         beam_options.check(options)
         return Runner(options)
@@ -57,7 +56,7 @@ def started_if_asked(runner: Runner, output: str, folder: Path) -> Iterator[Runn
     in `folder`; the given one where it is no Flink. Cancels a job that writes to `output` and is not over, at
     the end and, as a command may have been killed, at the start. Raises UsageError for an option that nobody
     knows, and what starting servers raises."""
-    asked = _asked(runner.options)
+    asked, others = _asked(runner.options)
     job_name = asked.job_name or f"regenerate-{re.sub(r'[^a-zA-Z0-9.=]+', '-', output)}"
     if not runner.is_cluster:
         yield runner
@@ -72,11 +71,11 @@ def started_if_asked(runner: Runner, output: str, folder: Path) -> Iterator[Runn
         server, pool = JobServer(folder, settings), WorkerPool(folder)
         servers, workers = [server, pool], pool.address
     with _without_log(), started(*servers):
-        beam_options.check(asked.others, also_known=beam_options.of_job_server(server.address))
+        beam_options.check(others, also_known=beam_options.of_job_server(server.address))
         of_job = [f"--parallelism={runner.workers}", f"--job_name={job_name}"]
         of_flink = flink_settings.beam_options_of_batch(server.address, workers)
         with _alone(asked.flink_master, job_name):
-            yield replace(runner, options=[*of_flink, *of_job, *asked.others])
+            yield replace(runner, options=[*of_flink, *of_job, *others])
 
 
 @contextmanager
@@ -113,15 +112,12 @@ def _cancel(master: str, job_name: str) -> None:
         print(f"{error}: whether it goes on with {job_name} is not known; cancel it there", file=sys.stderr)
 
 
-def _asked(options: Sequence[str]) -> _Asked:
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--runner")
-    parser.add_argument("--flink_master")
-    parser.add_argument("--environment_config", default=_WORKERS)
-    parser.add_argument("--parallelism", default="1")
-    parser.add_argument("--job_name")
-    asked, others = parser.parse_known_args(list(options))
-    for name, value in vars(asked).items():
-        if value == "":
-            raise UsageError(f"--{name}: {EMPTY}")
-    return _Asked(**vars(asked), others=others)
+def _asked(options: Sequence[str]) -> tuple[_Asked, Sequence[str]]:
+    """Returns what the options ask of a runner, and the others. Raises UsageError."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    add_options(parser, _Asked)
+    try:
+        parsed, others = parser.parse_known_args(list(options))
+    except argparse.ArgumentError as error:
+        raise UsageError(f"{error.argument_name}: {error.message}") from error
+    return options_in(parsed, _Asked), others
