@@ -31,7 +31,7 @@ from transforms.connectors.offset_ranges import messages, offset_ranges
 from transforms.events.combined_events import STREAM
 
 _CALLED, _PARKED, _REFUSED = "damaging", "goodfaith", "articletopic"
-_ANOTHER_GRAPH = {
+ANOTHER_GRAPH = {
     '    selected = read.events | "SelectModels"': """\
     from apache_beam.io.flink.flink_streaming_impulse_source import FlinkStreamingImpulseSource
     from transforms.elements import Event
@@ -140,7 +140,7 @@ def _parking(file: Path) -> Path:
 
 def _with_another_graph(folder: Path) -> Path:
     """A copy of this checkout whose graph is another one."""
-    copy_code(folder, "pipeline/graph.py", _ANOTHER_GRAPH)
+    copy_code(folder, "pipeline/graph.py", ANOTHER_GRAPH)
     (folder / "runners" / "flink" / "target").symlink_to(ROOT / "runners" / "flink" / "target")
     return folder
 

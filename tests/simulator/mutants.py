@@ -20,17 +20,25 @@ from tests.support.copied_code import DoesNotApplyError, copy_code
 
 
 class Mutant(NamedTuple):
-    """A fault: in this file the first text becomes the second."""
+    """A fault: in this file of `transforms` the first text becomes the second."""
 
     name: str
     file: str
     text: str
     becomes: str
 
+    @property
+    def path(self) -> str:
+        """The file, named from the top."""
+        return f"transforms/{self.file}.py"
+
 
 MUTANTS = (
     Mutant(
-        "requests are not written to state", "async_io/stateful", "            pending.add(encoded)\n", ""
+        "requests are not written to state",
+        "async_io/stateful_async",
+        "            pending.add(encoded)\n",
+        "",
     ),
     Mutant(
         "state is cleared before a request has ended",
@@ -40,13 +48,13 @@ MUTANTS = (
     ),
     Mutant(
         "nobody looks for the answers of a key",
-        "async_io/stateful",
+        "async_io/stateful_async",
         "        if state.called:\n",
         "        if state.called and len(self._in_flight.keys) > 1:\n",
     ),
     Mutant(
         "who found no room is not woken",
-        "async_io/stateful",
+        "async_io/stateful_async",
         "    look.set(Timestamp.of(tag.due), dynamic",
         "    tag.rests[0].requests > 1 or look.set(Timestamp.of(tag.due), dynamic",
     ),
@@ -64,7 +72,7 @@ MUTANTS = (
         "        InFlight.of_all = getattr(InFlight, 'of_all', ({}, queue.SimpleQueue()))\n        "
         "self.keys, self._answered = InFlight.of_all",
     ),
-    Mutant("a repeated event is asked again", "async_io/stateful", '            seen.add(b"")\n', ""),
+    Mutant("a repeated event is asked again", "async_io/stateful_async", '            seen.add(b"")\n', ""),
     Mutant(
         "an event that is alone in a bundle is dropped",
         "async_io/keying",
@@ -210,7 +218,7 @@ def seed_that_finds(mutant: Mutant, seeds: int) -> str:
     """Returns what the first seed that fails says; empty when none does."""
     with tempfile.TemporaryDirectory() as folder:
         try:
-            copy_code(Path(folder), f"transforms/{mutant.file}.py", {mutant.text: mutant.becomes})
+            copy_code(Path(folder), mutant.path, {mutant.text: mutant.becomes})
         except DoesNotApplyError as error:
             return f"does not apply: {error}"
         command = [sys.executable, "-m", "tests.simulator", "--seeds", str(seeds), "--stop"]
