@@ -26,8 +26,9 @@ from transforms.lift_wing.responses import CallNotPermitted
 from transforms.models.model import Configuration
 from transforms.worker.environment import REAL, Environment
 
-_SHORTEST_LOOK_S, _LONGEST_LOOK_S = 0.1, 2.5
+_SHORTEST_LOOK_S, _LONGEST_LOOK_S = 0.1, 2.0
 _LOOKS_PER_S = 8  # each emits all answers that are there, whatever their keys
+_TOGETHER_S = 0.2  # looks at keys that can wait fall on multiples of it, so that one bundle has many
 REMEMBERED_S = 3600  # what ChangeProp remembers of an event
 _HELD_S = 30.0  # how long a request waits while too many meet exceptions that nobody foresaw
 # Beam's threads wait for Flink, and for each other, many times in a bundle, and the client's runs meanwhile:
@@ -35,10 +36,13 @@ _HELD_S = 30.0  # how long a request waits while too many meet exceptions that n
 _SWITCH_INTERVAL_S = 0.0005
 
 
-def next_look_s(waiting: int, uniform: Callable[[float, float], float]) -> float:
-    """Returns how many seconds to leave a key alone while an instance has so many `waiting`: there are as
-    many looks a second whether few wait or many. `uniform` gives the jitter."""
-    return min(_LONGEST_LOOK_S, max(_SHORTEST_LOOK_S, waiting / _LOOKS_PER_S * uniform(0.5, 1.5)))
+def next_look(now: float, waiting: int, uniform: Callable[[float, float], float]) -> float:
+    """Returns when to look at a key again, in seconds since the epoch as `now` is, while an instance has so
+    many `waiting`: there are as many looks a second whether few wait or many. `uniform` gives the jitter."""
+    sleep_s = min(_LONGEST_LOOK_S, max(_SHORTEST_LOOK_S, waiting / _LOOKS_PER_S)) * uniform(0.5, 1.5)
+    if sleep_s < _TOGETHER_S:
+        return now + sleep_s
+    return round((now + sleep_s) / _TOGETHER_S) * _TOGETHER_S
 
 
 @dataclass(frozen=True)
@@ -162,8 +166,8 @@ class StatefulAsyncFn(AsyncScoreFn):
         yield from self._submit_due(key, state)
         state.save(pending)
         if state.called:
-            sleep_s = next_look_s(len(self._in_flight.keys), self.environment.uniform)
-            look.set(Timestamp.of(self.environment.time() + sleep_s))
+            waiting = len(self._in_flight.keys)
+            look.set(Timestamp.of(next_look(self.environment.time(), waiting, self.environment.uniform)))
             return
         del self._in_flight.keys[key]
         if state.open:
