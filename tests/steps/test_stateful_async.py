@@ -3,6 +3,7 @@ played by lists; tests/system/test_stream.py has the real one, tests/simulator w
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -15,7 +16,7 @@ from tests.support.events import at, edit
 from tests.support.state import Bag, Timer, metrics_of_a_step
 from transforms.async_io.pending_request import PendingRequest
 from transforms.async_io.state_codec import decode_pending, encode_pending
-from transforms.async_io.stateful_async import StatefulAsyncFn
+from transforms.async_io.stateful_async import StatefulAsyncFn, next_look
 from transforms.elements import ScoreRequest
 from transforms.events.source_events import event_of
 from transforms.lift_wing.bulkhead import CallResult
@@ -187,3 +188,16 @@ def test_a_repeated_event_that_still_waits_is_dropped(
     key.process(*asked(1, "damaging"))
     assert key.waiting == ["damaging"]
     fn.teardown()
+
+
+def test_keys_that_can_wait_are_looked_at_together() -> None:
+    draws = random.Random(1)
+
+    times = {next_look(1000.0 + index / 10_000, waiting=400, uniform=draws.uniform) for index in range(400)}
+
+    assert len(times) <= 8 * 2 + 1  # 8 a second, from 1 to 3 s on
+    assert 1001 <= min(times) <= max(times) <= 1003.1
+
+
+def test_the_only_key_is_looked_at_soon() -> None:
+    assert next_look(1000.0, waiting=1, uniform=lambda low, high: low) == pytest.approx(1000.0625)

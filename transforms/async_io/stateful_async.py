@@ -28,7 +28,6 @@ from transforms.worker.environment import REAL, Environment
 
 _SHORTEST_LOOK_S, _LONGEST_LOOK_S = 0.1, 2.0
 _LOOKS_PER_S = 8  # each emits all answers that are there, whatever their keys
-_TOGETHER_S = 0.2  # looks at keys that can wait fall on multiples of it, so that one bundle has many
 REMEMBERED_S = 3600  # what ChangeProp remembers of an event
 _HELD_S = 30.0  # how long a request waits while too many meet exceptions that nobody foresaw
 # Beam's threads wait for Flink, and for each other, many times in a bundle, and the client's runs meanwhile:
@@ -38,11 +37,10 @@ _SWITCH_INTERVAL_S = 0.0005
 
 def next_look(now: float, waiting: int, uniform: Callable[[float, float], float]) -> float:
     """Returns when to look at a key again, in seconds since the epoch as `now` is, while an instance has so
-    many `waiting`: there are as many looks a second whether few wait or many. `uniform` gives the jitter."""
+    many `waiting`. `uniform` gives the jitter. Keys that can wait share the times, so one bundle has many."""
     sleep_s = min(_LONGEST_LOOK_S, max(_SHORTEST_LOOK_S, waiting / _LOOKS_PER_S)) * uniform(0.5, 1.5)
-    if sleep_s < _TOGETHER_S:
-        return now + sleep_s
-    return round((now + sleep_s) / _TOGETHER_S) * _TOGETHER_S
+    then = now + sleep_s
+    return round(then * _LOOKS_PER_S) / _LOOKS_PER_S if sleep_s > 1 / _LOOKS_PER_S else then
 
 
 @dataclass(frozen=True)
