@@ -14,7 +14,7 @@ _OTHER_AT_EACH_START = "task_name;task_attempt_id;task_attempt_num;operator_name
 _CHECKPOINT_MS, _CHECKPOINT_TIMEOUT_MS = 5_000, 120_000
 # A bundle that waits to fill is latency for every element in it; each step wakes twice in that time, whether
 # it has a bundle or not.
-_BUNDLE_MS, _BUNDLE_SIZE = 16, 50
+_BUNDLE_MS, _BUNDLE_SIZE = 12, 50
 
 
 def of_job(snapshots: Snapshots) -> dict[str, str]:
